@@ -1,0 +1,59 @@
+# Run `make help` for what there is to make.
+
+GO       ?= go
+FUZZTIME ?= 30s
+SOAKTIME ?= 5m
+UPFLAGS  ?=
+BENCHFLAGS ?=
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+GOFUMPT     = $(GO) run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# go's ./... leaves testdata out; programs kept there are named by themselves.
+PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.go)))))
+PACKAGES = ./... $(PROGRAMS)
+
+.DEFAULT_GOAL := help
+.PHONY: run build test race fuzz bench lint soak help
+
+run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
+	@testdata/install postgresql postgresql-contrib
+	@$(MAKE) --no-print-directory build
+	bin/howdah up $(UPFLAGS)
+
+build: ## write bin/howdah; needs nothing but Go
+	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/howdah ./cmd/howdah
+
+test: ## install what is missing and run all tests
+	@testdata/install postgresql postgresql-contrib python3-psycopg2
+	$(GO) test -count=1 -timeout 10m ./...
+
+race: ## run all tests under the race detector
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 gcc libc6-dev
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (30s) each
+	@grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . >/dev/null || { echo 'no fuzz targets found' >&2; exit 1; }
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \
+		target=$${func#func } dir=$$(dirname "$$file"); \
+		echo "$$dir $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+soak: ## run the long tests (names with Soak) for SOAKTIME (5m) each
+	@testdata/install postgresql postgresql-contrib
+	HOWDAH_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -run Soak -v ./...
+
+bench: build ## measure side by side with PgBouncer and print the ratios
+	@testdata/install postgresql postgresql-contrib pgbouncer strace
+	@if [ -z "$$HOWDAH_PGBOUNCER" ] && newest=$$(testdata/getpg); then export HOWDAH_PGBOUNCER="$$newest/usr/sbin/pgbouncer"; fi; \
+	$(GO) run ./testdata/bench $(BENCHFLAGS)
+
+lint: ## check format, go vet and staticcheck
+	@unformatted=$$($(GOFUMPT) -l . $(PROGRAMS)) && test -z "$$unformatted" || { echo "not formatted as gofumpt does:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet $(PACKAGES)
+	$(STATICCHECK) $(PACKAGES)
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-6s %s\n' "$$name" "$$what"; done

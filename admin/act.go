@@ -1,0 +1,176 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"howdah/router"
+	"howdah/wire"
+)
+
+// codeConfigFileError is PostgreSQL's SQLSTATE for a configuration that cannot
+// be used.
+const codeConfigFileError = "F0000"
+
+func wrongState(format string, args ...any) error {
+	return &wire.Error{Code: wire.CodeObjectNotInState, Message: fmt.Sprintf(format, args...)}
+}
+
+func cannot(what string) error {
+	return &wire.Error{Code: wire.CodeFeatureNotSupported, Message: what + " is not available in this process"}
+}
+
+// log notes who changed what.
+func (s *session) log(command, arg string, err error) {
+	if s.console.Log == nil {
+		return
+	}
+	args := []any{"command", command, "user", s.login.User, "client", s.conn.RemoteAddr().String()}
+	if arg != "" {
+		args = append(args, "argument", arg)
+	}
+	if err != nil {
+		args = append(args, "error", err)
+	}
+	s.console.Log.Info("console command", args...)
+}
+
+// set runs SET key = value for an admin.
+func (s *session) set(key, value string) error {
+	if s.console.SetSetting == nil {
+		return &wire.Error{
+			Code:    wire.CodeFeatureNotSupported,
+			Message: fmt.Sprintf("cannot set %q in the console", key),
+			Hint:    "Change the configuration file, then RELOAD.",
+		}
+	}
+	err := s.console.SetSetting(key, value)
+	s.log("SET", key+"="+value, err)
+	if err != nil {
+		return &wire.Error{Code: wire.CodeInvalidParameter, Message: "SET failed", Detail: err.Error()}
+	}
+	s.complete("SET " + key + "=" + value)
+	return nil
+}
+
+func reload(_ context.Context, s *session, _ string) error {
+	if s.console.Reload == nil {
+		return cannot("RELOAD")
+	}
+	err := s.console.Reload()
+	s.log("RELOAD", "", err)
+	if err != nil {
+		return &wire.Error{
+			Code: codeConfigFileError, Message: "RELOAD failed, the old configuration is kept", Detail: err.Error(),
+		}
+	}
+	return nil
+}
+
+// pause waits as long as transactions do. The client may end that by a
+// CancelRequest (Ctrl-C in psql), which undoes the pause.
+func pause(ctx context.Context, s *session, database string) error {
+	if s.console.Stats().Paused {
+		return wrongState("already suspended/paused")
+	}
+	if isConsole(database) {
+		return wrongState("cannot pause admin db: %s", database)
+	}
+	err := noSuchDatabase(s.console.Pause(ctx, database), database)
+	s.log("PAUSE", database, err)
+	if err == nil || !errors.Is(context.Cause(ctx), errInterrupted) {
+		return err
+	}
+	if err := s.console.Resume(database); err != nil {
+		return fmt.Errorf("resume after a canceled PAUSE: %w", err)
+	}
+	return &wire.Error{Code: wire.CodeQueryCanceled, Message: "PAUSE canceled, everything runs again"}
+}
+
+func resume(_ context.Context, s *session, database string) error {
+	if err := s.resumable(database); err != nil {
+		return err
+	}
+	err := noSuchDatabase(s.console.Resume(database), database)
+	s.log("RESUME", database, err)
+	return err
+}
+
+// noSuchDatabase says in PgBouncer's words that the router does not know the
+// database.
+func noSuchDatabase(err error, database string) error {
+	if errors.Is(err, router.ErrNotFound) {
+		return &wire.Error{Code: wire.CodeInvalidCatalogName, Message: "no such database: " + database}
+	}
+	return err
+}
+
+// resumable gives PgBouncer's answers to a RESUME of what is not paused.
+func (s *session) resumable(database string) error {
+	if database == "" {
+		switch st := s.console.Stats(); {
+		case st.ShutDown:
+			return wrongState("pooler is shutting down")
+		case !st.Paused:
+			return wrongState("pooler is not paused/suspended")
+		}
+		return nil
+	}
+	// A database that is not listed may still be one that "*" made: the router
+	// knows.
+	databases := s.console.Databases()
+	i := slices.IndexFunc(databases, func(d router.DatabaseStats) bool { return d.Name == database })
+	if i >= 0 && !databases[i].Paused {
+		return wrongState("database %s is not paused", database)
+	}
+	return nil
+}
+
+func killClient(_ context.Context, s *session, arg string) error {
+	id, err := strconv.ParseInt(arg, 10, 64)
+	if err != nil || id == 0 {
+		return &wire.Error{
+			Code: wire.CodeInvalidParameter, Message: "invalid client pointer supplied",
+			Hint: "Give a number from the column id of SHOW CLIENTS.",
+		}
+	}
+	switch {
+	case id == s.id:
+		// Its own session: closed here, it could not be told that it worked.
+		return wrongState("cannot kill this console itself")
+	case id < 0:
+		if !s.console.kill(id) {
+			err = router.ErrNotFound
+		}
+	default:
+		err = s.console.KillClient(uint64(id))
+	}
+	if errors.Is(err, router.ErrNotFound) {
+		err = &wire.Error{Code: wire.CodeInvalidParameter, Message: "client not found"}
+	}
+	s.log("KILL_CLIENT", arg, err)
+	return err
+}
+
+func shutdown(_ context.Context, s *session, arg string) error {
+	mode := ShutdownMode(strings.ToUpper(arg))
+	switch mode {
+	case ShutdownNow, ShutdownWaitForServers, ShutdownWaitForClients:
+	default:
+		return invalid("SHUTDOWN " + arg)
+	}
+	if s.console.Shutdown == nil {
+		return cannot("SHUTDOWN")
+	}
+	s.log("SHUTDOWN", arg, nil)
+	s.console.Shutdown(mode)
+	return nil
+}
+
+func isConsole(database string) bool {
+	return database == DatabaseHowdah || database == DatabasePgBouncer
+}

@@ -1,0 +1,153 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"howdah/wire"
+)
+
+// codeInsufficientPrivilege is PostgreSQL's SQLSTATE for what a role may not do.
+const codeInsufficientPrivilege = "42501"
+
+// maxEcho bounds how much of a wrong command its error repeats, in bytes.
+const maxEcho = 200
+
+// Command is a row of the table of everything the console can do.
+type Command struct {
+	Name  string // in upper case: "PAUSE", "SHOW POOLS"
+	Usage string // in SHOW HELP; "" = not shown there
+	Stats bool   // stats users may give it too; admins may give every command
+
+	argument argument
+	run      func(ctx context.Context, s *session, arg string) error
+}
+
+// argument says what may follow a command's name.
+type argument uint8
+
+const (
+	argumentNone argument = iota
+	argumentOptional
+	argumentRequired
+)
+
+// Commands returns the table. SET is in it under that name; settings that
+// drivers set without being asked to (client_encoding and the like) are ignored
+// for every role.
+func Commands() []Command {
+	table := []Command{
+		{Name: "SHOW HELP", Usage: "SHOW HELP", Stats: true, run: showHelp},
+	}
+	for _, v := range views() {
+		table = append(table, v.command())
+	}
+	for _, p := range driverParameters() {
+		table = append(table, parameterView(p).command())
+	}
+	return append(table,
+		Command{Name: "SHOW FDS", run: laterCommand("SHOW FDS")},
+		Command{Name: "SET", Usage: "SET key = value"},
+		Command{Name: "RELOAD", Usage: "RELOAD", run: reload},
+		Command{Name: "PAUSE", Usage: "PAUSE [db]", argument: argumentOptional, run: pause},
+		Command{Name: "RESUME", Usage: "RESUME [db]", argument: argumentOptional, run: resume},
+		Command{Name: "KILL_CLIENT", Usage: "KILL_CLIENT id", argument: argumentRequired, run: killClient},
+		Command{
+			Name: "SHUTDOWN", Usage: "SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]",
+			argument: argumentOptional, run: shutdown,
+		},
+		Command{Name: "DISABLE", argument: argumentOptional, run: laterCommand("DISABLE")},
+		Command{Name: "ENABLE", argument: argumentOptional, run: laterCommand("ENABLE")},
+		Command{Name: "KILL", argument: argumentOptional, run: laterCommand("KILL")},
+		Command{Name: "RECONNECT", argument: argumentOptional, run: laterCommand("RECONNECT")},
+		Command{Name: "SUSPEND", run: laterCommand("SUSPEND")},
+		Command{Name: "WAIT_CLOSE", argument: argumentOptional, run: laterCommand("WAIT_CLOSE")},
+	)
+}
+
+// laterCommand answers what PgBouncer has and Howdah has not.
+func laterCommand(name string) func(context.Context, *session, string) error {
+	return func(context.Context, *session, string) error {
+		return &wire.Error{
+			Code:    wire.CodeFeatureNotSupported,
+			Message: name + " is a command of PgBouncer's that Howdah does not have yet",
+			Hint:    "SHOW HELP lists the commands.",
+		}
+	}
+}
+
+// run executes a Query's text.
+func (s *session) run(ctx context.Context, text string) error {
+	st, err := parse(text)
+	if err != nil {
+		return invalid(text)
+	}
+	if st.verb == "" {
+		s.backend.Send(&pgproto3.EmptyQueryResponse{})
+		return nil
+	}
+	cmd, arg, ok := find(st)
+	if !ok {
+		return invalid(text)
+	}
+	if cmd.Name == "SET" && isDriverParameter(st.argument) {
+		s.notice("SET ignored", "")
+		s.complete("SET")
+		return nil
+	}
+	if s.role != RoleAdmin && !(cmd.Stats && s.role == RoleStats) {
+		return &wire.Error{Code: codeInsufficientPrivilege, Message: "admin access needed"}
+	}
+	if cmd.Name == "SET" {
+		return s.set(st.argument, st.value)
+	}
+	if cmd.argument == argumentNone && arg != "" || cmd.argument == argumentRequired && arg == "" {
+		return invalid(text)
+	}
+	if err := cmd.run(ctx, s, arg); err != nil {
+		return err
+	}
+	tag, _, _ := strings.Cut(cmd.Name, " ")
+	s.complete(tag)
+	return nil
+}
+
+// find looks a statement up in the table and returns the command's own argument.
+func find(st statement) (cmd Command, arg string, ok bool) {
+	name, arg := st.verb, st.argument
+	if name == "SHOW" || name == "SELECT" {
+		name, arg = "SHOW "+strings.ToUpper(st.argument), ""
+	}
+	for _, cmd := range Commands() {
+		if cmd.Name == name {
+			return cmd, arg, true
+		}
+	}
+	return Command{}, "", false
+}
+
+func invalid(text string) error {
+	if len(text) > maxEcho {
+		text = text[:maxEcho] + "..."
+	}
+	return &wire.Error{
+		Code:    wire.CodeSyntaxError,
+		Message: fmt.Sprintf("invalid command '%s', use SHOW HELP;", text),
+		Hint:    "SHOW HELP lists the commands; a query holds one of them.",
+	}
+}
+
+// showHelp says its rows in a notice, as PgBouncer does.
+func showHelp(_ context.Context, s *session, _ string) error {
+	var text strings.Builder
+	for _, c := range Commands() {
+		if c.Usage != "" {
+			text.WriteString("\n\t" + c.Usage)
+		}
+	}
+	s.notice("Console usage", text.String())
+	return nil
+}

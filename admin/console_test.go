@@ -1,0 +1,220 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"howdah/admin"
+	"howdah/router"
+	"howdah/wire"
+)
+
+// fakePooler is a router.Server that has exactly what the test says.
+type fakePooler struct {
+	mu        sync.Mutex
+	stats     router.Stats
+	databases []router.DatabaseStats
+	clients   []router.ConnStats
+	servers   []router.ConnStats
+	calls     []string // of what changes something
+
+	pausing chan string // if not nil: Pause tells it, then waits for its context
+}
+
+func (f *fakePooler) Stats() router.Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stats
+}
+
+func (f *fakePooler) Databases() []router.DatabaseStats { return f.databases }
+func (f *fakePooler) Clients() []router.ConnStats       { return f.clients }
+func (f *fakePooler) Servers() []router.ConnStats       { return f.servers }
+
+func (f *fakePooler) Pause(ctx context.Context, database string) error {
+	f.called("pause " + database)
+	if f.pausing != nil {
+		f.pausing <- database
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if database == "nosuch" {
+		return fmt.Errorf("%w: database %q", router.ErrNotFound, database)
+	}
+	return nil
+}
+
+func (f *fakePooler) Resume(database string) error {
+	f.called("resume " + database)
+	if database == "nosuch" {
+		return fmt.Errorf("%w: database %q", router.ErrNotFound, database)
+	}
+	return nil
+}
+
+func (f *fakePooler) KillClient(id uint64) error {
+	if id != 7 {
+		return fmt.Errorf("%w: client %d", router.ErrNotFound, id)
+	}
+	f.called("kill 7")
+	return nil
+}
+
+func (f *fakePooler) called(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, what)
+}
+
+func (f *fakePooler) history() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.calls...)
+}
+
+func (f *fakePooler) setStats(change func(*router.Stats)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.stats)
+}
+
+// The roles of the tests' users. The user "peer" comes in as a trusted peer.
+func testRoles(user string) admin.Role {
+	return admin.RoleOf(user, []string{"boss", "both"}, []string{"watcher", "both"})
+}
+
+// consoleServer does for a Console what the router does: startup and
+// AuthenticationOk.
+type consoleServer struct {
+	console *admin.Console
+	addr    *net.TCPAddr
+	stop    context.CancelFunc // ends all sessions
+	wait    func()             // for the sessions to be over
+}
+
+func startConsole(t *testing.T, c *admin.Console) *consoleServer {
+	t.Helper()
+	if c.Pooler == nil {
+		c.Pooler = &fakePooler{}
+	}
+	if c.Roles == nil {
+		c.Roles = testRoles
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var sessions sync.WaitGroup
+	sessions.Go(func() {
+		for n := uint32(1); ; n++ {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			sessions.Go(func() { serveLikeRouter(ctx, c, conn, n) })
+		}
+	})
+	s := &consoleServer{console: c, addr: l.Addr().(*net.TCPAddr), stop: cancel, wait: sessions.Wait}
+	t.Cleanup(func() {
+		cancel()
+		l.Close()
+		sessions.Wait()
+	})
+	return s
+}
+
+func serveLikeRouter(ctx context.Context, c *admin.Console, conn net.Conn, n uint32) {
+	for {
+		start, err := wire.ReadStartup(conn)
+		if err != nil {
+			conn.Close()
+			return
+		}
+		switch start.Kind {
+		case wire.StartTLS, wire.StartGSS:
+			conn.Write([]byte{'N'})
+		case wire.StartCancel:
+			c.Cancel(start.Key)
+			conn.Close()
+			return
+		default:
+			conn.Write(wire.AppendAuthentication(nil, wire.AuthOK, nil))
+			user := start.Parameter("user")
+			c.Serve(ctx, conn, router.VirtualLogin{
+				User: user, Database: start.Parameter("database"), Parameters: start.Parameters,
+				Key: wire.Key{PID: n, Secret: []byte{1, 2, 3, byte(n)}}, Trusted: user == "peer",
+			})
+			return
+		}
+	}
+}
+
+// connect logs in as user to one of the console's databases.
+func (s *consoleServer) connect(t *testing.T, user, database string) *pgconn.PgConn {
+	t.Helper()
+	conn, err := s.tryConnect(user, database)
+	if err != nil {
+		t.Fatalf("connect as %s: %v", user, err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+func (s *consoleServer) tryConnect(user, database string) (*pgconn.PgConn, error) {
+	cfg, err := pgconn.ParseConfig("sslmode=disable host=127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	cfg.Port, cfg.User, cfg.Database = uint16(s.addr.Port), user, database
+	// lib/pq sends this one always.
+	cfg.RuntimeParams = map[string]string{"extra_float_digits": "2", "application_name": "test"}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return pgconn.ConnectConfig(ctx, cfg)
+}
+
+// ask runs one simple query.
+func ask(conn *pgconn.PgConn, text string) ([]*pgconn.Result, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return conn.Exec(ctx, text).ReadAll()
+}
+
+// rows returns the rows of a SHOW as texts; NULL is "<null>".
+func rows(t *testing.T, conn *pgconn.PgConn, text string) [][]string {
+	t.Helper()
+	results, err := ask(conn, text)
+	if err != nil || len(results) != 1 {
+		t.Fatalf("%s: %d results, error %v", text, len(results), err)
+	}
+	var out [][]string
+	for _, r := range results[0].Rows {
+		row := make([]string, len(r))
+		for i, v := range r {
+			if row[i] = string(v); v == nil {
+				row[i] = "<null>"
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// wantCode checks that err is a PostgreSQL error with that SQLSTATE and returns
+// it.
+func wantCode(t *testing.T, err error, code string) *pgconn.PgError {
+	t.Helper()
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || e.Code != code {
+		t.Fatalf("got error %v, want SQLSTATE %s", err, code)
+	}
+	return e
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"howdah/tenants"
+)
+
+// Config is a howdah.toml that was read and found free of mistakes. What each
+// setting means is in the settings table; here is where its value lands.
+type Config struct {
+	Path   string // of the file, as given
+	Listen Listen
+	Admin  Admin
+	Server Server
+
+	// Defaults are what tiers and tenants inherit. Its name is empty.
+	Defaults tenants.Tier
+	Clusters []tenants.Cluster
+	Tiers    []tenants.Tier
+	Tenants  []tenants.Tenant // limits resolved
+	Users    []tenants.User
+
+	// Notes are worth an operator's look but no mistakes.
+	Notes []Mistake
+}
+
+// Listen is where clients come in and how they prove who they are.
+type Listen struct {
+	Addresses      []string
+	UnixSocketDir  string // absolute; "" = no socket
+	UnixSocketMode fs.FileMode
+	TLSMode        string // disable, allow, prefer, require
+	TLSCertFile    string // this and the next two: absolute, or ""
+	TLSKeyFile     string
+	TLSCAFile      string
+	AuthType       string // scram-sha-256, md5, trust, cert
+}
+
+// Admin is the second door: HTTP, and who may use the console.
+type Admin struct {
+	HTTP       string // address; "" = no HTTP
+	Users      []string
+	StatsUsers []string
+}
+
+// Server holds what is one for the whole process.
+type Server struct {
+	Loops              int // 0 = one per CPU
+	LogLevel           slog.Level
+	ClientLoginTimeout time.Duration // 0 = no limit
+	MaxClientConn      int           // over all tenants; 0 = no limit
+	DrainTimeout       time.Duration // 0 = no limit
+	MaxPacketSize      int64         // bytes
+	TCPKeepalive       bool
+	TCPKeepidle        time.Duration // this and the next three: 0 = the system's
+	TCPKeepintvl       time.Duration
+	TCPKeepcnt         int
+	TCPUserTimeout     time.Duration
+}
+
+// LoadConfig reads the file. If anything in it is wrong the error is a
+// *ConfigError that lists every mistake; if it cannot be read, one that says so.
+// Relative paths in the file start at the file's folder.
+func LoadConfig(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &ConfigError{Path: path, Mistakes: []Mistake{{
+			Problem: fmt.Sprintf("cannot be read: %v", unwrapPath(err)),
+			Remedy:  "name the file with -c",
+		}}}
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of %q: %w", path, err)
+	}
+	return parseConfig(path, dir, string(text))
+}
+
+// Snapshot returns the file's tenants and what they refer to.
+func (c *Config) Snapshot() (*tenants.Snapshot, error) {
+	s, err := tenants.NewSnapshot(c.Clusters, c.Tiers, c.Tenants, c.Users)
+	if err != nil {
+		return nil, fmt.Errorf("make a snapshot of %q: %w", c.Path, err)
+	}
+	return s, nil
+}
+
+// SocketPath returns the path of the Unix socket clients look for, named by the
+// port of the first address as psql does; "" without a unix_socket_dir.
+func (c *Config) SocketPath() string {
+	if c.Listen.UnixSocketDir == "" {
+		return ""
+	}
+	return filepath.Join(c.Listen.UnixSocketDir, ".s.PGSQL."+firstPort(c.Listen.Addresses))
+}
+
+// Setting is one row of SHOW CONFIG. Durations are in seconds.
+type Setting struct {
+	Key, Value, Default string
+	Changeable          bool // by a reload
+}
+
+// Settings returns the process's settings and the defaults of limits, in the
+// table's order.
+func (c *Config) Settings() []Setting {
+	var rows []Setting
+	at := c.place()
+	initial := defaultConfig().place()
+	for _, s := range settings() {
+		if !s.section.once() {
+			continue
+		}
+		rows = append(rows, Setting{
+			Key: s.key(), Value: show(s.at(at)), Default: show(s.at(initial)), Changeable: s.reload,
+		})
+	}
+	return rows
+}
+
+// Diff names the settings that differ in next but cannot change while running,
+// as the file spells them: "listen.addresses", "tenant acme loops".
+func (c *Config) Diff(next *Config) []string {
+	var changed []string
+	a, b := c.place(), next.place()
+	for _, s := range settings() {
+		if s.section.once() && s.section != sectionLimits && !s.reload && show(s.at(a)) != show(s.at(b)) {
+			changed = append(changed, string(s.section)+"."+s.name)
+		}
+	}
+	before := make(map[string]int, len(c.Tenants))
+	for i := range c.Tenants {
+		before[c.Tenants[i].Name] = c.Tenants[i].Loops
+	}
+	for i := range next.Tenants {
+		t := &next.Tenants[i]
+		if loops, ok := before[t.Name]; ok && loops != t.Loops {
+			changed = append(changed, "tenant "+t.Name+" loops")
+		}
+	}
+	return changed
+}
+
+// place returns where the settings that exist once are kept.
+func (c *Config) place() *place {
+	return &place{listen: &c.Listen, admin: &c.Admin, server: &c.Server, limits: &c.Defaults}
+}
+
+// defaultConfig returns what an empty file means.
+func defaultConfig() *Config {
+	c := &Config{}
+	at := c.place()
+	for _, s := range settings() {
+		if s.section.once() {
+			s.setDefault(at)
+		}
+	}
+	return c
+}
+
+// tier returns the tier of that name; nil if there is none.
+func (c *Config) tier(name string) *tenants.Tier {
+	i := slices.IndexFunc(c.Tiers, func(t tenants.Tier) bool { return t.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &c.Tiers[i]
+}

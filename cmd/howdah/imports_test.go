@@ -1,0 +1,196 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// importRule says which of our packages a package may import, and why no more.
+// Who may import wire may import wire/loop too, and so on. Tests may also import
+// what is below wire: its fakes and its local servers.
+type importRule struct {
+	path   string
+	may    []string
+	reason string
+}
+
+// importRules is the table of DESIGN.md 1 with the packages there are.
+func importRules() []importRule {
+	return []importRule{
+		{"wire", nil, "the protocol knows nobody's business: anything may stand on it"},
+		{"wire/loop", []string{"wire"}, "an event loop knows connections, not who is on them"},
+		{"wire/postgres", nil, "starting local servers is no part of the protocol"},
+		{"wire/wiretest", []string{"wire"}, "tests of every package use it"},
+		{"tenants", []string{"wire"}, "who the tenants are is read by the pooler, never the other way round"},
+		{"pool", []string{"wire"}, "a pool's key is opaque: it must not learn what a tenant is"},
+		{"router", []string{"wire", "pool", "tenants"}, "sessions must not know who administers them"},
+		{"provision", []string{"wire", "tenants", "backup/store"}, "draining comes in as a func, so that changing clusters needs no pooler"},
+		{"backup", []string{"wire"}, "recovery must work when everything else is down"},
+		{"admin", []string{"wire", "tenants", "pool", "router", "provision", "backup"}, "operations on all below, behind two doors"},
+		{"cmd/howdah", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin"}, "commands, configuration, wiring"},
+	}
+}
+
+// keepers are dependencies that only one of our packages knows, by prefix.
+func keepers() map[string]string {
+	return map[string]string{
+		"github.com/prometheus/":       "admin",
+		"github.com/spf13/cobra":       "cmd/howdah",
+		"github.com/BurntSushi/toml":   "cmd/howdah",
+		"github.com/jackc/pgproto3/v2": "none: tests only",
+	}
+}
+
+// dependencies are the modules go.mod requires directly, each with what it
+// saves us from writing. A new one is a decision.
+func dependencies() map[string]string {
+	return map[string]string{
+		"github.com/BurntSushi/toml":          "reads howdah.toml: a parser of TOML",
+		"github.com/jackc/pgproto3/v2":        "an independent second decoder to test ours against; tests only, see TestUnfixedDecoderIsNotLinked",
+		"github.com/jackc/pgx/v5":             "protocol messages off the hot path and the driver for our own SQL: a client",
+		"github.com/prometheus/client_golang": "metrics: an exposition format and its corner cases",
+		"github.com/spf13/cobra":              "commands, flags, help and completion",
+		"go.uber.org/goleak":                  "finds goroutines that tests leave behind; tests only",
+		"golang.org/x/sync":                   "errgroup, singleflight and semaphores",
+		"golang.org/x/sys":                    "epoll, eventfd and socket options: raw system calls",
+		"golang.org/x/text":                   "the Unicode tables of SASLprep",
+	}
+}
+
+const module = "howdah"
+
+// listedPackage is what `go list -json` says of a package.
+type listedPackage struct {
+	ImportPath, Doc string
+	Imports         []string
+	TestImports     []string
+	XTestImports    []string
+	GoFiles         []string
+}
+
+// ours lists the module's packages.
+func ours(t *testing.T) []listedPackage {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(goTool(t, "list", "-json=ImportPath,Doc,Imports,TestImports,XTestImports,GoFiles", module+"/...")))
+	var all []listedPackage
+	for {
+		var p listedPackage
+		if err := decoder.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 5 {
+		t.Fatalf("go list finds only %d packages", len(all))
+	}
+	return all
+}
+
+func goTool(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", exit, exit.Stderr)
+		}
+		t.Fatalf("go %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+func TestImportsPointDownwards(t *testing.T) {
+	rules := make(map[string]importRule)
+	for _, r := range importRules() {
+		rules[module+"/"+r.path] = r
+	}
+	for _, p := range ours(t) {
+		r, ok := rules[p.ImportPath]
+		if !ok {
+			t.Errorf("package %s is in no rule: add it to importRules with a reason", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if path, ok := strings.CutPrefix(imported, module+"/"); ok && !r.allows(path) {
+				t.Errorf("%s imports %s; it may not: %s", p.ImportPath, imported, r.reason)
+			}
+			if strings.HasSuffix(imported, "/wiretest") {
+				t.Errorf("%s imports %s outside its tests", p.ImportPath, imported)
+			}
+			for prefix, only := range keepers() {
+				if strings.HasPrefix(imported, prefix) && r.path != only {
+					t.Errorf("%s imports %s, which only %s may", p.ImportPath, imported, only)
+				}
+			}
+		}
+		for _, imported := range append(p.TestImports, p.XTestImports...) {
+			path, ok := strings.CutPrefix(imported, module+"/")
+			if ok && path != r.path && !strings.HasPrefix(path, "wire/") && !r.allows(path) {
+				t.Errorf("a test of %s imports %s; it may not: %s", p.ImportPath, imported, r.reason)
+			}
+		}
+	}
+}
+
+func (r importRule) allows(path string) bool {
+	return slices.ContainsFunc(r.may, func(may string) bool {
+		return path == may || strings.HasPrefix(path, may+"/")
+	})
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	for _, p := range ours(t) {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("package %s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+func TestEveryDependencyHasAReason(t *testing.T) {
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal([]byte(goTool(t, "mod", "edit", "-json", "../../go.mod")), &mod); err != nil {
+		t.Fatal(err)
+	}
+	reasons, used := dependencies(), map[string]bool{}
+	for _, r := range mod.Require {
+		if r.Indirect {
+			continue
+		}
+		used[r.Path] = true
+		if reasons[r.Path] == "" {
+			t.Errorf("go.mod requires %s: say in dependencies which code of ours it saves", r.Path)
+		}
+	}
+	for path := range reasons {
+		if !used[path] {
+			t.Errorf("dependencies names %s, which go.mod does not require", path)
+		}
+	}
+}
+
+// pgproto3 v2 has CVE-2026-32286 and nobody mends it. Our tests decode with it;
+// the binary must not.
+func TestUnfixedDecoderIsNotLinked(t *testing.T) {
+	linked := strings.Fields(goTool(t, "list", "-deps", module+"/cmd/howdah"))
+	if !slices.Contains(linked, module+"/tenants") {
+		t.Fatalf("go list -deps lists %d packages and not even tenants", len(linked))
+	}
+	for _, path := range linked {
+		if strings.HasPrefix(path, "github.com/jackc/pgproto3/v2") || strings.HasSuffix(path, "/wiretest") {
+			t.Errorf("%s is linked into the binary", path)
+		}
+	}
+}

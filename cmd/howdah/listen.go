@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
+
+// listen opens the addresses and the Unix socket of the configuration, all or
+// none.
+func listen(c *Listen, socket string) (all []net.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+		}
+	}()
+	for _, address := range c.Addresses {
+		l, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w; stop whoever listens there, or change addresses in [listen]", err)
+		}
+		if err != nil {
+			return all, fmt.Errorf("open listener: %w", err)
+		}
+		all = append(all, l)
+	}
+	if socket == "" {
+		return all, nil
+	}
+	l, err := listenUnix(socket, c.UnixSocketMode)
+	if err != nil {
+		return all, err
+	}
+	return append(all, l), nil
+}
+
+// listenUnix opens a Unix socket, in the place of one that nobody serves any
+// more.
+func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("open socket %q: somebody serves it already; stop them, or change unix_socket_dir in [listen]", path)
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove stale socket: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	return l, nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/tenants"
+)
+
+// ready says what is missing before the tenants can be served: every cluster
+// answers, has its tenants' databases, and its standbys stream.
+func (d *daemon) ready(ctx context.Context) error {
+	s := d.registry.Snapshot()
+	databases := map[string][]string{}
+	for t := range s.Tenants() {
+		if t.State == tenants.Active {
+			databases[t.Cluster] = append(databases[t.Cluster], t.Database)
+		}
+	}
+	for c := range s.Clusters() {
+		if err := clusterReady(ctx, c, databases[c.Name]); err != nil {
+			return fmt.Errorf("cluster %q is not ready: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+func clusterReady(ctx context.Context, c *tenants.Cluster, databases []string) error {
+	if c.AdminURL == "" {
+		var dialer net.Dialer
+		nc, err := dialer.DialContext(ctx, c.Members[0].Network(), c.Members[0].Address)
+		if err != nil {
+			return err
+		}
+		return nc.Close()
+	}
+	conn, err := pgx.Connect(ctx, c.AdminURL)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var open, streaming int
+	err = conn.QueryRow(ctx, `select
+		(select count(distinct datname) from pg_database where datallowconn and datname = any($1)),
+		(select count(*) from pg_stat_replication where state = 'streaming' and application_name <> 'pg_basebackup')`,
+		databases).Scan(&open, &streaming)
+	switch {
+	case err != nil:
+		return err
+	case open < len(databases):
+		return fmt.Errorf("%d of %d tenant databases answer", open, len(databases))
+	case streaming < len(c.Members)-1:
+		return fmt.Errorf("%d of %d standbys stream", streaming, len(c.Members)-1)
+	}
+	return nil
+}

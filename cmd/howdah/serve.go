@@ -1,0 +1,329 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"howdah/admin"
+	"howdah/router"
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+func newServeCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve -c howdah.toml",
+		Short: "Run the daemon",
+		Long: "Serve runs the pooler, its console and the HTTP door in the foreground.\n\n" +
+			"HUP reads the configuration again, TERM finishes running transactions and stops, INT stops at once.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := newDaemon(path, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: logLevel()})))
+			if err != nil {
+				return err
+			}
+			return d.run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "howdah.toml", "configuration file")
+	return cmd
+}
+
+// logLevel returns a level that can be changed while the daemon runs.
+func logLevel() *slog.LevelVar { return new(slog.LevelVar) }
+
+// daemon is a running `howdah serve`.
+type daemon struct {
+	path     string
+	log      *slog.Logger
+	registry *tenants.Registry
+	router   *router.Server
+	console  *admin.Console
+	cert     *wire.Certificate // nil without TLS
+	started  time.Time
+	end      chan admin.ShutdownMode
+
+	mu     sync.Mutex // guards what follows
+	config *Config
+}
+
+func newDaemon(path string, log *slog.Logger) (*daemon, error) {
+	config, err := LoadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := config.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{
+		path: path, log: log, config: config, started: time.Now(),
+		registry: tenants.NewRegistry(snapshot), end: make(chan admin.ShutdownMode, 1),
+	}
+	rc, err := d.routerConfig()
+	if err != nil {
+		return nil, err
+	}
+	if d.router, err = router.New(rc, d.registry); err != nil {
+		return nil, err
+	}
+	d.console = d.newConsole()
+	d.router.Handle(admin.DatabaseHowdah, d.console.Serve)
+	d.router.Handle(admin.DatabasePgBouncer, d.console.Serve)
+	return d, nil
+}
+
+func (d *daemon) routerConfig() (router.Config, error) {
+	l, s := &d.config.Listen, &d.config.Server
+	rc := router.Config{
+		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType,
+		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, Log: d.log,
+		KeepAlive: net.KeepAliveConfig{
+			Enable: s.TCPKeepalive, Idle: s.TCPKeepidle, Interval: s.TCPKeepintvl, Count: s.TCPKeepcnt,
+		},
+	}
+	if l.TLSMode == "disable" || l.TLSCertFile == "" {
+		return rc, nil
+	}
+	var err error
+	if d.cert, err = wire.LoadCertificate(l.TLSCertFile, l.TLSKeyFile); err != nil {
+		return rc, err
+	}
+	rc.TLS = wire.ServerTLS(d.cert, nil)
+	return rc, nil
+}
+
+func (d *daemon) newConsole() *admin.Console {
+	port, _ := strconv.Atoi(firstPort(d.config.Listen.Addresses))
+	return &admin.Console{
+		Pooler: d.router, Port: port, Log: d.log,
+		Roles: func(user string) admin.Role {
+			c := d.current()
+			return admin.RoleOf(user, c.Admin.Users, c.Admin.StatsUsers)
+		},
+		Settings: d.settings,
+		Reload:   d.reload,
+		Shutdown: func(mode admin.ShutdownMode) {
+			select {
+			case d.end <- mode:
+			default: // it is ending already
+			}
+		},
+		Info:  d.info,
+		Users: d.users,
+	}
+}
+
+func (d *daemon) current() *Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
+}
+
+func (d *daemon) settings() (rows []admin.Setting) {
+	for _, s := range d.current().Settings() {
+		rows = append(rows, admin.Setting(s))
+	}
+	return rows
+}
+
+func (d *daemon) users() (rows []admin.User) {
+	for _, u := range d.current().Users {
+		rows = append(rows, admin.User{Name: u.Name})
+	}
+	return rows
+}
+
+// info returns the rows of SHOW HOWDAH.
+func (d *daemon) info() [][2]string {
+	node, _ := os.Hostname()
+	path, _ := filepath.Abs(d.path)
+	return [][2]string{
+		{"version", version},
+		{"pid", strconv.Itoa(os.Getpid())},
+		{"node", node},
+		{"loops", strconv.Itoa(d.router.Stats().Loops)},
+		{"uptime", time.Since(d.started).Round(time.Second).String()},
+		{"config_file", path},
+	}
+}
+
+// reload reads the configuration again. What is wrong with it, or cannot
+// change while running, is said, and then nothing changes.
+func (d *daemon) reload() error {
+	next, err := LoadConfig(d.path)
+	if err != nil {
+		return err
+	}
+	if fixed := d.current().Diff(next); len(fixed) > 0 {
+		return fmt.Errorf("cannot change while running: %s; restart Howdah, or undo it in %q", oneOf(fixed), d.path)
+	}
+	snapshot, err := next.Snapshot()
+	if err != nil {
+		return err
+	}
+	if d.cert != nil {
+		if err := d.cert.Reload(); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	d.config = next
+	d.mu.Unlock()
+	d.registry.Replace(snapshot)
+	d.router.Reload()
+	d.log.Info("configuration reloaded", "file", d.path)
+	return nil
+}
+
+// run serves until a signal or the console ends it.
+func (d *daemon) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	raiseFileLimit(d.log)
+
+	listeners, err := listen(&d.config.Listen, d.config.SocketPath())
+	if err != nil {
+		d.router.Close()
+		return err
+	}
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		d.log.Info("listening", "address", l.Addr().String())
+		serving.Go(func() { d.router.Serve(l) })
+	}
+	web, err := d.serveWeb(ctx, &serving)
+	if err != nil {
+		d.router.Close()
+		return err
+	}
+	serving.Go(func() { d.console.Run(ctx) })
+	err = d.wait(ctx, signals, web)
+	cancel()
+	serving.Wait()
+	return err
+}
+
+// serveWeb starts the HTTP door. What it fails with later comes by the channel.
+func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan error, error) {
+	failed := make(chan error, 1)
+	if d.config.Admin.HTTP == "" {
+		return failed, nil
+	}
+	l, err := net.Listen("tcp", d.config.Admin.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("open the HTTP door: %w", err)
+	}
+	d.log.Info("listening", "http", l.Addr().String())
+	w := &admin.Web{Ready: d.ready, Registry: admin.NewRegistry(d.router, version)}
+	serving.Go(func() { failed <- w.Serve(ctx, l) })
+	return failed, nil
+}
+
+// wait acts on signals until one ends the daemon.
+func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal, web <-chan error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return d.drain(signals, 0)
+		case err := <-web:
+			d.router.Close()
+			return err
+		case mode := <-d.end:
+			d.log.Info("shutting down", "asked_by", "console", "mode", string(mode))
+			switch mode {
+			case admin.ShutdownNow:
+				d.router.Close()
+				return nil
+			case admin.ShutdownWaitForServers:
+				return d.drain(signals, d.current().Server.DrainTimeout)
+			}
+			return d.waitForClients(signals)
+		case s := <-signals:
+			switch s {
+			case syscall.SIGHUP:
+				if err := d.reload(); err != nil {
+					d.log.Error("configuration not reloaded; the running one stays", "error", err)
+				}
+			case syscall.SIGTERM:
+				d.log.Info("draining", "signal", s.String())
+				return d.drain(signals, d.current().Server.DrainTimeout)
+			default:
+				d.log.Info("stopping", "signal", s.String())
+				d.router.Close()
+				return nil
+			}
+		}
+	}
+}
+
+// drain lets transactions finish for as long as timeout says (0 means for
+// ever), or until INT or a second TERM.
+func (d *daemon) drain(signals <-chan os.Signal, timeout time.Duration) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	if timeout > 0 {
+		ctx, cancel = context.WithTimeout(context.Background(), timeout)
+	}
+	defer cancel()
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				if s != syscall.SIGHUP {
+					cancel()
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	if err := d.router.Shutdown(ctx); err != nil {
+		d.log.Warn("drain cut short", "error", err)
+	}
+	return nil
+}
+
+// waitForClients accepts nobody and waits until the last client has left.
+func (d *daemon) waitForClients(signals <-chan os.Signal) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go func() {
+		select {
+		case <-signals:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	if err := d.router.WaitForClients(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// raiseFileLimit asks for as many file descriptors as the system lets us have.
+func raiseFileLimit(log *slog.Logger) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		log.Warn("cannot raise the limit of open files", "error", err, "limit", limit.Cur)
+	}
+}

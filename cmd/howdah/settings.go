@@ -1,0 +1,352 @@
+package main
+
+import (
+	"math"
+
+	"howdah/tenants"
+)
+
+// section is where in the file a setting stands.
+type section string
+
+// The sections. Limits are no table of their own: they may be given in
+// [defaults], in a [[tier]] and in a [[tenant]].
+const (
+	sectionListen  section = "listen"
+	sectionAdmin   section = "admin"
+	sectionServer  section = "server"
+	sectionLimits  section = "defaults"
+	sectionCluster section = "cluster"
+	sectionTier    section = "tier"
+	sectionTenant  section = "tenant"
+	sectionUser    section = "user"
+)
+
+// sections returns all sections in the order the manual has them.
+func sections() []section {
+	return []section{
+		sectionListen, sectionAdmin, sectionServer, sectionLimits,
+		sectionCluster, sectionTier, sectionTenant, sectionUser,
+	}
+}
+
+// once reports whether the section is one table rather than an array of them.
+func (s section) once() bool {
+	switch s {
+	case sectionListen, sectionAdmin, sectionServer, sectionLimits:
+		return true
+	}
+	return false
+}
+
+// header returns the section's header as it is written in the file.
+func (s section) header() string {
+	if s.once() {
+		return "[" + string(s) + "]"
+	}
+	return "[[" + string(s) + "]]"
+}
+
+// about says in the manual what the section is for.
+func (s section) about() string {
+	switch s {
+	case sectionListen:
+		return "Where clients come in and how they prove who they are."
+	case sectionAdmin:
+		return "The HTTP side, and who may use the console (psql -p 6432 howdah)."
+	case sectionServer:
+		return "What is one for the whole process."
+	case sectionLimits:
+		return "Limits. They may stand in [defaults], in a [[tier]] and in a [[tenant]]; a tenant's own go before its tier's, and those before the defaults."
+	case sectionCluster:
+		return "A PostgreSQL primary with its standbys. One entry per cluster."
+	case sectionTier:
+		return "A service class: limits under a name. Takes every limit of [defaults] too."
+	case sectionTenant:
+		return "A database that clients may ask for. Takes every limit of [defaults] too."
+	case sectionUser:
+		return "A role that may log in through Howdah."
+	}
+	return ""
+}
+
+// place is where values land: a pointer per section, those of other sections
+// nil.
+type place struct {
+	listen  *Listen
+	admin   *Admin
+	server  *Server
+	limits  *tenants.Tier // of defaults, a tier or a tenant
+	cluster *tenants.Cluster
+	tier    *tenants.Tier
+	tenant  *tenants.Tenant
+	user    *tenants.User
+}
+
+// setting is one row of the table that drives reading the file, its defaults,
+// `howdah help settings` and SHOW CONFIG.
+type setting struct {
+	section section
+	name    string
+	shown   string // in SHOW CONFIG, where PgBouncer has another word; "" = name
+
+	// initial is the default as the file would give it, nil if there is none:
+	// initialDoc then says what leaving the setting out means.
+	initial    any
+	initialDoc string
+
+	least, most int64    // of whole numbers and sizes
+	choices     []string // of strings; nil = any
+	reload      bool     // may change while running
+	secret      bool     // never repeated in a message
+	doc         string
+
+	at func(*place) any // pointer to the value's home
+}
+
+// key is the setting's name in SHOW CONFIG.
+func (s *setting) key() string {
+	if s.shown != "" {
+		return s.shown
+	}
+	return s.name
+}
+
+// maxInt bounds numbers for which no smaller bound makes sense.
+const maxInt = math.MaxInt32
+
+// settings returns the table. It is made anew each time, so nobody can change it.
+func settings() []setting {
+	var table []setting
+	table = append(table, listenSettings()...)
+	table = append(table, adminSettings()...)
+	table = append(table, serverSettings()...)
+	table = append(table, limitSettings()...)
+	table = append(table, clusterSettings()...)
+	table = append(table, tenantSettings()...)
+	return table
+}
+
+func listenSettings() []setting {
+	const in = sectionListen
+	return []setting{
+		{
+			section: in, name: "addresses", shown: "listen_addr", initial: []any{"127.0.0.1:6432"},
+			doc: "TCP addresses to listen on, each host:port. An empty list listens on the Unix socket only.",
+			at:  func(p *place) any { return &p.listen.Addresses },
+		},
+		{
+			section: in, name: "unix_socket_dir", initial: "auto",
+			doc: "Folder of the Unix socket, which is named by the first address's port as psql expects. \"auto\" is /var/run/postgresql if it can be written, else /tmp; \"\" is no socket.",
+			at:  func(p *place) any { return &p.listen.UnixSocketDir },
+		},
+		{
+			section: in, name: "unix_socket_mode", initial: "0777",
+			doc: "Permissions of the Unix socket, in octal.",
+			at:  func(p *place) any { return &p.listen.UnixSocketMode },
+		},
+		{
+			section: in, name: "auth_type", initial: "scram-sha-256", reload: true,
+			choices: []string{"scram-sha-256", "md5", "trust", "cert"},
+			doc:     "How clients prove who they are. md5 takes SCRAM too, by the user's verifier; trust believes everyone and is for loopback addresses only; cert wants a client certificate whose common name is the user.",
+			at:      func(p *place) any { return &p.listen.AuthType },
+		},
+		{
+			section: in, name: "tls_mode", shown: "client_tls_sslmode", initial: "disable", reload: true,
+			choices: []string{"disable", "allow", "prefer", "require"},
+			doc:     "TLS for clients on TCP: disable refuses it, allow and prefer take it when asked, require refuses clients without it.",
+			at:      func(p *place) any { return &p.listen.TLSMode },
+		},
+		{
+			section: in, name: "tls_cert_file", shown: "client_tls_cert_file", initial: "", reload: true,
+			doc: "Certificate shown to clients, PEM, with its chain.",
+			at:  func(p *place) any { return &p.listen.TLSCertFile },
+		},
+		{
+			section: in, name: "tls_key_file", shown: "client_tls_key_file", initial: "", reload: true,
+			doc: "Private key of tls_cert_file, PEM.",
+			at:  func(p *place) any { return &p.listen.TLSKeyFile },
+		},
+		{
+			section: in, name: "tls_ca_file", shown: "client_tls_ca_file", initial: "", reload: true,
+			doc: "Authorities that client certificates must come from, PEM. Needed by auth_type cert.",
+			at:  func(p *place) any { return &p.listen.TLSCAFile },
+		},
+	}
+}
+
+func adminSettings() []setting {
+	const in = sectionAdmin
+	return []setting{
+		{
+			section: in, name: "http", shown: "admin_http", initial: "127.0.0.1:8432",
+			doc: "Address of /metrics, /livez and /readyz. \"\" is no HTTP.",
+			at:  func(p *place) any { return &p.admin.HTTP },
+		},
+		{
+			section: in, name: "users", shown: "admin_users", initial: []any{}, reload: true,
+			doc: "Users who may do everything in the console. On the Unix socket root and the operating system's user who runs Howdah may too.",
+			at:  func(p *place) any { return &p.admin.Users },
+		},
+		{
+			section: in, name: "stats_users", initial: []any{}, reload: true,
+			doc: "Users who may look at everything in the console and change nothing.",
+			at:  func(p *place) any { return &p.admin.StatsUsers },
+		},
+	}
+}
+
+func serverSettings() []setting {
+	const in = sectionServer
+	return []setting{
+		{
+			section: in, name: "loops", initial: int64(0), most: 1024,
+			doc: "Event loops, each a thread. 0 is one per CPU.",
+			at:  func(p *place) any { return &p.server.Loops },
+		},
+		{
+			section: in, name: "log_level", initial: "info", reload: true,
+			choices: []string{"debug", "info", "warn", "error"},
+			doc:     "The least severe messages that are logged.",
+			at:      func(p *place) any { return &p.server.LogLevel },
+		},
+		{
+			section: in, name: "client_login_timeout", initial: "60s", reload: true,
+			doc: "A client that has not logged in by then is cut. 0 is no limit.",
+			at:  func(p *place) any { return &p.server.ClientLoginTimeout },
+		},
+		{
+			section: in, name: "max_client_conn", initial: int64(0), most: maxInt, reload: true,
+			doc: "Clients over all tenants; more are refused with 53300. 0 is no limit but that of open files.",
+			at:  func(p *place) any { return &p.server.MaxClientConn },
+		},
+		{
+			section: in, name: "drain_timeout", initial: "30s", reload: true,
+			doc: "How long a stop by TERM waits for running transactions before it cuts them. 0 is no limit.",
+			at:  func(p *place) any { return &p.server.DrainTimeout },
+		},
+		{
+			section: in, name: "max_packet_size", initial: "1GB", least: 1024, most: math.MaxInt32, reload: true,
+			doc: "Longest message accepted from a logged-in client, which is cut when it sends a longer one. PostgreSQL itself takes no more than 1 GB.",
+			at:  func(p *place) any { return &p.server.MaxPacketSize },
+		},
+		{
+			section: in, name: "tcp_keepalive", initial: true, reload: true,
+			doc: "Let the system probe idle TCP connections, of clients and of servers.",
+			at:  func(p *place) any { return &p.server.TCPKeepalive },
+		},
+		{
+			section: in, name: "tcp_keepidle", initial: "0s", reload: true,
+			doc: "Idle time before the first probe. 0 is the system's.",
+			at:  func(p *place) any { return &p.server.TCPKeepidle },
+		},
+		{
+			section: in, name: "tcp_keepintvl", initial: "0s", reload: true,
+			doc: "Time between probes. 0 is the system's.",
+			at:  func(p *place) any { return &p.server.TCPKeepintvl },
+		},
+		{
+			section: in, name: "tcp_keepcnt", initial: int64(0), most: 127, reload: true,
+			doc: "Unanswered probes after which a connection is dead. 0 is the system's.",
+			at:  func(p *place) any { return &p.server.TCPKeepcnt },
+		},
+		{
+			section: in, name: "tcp_user_timeout", initial: "0s", reload: true,
+			doc: "How long sent data may stay unacknowledged before the connection is dead. 0 is the system's.",
+			at:  func(p *place) any { return &p.server.TCPUserTimeout },
+		},
+	}
+}
+
+func clusterSettings() []setting {
+	const in = sectionCluster
+	return []setting{
+		{
+			section: in, name: "name", initialDoc: "must be given", reload: true,
+			doc: "What tenants call the cluster.",
+			at:  func(p *place) any { return &p.cluster.Name },
+		},
+		{
+			section: in, name: "members", initialDoc: "must be given", reload: true,
+			doc: "Its PostgreSQL servers, primary and standbys in any order: host:port, or a socket's path such as /var/run/postgresql/.s.PGSQL.5432.",
+			at:  func(p *place) any { return &p.cluster.Members },
+		},
+		{
+			section: in, name: "admin_url", initial: "", reload: true, secret: true,
+			doc: "Superuser connection for provisioning, direct to the primary: postgres://… or key=value pairs.",
+			at:  func(p *place) any { return &p.cluster.AdminURL },
+		},
+		{
+			section: in, name: "replication_url", initial: "", reload: true, secret: true,
+			doc: "Connection of a role with REPLICATION, for WAL and base backups.",
+			at:  func(p *place) any { return &p.cluster.ReplicationURL },
+		},
+		{
+			section: in, name: "budget", initial: int64(0), most: maxInt, reload: true,
+			doc: "Server connections the cluster may hold over all tenants; keep it below its max_connections. 0 is no limit.",
+			at:  func(p *place) any { return &p.cluster.Budget },
+		},
+		{
+			section: in, name: "tls_mode", initial: "prefer", reload: true,
+			choices: []string{"disable", "prefer", "require", "verify-ca", "verify-full"},
+			doc:     "TLS to the members, in libpq's words. Never used on a socket.",
+			at:      func(p *place) any { return &p.cluster.TLSMode },
+		},
+		{
+			section: in, name: "tls_ca_file", initial: "", reload: true,
+			doc: "Authorities that members' certificates must come from, PEM. \"\" is the system's.",
+			at:  func(p *place) any { return &p.cluster.TLSCAFile },
+		},
+	}
+}
+
+func tenantSettings() []setting {
+	return []setting{
+		{
+			section: sectionTier, name: "name", initialDoc: "must be given", reload: true,
+			doc: "What tenants call the tier.",
+			at:  func(p *place) any { return &p.tier.Name },
+		},
+		{
+			section: sectionTenant, name: "name", initialDoc: "must be given", reload: true,
+			doc: "The database clients ask for. \"*\" stands for every name that no other tenant has.",
+			at:  func(p *place) any { return &p.tenant.Name },
+		},
+		{
+			section: sectionTenant, name: "cluster", initialDoc: "the only cluster", reload: true,
+			doc: "Where the database is.",
+			at:  func(p *place) any { return &p.tenant.Cluster },
+		},
+		{
+			section: sectionTenant, name: "database", initialDoc: "the tenant's name", reload: true,
+			doc: "The database's name on the cluster.",
+			at:  func(p *place) any { return &p.tenant.Database },
+		},
+		{
+			section: sectionTenant, name: "user", initialDoc: "the tenant's name", reload: true,
+			doc: "The role that owns the database. Clients of this role reach the database postgres with this tenant's limits.",
+			at:  func(p *place) any { return &p.tenant.User },
+		},
+		{
+			section: sectionTenant, name: "tier", initialDoc: "none", reload: true,
+			doc: "The tier whose limits the tenant inherits.",
+			at:  func(p *place) any { return &p.tenant.Tier },
+		},
+		{
+			section: sectionTenant, name: "state", initial: "active", reload: true,
+			choices: []string{"active", "suspended"},
+			doc:     "A suspended tenant keeps its data, and its clients are refused.",
+			at:      func(p *place) any { return &p.tenant.State },
+		},
+		{
+			section: sectionUser, name: "name", initialDoc: "must be given", reload: true,
+			doc: "The role's name.",
+			at:  func(p *place) any { return &p.user.Name },
+		},
+		{
+			section: sectionUser, name: "verifier", initialDoc: "must be given unless auth_type is trust or cert", reload: true, secret: true,
+			doc: "The role's secret exactly as its clusters have it: SELECT rolpassword FROM pg_authid. Never a password.",
+			at:  func(p *place) any { return &p.user.Verifier },
+		},
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+// limitSettings returns the rows of limits, with PgBouncer's names and defaults
+// where it has them.
+func limitSettings() []setting {
+	table := append(poolLimits(), timeLimits()...)
+	for i := range table {
+		table[i].section = sectionLimits
+	}
+	return table
+}
+
+func poolLimits() []setting {
+	return []setting{
+		{
+			name: "pool_mode", initial: "transaction", reload: true,
+			choices: []string{"transaction", "session", "statement"},
+			doc:     "When a server may go to another client: after each transaction, when its client leaves, or after each statement.",
+			at:      func(p *place) any { return &p.limits.Limits.PoolMode },
+		},
+		{
+			name: "pool_size", shown: "default_pool_size", initial: int64(20), least: 1, most: maxInt, reload: true,
+			doc: "Servers per member, database and user.",
+			at:  func(p *place) any { return &p.limits.Limits.PoolSize },
+		},
+		{
+			name: "min_pool_size", initial: int64(0), most: maxInt, reload: true,
+			doc: "Servers kept open even when idle, once a client has logged in.",
+			at:  func(p *place) any { return &p.limits.Limits.MinPoolSize },
+		},
+		{
+			name: "reserve_pool_size", initial: int64(0), most: maxInt, reload: true,
+			doc: "Servers on top of pool_size for clients that waited for reserve_pool_timeout.",
+			at:  func(p *place) any { return &p.limits.Limits.ReservePoolSize },
+		},
+		{
+			name: "reserve_pool_timeout", initial: "5s", reload: true,
+			doc: "How long a client waits before the reserve is opened. 0 is never.",
+			at:  func(p *place) any { return &p.limits.Limits.ReservePoolTimeout },
+		},
+		{
+			name: "max_client_conn", shown: "max_db_client_connections", initial: int64(0), most: maxInt, reload: true,
+			doc: "Clients of the tenant; more are refused with 53300. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxClientConn },
+		},
+		{
+			name: "max_prepared_statements", initial: int64(200), most: 1_000_000, reload: true,
+			doc: "Prepared statements kept on each server; the least recently used goes first. 0 leaves them to the client, which then needs pool_mode session.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxPreparedStatements },
+		},
+		{
+			name: "weight", initial: int64(1), least: 1, most: 10_000, reload: true,
+			doc: "Share of a busy cluster's budget relative to other tenants.",
+			at:  func(p *place) any { return &p.limits.Limits.Weight },
+		},
+		{
+			name: "read_split", initial: "declared", reload: true,
+			choices: []string{"declared", "auto", "off"},
+			doc:     "Which work may go to standbys: what says READ ONLY, also what a parser finds to be reading, or nothing.",
+			at:      func(p *place) any { return &p.limits.ReadSplit },
+		},
+		{
+			name: "loops", shown: "tenant_loops", initial: int64(1), least: 1, most: 1024,
+			doc: "Event loops a tenant is spread over. More than one lets a single tenant use several CPUs.",
+			at:  func(p *place) any { return &p.limits.Loops },
+		},
+	}
+}
+
+func timeLimits() []setting {
+	return []setting{
+		{
+			name: "query_wait_timeout", initial: "120s", reload: true,
+			doc: "A client that has waited this long for a server gets an error. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.QueryWaitTimeout },
+		},
+		{
+			name: "server_lifetime", initial: "1h", reload: true,
+			doc: "A server older than this is closed when it is next unused. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.ServerLifetime },
+		},
+		{
+			name: "server_idle_timeout", initial: "10m", reload: true,
+			doc: "A server unused for this long is closed. 0 is never.",
+			at:  func(p *place) any { return &p.limits.Limits.ServerIdleTimeout },
+		},
+		{
+			name: "server_connect_timeout", initial: "15s", reload: true,
+			doc: "A server must be connected and logged in by then. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.ServerConnectTimeout },
+		},
+		{
+			name: "server_login_retry", initial: "15s", reload: true,
+			doc: "The longest pause between attempts to reach a member that fails; the pauses grow up to it. 0 is no pause.",
+			at:  func(p *place) any { return &p.limits.Limits.ServerLoginRetry },
+		},
+		{
+			name: "server_check_delay", initial: "30s", reload: true,
+			doc: "A server idle for longer is asked server_check_query before a client gets it. 0 is never.",
+			at:  func(p *place) any { return &p.limits.Limits.ServerCheckDelay },
+		},
+		{
+			name: "server_check_query", initial: "select 1", reload: true,
+			doc: "The question that shows a server alive. \"\" asks nothing.",
+			at:  func(p *place) any { return &p.limits.Limits.ServerCheckQuery },
+		},
+		{
+			name: "query_timeout", initial: "0s", reload: true,
+			doc: "A query that runs longer is cancelled and its client cut. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.QueryTimeout },
+		},
+		{
+			name: "idle_transaction_timeout", initial: "1h", reload: true,
+			doc: "A client that leaves a transaction open and idle for this long is cut, because nobody can take its server back. 0 is no limit, PgBouncer's default.",
+			at:  func(p *place) any { return &p.limits.Limits.IdleTransactionTimeout },
+		},
+		{
+			name: "client_idle_timeout", initial: "0s", reload: true,
+			doc: "A client idle outside a transaction for this long is cut. 0 is never.",
+			at:  func(p *place) any { return &p.limits.Limits.ClientIdleTimeout },
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"howdah/wire/postgres"
+)
+
+// upBudget is how many server connections Howdah may hold on the cluster; the
+// rest of max_connections is for whoever connects to PostgreSQL itself.
+const upBudget = 80
+
+// consoleUser may use the console; it is no role of PostgreSQL.
+const consoleUser = "admin"
+
+// upUser is a user `up` made, with what it is not able to look up again.
+type upUser struct {
+	name, database string
+	password       string
+	verifier       string // PostgreSQL's own string for the password
+}
+
+// url logs the user in through Howdah.
+func (u upUser) url(port int) string {
+	return (&url.URL{
+		Scheme: "postgres", User: url.UserPassword(u.name, u.password),
+		Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/" + u.database,
+	}).String()
+}
+
+// setUp makes the tenants and writes the files. howdah.toml comes last: as long
+// as it is missing the next start does all of it again, with new passwords.
+func (u *up) setUp(ctx context.Context) error {
+	for _, name := range []string{"acme", "globex"} {
+		user, err := u.makeTenant(ctx, name)
+		if err != nil {
+			return fmt.Errorf("make tenant %q: %w", name, err)
+		}
+		u.tenants = append(u.tenants, user)
+	}
+	admin, err := u.makeConsoleUser(ctx)
+	if err != nil {
+		return fmt.Errorf("make console user: %w", err)
+	}
+	users := append(u.tenants[:len(u.tenants):len(u.tenants)], admin)
+	var urls strings.Builder
+	for _, user := range users {
+		fmt.Fprintln(&urls, user.url(u.ports.pooler))
+	}
+	for _, file := range []struct{ path, text string }{
+		{u.folder.credentials(), urls.String()},
+		{u.folder.token(), rand.Text() + rand.Text() + "\n"},
+		{u.folder.config(), u.configText(users)},
+	} {
+		if err := writeSecret(file.path, file.text); err != nil {
+			return fmt.Errorf("write file: %w", err)
+		}
+	}
+	u.tenants = users
+	return nil
+}
+
+// makeTenant makes a role and its database, or gives the role a new password
+// when an earlier start got that far.
+func (u *up) makeTenant(ctx context.Context, name string) (upUser, error) {
+	user := upUser{name: name, database: name, password: rand.Text()}
+	var role, database bool
+	err := u.primary.QueryRow(ctx, postgres.Superuser, `select
+		exists (select from pg_roles where rolname = $1), exists (select from pg_database where datname = $1)`,
+		[]any{name}, &role, &database)
+	if err != nil {
+		return user, err
+	}
+	verb := "create"
+	if role {
+		verb = "alter"
+	}
+	statements := []string{fmt.Sprintf("%s role %s login password '%s'", verb, name, user.password)}
+	if !database {
+		statements = append(statements, fmt.Sprintf("create database %s owner %s", name, name))
+	}
+	statements = append(statements, fmt.Sprintf("revoke all on database %s from public", name))
+	if err := u.primary.Exec(ctx, postgres.Superuser, statements...); err != nil {
+		return user, err
+	}
+	user.verifier, err = u.verifier(ctx, name)
+	return user, err
+}
+
+// makeConsoleUser lets PostgreSQL compute the verifier of a user that is
+// Howdah's alone, by way of a role that lives for a moment.
+func (u *up) makeConsoleUser(ctx context.Context) (upUser, error) {
+	const role = "howdah_console_verifier"
+	user := upUser{name: consoleUser, database: "howdah", password: rand.Text()}
+	err := u.primary.Exec(ctx, postgres.Superuser, "drop role if exists "+role,
+		fmt.Sprintf("create role %s nologin password '%s'", role, user.password))
+	if err != nil {
+		return user, err
+	}
+	if user.verifier, err = u.verifier(ctx, role); err != nil {
+		return user, err
+	}
+	return user, u.primary.Exec(ctx, postgres.Superuser, "drop role "+role)
+}
+
+func (u *up) verifier(ctx context.Context, role string) (string, error) {
+	var verifier string
+	err := u.primary.QueryRow(ctx, postgres.Superuser,
+		"select rolpassword from pg_authid where rolname = $1", []any{role}, &verifier)
+	return verifier, err
+}
+
+// configText is the howdah.toml of the first start.
+func (u *up) configText(users []upUser) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Written once by "howdah up"; yours to edit. "howdah help settings" explains
+# every setting; "howdah check -c FILE" finds mistakes; SIGHUP to the serving
+# process, or RELOAD on the console, applies changes.
+
+[listen]
+addresses = ["127.0.0.1:%d"]
+
+[admin]
+http = "127.0.0.1:%d"
+users = [%q]
+
+[[cluster]]
+name = "main"
+members = [%q, %q]
+admin_url = %q
+replication_url = %q
+budget = %d
+`, u.ports.pooler, u.ports.http, consoleUser, u.primary.Address(), u.standby.Address(),
+		u.primary.AdminURL(postgres.Superuser), u.primary.AdminURL(postgres.Superuser), upBudget)
+	for _, user := range users {
+		if user.name != consoleUser {
+			fmt.Fprintf(&b, "\n[[tenant]]\nname = %q\ncluster = \"main\"\n", user.name)
+		}
+	}
+	for _, user := range users {
+		fmt.Fprintf(&b, "\n[[user]]\nname = %q\nverifier = %q\n", user.name, user.verifier)
+	}
+	return b.String()
+}

@@ -1,0 +1,142 @@
+package pool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// grow opens servers for those who wait and for MinPoolSize, as far as the
+// limits allow.
+func (p *Pool) grow() {
+	if p.paused || p.closed {
+		return
+	}
+	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
+	if p.seeded {
+		want = max(want, p.cfg.MinPoolSize-p.total)
+	}
+	limit := p.limit()
+	for ; want > 0 && p.total < limit; want-- {
+		wait := p.refusals.wait()
+		if wait <= 0 {
+			var ok bool
+			if wait, ok = p.member.begin(); ok {
+				p.open()
+				continue
+			}
+		}
+		p.loop.Arm(&p.retry, wait, p.grow)
+		return
+	}
+}
+
+func (p *Pool) open() {
+	p.total++
+	p.counts[Login]++
+	timeout, longest := p.cfg.ConnectTimeout, p.cfg.LoginRetry
+	go func() {
+		ctx, cancel := context.Background(), context.CancelFunc(func() {})
+		if timeout > 0 {
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+		}
+		defer cancel()
+		est, err := p.opener.Open(ctx)
+		p.member.end(err == nil || refused(err), longest)
+		if !p.loop.Post(func() { p.finishOpen(est, err) }) && err == nil {
+			est.Conn.Close()
+		}
+	}()
+}
+
+func (p *Pool) finishOpen(est *wire.Established, err error) {
+	p.counts[Login]--
+	var s *Server
+	if err == nil {
+		s, err = p.adopt(est)
+	}
+	if err != nil {
+		p.total--
+		p.openFailed(err)
+		return
+	}
+	p.lastErr = nil
+	p.refusals = backoff{}
+	p.counts[Idle]++
+	s.state = Idle
+	p.all.addAll(s)
+	p.observer.Opened(s)
+	p.offer(s)
+	p.grow()
+}
+
+func (p *Pool) adopt(est *wire.Established) (*Server, error) {
+	now := p.loop.Now()
+	s := &Server{
+		Key: est.Key, Parameters: est.Parameters, LocalAddr: est.Conn.LocalAddr().String(),
+		pool: p, generation: p.generation, born: now, since: now, opened: time.Now(),
+	}
+	var err error
+	if tc, ok := est.Conn.(*tls.Conn); ok {
+		transport, ok := tc.NetConn().(*loop.Transport)
+		if !ok {
+			est.Conn.Close()
+			return nil, fmt.Errorf("adopt server: TLS over %T", tc.NetConn())
+		}
+		state := tc.ConnectionState()
+		s.TLS = tls.VersionName(state.Version) + "/" + tls.CipherSuiteName(state.CipherSuite)
+		s.Conn, err = p.loop.AdoptTLS(tc, transport, s, p.group)
+		return s, err
+	}
+	fd, err := loop.Detach(est.Conn)
+	if err != nil {
+		est.Conn.Close()
+		return nil, err
+	}
+	s.Conn, err = p.loop.Adopt(fd, est.ReadAhead, s, p.group)
+	return s, err
+}
+
+// openFailed tells those who wait when waiting longer is of no use, and else
+// tries again after a pause.
+func (p *Pool) openFailed(err error) {
+	p.lastErr = err
+	var e *wire.Error
+	switch {
+	case errors.As(err, &e) && final(e.Code):
+		p.refuseAll(e)
+		return
+	case refused(err):
+		p.refusals.fail(p.cfg.LoginRetry)
+	}
+	p.grow()
+}
+
+// refused reports whether PostgreSQL itself answered and said no for a reason
+// that concerns this database or user rather than the member.
+func refused(err error) bool {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return final(e.Code) || e.Code == wire.CodeTooManyConnections
+}
+
+// final reports whether a refusal will be repeated until somebody changes
+// something: no such database, a wrong password, no privilege, a bad setting,
+// no connections allowed.
+func final(code string) bool {
+	if len(code) != 5 {
+		return false
+	}
+	switch code[:2] {
+	case "3D", "28", "42", "22", "0A", "55":
+		return true
+	}
+	return false
+}

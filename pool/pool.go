@@ -1,0 +1,278 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// ErrClosed refuses clients of a pool that has been closed.
+var ErrClosed = errors.New("pool: closed")
+
+// Config holds a pool's limits and timeouts. The words are PgBouncer's; a zero
+// duration switches the timeout off.
+type Config struct {
+	PoolSize           int           // servers at most
+	MinPoolSize        int           // servers kept open, once somebody has logged in
+	ReservePoolSize    int           // servers above PoolSize for clients that waited ReservePoolTimeout
+	ReservePoolTimeout time.Duration // 0 means the reserve is never used
+	QueryWaitTimeout   time.Duration // a client waits at most so long
+	ServerLifetime     time.Duration // older servers close when they become idle
+	ServerIdleTimeout  time.Duration // servers idle for longer close
+	ConnectTimeout     time.Duration // for dialling and logging in
+	LoginRetry         time.Duration // longest pause between attempts to reach a member that fails
+	CheckDelay         time.Duration // a server idle for longer runs CheckQuery before it is given out
+	CheckQuery         string        // empty: servers are never checked
+}
+
+// Opener opens and cancels server connections. Both run on goroutines of their
+// own and may block as long as their context allows.
+type Opener interface {
+	// Open dials and logs in. A refusal by PostgreSQL is a *wire.Error.
+	Open(ctx context.Context) (*wire.Established, error)
+	// Cancel has the server's running query cancelled, and returns once the
+	// request can no longer hit any later one.
+	Cancel(ctx context.Context, key wire.Key) error
+}
+
+// Observer is told what changes about servers while no client holds them.
+type Observer interface {
+	// Opened is called once for a new server, before anything else.
+	Opened(s *Server)
+	// Reported is called for a ParameterStatus from an idle server. The
+	// slices live until it returns.
+	Reported(s *Server, name, value []byte)
+	// Closed is called once for every server that was opened, when it will
+	// not be used again.
+	Closed(s *Server)
+}
+
+// Pool is a set of connections to one member as one user, for one database.
+// All its methods belong to its loop's thread.
+type Pool struct {
+	// static after New
+	loop     *loop.Loop
+	member   *Member
+	opener   Opener
+	observer Observer
+	group    *loop.Group
+
+	cfg        Config
+	idle       list    // newest at the front
+	all        list    // every open server, by its second links
+	waiting    waiters // oldest at the front
+	counts     [states]int
+	total      int // servers that exist or are being opened or closed
+	generation uint64
+	paused     bool
+	closed     bool
+	seeded     bool // somebody has logged in, so that servers can be opened without a client
+	refusals   backoff
+	lastErr    error
+	retry      loop.Timer
+	reserve    loop.Timer
+	sweep      loop.Timer
+	ended      map[string]uint64
+	idleWait   []func() // called when no server is active
+}
+
+// New returns an empty pool on l.
+func New(l *loop.Loop, m *Member, cfg Config, opener Opener, observer Observer, group *loop.Group) *Pool {
+	p := &Pool{loop: l, member: m, cfg: cfg, opener: opener, observer: observer, group: group, ended: map[string]uint64{}}
+	p.idle.init()
+	p.all.init()
+	p.waiting.init()
+	return p
+}
+
+// SetConfig changes the limits. Servers above a lowered limit close as they
+// are released.
+func (p *Pool) SetConfig(cfg Config) {
+	p.cfg = cfg
+	p.grow()
+}
+
+// Seed says that Open can now succeed without a client at hand, so that
+// MinPoolSize is kept.
+func (p *Pool) Seed() {
+	if !p.seeded {
+		p.seeded = true
+		p.grow()
+	}
+}
+
+// Acquire returns a server for c. When none is idle it returns nil and a
+// place in the line: c will be told by Assigned or Refused, never before
+// Acquire has returned.
+func (p *Pool) Acquire(c Client) (*Server, *Waiter) {
+	if p.waiting.len == 0 && !p.paused && !p.closed {
+		if s := p.takeIdle(); s != nil {
+			return s, nil
+		}
+	}
+	w := p.enqueue(c)
+	p.grow()
+	return nil, w
+}
+
+// takeIdle takes the newest idle server that needs no check, and sends the
+// newest that needs one to be checked.
+func (p *Pool) takeIdle() *Server {
+	s := p.idle.first()
+	if s == nil {
+		return nil
+	}
+	p.idle.remove(s)
+	if p.needsCheck(s) {
+		p.startCheck(s)
+		return nil
+	}
+	p.setState(s, Active)
+	return s
+}
+
+// Release takes back a server on which nothing is open, unread or running.
+func (p *Pool) Release(s *Server) {
+	if s.state != Active {
+		panic("pool: release of a server that is " + s.state.String())
+	}
+	s.since = p.loop.Now()
+	s.Conn.SetHandler(s)
+	s.Conn.Resume()
+	p.offer(s)
+	p.checkQuiet()
+}
+
+// offer gives an open server to whoever waits, or to the idle list.
+func (p *Pool) offer(s *Server) {
+	if reason := p.unwanted(s); reason != "" {
+		p.Destroy(s, reason, false)
+		return
+	}
+	if w := p.waiting.first(); w != nil && !p.paused {
+		p.setState(s, Active)
+		p.assign(w, s)
+		return
+	}
+	p.setState(s, Idle)
+	p.idle.pushFront(s)
+	p.armSweep()
+}
+
+// unwanted says why s should not be used again, "" when it should.
+func (p *Pool) unwanted(s *Server) string {
+	switch {
+	case p.closed:
+		return "pool closed"
+	case s.generation != p.generation:
+		return "reconnect"
+	case p.paused:
+		return "paused"
+	case p.expired(s):
+		return "server_lifetime"
+	case p.total > p.limit():
+		return "pool_size lowered"
+	}
+	return ""
+}
+
+// limit is how many servers the pool may have now.
+func (p *Pool) limit() int {
+	limit := p.cfg.PoolSize
+	w := p.waiting.first()
+	if p.cfg.ReservePoolSize > 0 && p.cfg.ReservePoolTimeout > 0 &&
+		(w != nil && p.loop.Now()-w.since >= p.cfg.ReservePoolTimeout || p.total > limit && w != nil) {
+		limit += p.cfg.ReservePoolSize
+	}
+	return limit
+}
+
+func (p *Pool) setState(s *Server, state State) {
+	p.counts[s.state]--
+	p.counts[state]++
+	s.state = state
+}
+
+// Pause closes idle servers and gives out no more until Resume; clients wait.
+// quiet is called once no server is active.
+func (p *Pool) Pause(quiet func()) {
+	p.paused = true
+	p.closeIdle("paused")
+	p.idleWait = append(p.idleWait, quiet)
+	p.checkQuiet()
+}
+
+// Resume ends Pause.
+func (p *Pool) Resume() {
+	p.paused = false
+	p.grow()
+}
+
+// Reconnect has every server that is open now closed once it is released.
+func (p *Pool) Reconnect() {
+	p.generation++
+	p.closeIdle("reconnect")
+	p.grow()
+}
+
+// Close closes idle servers at once, others when they are released, and
+// refuses whoever waits.
+func (p *Pool) Close() {
+	p.closed = true
+	p.loop.Disarm(&p.retry)
+	p.loop.Disarm(&p.reserve)
+	p.refuseAll(ErrClosed)
+	p.closeIdle("pool closed")
+}
+
+func (p *Pool) closeIdle(reason string) {
+	for s := p.idle.first(); s != nil; s = p.idle.first() {
+		p.Destroy(s, reason, false)
+	}
+}
+
+func (p *Pool) checkQuiet() {
+	if len(p.idleWait) == 0 || p.counts[Active]+p.counts[Tested] > 0 {
+		return
+	}
+	calls := p.idleWait
+	p.idleWait = nil
+	for _, f := range calls {
+		f()
+	}
+}
+
+// Stats are a pool's numbers now.
+type Stats struct {
+	Login, Idle, Tested, Active, Closing int // servers by state
+	Waiting                              int // clients
+	MaxWait                              time.Duration
+	Ended                                map[string]uint64 // servers closed since the start, by reason
+}
+
+// Stats returns the pool's numbers. Ended is the pool's own map.
+func (p *Pool) Stats() Stats {
+	s := Stats{
+		Login: p.counts[Login], Idle: p.counts[Idle], Tested: p.counts[Tested],
+		Active: p.counts[Active], Closing: p.counts[Closing],
+		Waiting: p.waiting.len, Ended: p.ended,
+	}
+	if w := p.waiting.first(); w != nil {
+		s.MaxWait = p.loop.Now() - w.since
+	}
+	return s
+}
+
+// Empty reports whether the pool has no server, in whatever state, and nobody
+// waiting.
+func (p *Pool) Empty() bool { return p.total == 0 && p.waiting.len == 0 }
+
+// Servers calls f for every open server.
+func (p *Pool) Servers(f func(*Server)) {
+	for n := p.all.head.nextAll; n != &p.all.head; n = n.nextAll {
+		f(n)
+	}
+}

@@ -1,0 +1,114 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// Client is who waits for a server.
+type Client interface {
+	// Assigned hands over a server, which the client must Release or Destroy.
+	Assigned(s *Server)
+	// Refused ends the wait without a server. A *wire.Error is meant for the
+	// client's eyes.
+	Refused(err error)
+}
+
+// Waiter is a client's place in the line.
+type Waiter struct {
+	next, prev *Waiter
+	pool       *Pool
+	client     Client
+	since      time.Duration
+	timer      loop.Timer
+}
+
+// Leave takes the client out of the line. It will be told nothing.
+func (w *Waiter) Leave() {
+	if w.next != nil {
+		w.pool.waiting.remove(w)
+		w.pool.loop.Disarm(&w.timer)
+	}
+}
+
+// Since returns the loop time at which the client joined the line.
+func (w *Waiter) Since() time.Duration { return w.since }
+
+func (p *Pool) enqueue(c Client) *Waiter {
+	w := &Waiter{pool: p, client: c, since: p.loop.Now()}
+	p.waiting.pushBack(w)
+	if d := p.cfg.QueryWaitTimeout; d > 0 {
+		p.loop.Arm(&w.timer, d, w.timeout)
+	}
+	if p.cfg.ReservePoolSize > 0 && p.cfg.ReservePoolTimeout > 0 && !p.reserve.Armed() {
+		p.loop.Arm(&p.reserve, p.cfg.ReservePoolTimeout, p.useReserve)
+	}
+	return w
+}
+
+// useReserve opens servers from the reserve for those who waited long enough,
+// and looks again later while anybody waits.
+func (p *Pool) useReserve() {
+	p.grow()
+	if w := p.waiting.first(); w != nil {
+		rest := w.since + p.cfg.ReservePoolTimeout - p.loop.Now()
+		p.loop.Arm(&p.reserve, max(rest, 100*time.Millisecond), p.useReserve)
+	}
+}
+
+func (w *Waiter) timeout() {
+	w.pool.waiting.remove(w)
+	e := &wire.Error{
+		Severity: "FATAL", Code: wire.CodeQueryCanceled,
+		Message: fmt.Sprintf("query_wait_timeout: no server became free within %v", w.pool.cfg.QueryWaitTimeout),
+		Hint:    fmt.Sprintf("All %d servers of the pool are taken. Raise pool_size or query_wait_timeout, or look for long transactions.", w.pool.counts[Active]),
+	}
+	if err := w.pool.lastErr; err != nil && w.pool.counts[Active] == 0 {
+		e.Detail = "The last attempt to open a server failed: " + err.Error()
+		e.Hint = "Look whether the cluster's member is up and lets Howdah in."
+	}
+	w.client.Refused(e)
+}
+
+func (p *Pool) assign(w *Waiter, s *Server) {
+	p.waiting.remove(w)
+	p.loop.Disarm(&w.timer)
+	w.client.Assigned(s)
+}
+
+func (p *Pool) refuseAll(err error) {
+	for w := p.waiting.first(); w != nil; w = p.waiting.first() {
+		w.Leave()
+		w.client.Refused(err)
+	}
+}
+
+// waiters is the line.
+type waiters struct {
+	head Waiter
+	len  int
+}
+
+func (l *waiters) init() { l.head.next, l.head.prev = &l.head, &l.head }
+
+func (l *waiters) first() *Waiter {
+	if l.head.next == &l.head {
+		return nil
+	}
+	return l.head.next
+}
+
+func (l *waiters) pushBack(w *Waiter) {
+	w.prev, w.next = l.head.prev, &l.head
+	l.head.prev.next, l.head.prev = w, w
+	l.len++
+}
+
+func (l *waiters) remove(w *Waiter) {
+	w.prev.next, w.next.prev = w.next, w.prev
+	w.next, w.prev = nil, nil
+	l.len--
+}

@@ -1,0 +1,369 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// errUnexpected reports an answer that no entry waits for.
+var errUnexpected = errors.New("router: unexpected message from server")
+
+// plain reports whether row data goes straight to the client.
+func (s *session) plain() bool {
+	return !s.queue.empty() && s.queue.first().kind == entryForward
+}
+
+// fromServer handles a message from the server. body is whole, but for an
+// ErrorResponse or a notice that is too long to be held.
+func (s *session) fromServer(typ byte, body []byte) (verb, error) {
+	switch typ {
+	case wire.NoticeResponse:
+		if !s.queue.empty() && s.queue.first().kind == entrySwallow {
+			return verbDrop, nil
+		}
+		return verbForward, nil
+	case wire.NotificationResponse:
+		if s.mode != tenants.Session && !s.pinned {
+			return verbDrop, nil // of a LISTEN that some client left behind
+		}
+		return verbForward, nil
+	case wire.ParameterStatus:
+		return s.serverParameter(body)
+	case wire.ErrorResponse:
+		return s.serverError(), nil
+	case wire.ReadyForQuery:
+		return s.serverReady(body)
+	}
+	if s.queue.empty() {
+		return 0, errUnexpected
+	}
+	e := s.queue.first()
+	done, err := s.progress(e, typ, body)
+	if err != nil {
+		return 0, err
+	}
+	v := verbForward
+	if e.kind != entryForward {
+		v = verbDrop
+	}
+	if done {
+		s.complete()
+	}
+	return v, nil
+}
+
+// progress moves the first entry on by one message, and reports whether that
+// was its last.
+func (s *session) progress(e *entry, typ byte, body []byte) (done bool, err error) {
+	simple := e.typ == wire.Query || e.typ == wire.FunctionCall
+	execute := e.typ == wire.Execute
+	switch typ {
+	case wire.ParseComplete:
+		return true, s.expect(e.typ == wire.Parse)
+	case wire.BindComplete:
+		return true, s.expect(e.typ == wire.Bind)
+	case wire.CloseComplete:
+		return true, s.expect(e.typ == wire.Close)
+	case wire.ParameterDescription:
+		return false, s.expect(e.typ == wire.Describe)
+	case wire.NoData:
+		return true, s.expect(e.typ == wire.Describe)
+	case wire.RowDescription:
+		return e.typ == wire.Describe, s.expect(e.typ == wire.Describe || simple || execute)
+	case wire.DataRow, wire.FunctionCallResponse, wire.CopyData, wire.CopyDone:
+		return false, s.expect(simple || execute)
+	case wire.CommandComplete:
+		s.copyIn, s.copyBoth = false, false
+		if simple || execute {
+			s.commandComplete(body)
+		}
+		return execute, s.expect(simple || execute)
+	case wire.EmptyQueryResponse, wire.PortalSuspended:
+		return execute, s.expect(simple || execute)
+	case wire.CopyInResponse, wire.CopyBothResponse, wire.CopyOutResponse:
+		s.copyBegins(e, typ)
+		return false, s.expect(simple || execute)
+	}
+	return false, errUnexpected
+}
+
+func (s *session) expect(ok bool) error {
+	if !ok {
+		return errUnexpected
+	}
+	return nil
+}
+
+// copyBegins notes which way a COPY goes. Syncs that were sent behind its
+// Execute are read over by a server that takes data in.
+func (s *session) copyBegins(e *entry, typ byte) {
+	if typ == wire.CopyOutResponse {
+		return
+	}
+	s.copyIn = true
+	s.copyBoth = typ == wire.CopyBothResponse
+	if e.typ != wire.Execute {
+		return
+	}
+	for i := s.queue.head + 1; i < len(s.queue.entries); i++ {
+		if s.queue.entries[i].typ == wire.Sync {
+			s.queue.entries[i].flags |= flagMaybe
+		}
+	}
+}
+
+// complete takes the first entry off: all of its answer has come.
+func (s *session) complete() {
+	e := s.queue.pop()
+	if e.more != nil && e.more.ready != nil {
+		e.more.ready.pending = false
+	}
+	if e.flags&flagVars != 0 {
+		s.backend.vars = s.vars
+	}
+	s.settle(&e)
+	for e.typ == wire.Execute && !s.queue.empty() && s.queue.first().flags&flagMaybe != 0 {
+		s.queue.pop() // COPY read over this Sync
+	}
+	s.answerLocals()
+}
+
+// answerLocals gives the client the answers of ours whose turn has come.
+func (s *session) answerLocals() {
+	for !s.queue.empty() && s.queue.first().kind == entryLocal {
+		e := s.queue.pop()
+		s.shared.toClient = append(s.shared.toClient, e.more.reply...)
+		s.settle(&e)
+	}
+}
+
+// settle makes an entry's change final, so that what stood before is let go.
+func (s *session) settle(e *entry) {
+	s.shared.statements.drop(e.stmt)
+	if e.more != nil && e.more.named {
+		s.shared.statements.drop(e.more.prev)
+		s.changes = max(0, s.changes-1)
+	}
+}
+
+// undo takes back an entry's change: its message failed or was skipped.
+func (s *session) undo(e *entry) {
+	switch {
+	case e.typ == wire.Parse && e.kind == entryForward && e.more == nil, e.typ == wire.Query, e.typ == wire.Close && e.stmt != nil:
+		s.shared.statements.drop(s.unnamed)
+		s.unnamed = e.stmt
+	case e.stmt != nil:
+		s.shared.statements.drop(e.stmt)
+	}
+	s.hereNow = false
+	d := e.more
+	if d == nil {
+		return
+	}
+	s.backend.helpers &^= d.helper
+	if d.ready != nil && d.ready.pending {
+		s.backend.remove(d.ready, &s.shared.statements)
+	}
+	if d.named {
+		s.changes = max(0, s.changes-1)
+		s.shared.statements.drop(s.named[d.name])
+		delete(s.named, d.name)
+		if d.prev != nil {
+			s.named[d.name] = d.prev
+		}
+	}
+}
+
+// serverError handles an ErrorResponse.
+func (s *session) serverError() verb {
+	copying := s.copyIn
+	s.copyIn, s.copyBoth = false, false
+	if s.queue.empty() {
+		return verbForward // the server speaks up by itself, before it goes
+	}
+	e := s.queue.first()
+	s.refused = s.refused || s.checking
+	v := verbForward
+	if e.kind == entryFail {
+		s.shared.toClient = append(s.shared.toClient, e.more.err...)
+		v = verbDrop
+	}
+	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
+		return v // ReadyForQuery follows
+	}
+	s.skip(copying)
+	return v
+}
+
+// skip drops the entries of all messages that the server discards after an
+// error: everything up to the next Sync.
+func (s *session) skip(copying bool) {
+	own := s.queue.first().kind == entrySwallow
+	first := s.queue.head
+	end := first
+	for end < len(s.queue.entries) && s.queue.entries[end].typ != wire.Sync {
+		e := &s.queue.entries[end]
+		if own && e.flags&flagGated != 0 {
+			// The server discards this Query and waits for a Sync, which the
+			// client has no reason to send.
+			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+			break
+		}
+		end++
+	}
+	for i := end - 1; i >= first; i-- {
+		e := &s.queue.entries[i]
+		if i == first && e.typ == wire.Parse && e.kind == entryForward && e.more == nil {
+			s.shared.statements.drop(e.stmt) // a Parse that fails leaves no unnamed statement
+			e.stmt = nil
+		}
+		s.undo(e)
+	}
+	for range end - first {
+		s.queue.pop()
+	}
+	if s.queue.empty() {
+		s.skipping = true
+	} else if copying && s.queue.first().flags&flagMaybe != 0 {
+		s.unsure = true
+	}
+}
+
+// serverReady handles ReadyForQuery, the end of what a Query, FunctionCall or
+// Sync set off.
+func (s *session) serverReady(body []byte) (verb, error) {
+	status, err := wire.ParseReadyForQuery(body)
+	if err != nil {
+		return 0, err
+	}
+	if s.unsure {
+		for !s.queue.empty() && s.queue.first().flags&flagMaybe != 0 {
+			s.queue.pop()
+		}
+		if s.queue.empty() {
+			s.ready(status)
+			return verbForward, nil
+		}
+	}
+	if s.queue.empty() {
+		return 0, errUnexpected
+	}
+	e := s.queue.first()
+	if e.typ != wire.Sync && e.typ != wire.Query && e.typ != wire.FunctionCall {
+		return 0, errUnexpected
+	}
+	v := verbForward
+	if e.kind == entrySwallow {
+		v = verbDrop
+	}
+	if e.flags&flagCheck != 0 {
+		s.checking = false
+	}
+	if e.kind == entryForward {
+		s.shared.counts.queries++
+	}
+	done := s.queue.pop()
+	s.settle(&done)
+	s.ready(status)
+	s.answerLocals()
+	return v, nil
+}
+
+func (s *session) ready(status wire.TxStatus) {
+	if status == wire.TxIdle {
+		s.shared.counts.transactions++
+	}
+	s.status = status
+	s.skipping, s.copyIn, s.copyBoth, s.resetting = false, false, false, false
+	s.open = !s.queue.empty()
+}
+
+// serverParameter keeps the books on a setting, and tells the client only what
+// it has not been told.
+func (s *session) serverParameter(body []byte) (verb, error) {
+	name, value, err := wire.ParseParameterStatus(body)
+	if err != nil {
+		return 0, err
+	}
+	b, table := s.backend, &s.shared.vars
+	b.vars = table.with(b.vars, string(name), string(value))
+	if old, ok := s.vars.value(string(name)); s.resetting || ok && old == string(value) {
+		return verbDrop, nil
+	}
+	if s.checking {
+		s.vars = table.with(s.vars, string(name), string(value))
+		return verbDrop, nil
+	}
+	s.vars = table.with(s.vars, string(name), string(value))
+	return verbForward, nil
+}
+
+var (
+	tagDiscardAll    = []byte("DISCARD ALL")
+	tagDeallocateAll = []byte("DEALLOCATE ALL")
+)
+
+// commandComplete looks for the commands that destroy what we keep at the
+// server.
+func (s *session) commandComplete(body []byte) {
+	tag := bytes.TrimSuffix(body, []byte{0})
+	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
+		return
+	}
+	all := bytes.Equal(tag, tagDiscardAll)
+	if !all && !bytes.Equal(tag, tagDeallocateAll) {
+		return
+	}
+	s.backend.removeAll(&s.shared.statements)
+	s.forgetNames()
+	if all {
+		s.discardVars()
+	}
+}
+
+// forgetNames drops the client's prepared statements, but those whose Parse is
+// still outstanding: they come later.
+func (s *session) forgetNames() {
+	kept := map[string]*statement{}
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		if d := s.queue.entries[i].more; d != nil && d.named {
+			if st := s.named[d.name]; st != nil {
+				kept[d.name] = st
+			}
+		}
+	}
+	for name, st := range s.named {
+		if kept[name] == nil {
+			s.shared.statements.drop(st)
+		}
+	}
+	s.named = kept
+	if len(kept) == 0 {
+		s.named = nil
+	}
+}
+
+// discardVars puts the settings back to those of the login, and tells the
+// client which of them that changes.
+func (s *session) discardVars() {
+	s.backend.vars = s.backend.base
+	s.resetting = true
+	for _, p := range s.startup.list {
+		if told, _ := s.vars.value(p.Name); told != p.Value {
+			s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, p.Value)
+		}
+	}
+	s.vars = s.startup
+}
+
+// dropAll lets go of every statement.
+func (s *session) dropAll() {
+	for _, st := range s.named {
+		s.shared.statements.drop(st)
+	}
+	s.shared.statements.drop(s.unnamed)
+	s.named, s.unnamed = nil, nil
+}

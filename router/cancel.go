@@ -1,0 +1,142 @@
+package router
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"howdah/pool"
+	"howdah/wire"
+)
+
+// cancelKey returns the key that a client's CancelRequest must show. Its
+// process id leads to the worker and slot; its secret is derived from them,
+// the client's serial and this node's secret, so none is stored.
+func (s *Server) cancelKey(worker int, slot, serial, version uint32) wire.Key {
+	pid := 1 + slot*uint32(len(s.workers)) + uint32(worker)
+	size := 4
+	if version >= wire.Protocol32 {
+		size = 32
+	}
+	return wire.Key{PID: pid, Secret: s.cancelSecret(pid, serial)[:size]}
+}
+
+func (s *Server) cancelSecret(pid, serial uint32) []byte {
+	mac := hmac.New(sha256.New, s.nodeSecret)
+	mac.Write(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, pid), serial))
+	return mac.Sum(nil)
+}
+
+// cancel carries out a CancelRequest and returns when it has, or was found
+// void: the client's library takes the end of the connection as the sign.
+func (s *Server) cancel(ctx context.Context, key wire.Key) {
+	if key.PID == 0 {
+		return
+	}
+	n := uint32(len(s.workers))
+	w, slot := s.workers[(key.PID-1)%n], (key.PID-1)/n
+	done := make(chan struct{})
+	if !w.loop.Post(func() { w.cancel(slot, key, func() { close(done) }) }) {
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
+}
+
+// cancel finds out on the loop what the client runs, so that the answer cannot
+// be out of date.
+func (w *worker) cancel(slot uint32, key wire.Key, done func()) {
+	if int(slot) >= len(w.slots) || w.slots[slot] == nil {
+		done()
+		return
+	}
+	c := w.slots[slot]
+	secret := w.server.cancelSecret(key.PID, c.serial)
+	if (len(key.Secret) != 4 && len(key.Secret) != 32) || !hmac.Equal(key.Secret, secret[:len(key.Secret)]) || c.leaving {
+		done()
+		return
+	}
+	switch {
+	case c.server != nil && !c.queue.empty():
+		c.cancelRunning(done)
+	case c.waiter != nil && c.login == nil:
+		c.cancelWaiting()
+		done()
+	default:
+		done()
+	}
+}
+
+// cancelTimeout bounds a cancel request to a server.
+const cancelTimeout = 10 * time.Second
+
+// cancelRunning has the server's query cancelled. Until the request can hit
+// nothing any more the server stays with this client; if that cannot be known,
+// it is closed.
+func (c *client) cancelRunning(done func()) {
+	s, b, r := c.server, c.backend, c.route
+	b.cancels++
+	go func() {
+		ctx, stop := context.WithTimeout(c.w.server.ctx, cancelTimeout)
+		defer stop()
+		err := r.Cancel(ctx, s.Key)
+		c.w.loop.Post(func() {
+			b.cancels--
+			b.poisoned = b.poisoned || err != nil
+			done()
+			c.cancelled(s)
+		})
+		if err != nil {
+			c.w.log.Warn("cancel request failed", "error", err)
+		}
+	}()
+}
+
+// cancelled gives the server back if only the cancel held it.
+func (c *client) cancelled(s *pool.Server) {
+	if c.server == s {
+		c.settleDown()
+	}
+}
+
+// cancelWaiting takes a client out of the line: its statement has not begun.
+func (c *client) cancelWaiting() {
+	c.waiter.Leave()
+	c.waiter = nil
+	c.shared.toClient = wire.AppendError(c.shared.toClient, &wire.Error{
+		Severity: "ERROR", Code: wire.CodeQueryCanceled,
+		Message: "canceling statement due to user request",
+		Detail:  "It was waiting for a server.",
+	})
+	c.refuseWaiting()
+	c.settleDown()
+}
+
+// refuseWaiting discards what a waiting client has asked, as a server discards
+// what follows an error; the error itself is in toClient.
+func (c *client) refuseWaiting() {
+	stash := c.stash
+	h, ok, err := wire.ParseHeader(stash)
+	if err != nil || !ok {
+		return
+	}
+	if h.Type != wire.Query && h.Type != wire.FunctionCall {
+		c.skipping = true // up to Sync
+		c.tell()
+		c.refeed()
+		return
+	}
+	c.shared.toClient = wire.AppendReadyForQuery(c.shared.toClient, wire.TxIdle)
+	c.tell()
+	n := min(h.Len, len(stash))
+	c.streams, c.drop = h.Len-n, true
+	c.stash = nil
+	c.keep(stash[n:])
+	c.w.loop.Buffers().Give(stash)
+	c.refeed()
+}

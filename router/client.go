@@ -1,0 +1,447 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"howdah/pool"
+	"howdah/tenants"
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// client is a logged-in client on its worker's loop: the session machine with
+// a socket on one side and, while it needs one, a server on the other. It
+// handles both sockets.
+type client struct {
+	session
+	w      *worker
+	route  *route
+	conn   *loop.Conn
+	server *pool.Server
+	waiter *pool.Waiter
+	stash  []byte // read from the client and not yet handled
+	login  *login // until the welcome was sent
+	about  *about
+
+	slot    uint32
+	serial  uint32 // tells the slot's clients apart
+	streams int    // bytes of the client's message that are still to come
+	drop    bool   // of that message: it goes nowhere
+	stalled bool   // the stash waits for the queue to move
+	leaving bool   // the client has gone; what it began is being finished
+	watched watch
+
+	since   time.Duration // loop time: of the request, or of the wait
+	txSince time.Duration // loop time at which the server was assigned
+	timer   loop.Timer
+}
+
+// about is what is known of a client beside its session.
+type about struct {
+	address, local string
+	tls            string
+	connected      time.Time
+}
+
+// Readable implements loop.Handler for both of the client's sockets.
+func (c *client) Readable(conn *loop.Conn) {
+	if conn == c.conn {
+		c.clientReadable()
+	} else {
+		c.serverReadable()
+	}
+}
+
+// Drained implements loop.Handler for both of the client's sockets.
+func (c *client) Drained(*loop.Conn) { c.regulate() }
+
+func (c *client) clientReadable() {
+	buf := c.w.loop.Buffer()
+	n, err := c.conn.Read(buf)
+	if err != nil {
+		if !errors.Is(err, loop.ErrWouldBlock) {
+			c.leave("client disconnected")
+		}
+		return
+	}
+	c.route.tenant.counters.Received += uint64(n)
+	if c.queue.empty() {
+		c.since = c.w.loop.Now()
+	}
+	if len(c.stash) == 0 {
+		c.keep(c.feed(buf[:n]))
+	} else {
+		c.stash = c.w.loop.Buffers().Append(c.stash, buf[:n])
+		c.refeed()
+	}
+	c.settleDown()
+}
+
+// refeed works through the stash.
+func (c *client) refeed() {
+	stash := c.stash
+	if len(stash) == 0 {
+		return
+	}
+	c.stash = nil
+	rest := c.feed(stash)
+	if len(rest) == len(stash) {
+		c.stash = stash
+		return
+	}
+	c.keep(rest)
+	c.w.loop.Buffers().Give(stash)
+}
+
+// keep copies bytes that cannot be handled yet.
+func (c *client) keep(rest []byte) {
+	if len(rest) > 0 && !c.leaving {
+		c.stash = c.w.loop.Buffers().Append(nil, rest)
+	}
+}
+
+// feed works through bytes from the client and returns those that must wait:
+// an incomplete message, or what comes behind one that waits itself.
+func (c *client) feed(b []byte) (rest []byte) {
+	up := &c.w.up
+	up.begin(b)
+	at := 0
+	for at < len(b) && !c.leaving {
+		if c.streams > 0 {
+			n := min(c.streams, len(b)-at)
+			if !c.drop {
+				up.pass(at, at+n)
+			}
+			c.streams -= n
+			at += n
+			continue
+		}
+		h, ok, err := wire.ParseHeader(b[at:])
+		if err != nil {
+			c.refuseWith(wire.Fatal(wire.CodeProtocolViolation, "invalid message length", ""))
+			return nil
+		}
+		if !ok || len(b)-at < peek(h) {
+			break
+		}
+		n, ok := c.step(h, b, at)
+		if !ok {
+			break
+		}
+		at += n
+	}
+	if c.leaving {
+		up.drop()
+		return nil
+	}
+	if c.server != nil {
+		up.flush(c.server.Conn)
+	} else {
+		up.drop()
+	}
+	return b[at:]
+}
+
+// step handles the message that begins at b[at:], and returns how much of b it
+// took; ok false means that it must wait.
+func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
+	sh := c.shared
+	v := c.fromClient(h, b[at:])
+	if v == verbAcquire {
+		if !c.acquire() {
+			return 0, false
+		}
+		v = c.fromClient(h, b[at:])
+	}
+	c.w.up.add(sh.toServer)
+	sh.toServer = sh.toServer[:0]
+	c.tell()
+	n = min(h.Len, len(b)-at)
+	switch v {
+	case verbForward:
+		c.w.up.pass(at, at+n)
+		c.streams, c.drop = h.Len-n, false
+	case verbRewrite:
+		c.w.up.pass(at+sh.used, at+n)
+		c.streams, c.drop = h.Len-n, false
+	case verbDrop:
+		c.streams, c.drop = h.Len-n, true
+	case verbStall, verbAcquire:
+		c.stalled = true
+		return 0, false
+	case verbLeave:
+		c.w.up.flushTo(c.server)
+		c.leave("client left")
+	case verbRefuse:
+		c.w.up.flushTo(c.server)
+		c.end("protocol violation by client")
+	}
+	return n, true
+}
+
+// flushTo is flush to a server, if there is one.
+func (g *gather) flushTo(s *pool.Server) {
+	if s != nil {
+		g.flush(s.Conn)
+	}
+}
+
+// tell gives the client what the machine left for it.
+func (c *client) tell() {
+	sh := c.shared
+	if len(sh.toClient) > 0 {
+		c.route.tenant.counters.Sent += uint64(len(sh.toClient))
+		c.conn.Write(sh.toClient)
+		sh.toClient = sh.toClient[:0]
+	}
+}
+
+// acquire asks the pool for a server, and reports whether one is there at once.
+func (c *client) acquire() bool {
+	c.since = c.w.loop.Now()
+	s, w := c.route.pool.Acquire(c)
+	if s == nil {
+		c.waiter = w
+		return false
+	}
+	c.take(s)
+	return true
+}
+
+// take begins the use of a server.
+func (c *client) take(s *pool.Server) {
+	c.server = s
+	c.txSince = c.w.loop.Now()
+	counters := &c.route.tenant.counters
+	counters.Assignments++
+	counters.WaitTime += uint64((c.txSince - c.since) / time.Microsecond)
+	c.since = c.txSince
+	s.Conn.SetHandler(c)
+	c.assigned(s.Data.(*backend))
+}
+
+// Assigned implements pool.Client.
+func (c *client) Assigned(s *pool.Server) {
+	c.waiter = nil
+	c.take(s)
+	if c.login != nil {
+		c.tryLogin()
+		return
+	}
+	c.refeed()
+	c.settleDown()
+}
+
+// Refused implements pool.Client.
+func (c *client) Refused(err error) {
+	c.waiter = nil
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		e = wire.Fatal(wire.CodeAdminShutdown, err.Error(), "")
+	}
+	last := *e
+	last.Severity = "FATAL"
+	c.refuseWith(&last)
+}
+
+// settleDown is the end of every event: the server goes back if it can, the
+// timeouts are set, and reading is paused where the other side lags behind.
+func (c *client) settleDown() {
+	if c.conn.Closed() && !c.leaving {
+		return
+	}
+	if c.maybeRelease() {
+		return
+	}
+	c.watchTime()
+	c.regulate()
+}
+
+// regulate pauses what may not be read now.
+func (c *client) regulate() {
+	if !c.leaving {
+		if c.waiter != nil || c.stalled || c.login != nil || c.conn.Buffered() > maxUnsent ||
+			c.server != nil && c.server.Conn.Buffered() > 0 {
+			c.conn.Pause()
+		} else {
+			c.conn.Resume()
+		}
+	}
+	if c.server != nil {
+		if c.conn.Buffered() > 0 {
+			c.server.Conn.Pause()
+		} else {
+			c.server.Conn.Resume()
+		}
+	}
+}
+
+// maxUnsent is how much may wait for a slow client before it is not heard any
+// more either, in bytes.
+const maxUnsent = 64 << 10
+
+// maybeRelease gives the server back when nothing is open on it, and reports
+// whether it did. It must be the last thing that an event does: the server may
+// be given to another client at once.
+func (c *client) maybeRelease() bool {
+	s, b := c.server, c.backend
+	if s == nil {
+		return false
+	}
+	done := c.releasable()
+	if c.leaving {
+		done = c.endable()
+	}
+	if !done || c.streams > 0 || b.streams > 0 || len(b.stash) > 0 || b.cancels > 0 {
+		return false
+	}
+	if c.leaving {
+		c.finish()
+		return true
+	}
+	unsure := c.unsure || b.poisoned
+	c.letGo()
+	c.watchTime()
+	c.regulate()
+	if c.w.draining {
+		c.refuseWith(errShutdown)
+	}
+	if unsure {
+		c.route.pool.Destroy(s, "answers unaccounted for", false)
+	} else {
+		c.route.pool.Release(s)
+	}
+	return true
+}
+
+// letGo ends the use of the server.
+func (c *client) letGo() {
+	c.route.tenant.counters.TxTime += uint64((c.w.loop.Now() - c.txSince) / time.Microsecond)
+	c.server = nil
+	c.released()
+}
+
+// leave is the client's own end: Terminate, or its connection is gone. What it
+// began inside a transaction is rolled back; a statement of its own is
+// finished, as PostgreSQL would.
+func (c *client) leave(reason string) {
+	if c.leaving {
+		return
+	}
+	c.hangUp(reason)
+	if c.server == nil {
+		c.forget()
+		return
+	}
+	switch {
+	case c.streams > 0 || c.copyIn || c.copyBoth:
+		c.destroyServer("client left in the middle of a message", false)
+	case c.endable():
+		c.maybeRelease()
+	case c.rollsBack():
+		c.destroyServer("client left inside a transaction", true)
+	default:
+		c.regulate() // go on reading what nobody sees
+	}
+}
+
+// finish puts a server back whose client has left it with nothing running.
+func (c *client) finish() {
+	s, b := c.server, c.backend
+	switch {
+	case c.status != wire.TxIdle:
+		c.destroyServer("client left inside a transaction", false)
+		return
+	case c.unsure || b.poisoned || c.pinned:
+		c.destroyServer("state of a client that left", false)
+		return
+	}
+	reset := c.mode == tenants.Session
+	c.letGo()
+	c.forget()
+	if reset {
+		b.removeAll(&c.w.shared.statements)
+		b.vars = b.base
+		c.route.pool.RunAndOffer(s, "DISCARD ALL")
+		return
+	}
+	c.route.pool.Release(s)
+}
+
+// end closes the session from our side; the client has been told.
+func (c *client) end(reason string) {
+	if c.leaving {
+		return
+	}
+	c.tell()
+	c.hangUp(reason)
+	if c.server != nil {
+		c.destroyServer(reason, !c.endable())
+		return
+	}
+	c.forget()
+}
+
+// refuseWith ends the session with an error.
+func (c *client) refuseWith(e *wire.Error) {
+	if c.leaving {
+		return
+	}
+	c.shared.toClient = wire.AppendError(c.shared.toClient, e)
+	c.w.server.refused(e.Code)
+	c.end(e.Message)
+}
+
+// hangUp ends the client's half: from now on only its server is still ours.
+func (c *client) hangUp(reason string) {
+	c.leaving = true
+	if c.waiter != nil {
+		c.waiter.Leave()
+		c.waiter = nil
+	}
+	if c.stash != nil {
+		c.w.loop.Buffers().Give(c.stash)
+		c.stash = nil
+	}
+	c.w.loop.Disarm(&c.timer)
+	c.conn.Close()
+	c.w.clientClosed(c, reason)
+}
+
+func (c *client) destroyServer(reason string, busy bool) {
+	s := c.server
+	c.letGo()
+	c.forget()
+	c.route.pool.Destroy(s, reason, busy)
+}
+
+// forget lets go of the last that the session holds.
+func (c *client) forget() {
+	c.session.close()
+	c.w.forget(c)
+}
+
+// serverLost ends a session whose server went away under it.
+func (c *client) serverLost(why error) {
+	s := c.server
+	e := wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly", "")
+	if c.commits() {
+		e = wire.Fatal(wire.CodeTransactionUnknown, "the server closed the connection before it confirmed the COMMIT",
+			"Look whether the transaction's changes are there before you repeat it.")
+	}
+	e.Detail = fmt.Sprintf("PostgreSQL or the network ended it: %v.", why)
+	partly := c.backend.streams > 0 && !c.backend.drop
+	c.letGo()
+	if !c.leaving {
+		if !partly {
+			c.shared.toClient = wire.AppendError(c.shared.toClient, e)
+			c.tell()
+		}
+		c.w.server.refused(e.Code)
+		c.hangUp("server lost")
+	}
+	c.forget()
+	c.route.pool.Gone(s, "lost while in use")
+}

@@ -1,0 +1,237 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"howdah/tenants"
+)
+
+// ErrNotFound reports that there is no such database or client.
+var ErrNotFound = errors.New("router: not found")
+
+// everyWorker runs f on each worker's loop and waits for all of them. A loop
+// that has stopped is passed over.
+func (s *Server) everyWorker(f func(w *worker)) {
+	var wg sync.WaitGroup
+	for _, w := range s.workers {
+		wg.Add(1)
+		if !w.loop.Post(func() { defer wg.Done(); f(w) }) {
+			wg.Done()
+		}
+	}
+	wg.Wait()
+}
+
+// Pause closes the servers of a database as they become idle and lets clients
+// wait, until Resume; "" means all databases. It returns when no server is
+// active any more.
+func (s *Server) Pause(ctx context.Context, database string) error {
+	if err := s.setPaused(database, true); err != nil {
+		return err
+	}
+	var quiet sync.WaitGroup
+	s.everyWorker(func(w *worker) {
+		for _, r := range w.routes {
+			if database == "" || r.tenant.name == database {
+				quiet.Add(1)
+				r.pool.Pause(quiet.Done)
+			}
+		}
+	})
+	done := make(chan struct{})
+	go func() { quiet.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("pause %q: %w", database, ctx.Err())
+	}
+}
+
+// Resume ends Pause.
+func (s *Server) Resume(database string) error {
+	if err := s.setPaused(database, false); err != nil {
+		return err
+	}
+	s.everyWorker(func(w *worker) {
+		for _, r := range w.routes {
+			if (database == "" || r.tenant.name == database) && !s.isPaused(r.tenant.name) {
+				r.pool.Resume()
+			}
+		}
+	})
+	return nil
+}
+
+func (s *Server) setPaused(database string, paused bool) error {
+	if database != "" {
+		if _, ok := s.registry.Snapshot().Lookup(database, ""); !ok && !s.hasHome(database) {
+			return fmt.Errorf("%w: database %q", ErrNotFound, database)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !paused && database == "" {
+		clear(s.paused)
+	} else if paused {
+		s.paused[database] = true
+	} else {
+		delete(s.paused, database)
+	}
+	return nil
+}
+
+func (s *Server) hasHome(tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.homes[tenant] != nil
+}
+
+func (s *Server) isPaused(tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paused[""] || s.paused[tenant]
+}
+
+// KillClient closes the client with this ID.
+func (s *Server) KillClient(id uint64) error {
+	var found bool
+	var mu sync.Mutex
+	s.everyWorker(func(w *worker) {
+		for _, c := range w.slots {
+			if c != nil && !c.leaving && w.clientID(c) == id {
+				mu.Lock()
+				found = true
+				mu.Unlock()
+				c.refuseWith(errShutdown)
+				return
+			}
+		}
+	})
+	if !found {
+		return fmt.Errorf("%w: client %d", ErrNotFound, id)
+	}
+	return nil
+}
+
+// Reload brings what the registry's new snapshot changes to the pools. Clients
+// of tenants that are gone are closed.
+func (s *Server) Reload() {
+	snapshot := s.registry.Snapshot()
+	s.everyWorker(func(w *worker) {
+		for key, r := range w.routes {
+			t, ok := snapshot.Lookup(r.tenant.name, key.user)
+			if !ok || t.State != tenants.Active || t.Cluster != key.cluster || t.Database != key.database {
+				w.closeRoute(r)
+				continue
+			}
+			w.tenantOf(t)
+			r.pool.SetConfig(poolConfig(&t.Limits))
+		}
+	})
+}
+
+// closeRoute ends all clients of a route and closes its servers.
+func (w *worker) closeRoute(r *route) {
+	for _, c := range w.slots {
+		if c != nil && c.route == r && !c.leaving {
+			c.refuseWith(errShutdown)
+		}
+	}
+	r.pool.Close()
+	delete(w.routes, r.key)
+}
+
+// Shutdown stops accepting, closes idle clients and waits for the others to
+// end their transactions, until ctx ends; then it closes everything.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closeListeners()
+	s.everyWorker(func(w *worker) { w.drain() })
+	err := s.waitForClients(ctx)
+	s.Close()
+	return err
+}
+
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	for l := range s.listeners {
+		l.Close()
+	}
+}
+
+func (s *Server) waitForClients(ctx context.Context) error {
+	for {
+		left := 0
+		var mu sync.Mutex
+		s.everyWorker(func(w *worker) {
+			mu.Lock()
+			left += w.clients
+			mu.Unlock()
+		})
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("shut down with %d clients left: %w", left, ctx.Err())
+		case <-after(drainPoll):
+		}
+	}
+}
+
+// drain closes the clients that are idle, and has the others closed when they
+// become so.
+func (w *worker) drain() {
+	w.draining = true
+	for _, c := range w.slots {
+		if c != nil && !c.leaving && c.server == nil && c.waiter == nil {
+			c.refuseWith(errShutdown)
+		}
+	}
+}
+
+// Close closes every connection at once and stops the loops.
+func (s *Server) Close() {
+	s.closeListeners()
+	s.stop()
+	s.everyWorker(func(w *worker) {
+		for _, c := range w.slots {
+			if c != nil && !c.leaving {
+				c.refuseWith(errShutdown)
+			}
+		}
+		for _, r := range w.routes {
+			r.pool.Close()
+		}
+	})
+	s.logins.Wait()
+	for _, w := range s.workers {
+		w.loop.Stop()
+	}
+	s.loops.Wait()
+}
+
+// split takes an address apart for the console; a Unix socket's is "unix".
+func split(address string) (host string, port int) {
+	h, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return "unix", 0
+	}
+	port, _ = net.LookupPort("tcp", p)
+	return h, port
+}
+
+// WaitForClients accepts nobody new and returns when the last client has left
+// by itself, or with ctx's error; then it closes everything.
+func (s *Server) WaitForClients(ctx context.Context) error {
+	s.closeListeners()
+	err := s.waitForClients(ctx)
+	s.Close()
+	return err
+}

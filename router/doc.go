@@ -1,0 +1,20 @@
+// Package router carries clients to their tenants' servers.
+//
+// A client's life: Server (server.go) accepts it and gives it a goroutine for
+// its login (login.go): TLS, startup, authentication, the tenant's look-up.
+// Then the connection is handed to the worker (worker.go) on whose event loop
+// the tenant lives, and the goroutine ends. There it is a client (client.go):
+// two sockets and between them a session, the state machine that decides what
+// becomes of each message (session.go for what clients send, extended.go for
+// prepared statements, answers.go for what servers send, inject.go for what
+// Howdah itself sends to servers). The machine does no input or output, so
+// that its scenarios are text files in testdata/session. relay.go moves the
+// bytes of answers.
+//
+// What the machine remembers of a server travels with the server from client
+// to client: its settings (vars.go) and its prepared statements (prepared.go).
+//
+// Cancel requests (cancel.go) show a key of ours and never reach a server
+// that has gone to somebody else meanwhile. control.go pauses, reloads and
+// shuts down; report.go tells the numbers.
+package router

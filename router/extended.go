@@ -1,0 +1,267 @@
+package router
+
+import (
+	"howdah/wire"
+)
+
+// ownPrefix begins the names of our statements at servers. A client's own
+// names never reach a server but when they are unknown, and then they must not
+// hit one of ours.
+const ownPrefix = "_howdah_"
+
+// clientParse gives a statement to the server unless it has it already.
+func (s *session) clientParse(h wire.Header, b []byte) verb {
+	if !s.held {
+		return verbAcquire
+	}
+	if len(b) < h.Len {
+		return s.parseHuge(h)
+	}
+	m, err := wire.ParseParse(b[wire.HeaderLen:])
+	if err != nil {
+		s.forward(entry{typ: wire.Parse, more: &detail{}})
+		return verbForward // PostgreSQL will say what is wrong with it
+	}
+	s.shared.counts.clientParses++
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars.parse)
+	if len(m.Name) == 0 {
+		s.shared.counts.serverParses++
+		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st)})
+		s.unnamed, s.hereNow = st, true
+		return verbForward
+	}
+	if s.changes > 0 {
+		s.shared.statements.drop(st)
+		return verbStall // what the name means is not decided
+	}
+	name := string(m.Name)
+	if _, taken := s.named[name]; taken {
+		s.shared.statements.drop(st)
+		return s.fail(&wire.Error{
+			Severity: "ERROR", Code: wire.CodeDuplicateStatement,
+			Message: "prepared statement \"" + name + "\" already exists",
+		})
+	}
+	return s.parseNamed(name, st)
+}
+
+// parseHuge passes on a Parse that is too large to be kept, which only its own
+// server can then know.
+func (s *session) parseHuge(h wire.Header) verb {
+	s.pinned, s.raw = true, true
+	s.shared.statements.drop(s.unnamed)
+	s.unnamed, s.hereNow = nil, true
+	s.forward(entry{typ: wire.Parse, more: &detail{}, flags: flagCommit})
+	return verbForward
+}
+
+func (s *session) parseNamed(name string, st *statement) verb {
+	if s.named == nil {
+		s.named = map[string]*statement{}
+	}
+	s.named[name] = st
+	d := &detail{name: name, named: true}
+	if s.backend.find(st) != nil {
+		d.reply = parseComplete
+		s.answer(entry{typ: wire.Parse, more: d})
+		return verbDrop
+	}
+	s.evict()
+	d.ready = s.backend.add(st)
+	s.shared.counts.serverParses++
+	s.shared.toServer = wire.AppendParse(s.shared.toServer, d.ready.name, st.key.text, []byte(st.key.oids))
+	s.forward(entry{typ: wire.Parse, more: d})
+	return verbDrop // the rewritten one is in toServer whole
+}
+
+var (
+	parseComplete = wire.AppendEmpty(nil, wire.ParseComplete)
+	closeComplete = wire.AppendEmpty(nil, wire.CloseComplete)
+)
+
+// answer queues what we answer ourselves, or answers it at once when nothing
+// is outstanding.
+func (s *session) answer(e entry) {
+	if s.queue.empty() {
+		s.shared.toClient = append(s.shared.toClient, e.more.reply...)
+		s.settle(&e)
+		return
+	}
+	e.kind = entryLocal
+	s.queue.push(e)
+}
+
+// evict makes room for one more statement at the server.
+func (s *session) evict() {
+	for len(s.backend.known) >= max(1, s.limit) {
+		old := s.backend.oldest()
+		if old == nil {
+			return
+		}
+		s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, old.name)
+		s.forward(entry{kind: entrySwallow, typ: wire.Close})
+		s.backend.remove(old, &s.shared.statements)
+	}
+}
+
+// place makes sure that the server has the statement that the client calls
+// name, and returns the name it has there. When it cannot, ok is false and the
+// returned verb says what becomes of the message.
+func (s *session) place(name []byte) (at string, v verb, ok bool) {
+	if len(name) == 0 {
+		return s.placeUnnamed()
+	}
+	if s.changes > 0 {
+		return "", verbStall, false
+	}
+	st := s.named[string(name)]
+	if st == nil && s.raw {
+		return string(name), 0, true
+	}
+	if st == nil {
+		return "", s.fail(&wire.Error{
+			Severity: "ERROR", Code: wire.CodeInvalidStatementName,
+			Message: "prepared statement \"" + string(name) + "\" does not exist",
+		}), false
+	}
+	p := s.backend.find(st)
+	if p == nil {
+		s.evict()
+		p = s.backend.add(st)
+		s.shared.counts.serverParses++
+		s.shared.toServer = wire.AppendParse(s.shared.toServer, p.name, st.key.text, []byte(st.key.oids))
+		s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{ready: p}})
+	}
+	return p.name, 0, true
+}
+
+func (s *session) placeUnnamed() (at string, v verb, ok bool) {
+	if s.hereNow {
+		return "", 0, true
+	}
+	st := s.unnamed
+	if st == nil {
+		return "", s.fail(&wire.Error{
+			Severity: "ERROR", Code: wire.CodeInvalidStatementName,
+			Message: "unnamed prepared statement does not exist",
+		}), false
+	}
+	s.shared.counts.serverParses++
+	s.shared.toServer = wire.AppendParse(s.shared.toServer, "", st.key.text, []byte(st.key.oids))
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse})
+	s.hereNow = true
+	return "", 0, true
+}
+
+func (s *session) clientBind(h wire.Header, b []byte) verb {
+	if !s.held {
+		return verbAcquire
+	}
+	m, err := wire.ParseBind(b[wire.HeaderLen:])
+	if err != nil {
+		if len(b) < h.Len {
+			return s.refuse(wire.Fatal(wire.CodeProgramLimit,
+				"names in Bind are longer than 32 kB together", "Use shorter portal and statement names."))
+		}
+		s.forward(entry{typ: wire.Bind})
+		return verbForward
+	}
+	name, v, ok := s.place(m.Statement)
+	if !ok {
+		return v
+	}
+	s.shared.counts.binds++
+	e := entry{typ: wire.Bind}
+	if st := s.meant(m.Statement); st != nil {
+		e.flags = commitFlag(st)
+	}
+	s.forward(e)
+	if len(m.Statement) == 0 {
+		return verbForward
+	}
+	s.shared.used = len(b) - len(m.Rest)
+	s.shared.toServer = wire.AppendBindHeader(s.shared.toServer, m.Portal, name, h.Len-s.shared.used)
+	return verbRewrite
+}
+
+// meant returns the statement that the client calls name.
+func (s *session) meant(name []byte) *statement {
+	if len(name) == 0 {
+		return s.unnamed
+	}
+	return s.named[string(name)]
+}
+
+func commitFlag(st *statement) uint8 {
+	if st.commit {
+		return flagCommit
+	}
+	return 0
+}
+
+func (s *session) clientDescribe(h wire.Header, b []byte) verb {
+	if !s.held {
+		return verbAcquire
+	}
+	kind, name, err := target(h, b)
+	if err != nil || kind == wire.KindPortal {
+		s.forward(entry{typ: wire.Describe})
+		return verbForward
+	}
+	at, v, ok := s.place(name)
+	if !ok {
+		return v
+	}
+	s.forward(entry{typ: wire.Describe})
+	if len(name) == 0 {
+		return verbForward
+	}
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Describe, wire.KindStatement, at)
+	return verbDrop
+}
+
+// clientClose forgets a statement's name; the server keeps the statement.
+func (s *session) clientClose(h wire.Header, b []byte) verb {
+	kind, name, err := target(h, b)
+	if err != nil || kind == wire.KindPortal || s.raw && s.named[string(name)] == nil {
+		if !s.held {
+			return verbAcquire
+		}
+		s.forward(entry{typ: wire.Close})
+		return verbForward
+	}
+	e := entry{typ: wire.Close, more: &detail{reply: closeComplete}}
+	if len(name) == 0 {
+		e.stmt = s.unnamed
+		s.unnamed, s.hereNow = nil, false
+	} else if s.changes > 0 {
+		return verbStall
+	} else if st := s.named[string(name)]; st != nil {
+		e.more.name, e.more.prev, e.more.named = string(name), st, true
+		delete(s.named, e.more.name)
+	}
+	s.answer(e)
+	return verbDrop
+}
+
+func target(h wire.Header, b []byte) (kind byte, name []byte, err error) {
+	if len(b) < h.Len {
+		return 0, nil, wire.ErrMalformed
+	}
+	return wire.ParseTarget(b[wire.HeaderLen:])
+}
+
+// pendingChanges counts the entries behind the last Sync that may yet be
+// skipped and change what a name means.
+func (s *session) pendingChanges() (n int) {
+	for i := len(s.queue.entries) - 1; i >= s.queue.head; i-- {
+		e := &s.queue.entries[i]
+		if e.typ == wire.Sync {
+			break
+		}
+		if e.more != nil && e.more.named {
+			n++
+		}
+	}
+	return n
+}

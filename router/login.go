@@ -1,0 +1,318 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"howdah/tenants"
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// login is a client on its way from its first byte to a session. Its first
+// part runs on a goroutine of its own; then it is handed to the worker.
+type login struct {
+	server    *Server
+	transport *loop.Transport
+	accepted  *wire.Accepted
+	tenant    *tenants.Tenant
+	member    *member
+	user      string
+	version   uint32
+	secret    *wire.Secret // to open servers with; nil where the client showed none
+	final     []byte       // the last words of authentication, sent with the welcome
+	about     about
+	settings  string // identity of the settings asked for
+}
+
+var errGone = errors.New("client gone")
+
+// serveConn takes a new connection through its login.
+func (s *Server) serveConn(nc net.Conn) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.LoginTimeout)
+	defer cancel()
+	nc.SetDeadline(time.Now().Add(s.cfg.LoginTimeout))
+	l := &login{server: s, transport: &loop.Transport{Conn: nc}}
+	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now()}
+	handed, err := l.run(ctx)
+	if handed {
+		return
+	}
+	if err != nil {
+		l.sayNo(err)
+	}
+	nc.Close()
+}
+
+// sayNo tells the client and the log why there is no session.
+func (l *login) sayNo(err error) {
+	var e *wire.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, errGone):
+		return // a health check, or a client that gave up
+	case errors.As(err, &e):
+	case errors.Is(err, wire.ErrAuthentication):
+		e = wire.Fatal(wire.CodeInvalidPassword, fmt.Sprintf("password authentication failed for user %q", l.user), "")
+	case errors.Is(err, wire.ErrLength), errors.Is(err, wire.ErrMalformed):
+		e = wire.Fatal(wire.CodeProtocolViolation, "invalid startup packet", "")
+	}
+	if e != nil {
+		l.server.refused(e.Code)
+		if l.accepted != nil && l.accepted.Conn != nil {
+			l.accepted.Conn.Write(wire.AppendError(nil, e))
+		}
+	}
+	l.server.log.Info("login failed", "address", l.about.address, "user", l.user, "reason", err)
+}
+
+// run reports whether the connection now belongs to somebody else.
+func (l *login) run(ctx context.Context) (handed bool, err error) {
+	s := l.server
+	l.accepted, err = wire.Accept(ctx, l.transport, s.cfg.TLS)
+	if err != nil {
+		return false, err
+	}
+	start := l.accepted.Startup
+	if start.Kind == wire.StartCancel {
+		s.cancel(ctx, start.Key)
+		return false, nil
+	}
+	if l.user = start.Parameter("user"); l.user == "" {
+		return false, wire.Fatal(wire.CodeInvalidAuthorization, "no PostgreSQL user name specified in startup packet", "")
+	}
+	if s.cfg.RequireTLS && l.accepted.TLS == nil && l.transport.RemoteAddr().Network() != "unix" {
+		return false, wire.Fatal(wire.CodeInvalidAuthorization, "this server requires TLS", "Set sslmode=require.")
+	}
+	database := start.Parameter("database")
+	if database == "" {
+		database = l.user
+	}
+	if err := l.negotiate(start); err != nil {
+		return false, err
+	}
+	if err := s.admit(); err != nil {
+		return false, err
+	}
+	defer s.admitted()
+	if h := s.virtual[database]; h != nil {
+		return l.virtual(ctx, database, h)
+	}
+	snapshot := s.registry.Snapshot()
+	if err := l.authenticate(snapshot); err != nil {
+		return false, err
+	}
+	if err := l.find(snapshot, database); err != nil {
+		l.accepted.Conn.Write(l.final)
+		return false, err
+	}
+	return l.handOver()
+}
+
+// negotiate settles the protocol version.
+func (l *login) negotiate(start *wire.Startup) error {
+	version, tell := wire.NegotiateVersion(start)
+	l.version = version
+	if !tell {
+		return nil
+	}
+	_, err := l.accepted.Conn.Write(wire.AppendNegotiateVersion(nil, version, start.Unknown))
+	return err
+}
+
+// authenticate has the client prove who it is. Strangers and users without a
+// password go through the same motions as others.
+func (l *login) authenticate(snapshot *tenants.Snapshot) error {
+	s := l.server
+	if s.cfg.AuthType == "trust" && local(l.transport) {
+		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
+		return nil
+	}
+	var stored string
+	if u, ok := snapshot.User(l.user); ok {
+		stored = u.Verifier
+	}
+	if wire.IsMD5(stored) {
+		if err := wire.AuthenticateMD5(l.accepted.Conn, l.user, stored); err != nil {
+			return err
+		}
+		l.secret = &wire.Secret{MD5: stored}
+		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
+		return nil
+	}
+	v, err := wire.ParseVerifier(stored)
+	known := err == nil
+	if !known {
+		v = wire.MockVerifier(l.user, s.nodeSecret)
+	}
+	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, v, l.accepted.Binding)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return wire.ErrAuthentication
+	}
+	l.final = final
+	l.secret = &wire.Secret{Scram: &keys}
+	return nil
+}
+
+// find looks the tenant up, after the client has proved who it is.
+func (l *login) find(snapshot *tenants.Snapshot, database string) error {
+	t, ok := snapshot.Lookup(database, l.user)
+	if !ok {
+		return wire.Fatal(wire.CodeInvalidCatalogName, fmt.Sprintf("database %q does not exist", database), "")
+	}
+	if t.State == tenants.Suspended {
+		return wire.Fatal(wire.CodeCannotConnectNow, fmt.Sprintf("tenant %q is suspended", t.Name), "Ask the operator to resume it.")
+	}
+	m, err := l.server.memberOf(snapshot, t.Cluster)
+	l.tenant, l.member = t, m
+	return err
+}
+
+// local reports whether a connection cannot come from another machine.
+func local(nc net.Conn) bool {
+	switch a := nc.RemoteAddr().(type) {
+	case *net.UnixAddr:
+		return true
+	case *net.TCPAddr:
+		return a.IP.IsLoopback()
+	}
+	return false
+}
+
+// handOver gives the connection to the tenant's worker.
+func (l *login) handOver() (bool, error) {
+	l.transport.SetDeadline(time.Time{})
+	if t := l.accepted.TLS; t != nil {
+		l.about.tls = tlsName(t.ConnectionState())
+	}
+	w := l.server.workerFor(l.tenant)
+	if !w.loop.Post(func() { w.begin(l) }) {
+		l.server.leaveWorker(l.tenant.Name)
+		return false, errShutdown
+	}
+	return true, nil
+}
+
+// begin makes a client of a login, on the worker's loop.
+func (w *worker) begin(l *login) {
+	r := w.routeOf(l.tenant, l.member, l.user)
+	c := &client{w: w, route: r, login: l, about: &l.about}
+	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, limit: r.tenant.limits.MaxPreparedStatements}
+	if err := w.adopt(c); err != nil {
+		w.log.Error("cannot adopt client", "error", err)
+		l.transport.Conn.Close()
+		w.server.clientClosed(w, r.tenant.name)
+		return
+	}
+	if max := r.tenant.limits.MaxClientConn; max > 0 && r.tenant.clients > max {
+		c.refuseLogin(wire.Fatal(wire.CodeTooManyConnections,
+			fmt.Sprintf("max_client_conn: tenant %q has %d clients already", r.tenant.name, max),
+			"Close connections, or raise max_client_conn for this tenant."))
+		return
+	}
+	if w.draining {
+		c.refuseLogin(errShutdown)
+		return
+	}
+	if l.secret != nil {
+		r.secret.Store(l.secret)
+	}
+	w.seedLogin(c)
+}
+
+// adopt moves the connection to the loop.
+func (w *worker) adopt(c *client) (err error) {
+	l := c.login
+	if l.accepted.TLS != nil {
+		c.conn, err = w.loop.AdoptTLS(l.accepted.TLS, l.transport, c, &c.route.tenant.group)
+	} else {
+		var fd int
+		if fd, err = loop.Detach(l.transport); err == nil {
+			c.conn, err = w.loop.Adopt(fd, nil, c, &c.route.tenant.group)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.conn.Pause()
+	w.place(c)
+	return nil
+}
+
+// seedLogin answers a login from what is known, or has a server try its
+// settings first.
+func (w *worker) seedLogin(c *client) {
+	r := c.route
+	r.pool.Seed()
+	if r.base != nil {
+		if v := r.logins[settingsKey(c.login.accepted.Startup.Parameters)]; v != nil {
+			c.vars = v
+			c.welcome()
+			return
+		}
+	}
+	if c.acquire() {
+		c.tryLogin()
+	}
+}
+
+// tryLogin applies the login's settings to the server just assigned.
+func (c *client) tryLogin() {
+	w := c.w
+	c.vars = c.route.base
+	for _, p := range settings(c.login.accepted.Startup.Parameters) {
+		c.vars = w.shared.vars.with(c.vars, p.Name, p.Value)
+	}
+	c.assigned(c.backend) // again, now that the settings are known
+	c.tryVars()
+	c.server.Conn.Write(c.shared.toServer)
+	c.shared.toServer = c.shared.toServer[:0]
+	c.regulate()
+}
+
+// loginTried goes on when the server has answered.
+func (c *client) loginTried() {
+	if c.session.refused {
+		c.end("settings refused")
+		return
+	}
+	if len(c.route.logins) < maxLogins {
+		c.route.logins[settingsKey(c.login.accepted.Startup.Parameters)] = c.vars
+	}
+	c.welcome()
+	c.settleDown()
+}
+
+// maxLogins bounds the combinations of startup settings remembered per route.
+const maxLogins = 1000
+
+// welcome ends the login: the session begins.
+func (c *client) welcome() {
+	l, sh := c.login, c.shared
+	out := append(sh.toClient, l.final...)
+	for _, p := range c.vars.list {
+		if _, reported := c.route.base.value(p.Name); reported {
+			out = wire.AppendParameterStatus(out, p.Name, p.Value)
+		}
+	}
+	out = wire.AppendBackendKeyData(out, c.w.server.cancelKey(c.w.index, c.slot, c.serial, l.version))
+	sh.toClient = wire.AppendReadyForQuery(out, wire.TxIdle)
+	c.startup = c.vars
+	c.login = nil
+	c.tell()
+	c.watchTime()
+	c.regulate()
+}
+
+// refuseLogin ends a login with an error. The client is told that it was
+// authenticated first, as PostgreSQL does.
+func (c *client) refuseLogin(e *wire.Error) {
+	c.shared.toClient = append(c.shared.toClient, c.login.final...)
+	c.refuseWith(e)
+}

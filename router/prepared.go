@@ -1,0 +1,206 @@
+package router
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// statementKey is the full identity of a statement that sessions may share:
+// its text, its parameter types, and the settings that PostgreSQL looks at
+// when it parses. Never a hash alone.
+type statementKey struct{ text, oids, vars string }
+
+// statement is a text that some session has prepared, whatever it calls it.
+type statement struct {
+	key    statementKey
+	refs   int  // sessions and servers that hold it
+	shared bool // in the worker's table
+	commit bool // may end a transaction
+}
+
+// maxSharedText bounds the texts that are looked up to be shared, in bytes.
+const maxSharedText = 16 << 10
+
+// statements is a worker's table of shared statements.
+type statements struct {
+	known map[statementKey]*statement
+}
+
+// take returns the statement with this identity, counted once more.
+func (t *statements) take(text, oids []byte, v string) *statement {
+	shared := len(text) <= maxSharedText && !freezes(text)
+	if shared {
+		if st := t.known[statementKey{string(text), string(oids), v}]; st != nil {
+			st.refs++
+			return st
+		}
+	}
+	st := &statement{
+		key:  statementKey{string(text), string(oids), v},
+		refs: 1, shared: shared, commit: mayCommit(text),
+	}
+	if shared {
+		if t.known == nil {
+			t.known = map[statementKey]*statement{}
+		}
+		t.known[st.key] = st
+	}
+	return st
+}
+
+// drop gives back one count of st, which may be nil.
+func (t *statements) drop(st *statement) {
+	if st == nil {
+		return
+	}
+	if st.refs--; st.refs == 0 && st.shared {
+		delete(t.known, st.key)
+	}
+}
+
+// frozen are the literals that PostgreSQL replaces by the current time when
+// it parses, for the life of the prepared statement.
+var frozen = [][]byte{[]byte("now"), []byte("today"), []byte("tomorrow"), []byte("yesterday"), []byte("allballs")}
+
+// freezes reports whether text may hold such a literal. Statements that do are
+// never shared between Parses.
+func freezes(text []byte) bool {
+	if !bytes.ContainsRune(text, '\'') {
+		return false
+	}
+	for _, word := range frozen {
+		for i := 0; i+len(word) <= len(text); i++ {
+			if text[i]|0x20 == word[0] && bytes.EqualFold(text[i:i+len(word)], word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mayCommit reports whether text may end a transaction block with a COMMIT: it
+// begins with one of its words, or holds more than one statement.
+func mayCommit(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n\f;")
+	if bytes.HasPrefix(text, []byte("--")) || bytes.HasPrefix(text, []byte("/*")) {
+		return true // not looked behind
+	}
+	for _, word := range []string{"commit", "end", "prepare"} {
+		if len(text) >= len(word) && strings.EqualFold(string(text[:len(word)]), word) {
+			return true
+		}
+	}
+	i := bytes.IndexByte(text, ';')
+	return i >= 0 && len(bytes.TrimRight(text[i+1:], "; \t\r\n\x00")) > 0
+}
+
+// prepared is a statement parsed at one server, under a name of ours.
+type prepared struct {
+	stmt       *statement
+	name       string
+	pending    bool // ParseComplete has not come yet
+	next, prev *prepared
+}
+
+// backend is what a worker remembers of one server's session. It travels with
+// the server from client to client.
+type backend struct {
+	vars *vars // in force
+	base *vars // in force after login
+
+	known  map[*statement]*prepared
+	lru    prepared // list head; the most recently used is next
+	serial int      // of the last name given
+
+	helpers  uint8 // which of our own statements are parsed; see inject.go
+	cancels  int   // cancel requests on their way to it
+	poisoned bool  // a cancel request may still hit it: it must be closed
+	stash    []byte
+	streams  int    // bytes of a message from the server that are still to come
+	drop     bool   // of that message: nobody sees it
+	who      uint64 // identity for SHOW SERVERS
+}
+
+func newBackend(base *vars) *backend {
+	b := &backend{vars: base, base: base}
+	b.lru.next, b.lru.prev = &b.lru, &b.lru
+	return b
+}
+
+// find returns st as it is known at the server, and marks it as used.
+func (b *backend) find(st *statement) *prepared {
+	p := b.known[st]
+	if p != nil {
+		p.unlink()
+		b.front(p)
+	}
+	return p
+}
+
+// add registers st under a new name, pending.
+func (b *backend) add(st *statement) *prepared {
+	b.serial++
+	p := &prepared{stmt: st, name: ownPrefix + strconv.Itoa(b.serial), pending: true}
+	if b.known == nil {
+		b.known = map[*statement]*prepared{}
+	}
+	st.refs++
+	b.known[st] = p
+	b.front(p)
+	return p
+}
+
+// oldest returns the least recently used statement that is not pending, nil
+// for none.
+func (b *backend) oldest() *prepared {
+	for p := b.lru.prev; p != &b.lru; p = p.prev {
+		if !p.pending {
+			return p
+		}
+	}
+	return nil
+}
+
+// remove forgets p.
+func (b *backend) remove(p *prepared, t *statements) {
+	if b.known[p.stmt] != p {
+		return
+	}
+	delete(b.known, p.stmt)
+	p.unlink()
+	t.drop(p.stmt)
+}
+
+// removeAll forgets every statement that was parsed, not those that are still
+// being parsed: they were sent after whatever removed the others.
+func (b *backend) removeAll(t *statements) {
+	for p := b.lru.next; p != &b.lru; {
+		next := p.next
+		if !p.pending {
+			b.remove(p, t)
+		}
+		p = next
+	}
+	b.helpers = 0
+}
+
+// close lets go of everything, with the server.
+func (b *backend) close(t *statements) {
+	b.removeAll(t)
+	for p := b.lru.next; p != &b.lru; p = b.lru.next {
+		b.remove(p, t)
+	}
+}
+
+func (b *backend) front(p *prepared) {
+	p.prev, p.next = &b.lru, b.lru.next
+	b.lru.next.prev, b.lru.next = p, p
+}
+
+func (p *prepared) unlink() {
+	if p.next != nil {
+		p.prev.next, p.next.prev = p.next, p.prev
+		p.next, p.prev = nil, nil
+	}
+}

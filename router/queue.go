@@ -1,0 +1,66 @@
+package router
+
+// Kinds of entries in a session's queue.
+type entryKind uint8
+
+const (
+	entryForward entryKind = iota // the client's message went to the server; its answer goes to the client
+	entrySwallow                  // we injected a message; nobody sees its answer, but for an error
+	entryLocal                    // answered by us when its turn comes
+	entryFail                     // we made the server fail; the client sees detail.err instead
+)
+
+// Flags of entries.
+const (
+	flagMaybe  = 1 << iota // a Sync that COPY may have eaten
+	flagGated              // injected messages stand in front: their failure skips this Query
+	flagCommit             // may end the transaction
+	flagVars               // with its answer the session's settings are in force
+	flagCheck              // the Sync that ends a login's check of its settings
+)
+
+// entry stands for one message in the order in which answers are due.
+type entry struct {
+	kind  entryKind
+	typ   byte // the message's type
+	flags uint8
+	stmt  *statement // the unnamed statement before this message
+	more  *detail    // nil for most
+}
+
+// detail is what rare entries need beside.
+type detail struct {
+	name   string     // the client's prepared statement that the message made or closed
+	prev   *statement // what name meant before; nil for nothing
+	named  bool       // name is set, and must be put back if the message is skipped
+	ready  *prepared  // being parsed on, or closed at, the server
+	helper uint8      // the bit of our own statement that the message parses
+	reply  []byte     // entryLocal: what the client gets
+	err    []byte     // entryFail: an ErrorResponse
+}
+
+// queue holds a session's entries, oldest first. An idle session's holds no
+// memory: its slice comes from and returns to the worker.
+type queue struct {
+	entries []entry
+	head    int
+}
+
+func (q *queue) empty() bool   { return q.head == len(q.entries) }
+func (q *queue) len() int      { return len(q.entries) - q.head }
+func (q *queue) first() *entry { return &q.entries[q.head] }
+func (q *queue) push(e entry)  { q.entries = append(q.entries, e) }
+
+func (q *queue) pop() entry {
+	e := q.entries[q.head]
+	q.entries[q.head] = entry{}
+	q.head++
+	if q.head == len(q.entries) {
+		q.entries, q.head = q.entries[:0], 0
+	} else if q.head > 1024 && q.head > len(q.entries)/2 {
+		n := copy(q.entries, q.entries[q.head:])
+		clear(q.entries[n:])
+		q.entries, q.head = q.entries[:n], 0
+	}
+	return e
+}

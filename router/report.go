@@ -1,0 +1,219 @@
+package router
+
+import (
+	"sort"
+	"sync"
+	"time"
+
+	"howdah/pool"
+)
+
+// drainPoll is how often Shutdown looks whether clients are left.
+const drainPoll = 20 * time.Millisecond
+
+func after(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// clientID is a client's identity in reports.
+func (w *worker) clientID(c *client) uint64 {
+	return uint64(c.serial)*uint64(len(w.server.workers)) + uint64(w.index) + 1
+}
+
+func (w *worker) serverID(b *backend) uint64 {
+	return (b.who*uint64(len(w.server.workers)) + uint64(w.index)) | 1<<62
+}
+
+// Stats returns a snapshot of the server.
+func (s *Server) Stats() Stats {
+	st := Stats{Started: s.started, Loops: len(s.workers), Accepted: s.accepted.Load(), Logins: int(s.starting.Load()), LoopsStats: make([]LoopStats, len(s.workers))}
+	var mu sync.Mutex
+	s.everyWorker(func(w *worker) {
+		pools, servers := w.poolStats()
+		l := w.loop.Stats()
+		mu.Lock()
+		defer mu.Unlock()
+		st.Pools = append(st.Pools, pools...)
+		st.Clients += w.clients
+		st.Servers += servers
+		st.LoopsStats[w.index] = LoopStats{Conns: l.Conns, Turns: l.Turns, Waits: l.Waits}
+	})
+	st.Clients += st.Logins
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Refused = map[string]uint64{}
+	for code, n := range s.refusals {
+		st.Refused[code] = n
+	}
+	st.Paused, st.ShutDown = s.paused[""], s.draining
+	sort.Slice(st.Pools, func(i, j int) bool {
+		a, b := &st.Pools[i], &st.Pools[j]
+		return a.Database < b.Database || a.Database == b.Database && a.User < b.User
+	})
+	return st
+}
+
+// poolStats returns a row per route. A tenant's counters stand in the row of
+// one of its routes.
+func (w *worker) poolStats() (rows []PoolStats, servers int) {
+	type sums struct{ active, idle int }
+	clients := map[*route]*sums{}
+	for _, c := range w.slots {
+		if c == nil || c.leaving {
+			continue
+		}
+		n := clients[c.route]
+		if n == nil {
+			n = &sums{}
+			clients[c.route] = n
+		}
+		if c.server != nil {
+			n.active++
+		} else if c.waiter == nil {
+			n.idle++
+		}
+	}
+	told := map[*tenant]bool{}
+	for _, r := range w.routes {
+		p := r.pool.Stats()
+		row := PoolStats{
+			Database: r.tenant.name, User: r.key.user, Mode: r.tenant.limits.PoolMode.String(),
+			ClientsWaiting: p.Waiting, MaxWait: p.MaxWait,
+			ServersActive: p.Active, ServersIdle: p.Idle, ServersTested: p.Tested,
+			ServersLogin: p.Login, ServersBeingClosed: p.Closing, Ended: map[string]uint64{},
+		}
+		if n := clients[r]; n != nil {
+			row.ClientsActive, row.ClientsIdle = n.active, n.idle
+		}
+		for reason, n := range p.Ended {
+			row.Ended[reason] = n
+		}
+		if !told[r.tenant] {
+			told[r.tenant] = true
+			row.Counters = r.tenant.counters
+		}
+		servers += p.Active + p.Idle + p.Tested + p.Login + p.Closing
+		rows = append(rows, row)
+	}
+	return rows, servers
+}
+
+// Databases returns what clients may connect to and how it stands.
+func (s *Server) Databases() []DatabaseStats {
+	type load struct{ servers, clients int }
+	loads := map[string]load{}
+	var mu sync.Mutex
+	s.everyWorker(func(w *worker) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range w.routes {
+			p := r.pool.Stats()
+			n := loads[r.tenant.name]
+			n.servers += p.Active + p.Idle + p.Tested + p.Closing
+			n.clients += r.clients
+			loads[r.tenant.name] = n
+		}
+	})
+	snapshot := s.registry.Snapshot()
+	var rows []DatabaseStats
+	for t := range snapshot.Tenants() {
+		row := DatabaseStats{
+			Name: t.Name, Database: t.Database, Mode: t.Limits.PoolMode.String(),
+			PoolSize: t.Limits.PoolSize, MinPoolSize: t.Limits.MinPoolSize, ReservePoolSize: t.Limits.ReservePoolSize,
+			ServerLifetime: t.Limits.ServerLifetime, MaxClientConnections: t.Limits.MaxClientConn,
+			CurrentConnections: loads[t.Name].servers, CurrentClientConns: loads[t.Name].clients,
+			Paused: s.isPaused(t.Name),
+		}
+		if c, ok := snapshot.Cluster(t.Cluster); ok && len(c.Members) > 0 {
+			row.Host, row.Port = split(c.Members[0].Address)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// Clients returns the clients that are logged in.
+func (s *Server) Clients() []ConnStats {
+	var rows []ConnStats
+	var mu sync.Mutex
+	s.everyWorker(func(w *worker) {
+		var part []ConnStats
+		for _, c := range w.slots {
+			if c != nil && !c.leaving {
+				part = append(part, w.clientStats(c))
+			}
+		}
+		mu.Lock()
+		rows = append(rows, part...)
+		mu.Unlock()
+	})
+	return rows
+}
+
+func (w *worker) clientStats(c *client) ConnStats {
+	row := ConnStats{
+		Type: "C", User: c.route.key.user, Database: c.route.tenant.name, Replication: "none", State: "idle",
+		ConnectTime: c.about.connected, RequestTime: w.wall(c.since), ID: w.clientID(c),
+		TLS: c.about.tls, PreparedStatements: len(c.named),
+	}
+	row.Addr, row.Port = split(c.about.address)
+	row.LocalAddr, row.LocalPort = split(c.about.local)
+	if c.vars != nil {
+		row.ApplicationName, _ = c.vars.value("application_name")
+	}
+	switch {
+	case c.server != nil:
+		row.State = "active"
+		row.Link = w.serverID(c.backend)
+		row.RemotePID = int(c.server.Key.PID)
+	case c.waiter != nil:
+		row.State = "waiting"
+		row.Wait = w.loop.Now() - c.waiter.Since()
+	}
+	return row
+}
+
+// Servers returns the open server connections.
+func (s *Server) Servers() []ConnStats {
+	var rows []ConnStats
+	var mu sync.Mutex
+	s.everyWorker(func(w *worker) {
+		var part []ConnStats
+		holders := map[*pool.Server]*client{}
+		for _, c := range w.slots {
+			if c != nil && c.server != nil {
+				holders[c.server] = c
+			}
+		}
+		for _, r := range w.routes {
+			r.pool.Servers(func(s *pool.Server) { part = append(part, w.serverStats(r, s, holders[s])) })
+		}
+		mu.Lock()
+		rows = append(rows, part...)
+		mu.Unlock()
+	})
+	return rows
+}
+
+func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats {
+	b := s.Data.(*backend)
+	row := ConnStats{
+		Type: "S", User: r.key.user, Database: r.tenant.name, Replication: "none", State: s.State().String(),
+		ConnectTime: s.Opened(), RequestTime: s.Opened(), CloseNeeded: s.Stale(), ID: w.serverID(b),
+		RemotePID: int(s.Key.PID), TLS: s.TLS, PreparedStatements: len(b.known),
+	}
+	row.Addr, row.Port = split(r.member.Address)
+	row.LocalAddr, row.LocalPort = split(s.LocalAddr)
+	row.ApplicationName, _ = b.vars.value("application_name")
+	if holder != nil {
+		row.Link = w.clientID(holder)
+		row.RequestTime = w.wall(holder.since)
+		if b.cancels > 0 {
+			row.State = "active_cancel"
+		}
+	}
+	return row
+}
+
+// wall turns an instant of the loop's clock into the time of day.
+func (w *worker) wall(d time.Duration) time.Time {
+	return time.Now().Add(d - w.loop.Now())
+}

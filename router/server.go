@@ -1,0 +1,282 @@
+package router
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"howdah/pool"
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// Config says how a Server treats clients.
+type Config struct {
+	Loops         int                 // event loops; 0 is one per CPU
+	TLS           *tls.Config         // from wire.ServerTLS; nil refuses TLS
+	RequireTLS    bool                // except on Unix sockets
+	AuthType      string              // "scram-sha-256", "md5" or "trust", which holds on loopback and Unix sockets only
+	LoginTimeout  time.Duration       // for TLS, startup and authentication; 0 is a minute
+	MaxClientConn int                 // of all tenants together; 0 is no limit
+	KeepAlive     net.KeepAliveConfig // of connections to clients and to servers
+	Log           *slog.Logger        // nil logs nothing
+}
+
+// Handler serves the connections to a virtual database. The connection is
+// authenticated and has been told so; the handler goes on from
+// ParameterStatus, and closes it.
+type Handler func(ctx context.Context, conn net.Conn, login VirtualLogin)
+
+// VirtualLogin is who has connected to a virtual database.
+type VirtualLogin struct {
+	User, Database string
+	Parameters     []wire.Parameter
+	Key            wire.Key // to be shown to the client; cancels nothing
+	Trusted        bool     // by the Unix socket's word: root, or who runs Howdah
+	Address        string
+}
+
+var errShutdown = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due to administrator command", "")
+
+// Server accepts clients and carries them to their tenants' servers.
+type Server struct {
+	// static after New
+	cfg        Config
+	registry   *tenants.Registry
+	log        *slog.Logger
+	workers    []*worker
+	nodeSecret []byte
+	virtual    map[string]Handler
+	started    time.Time
+	ctx        context.Context
+	stop       context.CancelFunc
+	loops      sync.WaitGroup
+	logins     sync.WaitGroup
+
+	accepted atomic.Uint64
+	loggedIn atomic.Int64 // clients handed to workers and not closed yet
+	starting atomic.Int64 // logins in progress
+
+	mu        sync.Mutex // guards what follows
+	listeners map[net.Listener]bool
+	homes     map[string]*home
+	members   map[string]*member
+	paused    map[string]bool // tenants by name; "" is all
+	refusals  map[string]uint64
+	draining  bool
+}
+
+// home is the worker on which a tenant lives while it has clients.
+type home struct {
+	worker  *worker
+	clients int
+}
+
+// member is a PostgreSQL process and how to reach it.
+type member struct {
+	pool.Member
+	tlsMode wire.TLSMode
+	tls     *tls.Config
+}
+
+// New returns a server whose loops run. It accepts nobody until Serve.
+func New(cfg Config, registry *tenants.Registry) (*Server, error) {
+	if cfg.Loops <= 0 {
+		cfg.Loops = runtime.NumCPU()
+	}
+	if cfg.LoginTimeout <= 0 {
+		cfg.LoginTimeout = time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		cfg: cfg, registry: registry, log: cfg.Log, nodeSecret: make([]byte, 32),
+		virtual: map[string]Handler{}, started: time.Now(),
+		listeners: map[net.Listener]bool{}, homes: map[string]*home{}, members: map[string]*member{},
+		paused: map[string]bool{}, refusals: map[string]uint64{},
+	}
+	rand.Read(s.nodeSecret)
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	for i := range cfg.Loops {
+		w, err := newWorker(s, i)
+		if err != nil {
+			return nil, err
+		}
+		s.workers = append(s.workers, w)
+	}
+	// A loop keeps one of Go's processors while it waits its short wait.
+	runtime.GOMAXPROCS(runtime.NumCPU() + cfg.Loops)
+	for _, w := range s.workers {
+		s.loops.Go(w.loop.Run)
+	}
+	return s, nil
+}
+
+// Handle has clients that name database served by h. It must be called before
+// Serve.
+func (s *Server) Handle(database string, h Handler) { s.virtual[database] = h }
+
+// Serve accepts clients from l until Shutdown or Close, which close l and let
+// Serve return nil.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		l.Close()
+		return nil
+	}
+	s.listeners[l] = true
+	s.mu.Unlock()
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			s.accepted.Add(1)
+			s.setKeepAlive(nc)
+			s.logins.Go(func() { s.serveConn(nc) })
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		s.log.Error("cannot accept", "error", err) // out of descriptors, mostly: it passes
+		select {
+		case <-s.ctx.Done():
+			return nil
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) setKeepAlive(nc net.Conn) {
+	if t, ok := nc.(*net.TCPConn); ok && s.cfg.KeepAlive.Enable {
+		t.SetKeepAliveConfig(s.cfg.KeepAlive)
+	}
+}
+
+// admit counts a login in, unless there are too many clients.
+func (s *Server) admit() error {
+	s.starting.Add(1)
+	max := s.cfg.MaxClientConn
+	if max > 0 && s.loggedIn.Load()+s.starting.Load() > int64(max) {
+		s.starting.Add(-1)
+		return wire.Fatal(wire.CodeTooManyConnections, fmt.Sprintf("max_client_conn: there are %d clients already", max),
+			"Close connections, or raise max_client_conn.")
+	}
+	return nil
+}
+
+func (s *Server) admitted() { s.starting.Add(-1) }
+
+// workerFor returns the worker on which t lives, counting one client more. A
+// tenant that has none yet goes to the worker with the fewest tenants.
+func (s *Server) workerFor(t *tenants.Tenant) *worker {
+	s.loggedIn.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.homes[t.Name]
+	if h == nil {
+		count := make([]int, len(s.workers))
+		for _, other := range s.homes {
+			count[other.worker.index]++
+		}
+		best := 0
+		for i := range count {
+			if count[i] < count[best] {
+				best = i
+			}
+		}
+		h = &home{worker: s.workers[best]}
+		s.homes[t.Name] = h
+	}
+	h.clients++
+	return h.worker
+}
+
+// leaveWorker undoes workerFor. The tenant keeps its home: its pools are there.
+func (s *Server) leaveWorker(name string) {
+	s.loggedIn.Add(-1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.homes[name]; h != nil {
+		h.clients--
+	}
+}
+
+func (s *Server) clientClosed(_ *worker, tenant string) { s.leaveWorker(tenant) }
+
+// refused counts a login or session that was ended with an error.
+func (s *Server) refused(code string) {
+	s.mu.Lock()
+	s.refusals[code]++
+	s.mu.Unlock()
+}
+
+// memberOf returns the member of a cluster that runs its transactions.
+func (s *Server) memberOf(snapshot *tenants.Snapshot, cluster string) (*member, error) {
+	c, ok := snapshot.Cluster(cluster)
+	if !ok || len(c.Members) == 0 {
+		return nil, wire.Fatal(wire.CodeInternalError, fmt.Sprintf("cluster %q has no member", cluster), "")
+	}
+	key := c.Members[0].Address + "\x00" + c.TLSMode + "\x00" + c.TLSCAFile
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.members[key]; m != nil {
+		return m, nil
+	}
+	m := &member{Member: pool.Member{Address: c.Members[0].Address}}
+	if c.TLSMode != "" {
+		mode, err := wire.ParseTLSMode(c.TLSMode)
+		if err != nil {
+			return nil, err
+		}
+		m.tlsMode = mode
+	}
+	if c.TLSCAFile != "" {
+		pem, err := os.ReadFile(c.TLSCAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read CA of cluster %q: %w", cluster, err)
+		}
+		m.tls = &tls.Config{RootCAs: x509.NewCertPool()}
+		m.tls.RootCAs.AppendCertsFromPEM(pem)
+	}
+	s.members[key] = m
+	return m, nil
+}
+
+// virtual serves a connection to a virtual database.
+func (l *login) virtual(ctx context.Context, database string, h Handler) (bool, error) {
+	trusted := peerTrusted(l.transport.Conn)
+	if !trusted {
+		if err := l.authenticate(l.server.registry.Snapshot()); err != nil {
+			return false, err
+		}
+	} else {
+		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
+	}
+	conn := l.accepted.Conn
+	if _, err := conn.Write(l.final); err != nil {
+		return false, err
+	}
+	conn.SetDeadline(time.Time{})
+	key := wire.Key{PID: 1, Secret: make([]byte, 4)}
+	rand.Read(key.Secret)
+	stop := context.AfterFunc(l.server.ctx, func() { conn.Close() })
+	defer stop()
+	h(l.server.ctx, conn, VirtualLogin{
+		User: l.user, Database: database, Parameters: l.accepted.Startup.Parameters,
+		Key: key, Trusted: trusted, Address: l.about.address,
+	})
+	conn.Close()
+	return true, nil
+}

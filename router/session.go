@@ -1,0 +1,312 @@
+package router
+
+import (
+	"bytes"
+
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// verb is what becomes of the message that an event brought.
+type verb uint8
+
+const (
+	verbForward verb = iota // pass it on as it is
+	verbRewrite             // toServer ends with its new beginning; pass on what follows behind used bytes
+	verbDrop                // it is not passed on
+	verbAcquire             // it needs a server: present it again when one is assigned
+	verbStall               // present it again when the queue has moved
+	verbLeave               // the client is leaving
+	verbRefuse              // close the session with toClient as its last words
+)
+
+// ending is what becomes of the server after an answer.
+type ending uint8
+
+const (
+	endNone    ending = iota
+	endDestroy        // the server can no longer be followed
+)
+
+// maxQueue bounds the messages of one session that await their answers.
+const maxQueue = 32 << 10
+
+// shared is what the sessions of one worker have in common.
+type shared struct {
+	statements statements
+	vars       varsTable
+
+	// what the last event left
+	toServer []byte
+	toClient []byte
+	used     int // verbRewrite: bytes of the message, header included, that were replaced
+	counts   counts
+
+	queues [][]entry // of sessions that hold no server
+}
+
+// maxKeptQueue is the longest queue that is kept for others, in entries.
+const maxKeptQueue = 1024
+
+func (sh *shared) takeQueue() []entry {
+	n := len(sh.queues)
+	if n == 0 {
+		return make([]entry, 0, 16)
+	}
+	q := sh.queues[n-1]
+	sh.queues = sh.queues[:n-1]
+	return q
+}
+
+func (sh *shared) giveQueue(q []entry) {
+	if cap(q) <= maxKeptQueue && len(sh.queues) < 1024 {
+		sh.queues = append(sh.queues, q[:0])
+	}
+}
+
+// session decides what becomes of each message. It is a state machine without
+// input or output: an event goes in, a verb comes out, and bytes for either
+// side are left in toServer (which go before the message the event brought)
+// and toClient (which go behind it).
+//
+// Every message that the server will answer, and every one that Howdah answers
+// itself while others are outstanding, has an entry in the queue, in order.
+type session struct {
+	mode   tenants.PoolMode
+	status wire.TxStatus // of the last ReadyForQuery that was passed on
+	held   bool          // a server is assigned: backend is its memory
+
+	copyIn    bool // the server reads CopyData
+	copyBoth  bool // replication: both sides stream
+	skipping  bool // an error was reported: the server discards up to Sync
+	open      bool // something was sent since the last ReadyForQuery
+	unsure    bool // the number of ReadyForQuery to come is not known
+	resetting bool // DISCARD ALL ran; the ParameterStatus of its server are not the client's
+	hereNow   bool // the unnamed statement is the server's
+	pinned    bool // the server stays until the session ends
+	raw       bool // pinned: names that we do not know are the server's own
+	checking  bool // login: the settings are being tried
+	refused   bool // login: they were
+
+	queue   queue
+	named   map[string]*statement // prepared statements by the client's names
+	changes int                   // of named, not yet confirmed, before the last Sync
+	unnamed *statement
+
+	vars    *vars // what the client was told
+	startup *vars // what RESET goes back to
+	backend *backend
+
+	shared *shared
+	limit  int // statements kept per server
+}
+
+// counts are what the machine counts as it goes.
+type counts struct {
+	queries, transactions, clientParses, serverParses, binds uint32
+}
+
+// peek returns how many bytes of a client message the machine must see before
+// it can decide, at most.
+func peek(h wire.Header) int {
+	switch h.Type {
+	case wire.Parse:
+		return min(h.Len, maxParse)
+	case wire.Bind, wire.Describe, wire.Close:
+		return min(h.Len, maxPeek)
+	case wire.Query:
+		return min(h.Len, peekQuery)
+	}
+	return wire.HeaderLen
+}
+
+const (
+	maxParse  = 4 << 20 // of a Parse that can be given to other servers
+	maxPeek   = 32 << 10
+	peekQuery = 64
+)
+
+// fromClient handles a message from the client. b holds at least what peek asked
+// for, and may hold more or less of the body than there is.
+func (s *session) fromClient(h wire.Header, b []byte) verb {
+	b = b[:min(len(b), h.Len)]
+	if s.queue.len() >= maxQueue {
+		return verbStall
+	}
+	switch h.Type {
+	case wire.Terminate:
+		return verbLeave
+	case wire.CopyData, wire.CopyDone, wire.CopyFail:
+		return s.clientCopy(h.Type)
+	case wire.Sync:
+		return s.clientSync()
+	case wire.Flush:
+		if !s.held || s.copyIn {
+			return verbDrop
+		}
+		return verbForward
+	}
+	if s.skipping {
+		return verbDrop // as the server would
+	}
+	if e := s.lastGated(); e != nil {
+		return verbStall // its fate decides where the server begins to listen again
+	}
+	switch h.Type {
+	case wire.Query, wire.FunctionCall:
+		return s.clientQuery(h, b)
+	case wire.Parse:
+		return s.clientParse(h, b)
+	case wire.Bind:
+		return s.clientBind(h, b)
+	case wire.Describe:
+		return s.clientDescribe(h, b)
+	case wire.Close:
+		return s.clientClose(h, b)
+	case wire.Execute:
+		if !s.held {
+			return verbAcquire
+		}
+		s.forward(entry{typ: wire.Execute})
+		return verbForward
+	}
+	return s.refuse(wire.Fatal(wire.CodeProtocolViolation,
+		"invalid frontend message type "+string(appendInt(nil, int(h.Type))), ""))
+}
+
+// forward queues the entry of a message that goes to the server.
+func (s *session) forward(e entry) {
+	s.queue.push(e)
+	s.open = true
+}
+
+func (s *session) clientCopy(typ byte) verb {
+	if !s.held || s.queue.empty() {
+		return verbDrop // left over from a COPY that has ended
+	}
+	if typ != wire.CopyData {
+		s.copyIn = false
+	}
+	return verbForward
+}
+
+// clientSync passes a Sync on, or answers it when no server is concerned.
+func (s *session) clientSync() verb {
+	if s.copyIn && !s.copyBoth {
+		return verbDrop // the server would read over it
+	}
+	s.skipping = false
+	if !s.held {
+		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
+		return verbDrop
+	}
+	s.changes += s.pendingChanges()
+	s.forward(entry{typ: wire.Sync})
+	return verbForward
+}
+
+func (s *session) clientQuery(h wire.Header, b []byte) verb {
+	if !s.held {
+		return verbAcquire
+	}
+	e := entry{typ: h.Type, stmt: s.unnamed}
+	if h.Type == wire.Query {
+		text := b[wire.HeaderLen:]
+		if h.Len > len(b) || mayCommit(bytes.TrimSuffix(text, []byte{0})) {
+			e.flags |= flagCommit
+		}
+		s.unnamed, s.hereNow = nil, false // a simple query drops it
+	} else {
+		e.stmt = nil
+	}
+	if !s.queue.empty() && s.queue.entries[len(s.queue.entries)-1].kind == entrySwallow {
+		e.flags |= flagGated
+	}
+	s.forward(e)
+	return verbForward
+}
+
+// lastGated returns the last entry if it is a Query whose fate hangs on
+// messages of ours in front of it.
+func (s *session) lastGated() *entry {
+	if s.queue.empty() {
+		return nil
+	}
+	if e := &s.queue.entries[len(s.queue.entries)-1]; e.flags&flagGated != 0 && s.queue.first().kind == entrySwallow {
+		return e
+	}
+	return nil
+}
+
+// refuse ends the session with an error.
+func (s *session) refuse(e *wire.Error) verb {
+	s.shared.toClient = wire.AppendError(s.shared.toClient, e)
+	return verbRefuse
+}
+
+// assigned begins the use of a server: messages of ours bring its settings to
+// the session's.
+func (s *session) assigned(b *backend) {
+	s.held, s.backend = true, b
+	s.hereNow, s.unsure, s.resetting = false, false, false
+	if s.queue.entries == nil {
+		s.queue.entries = s.shared.takeQueue()
+	}
+	if b.vars != s.vars {
+		s.injectVars()
+	}
+}
+
+// released ends the use of a server.
+func (s *session) released() {
+	s.held, s.backend = false, nil
+	s.hereNow = false
+	if s.queue.empty() {
+		s.shared.giveQueue(s.queue.entries)
+		s.queue = queue{}
+	}
+}
+
+// releasable reports whether the server can go to somebody else: every answer
+// has come, and the last one said idle.
+func (s *session) releasable() bool {
+	return s.held && !s.open && s.queue.empty() && s.status == wire.TxIdle &&
+		!s.copyIn && !s.copyBoth && !s.pinned && s.mode != tenants.Session
+}
+
+// endable reports whether a client that leaves now leaves nothing behind: the
+// same, but a pool mode or pin that kept the server no longer does.
+func (s *session) endable() bool {
+	return s.queue.empty() && !s.open && !s.copyIn && !s.copyBoth
+}
+
+// rollsBack reports whether what runs for a client that has vanished should be
+// cancelled: it is inside a transaction that no outstanding message may commit.
+// Anything else PostgreSQL would finish.
+func (s *session) rollsBack() bool {
+	if s.status == wire.TxIdle {
+		return false
+	}
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		if s.queue.entries[i].flags&flagCommit != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// close forgets everything.
+func (s *session) close() {
+	for i := range s.queue.entries {
+		s.settle(&s.queue.entries[i])
+	}
+	s.queue = queue{}
+	s.dropAll()
+}
+
+func appendInt(dst []byte, n int) []byte {
+	if n >= 10 {
+		dst = appendInt(dst, n/10)
+	}
+	return append(dst, byte('0'+n%10))
+}

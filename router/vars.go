@@ -1,0 +1,119 @@
+package router
+
+import (
+	"sort"
+	"strings"
+
+	"howdah/wire"
+)
+
+// vars is an immutable list of settings in force, for a session or a server:
+// those PostgreSQL reports and those a client gave at startup. They are
+// interned per worker, so that equal lists are the same pointer and the
+// question "does this server suit this session" costs one comparison.
+type vars struct {
+	list  []wire.Parameter // sorted by name
+	parse string           // identity of those that Parse looks at
+}
+
+// parseVars are the settings that PostgreSQL looks at when it parses a
+// statement, so that a prepared one keeps their effect.
+var parseVars = map[string]bool{
+	"client_encoding": true, "standard_conforming_strings": true, "backslash_quote": true,
+	"transform_null_equals": true, "array_nulls": true, "DateStyle": true, "IntervalStyle": true,
+	"TimeZone": true, "lc_monetary": true, "xmloption": true,
+}
+
+// fixedVars are reported but cannot be set, or follow from the login.
+var fixedVars = map[string]bool{
+	"server_version": true, "server_encoding": true, "integer_datetimes": true, "is_superuser": true,
+	"session_authorization": true, "in_hot_standby": true, "role": true,
+}
+
+// value returns the value of the setting called name.
+func (v *vars) value(name string) (string, bool) {
+	i := sort.Search(len(v.list), func(i int) bool { return v.list[i].Name >= name })
+	if i < len(v.list) && v.list[i].Name == name {
+		return v.list[i].Value, true
+	}
+	return "", false
+}
+
+// varsTable interns lists of settings.
+type varsTable struct {
+	known map[string]*vars
+}
+
+// maxVars bounds the table: beyond it lists are still right, only no longer
+// shared. A client can make up any number of values.
+const maxVars = 10000
+
+func (t *varsTable) intern(list []wire.Parameter) *vars {
+	var key, parse strings.Builder
+	for _, p := range list {
+		key.WriteString(p.Name)
+		key.WriteByte(0)
+		key.WriteString(p.Value)
+		key.WriteByte(0)
+		if parseVars[p.Name] {
+			parse.WriteString(p.Value)
+			parse.WriteByte(0)
+		}
+	}
+	if v := t.known[key.String()]; v != nil {
+		return v
+	}
+	v := &vars{list: list, parse: parse.String()}
+	if t.known == nil {
+		t.known = map[string]*vars{}
+	}
+	if len(t.known) < maxVars {
+		t.known[key.String()] = v
+	}
+	return v
+}
+
+// with returns v with one setting changed or added.
+func (t *varsTable) with(v *vars, name, value string) *vars {
+	if old, ok := v.value(name); ok && old == value {
+		return v
+	}
+	list := make([]wire.Parameter, 0, len(v.list)+1)
+	for _, p := range v.list {
+		if p.Name != name {
+			list = append(list, p)
+		}
+	}
+	list = append(list, wire.Parameter{Name: name, Value: value})
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return t.intern(list)
+}
+
+// of interns a server's ParameterStatus messages.
+func (t *varsTable) of(params []wire.Parameter) *vars {
+	list := append([]wire.Parameter(nil), params...)
+	sort.SliceStable(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return t.intern(list)
+}
+
+// difference returns what must be set on a server where have is in force to
+// get want. What want does not name goes back to its value in base, or is
+// reset where base does not name it either.
+func difference(have, want, base *vars) (set []wire.Parameter, reset []string) {
+	for _, p := range want.list {
+		if old, ok := have.value(p.Name); (!ok || old != p.Value) && !fixedVars[p.Name] {
+			set = append(set, p)
+		}
+	}
+	for _, p := range have.list {
+		if _, ok := want.value(p.Name); ok || fixedVars[p.Name] {
+			continue
+		}
+		if value, ok := base.value(p.Name); ok {
+			set = append(set, wire.Parameter{Name: p.Name, Value: value})
+		} else {
+			reset = append(reset, p.Name)
+		}
+	}
+	return set, reset
+}

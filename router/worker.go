@@ -1,0 +1,226 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"howdah/pool"
+	"howdah/tenants"
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// worker is one event loop with everything that lives on it: its tenants,
+// their pools, and their clients. All of it belongs to the loop's thread.
+type worker struct {
+	server *Server
+	index  int
+	loop   *loop.Loop
+	log    *slog.Logger
+
+	shared   shared
+	up, down gather
+	routes   map[routeKey]*route
+	tenants  map[string]*tenant
+	slots    []*client // by the number in their cancel key
+	free     []uint32
+	clients  int
+	serial   uint32 // of the last client
+	servers  uint64 // number of servers ever opened: their identities
+	draining bool
+}
+
+// routeKey is what distinguishes pools on one worker.
+type routeKey struct{ cluster, database, user string }
+
+// route leads a tenant's user to its pool.
+type route struct {
+	w      *worker
+	key    routeKey
+	tenant *tenant
+	pool   *pool.Pool
+	member *member
+
+	base   *vars                       // settings of a fresh server; nil until there was one
+	logins map[string]*vars            // settings that logins asked for and a server accepted
+	secret atomic.Pointer[wire.Secret] // of the last login, to open servers with
+
+	clients int
+}
+
+// tenant is what the clients of one database name share.
+type tenant struct {
+	name     string
+	group    loop.Group
+	limits   tenants.Limits
+	source   *tenants.Tenant
+	counters Counters
+	clients  int
+	routes   int
+	paused   bool
+}
+
+func newWorker(s *Server, index int) (*worker, error) {
+	l, err := loop.New()
+	if err != nil {
+		return nil, err
+	}
+	return &worker{
+		server: s, index: index, loop: l, log: s.log,
+		routes: map[routeKey]*route{}, tenants: map[string]*tenant{},
+	}, nil
+}
+
+// tenantOf returns the tenant's entry, made or brought up to date.
+func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
+	e := w.tenants[t.Name]
+	if e == nil {
+		e = &tenant{name: t.Name}
+		w.tenants[t.Name] = e
+	}
+	e.source, e.limits = t, t.Limits
+	return e
+}
+
+// routeOf returns the way to the servers of t for user, made if need be.
+func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
+	key := routeKey{t.Cluster, t.Database, user}
+	r := w.routes[key]
+	if r != nil {
+		if r.tenant.source != t {
+			w.tenantOf(t)
+			r.pool.SetConfig(poolConfig(&t.Limits))
+		}
+		return r
+	}
+	r = &route{w: w, key: key, tenant: w.tenantOf(t), member: m, logins: map[string]*vars{}}
+	r.pool = pool.New(w.loop, &m.Member, poolConfig(&t.Limits), r, r, &r.tenant.group)
+	r.tenant.routes++
+	if w.server.isPaused(t.Name) {
+		r.pool.Pause(func() {})
+	}
+	w.routes[key] = r
+	return r
+}
+
+func poolConfig(l *tenants.Limits) pool.Config {
+	return pool.Config{
+		PoolSize: l.PoolSize, MinPoolSize: l.MinPoolSize,
+		ReservePoolSize: l.ReservePoolSize, ReservePoolTimeout: l.ReservePoolTimeout,
+		QueryWaitTimeout: l.QueryWaitTimeout, ServerLifetime: l.ServerLifetime,
+		ServerIdleTimeout: l.ServerIdleTimeout, ConnectTimeout: l.ServerConnectTimeout,
+		LoginRetry: l.ServerLoginRetry, CheckDelay: l.ServerCheckDelay, CheckQuery: l.ServerCheckQuery,
+	}
+}
+
+// Open implements pool.Opener.
+func (r *route) Open(ctx context.Context) (*wire.Established, error) {
+	c := r.dialConfig()
+	c.Parameters = []wire.Parameter{{Name: "user", Value: r.key.user}, {Name: "database", Value: r.key.database}}
+	if s := r.secret.Load(); s != nil {
+		c.Secret = *s
+	}
+	return wire.Dial(ctx, c)
+}
+
+// Cancel implements pool.Opener.
+func (r *route) Cancel(ctx context.Context, key wire.Key) error {
+	return wire.SendCancel(ctx, r.dialConfig(), key)
+}
+
+func (r *route) dialConfig() wire.DialConfig {
+	return wire.DialConfig{
+		Address: r.member.Address, TLSMode: r.member.tlsMode, TLS: r.member.tls,
+		KeepAlive: r.w.server.cfg.KeepAlive, Transport: loopTransport,
+	}
+}
+
+// Opened implements pool.Observer.
+func (r *route) Opened(s *pool.Server) {
+	base := r.w.shared.vars.of(s.Parameters)
+	if r.base != base { // PostgreSQL answers differently from before: upgraded, or reconfigured
+		r.base = base
+		clear(r.logins)
+	}
+	r.w.servers++
+	b := newBackend(base)
+	b.who = r.w.servers
+	s.Data = b
+}
+
+// Reported implements pool.Observer.
+func (r *route) Reported(s *pool.Server, name, value []byte) {
+	b := s.Data.(*backend)
+	b.vars = r.w.shared.vars.with(b.vars, string(name), string(value))
+}
+
+// Closed implements pool.Observer.
+func (r *route) Closed(s *pool.Server) { r.w.dropBackend(s) }
+
+// dropBackend lets go of what is remembered of a server.
+func (w *worker) dropBackend(s *pool.Server) {
+	if b, ok := s.Data.(*backend); ok {
+		b.close(&w.shared.statements)
+		if b.stash != nil {
+			w.loop.Buffers().Give(b.stash)
+			b.stash = nil
+		}
+		s.Data = nil
+	}
+}
+
+// place gives a client its slot, which is in its cancel key.
+func (w *worker) place(c *client) {
+	w.serial++
+	c.serial = w.serial
+	if n := len(w.free); n > 0 {
+		c.slot = w.free[n-1]
+		w.free = w.free[:n-1]
+		w.slots[c.slot] = c
+	} else {
+		c.slot = uint32(len(w.slots))
+		w.slots = append(w.slots, c)
+	}
+	w.clients++
+	c.route.clients++
+	c.route.tenant.clients++
+}
+
+// clientClosed counts a client out whose connection is closed.
+func (w *worker) clientClosed(c *client, reason string) {
+	w.clients--
+	c.route.clients--
+	c.route.tenant.clients--
+	w.server.clientClosed(w, c.route.tenant.name)
+	if c.login != nil {
+		c.login = nil
+	}
+	w.log.Debug("client closed", "reason", reason, "database", c.route.tenant.name, "user", c.route.key.user, "address", c.about.address)
+}
+
+// forget frees the slot of a session that has ended whole.
+func (w *worker) forget(c *client) {
+	if w.slots[c.slot] == c {
+		w.slots[c.slot] = nil
+		w.free = append(w.free, c.slot)
+	}
+}
+
+// count takes over what the machine counted for c.
+func (w *worker) count(c *client) {
+	n := &w.shared.counts
+	t := &c.route.tenant.counters
+	if n.queries > 0 {
+		now := w.loop.Now()
+		t.QueryTime += uint64((now - c.since) / time.Microsecond)
+		c.since = now
+	}
+	t.Queries += uint64(n.queries)
+	t.Transactions += uint64(n.transactions)
+	t.ClientParses += uint64(n.clientParses)
+	t.ServerParses += uint64(n.serverParses)
+	t.Binds += uint64(n.binds)
+	*n = counts{}
+}

@@ -1,0 +1,150 @@
+package tenants
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// PoolMode says when a server may be given to another client.
+type PoolMode uint8
+
+// The pool modes, in PgBouncer's words.
+const (
+	Transaction PoolMode = iota // after each transaction
+	Session                     // when the client leaves
+	Statement                   // after each statement; transactions of more are refused
+)
+
+// String returns the mode as it is written in the configuration.
+func (m PoolMode) String() string {
+	switch m {
+	case Transaction:
+		return "transaction"
+	case Session:
+		return "session"
+	case Statement:
+		return "statement"
+	}
+	return fmt.Sprintf("PoolMode(%d)", uint8(m))
+}
+
+// ParsePoolMode reads what String writes.
+func ParsePoolMode(s string) (PoolMode, error) {
+	for m := Transaction; m <= Statement; m++ {
+		if s == m.String() {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("parse pool mode %q: not transaction, session or statement", s)
+}
+
+// State says whether a tenant takes clients.
+type State uint8
+
+// The states of a tenant.
+const (
+	Active    State = iota
+	Suspended       // keeps its data; new clients are refused
+)
+
+// String returns the state as it is written in the configuration.
+func (s State) String() string {
+	if s == Suspended {
+		return "suspended"
+	}
+	return "active"
+}
+
+// ParseState reads what String writes.
+func ParseState(s string) (State, error) {
+	switch s {
+	case "active":
+		return Active, nil
+	case "suspended":
+		return Suspended, nil
+	}
+	return 0, fmt.Errorf("parse state %q: not active or suspended", s)
+}
+
+// Limits are the settings a tenant, its tier or the defaults may give. In a
+// Tenant they are resolved: its own over its tier's over the defaults.
+type Limits struct {
+	PoolMode PoolMode
+
+	// Servers per (member, database, user).
+	PoolSize           int
+	MinPoolSize        int           // kept open even when idle
+	ReservePoolSize    int           // on top of PoolSize for clients that waited long
+	ReservePoolTimeout time.Duration // how long is long; 0 = the reserve is never used
+
+	MaxClientConn int // clients of the tenant; 0 = no limit
+
+	// Of waiting for and keeping servers. 0 = off.
+	QueryWaitTimeout     time.Duration
+	ServerLifetime       time.Duration
+	ServerIdleTimeout    time.Duration
+	ServerConnectTimeout time.Duration
+	ServerLoginRetry     time.Duration // the longest pause between failing connects
+	ServerCheckDelay     time.Duration // a server idle for longer is checked before use
+	ServerCheckQuery     string        // "" = no check
+
+	// Of clients. 0 = off.
+	QueryTimeout           time.Duration
+	IdleTransactionTimeout time.Duration
+	ClientIdleTimeout      time.Duration
+
+	MaxPreparedStatements int // kept per server; 0 = prepared statements are not renamed
+	Weight                int // share of a busy cluster, relative to others; at least 1
+}
+
+// Tenant is one customer: a database on a cluster and what it may use.
+type Tenant struct {
+	Name      string // what clients connect to as database; "*" is the fallback
+	Cluster   string
+	Database  string // the database on the cluster
+	User      string // the role that owns the database
+	Tier      string // "" = none
+	State     State
+	Limits    Limits
+	ReadSplit string // declared, auto or off
+	Loops     int    // event loops the tenant is spread over; at least 1
+}
+
+// Cluster is a PostgreSQL primary with its standbys.
+type Cluster struct {
+	Name           string
+	Members        []Member
+	AdminURL       string // superuser connection for provisioning; "" = none
+	ReplicationURL string // for WAL and base backups; "" = none
+	Budget         int    // server connections the cluster may hold; 0 = no limit
+	TLSMode        string // disable, prefer, require, verify-ca or verify-full
+	TLSCAFile      string // "" = the system's authorities
+}
+
+// Member is one PostgreSQL process of a cluster.
+type Member struct {
+	Address string // "host:port" or a socket's path, "/dir/.s.PGSQL.5432"
+}
+
+// Network returns what net.Dial wants beside the address: "unix" or "tcp".
+func (m Member) Network() string {
+	if strings.HasPrefix(m.Address, "/") {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// User is a role that may log in through Howdah.
+type User struct {
+	Name     string
+	Verifier string // as in pg_authid, see CheckVerifier; "" = cannot log in by password
+}
+
+// Tier is a service class: limits under a name.
+type Tier struct {
+	Name      string
+	Limits    Limits // resolved against the defaults
+	ReadSplit string
+	Loops     int
+}

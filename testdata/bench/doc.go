@@ -1,0 +1,21 @@
+// Command bench measures Howdah beside PgBouncer in front of the same
+// PostgreSQL and prints one Markdown table: both raw figures, their ratio, and
+// the target where the project has set itself one. `make bench` runs it.
+//
+// The life of a run: main.go reads the flags and finds the programs
+// (programs.go); postgres.go makes a throw-away server, pgbouncer.go and
+// howdah.go start the two poolers with the same settings, none of them as root.
+// Then the sections follow, each named as in -only:
+//
+//   - tps, cpu, logins, tls (cases.go): pgbench -S in interleaved runs, PgBouncer,
+//     Howdah, PgBouncer, Howdah, …, so that what else the machine does hits both.
+//     CPU is the pooler's own, from /proc (proc.go), over the same runs.
+//   - syscalls (syscalls.go): strace's count over a run, less that of its logins.
+//   - loops (loops.go): two tenants whose clients send pipelined batches to a
+//     backend that only pretends (backend.go), so that the pooler is what limits.
+//   - memory (idle.go): how much resident memory one more idle client costs.
+//
+// A section that fails is reported with the command and what it wrote; the
+// others still run, the table is printed, and the exit status is 1. Processes
+// and files of a run end with it, also on Ctrl-C.
+package main

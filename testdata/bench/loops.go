@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// The load of the section: two tenants at once.
+const (
+	pipelineClients = 32  // of each tenant
+	pipelineDepth   = 500 // transactions in a batch
+)
+
+// loopRuns are the runs of one pooler under one pipeline.
+type loopRuns struct {
+	contender
+	loops int // Howdah's
+
+	tps    series
+	cores  series // that the pooler kept busy
+	around series // CPU of clients and backend together, as a share of the pooler's
+}
+
+func (r *loopRuns) String() string {
+	if r.contender == bouncer {
+		return "PgBouncer"
+	}
+	return "Howdah with " + loopCount(r.loops)
+}
+
+func loopCount(n int) string {
+	if n == 1 {
+		return "1 loop"
+	}
+	return fmt.Sprintf("%d loops", n)
+}
+
+// runLoops compares one thread with two under a load that costs the pooler far
+// more than those around it. On two cores a real PostgreSQL and pgbench would
+// take the second core themselves, and nothing would be left to scale onto.
+func (b *bench) runLoops(ctx context.Context) error {
+	backend, err := startFakeBackend()
+	if err != nil {
+		return err
+	}
+	defer backend.stop()
+	pipelines, err := b.pipelines(backend.answers)
+	if err != nil {
+		return err
+	}
+	for _, l := range pipelines {
+		runs, err := b.runPipeline(ctx, backend.port, l)
+		if err != nil {
+			return fmt.Errorf("pipelined %s: %w", l.name, err)
+		}
+		b.reportLoops(l, runs)
+	}
+	return nil
+}
+
+func (b *bench) pipelines(a answers) ([]pipeline, error) {
+	simple, err := simplePipeline(a, pipelineDepth)
+	if err != nil {
+		return nil, err
+	}
+	if b.measures(bouncer) && !b.programs.pgbouncer.knowsPrepared() {
+		return []pipeline{simple}, nil
+	}
+	prepared, err := preparedPipeline(a, pipelineDepth)
+	return []pipeline{simple, prepared}, err
+}
+
+// runPipeline starts the poolers afresh and interleaves their runs.
+func (b *bench) runPipeline(ctx context.Context, backend int, l pipeline) ([]*loopRuns, error) {
+	var runs []*loopRuns
+	var poolers []*pooler
+	for _, r := range []*loopRuns{{contender: bouncer}, {contender: howdah, loops: 1}, {contender: howdah, loops: 2}} {
+		if !b.measures(r.contender) {
+			continue
+		}
+		p, err := b.startPooler(ctx, r.contender, poolerSettings{
+			backend: backend, tenants: []string{tenant, tenant + "2"}, loops: r.loops,
+		})
+		if err != nil {
+			return nil, err
+		}
+		defer p.stop()
+		runs, poolers = append(runs, r), append(poolers, p)
+	}
+	for range b.pairs {
+		for i, r := range runs {
+			if err := r.take(ctx, poolers[i], l, time.Duration(b.seconds)*time.Second); err != nil {
+				return nil, poolers[i].explain(fmt.Errorf("%v: %w", r, err))
+			}
+			b.say("two tenants, pipelined %s, %v: %.0f tps", l.name, r, r.tps[len(r.tps)-1])
+		}
+	}
+	return runs, nil
+}
+
+// take does one run.
+func (r *loopRuns) take(ctx context.Context, p *pooler, l pipeline, length time.Duration) error {
+	urls := []string{p.url(tenant), p.url(tenant + "2")}
+	own, theirs := os.Getpid(), p.child.PID()
+	before, err := readCPUs(own, theirs)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	tps, err := l.run(ctx, urls, pipelineClients, length)
+	if err != nil {
+		return err
+	}
+	elapsed := time.Since(begun)
+	after, err := readCPUs(own, theirs)
+	if err != nil {
+		return err
+	}
+	around, pooler := after[0].sub(before[0]).total(), after[1].sub(before[1]).total()
+	r.tps = append(r.tps, tps)
+	r.cores = append(r.cores, pooler.Seconds()/elapsed.Seconds())
+	r.around = append(r.around, around.Seconds()/pooler.Seconds())
+	return nil
+}
+
+func readCPUs(pids ...int) ([]cpuTime, error) {
+	times := make([]cpuTime, len(pids))
+	for i, pid := range pids {
+		var err error
+		if times[i], err = readCPU(pid); err != nil {
+			return nil, err
+		}
+	}
+	return times, nil
+}
+
+// reportLoops sets PgBouncer beside Howdah with one loop and with two.
+func (b *bench) reportLoops(l pipeline, runs []*loopRuns) {
+	figure := "two tenants, thousand transactions/s, pipelined " + l.name
+	rows := []*row{
+		b.report.add(figure+", Howdah with "+loopCount(1), target{}),
+		b.report.add(figure+", Howdah with "+loopCount(2), target{}),
+	}
+	var medians [3]float64
+	for _, r := range runs {
+		into := rows
+		if r.contender == howdah {
+			into = rows[r.loops-1 : r.loops]
+			medians[r.loops] = r.tps.median()
+		}
+		for _, w := range into {
+			for _, tps := range r.tps {
+				w.sample(r.contender, tps/1000)
+			}
+		}
+		b.report.note("Pipelined %s, %v: the pooler kept %.2f cores busy; clients and backend together took %.0f %% of its CPU time.",
+			l.name, r, r.cores.median(), 100*r.around.median())
+	}
+	if medians[1] > 0 {
+		b.report.note("Pipelined %s: Howdah's second loop brought %.2f times the throughput of one.", l.name, medians[2]/medians[1])
+	}
+	b.report.note("Pipelined %s: %d clients of each tenant send %d transactions at a time to a backend inside this program that answers with ready-made bytes; every answer is compared.",
+		l.name, pipelineClients, pipelineDepth)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+)
+
+// contender is who is measured.
+type contender int
+
+const (
+	direct contender = iota // PostgreSQL itself, the limit
+	bouncer
+	howdah
+)
+
+func (c contender) String() string {
+	return [...]string{"PostgreSQL", "PgBouncer", "Howdah"}[c]
+}
+
+// poolSize is the servers per tenant, in both poolers.
+const poolSize = 20
+
+// maxPrepared is the statements kept per server, in both poolers.
+const maxPrepared = 200
+
+// poolerSettings is what both poolers are told, each in its own words:
+// transaction pooling, TLS for clients that ask, none to the servers.
+type poolerSettings struct {
+	backend  int      // port of PostgreSQL on 127.0.0.1
+	tenants  []string // databases, each with a role of the same name
+	verifier string   // of every role; "" lets everybody in
+	loops    int      // Howdah's; PgBouncer has one thread
+}
+
+// pooler is a PgBouncer or a Howdah that answers.
+type pooler struct {
+	*process
+	contender
+	port int
+}
+
+func (p *pooler) url(tenant string) string {
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", tenant, password, p.port, tenant)
+}
+
+// startPooler starts a fresh one. The caller stops it.
+func (b *bench) startPooler(ctx context.Context, c contender, s poolerSettings) (*pooler, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	var argv []string
+	if c == bouncer {
+		argv, err = b.configurePgBouncer(port, s)
+	} else {
+		argv, err = b.configureHowdah(port, s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := startProcess(filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", c, port)), argv...)
+	if err != nil {
+		return nil, err
+	}
+	started := &pooler{process: p, contender: c, port: port}
+	for _, tenant := range s.tenants {
+		if err := p.waitReady(ctx, started.url(tenant)); err != nil {
+			p.stop()
+			return nil, fmt.Errorf("start %v: %w", c, err)
+		}
+	}
+	return started, nil
+}
+
+// overDatabase are the settings in front of the real PostgreSQL.
+func (b *bench) overDatabase() poolerSettings {
+	return poolerSettings{
+		backend: b.database.server.Port(), tenants: []string{tenant}, verifier: b.database.verifier, loops: 1,
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// cpuTime is what a process has used so far, over all its threads, ended ones
+// too.
+type cpuTime struct{ user, system time.Duration }
+
+func (c cpuTime) sub(d cpuTime) cpuTime { return cpuTime{c.user - d.user, c.system - d.system} }
+
+func (c cpuTime) total() time.Duration { return c.user + c.system }
+
+// clockTick is USER_HZ, fixed in Linux's interface to user space. The sum of
+// user and system is exact to a tick; the split between them is the kernel's
+// estimate.
+const clockTick = 10 * time.Millisecond
+
+// readCPU reads /proc/PID/stat (proc(5)): fields 14 and 15.
+func readCPU(pid int) (cpuTime, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return cpuTime{}, fmt.Errorf("read CPU time: %w", err)
+	}
+	return parseStat(string(text))
+}
+
+func parseStat(text string) (cpuTime, error) {
+	_, rest, ok := strings.Cut(text[strings.LastIndexByte(text, ')')+1:], " ") // the name may hold spaces
+	fields := strings.Fields(rest)
+	if !ok || len(fields) < 13 {
+		return cpuTime{}, fmt.Errorf("read CPU time: unexpected %q", text)
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return cpuTime{time.Duration(user) * clockTick, time.Duration(system) * clockTick}, errors.Join(err1, err2)
+}
+
+// readRSS returns resident bytes as the kernel counts them page by page;
+// /proc/PID/status may lag behind.
+func readRSS(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read resident memory: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "Rss:"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			return kb * 1024, err
+		}
+	}
+	return 0, fmt.Errorf("read resident memory: no Rss in %q", text)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// report is what is printed at the end.
+type report struct {
+	machine string
+	rows    []*row
+	notes   []string
+}
+
+// row is one figure of all contenders, a sample per run. Samples with one index
+// were taken in one pair.
+type row struct {
+	figure  string // with its unit
+	samples [3]series
+	target  target
+}
+
+// target is what the project wants of a row; the zero value is nothing.
+type target struct {
+	text  string
+	holds func(ratio, value float64) bool
+}
+
+func ratioAtLeast(bound float64) target {
+	return target{fmt.Sprintf("ratio ≥ %.2f", bound), func(ratio, _ float64) bool { return ratio >= bound }}
+}
+
+func ratioAtMost(bound float64) target {
+	return target{fmt.Sprintf("ratio ≤ %.2f", bound), func(ratio, _ float64) bool { return ratio <= bound }}
+}
+
+func valueAtMost(bound float64) target {
+	return target{fmt.Sprintf("≤ %.1f", bound), func(_, value float64) bool { return value <= bound }}
+}
+
+func (r *report) add(figure string, t target) *row {
+	added := &row{figure: figure, target: t}
+	r.rows = append(r.rows, added)
+	return added
+}
+
+func (r *report) note(format string, args ...any) {
+	r.notes = append(r.notes, fmt.Sprintf(format, args...))
+}
+
+func (w *row) sample(c contender, value float64) { w.samples[c] = append(w.samples[c], value) }
+
+func (w *row) empty() bool {
+	return len(w.samples[direct])+len(w.samples[bouncer])+len(w.samples[howdah]) == 0
+}
+
+// ratio is Howdah's median by PgBouncer's, with the range of the pairs' own
+// ratios; "" without both.
+func (w *row) ratio() string {
+	b, h := w.samples[bouncer], w.samples[howdah]
+	if len(b) == 0 || len(h) == 0 || b.median() == 0 {
+		return ""
+	}
+	pairs := make(series, 0, len(h))
+	for i := range min(len(b), len(h)) {
+		if b[i] > 0 {
+			pairs = append(pairs, h[i]/b[i])
+		}
+	}
+	text := fmt.Sprintf("**%.2f**", h.median()/b.median())
+	if len(pairs) > 1 {
+		text += fmt.Sprintf(" (%.2f–%.2f)", pairs.least(), pairs.most())
+	}
+	return text
+}
+
+func (w *row) verdict() string {
+	b, h := w.samples[bouncer], w.samples[howdah]
+	if w.target.holds == nil {
+		return ""
+	}
+	if len(h) == 0 || len(b) == 0 {
+		return w.target.text
+	}
+	if w.target.holds(h.median()/b.median(), h.median()) {
+		return w.target.text + ", reached"
+	}
+	return w.target.text + ", **missed**"
+}
+
+// print writes Markdown: the machine, the table, the notes.
+func (r *report) print(out io.Writer) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s\n\n", r.machine)
+	text.WriteString("Medians of interleaved runs (least–most); the ratio is that of the medians (range over the pairs).\n\n")
+	text.WriteString("| figure | PostgreSQL alone | PgBouncer | Howdah | Howdah / PgBouncer | target |\n")
+	text.WriteString("|---|---:|---:|---:|---:|---|\n")
+	for _, w := range r.rows {
+		if w.empty() {
+			continue // its section failed, or PgBouncer is too old for it and alone
+		}
+		fmt.Fprintf(&text, "| %s | %v | %v | %v | %s | %s |\n", w.figure,
+			w.samples[direct], w.samples[bouncer], w.samples[howdah], w.ratio(), w.verdict())
+	}
+	for _, n := range r.notes {
+		fmt.Fprintf(&text, "\n- %s", n)
+	}
+	_, err := io.WriteString(out, text.String()+"\n")
+	return err
+}
