@@ -193,7 +193,7 @@ func busyPooler() *fakePooler {
 		}},
 		servers: []router.ConnStats{{
 			Type: "S", User: "acme", Database: "acme", State: "idle", Addr: "10.0.0.1", Port: 5432,
-			ConnectTime: fixedTime(), ID: 9, Link: 7, RemotePID: 1234, TLS: "TLSv1.3/TLS_AES_128_GCM_SHA256",
+			ConnectTime: fixedTime(), ID: 9 | 1<<62, Link: 7, RemotePID: 1234, TLS: "TLSv1.3/TLS_AES_128_GCM_SHA256",
 		}},
 	}
 }

@@ -218,3 +218,9 @@ func wantCode(t *testing.T, err error, code string) *pgconn.PgError {
 	}
 	return e
 }
+
+// The router's server fits the console, and the console fits the router.
+var (
+	_ admin.Pooler   = (*router.Server)(nil)
+	_ router.Handler = (*admin.Console)(nil).Serve
+)

@@ -81,7 +81,7 @@ func (s *session) begin(cols []column) *rowWriter {
 }
 
 // row sends one row. Values are nil (NULL), strings, bools (1 and 0), integers
-// and times; int and time values fit their column, a uint64 goes out as it is.
+// and times. An int is bounded to its column, int64 and uint64 go out as they are.
 func (w *rowWriter) row(values ...any) {
 	if len(values) != len(w.columns) {
 		panic(fmt.Sprintf("admin: %d values for %d columns", len(values), len(w.columns)))

@@ -90,7 +90,7 @@ func TestShowClientsAndServers(t *testing.T) {
 	}
 	expectRows(t, "SHOW SERVERS", rows(t, conn, "SHOW SERVERS"),
 		"S|acme|acme|none|idle|10.0.0.1|5432||0|2026-01-02 02:04:05 UTC|2026-01-02 02:04:05 UTC|"+
-			"0|0|0|0x9|0x7|1234|TLSv1.3/TLS_AES_128_GCM_SHA256||0|9")
+			"0|0|0|0x4000000000000009|0x7|1234|TLSv1.3/TLS_AES_128_GCM_SHA256||0|9")
 	sockets := rows(t, conn, "SHOW SOCKETS")
 	if len(sockets) != 3 || sockets[0][4] != "cl_waiting" || sockets[2][4] != "sv_idle" {
 		t.Errorf("SHOW SOCKETS: %q", sockets)

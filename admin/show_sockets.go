@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -62,8 +63,18 @@ func socketValues(c *router.ConnStats, typ, prefix string, now time.Time) []any 
 		cmp.Or(c.Type, typ), cmp.Or(c.User, "(nouser)"), cmp.Or(c.Database, "(nodb)"), cmp.Or(c.Replication, "none"),
 		prefix + c.State, c.Addr, c.Port, c.LocalAddr, c.LocalPort,
 		connected, asked, wait, us, c.CloseNeeded, pointer(c.ID), pointer(c.Link), c.RemotePID, c.TLS,
-		c.ApplicationName, c.PreparedStatements, int64(c.ID),
+		c.ApplicationName, c.PreparedStatements, shortID(c.ID),
 	}
+}
+
+// shortID fits an ID into its column, an int4. Clients' IDs are small and stay
+// what KILL_CLIENT takes, those of the console's own are negative; servers' may
+// have high bits that only tell them from clients.
+func shortID(id uint64) int64 {
+	if n := int64(id); n < 0 {
+		return n
+	}
+	return int64(id & math.MaxInt32)
 }
 
 // pointer renders an ID where PgBouncer shows an address in memory: it only

@@ -219,6 +219,9 @@ func (c *client) take(s *pool.Server) {
 	counters.WaitTime += uint64((c.txSince - c.since) / time.Microsecond)
 	c.since = c.txSince
 	s.Conn.SetHandler(c)
+	if c.login != nil {
+		c.wishVars()
+	}
 	c.assigned(s.Data.(*backend))
 }
 

@@ -262,14 +262,16 @@ func (w *worker) seedLogin(c *client) {
 	}
 }
 
-// tryLogin applies the login's settings to the server just assigned.
-func (c *client) tryLogin() {
-	w := c.w
+// wishVars makes the settings that the login asks for the session's.
+func (c *client) wishVars() {
 	c.vars = c.route.base
 	for _, p := range settings(c.login.accepted.Startup.Parameters) {
-		c.vars = w.shared.vars.with(c.vars, p.Name, p.Value)
+		c.vars = c.shared.vars.with(c.vars, p.Name, p.Value)
 	}
-	c.assigned(c.backend) // again, now that the settings are known
+}
+
+// tryLogin applies the login's settings to the server just assigned.
+func (c *client) tryLogin() {
 	c.tryVars()
 	c.server.Conn.Write(c.shared.toServer)
 	c.shared.toServer = c.shared.toServer[:0]
