@@ -85,7 +85,7 @@ func newFamilies() families {
 
 		loopConns: desc("loop_connections", "Connections that live on the event loop.", "loop"),
 		loopTurns: desc("loop_turns_total", "Turns of the event loop.", "loop"),
-		loopWaits: desc("loop_waits_total", "Turns in which the event loop had to sleep.", "loop"),
+		loopWaits: desc("loop_waits_total", "Times that the event loop asked the system for events.", "loop"),
 	}
 }
 

@@ -11,13 +11,21 @@ import (
 	"howdah/wire/loop"
 )
 
-// grow opens servers for those who wait and for MinPoolSize, as far as the
-// limits allow.
+// grow has idle servers checked for those who wait, and opens new ones for
+// them and for MinPoolSize, as far as the limits allow.
 func (p *Pool) grow() {
 	if p.paused || p.closed {
 		return
 	}
 	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
+	for ; want > 0; want-- {
+		s := p.idle.first()
+		if s == nil {
+			break
+		}
+		p.idle.remove(s)
+		p.startCheck(s)
+	}
 	if p.seeded {
 		want = max(want, p.cfg.MinPoolSize-p.total)
 	}

@@ -118,18 +118,13 @@ func (p *Pool) Acquire(c Client) (*Server, *Waiter) {
 	return nil, w
 }
 
-// takeIdle takes the newest idle server that needs no check, and sends the
-// newest that needs one to be checked.
+// takeIdle takes the newest idle server, unless even that one needs a check.
 func (p *Pool) takeIdle() *Server {
 	s := p.idle.first()
-	if s == nil {
+	if s == nil || p.needsCheck(s) {
 		return nil
 	}
 	p.idle.remove(s)
-	if p.needsCheck(s) {
-		p.startCheck(s)
-		return nil
-	}
 	p.setState(s, Active)
 	return s
 }

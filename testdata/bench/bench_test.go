@@ -158,8 +158,8 @@ func TestPgBouncerVersions(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][3]int{
 		"PgBouncer 1.26.1\nlibevent 2.1.13-stable": {1, 26, 1},
-		"PgBouncer 1.18":                           {1, 18, 0},
-		"none":                                     {},
+		"PgBouncer 1.18": {1, 18, 0},
+		"none":           {},
 	} {
 		if got := parseVersion(text); got != want {
 			t.Errorf("%q is version %v", text, got)
