@@ -58,6 +58,9 @@ func (p *Pool) finishClose(s *Server) {
 	p.counts[Closing]--
 	p.total--
 	p.grow()
+	if p.Empty() {
+		p.observer.Emptied()
+	}
 }
 
 func (p *Pool) cancel(s *Server) {

@@ -71,6 +71,9 @@ func (p *Pool) finishOpen(est *wire.Established, err error) {
 	if err != nil {
 		p.total--
 		p.openFailed(err)
+		if p.Empty() {
+			p.observer.Emptied()
+		}
 		return
 	}
 	p.lastErr = nil

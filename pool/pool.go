@@ -48,6 +48,9 @@ type Observer interface {
 	// Closed is called once for every server that was opened, when it will
 	// not be used again.
 	Closed(s *Server)
+	// Emptied is called when the last server is gone and nobody waits. It is
+	// the last thing that the pool does in that event.
+	Emptied()
 }
 
 // Pool is a set of connections to one member as one user, for one database.

@@ -11,6 +11,10 @@ import (
 	"howdah/wire"
 )
 
+// consolePID is the bit that tells the keys of virtual databases from those of
+// clients.
+const consolePID = 1 << 30
+
 // cancelKey returns the key that a client's CancelRequest must show. Its
 // process id leads to the worker and slot; its secret is derived from them,
 // the client's serial and this node's secret, so none is stored.
@@ -33,6 +37,12 @@ func (s *Server) cancelSecret(pid, serial uint32) []byte {
 // void: the client's library takes the end of the connection as the sign.
 func (s *Server) cancel(ctx context.Context, key wire.Key) {
 	if key.PID == 0 {
+		return
+	}
+	if key.PID&consolePID != 0 {
+		if s.consoleCancel != nil {
+			s.consoleCancel(key)
+		}
 		return
 	}
 	n := uint32(len(s.workers))

@@ -66,7 +66,7 @@ func (c *client) clientReadable() {
 		}
 		return
 	}
-	c.route.tenant.counters.Received += uint64(n)
+	c.route.counters.Received += uint64(n)
 	if c.queue.empty() {
 		c.since = c.w.loop.Now()
 	}
@@ -121,6 +121,11 @@ func (c *client) feed(b []byte) (rest []byte) {
 		h, ok, err := wire.ParseHeader(b[at:])
 		if err != nil {
 			c.refuseWith(wire.Fatal(wire.CodeProtocolViolation, "invalid message length", ""))
+			return nil
+		}
+		if most := c.w.server.config().MaxPacketSize; ok && most > 0 && h.Len > most {
+			c.refuseWith(wire.Fatal(wire.CodeProgramLimit, fmt.Sprintf("max_packet_size: a message of %d bytes is longer than %d", h.Len, most),
+				"Raise max_packet_size, or send less at a time."))
 			return nil
 		}
 		if !ok || len(b)-at < peek(h) {
@@ -192,7 +197,7 @@ func (g *gather) flushTo(s *pool.Server) {
 func (c *client) tell() {
 	sh := c.shared
 	if len(sh.toClient) > 0 {
-		c.route.tenant.counters.Sent += uint64(len(sh.toClient))
+		c.route.counters.Sent += uint64(len(sh.toClient))
 		c.conn.Write(sh.toClient)
 		sh.toClient = sh.toClient[:0]
 	}
@@ -214,7 +219,7 @@ func (c *client) acquire() bool {
 func (c *client) take(s *pool.Server) {
 	c.server = s
 	c.txSince = c.w.loop.Now()
-	counters := &c.route.tenant.counters
+	counters := &c.route.counters
 	counters.Assignments++
 	counters.WaitTime += uint64((c.txSince - c.since) / time.Microsecond)
 	c.since = c.txSince
@@ -321,7 +326,7 @@ func (c *client) maybeRelease() bool {
 
 // letGo ends the use of the server.
 func (c *client) letGo() {
-	c.route.tenant.counters.TxTime += uint64((c.w.loop.Now() - c.txSince) / time.Microsecond)
+	c.route.counters.TxTime += uint64((c.w.loop.Now() - c.txSince) / time.Microsecond)
 	c.server = nil
 	c.released()
 }

@@ -143,7 +143,7 @@ func (w *worker) closeRoute(r *route) {
 		}
 	}
 	r.pool.Close()
-	delete(w.routes, r.key)
+	r.dropIfUnused()
 }
 
 // Shutdown stops accepting, closes idle clients and waits for the others to

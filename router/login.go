@@ -33,9 +33,13 @@ var errGone = errors.New("client gone")
 
 // serveConn takes a new connection through its login.
 func (s *Server) serveConn(nc net.Conn) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.LoginTimeout)
-	defer cancel()
-	nc.SetDeadline(time.Now().Add(s.cfg.LoginTimeout))
+	ctx := s.ctx
+	if d := s.config().LoginTimeout; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+		nc.SetDeadline(time.Now().Add(d))
+	}
 	l := &login{server: s, transport: &loop.Transport{Conn: nc}}
 	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now()}
 	handed, err := l.run(ctx)
@@ -72,7 +76,7 @@ func (l *login) sayNo(err error) {
 // run reports whether the connection now belongs to somebody else.
 func (l *login) run(ctx context.Context) (handed bool, err error) {
 	s := l.server
-	l.accepted, err = wire.Accept(ctx, l.transport, s.cfg.TLS)
+	l.accepted, err = wire.Accept(ctx, l.transport, s.config().TLS)
 	if err != nil {
 		return false, err
 	}
@@ -84,7 +88,7 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if l.user = start.Parameter("user"); l.user == "" {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "no PostgreSQL user name specified in startup packet", "")
 	}
-	if s.cfg.RequireTLS && l.accepted.TLS == nil && l.transport.RemoteAddr().Network() != "unix" {
+	if s.config().RequireTLS && l.accepted.TLS == nil && l.transport.RemoteAddr().Network() != "unix" {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "this server requires TLS", "Set sslmode=require.")
 	}
 	database := start.Parameter("database")
@@ -127,9 +131,12 @@ func (l *login) negotiate(start *wire.Startup) error {
 // password go through the same motions as others.
 func (l *login) authenticate(snapshot *tenants.Snapshot) error {
 	s := l.server
-	if s.cfg.AuthType == "trust" && local(l.transport) {
+	if s.config().AuthType == "trust" && local(l.transport) {
 		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
 		return nil
+	}
+	if s.config().AuthType == "cert" {
+		return l.authenticateCertificate()
 	}
 	var stored string
 	if u, ok := snapshot.User(l.user); ok {
@@ -158,6 +165,20 @@ func (l *login) authenticate(snapshot *tenants.Snapshot) error {
 	l.final = final
 	l.secret = &wire.Secret{Scram: &keys}
 	return nil
+}
+
+// authenticateCertificate takes the common name of a certificate, which the
+// handshake has verified, for the user's proof.
+func (l *login) authenticateCertificate() error {
+	if t := l.accepted.TLS; t != nil {
+		state := t.ConnectionState()
+		if len(state.VerifiedChains) > 0 && state.PeerCertificates[0].Subject.CommonName == l.user {
+			l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
+			return nil
+		}
+	}
+	return wire.Fatal(wire.CodeInvalidAuthorization, fmt.Sprintf("certificate authentication failed for user %q", l.user),
+		"Connect with TLS and a client certificate whose common name is the user.")
 }
 
 // find looks the tenant up, after the client has proved who it is.
@@ -207,7 +228,7 @@ func (w *worker) begin(l *login) {
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
 		l.transport.Conn.Close()
-		w.server.clientClosed(w, r.tenant.name)
+		w.server.leaveWorker(r.tenant.name)
 		return
 	}
 	if max := r.tenant.limits.MaxClientConn; max > 0 && r.tenant.clients > max {

@@ -29,7 +29,7 @@ func (c *client) serverReadable() {
 		data, b.stash = stash, nil
 	}
 	at, err := c.answers(data)
-	c.route.tenant.counters.Sent += uint64(c.w.down.flush(c.conn))
+	c.route.counters.Sent += uint64(c.w.down.flush(c.conn))
 	if rest := data[at:]; err == nil && len(rest) > 0 {
 		b.stash = c.w.loop.Buffers().Append(nil, rest)
 	}

@@ -1,11 +1,14 @@
 package router
 
 import (
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
 	"howdah/pool"
+	"howdah/tenants"
 )
 
 // drainPoll is how often Shutdown looks whether clients are left.
@@ -51,8 +54,7 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// poolStats returns a row per route. A tenant's counters stand in the row of
-// one of its routes.
+// poolStats returns a row per route.
 func (w *worker) poolStats() (rows []PoolStats, servers int) {
 	type sums struct{ active, idle int }
 	clients := map[*route]*sums{}
@@ -71,7 +73,6 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 			n.idle++
 		}
 	}
-	told := map[*tenant]bool{}
 	for _, r := range w.routes {
 		p := r.pool.Stats()
 		row := PoolStats{
@@ -79,16 +80,13 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 			ClientsWaiting: p.Waiting, MaxWait: p.MaxWait,
 			ServersActive: p.Active, ServersIdle: p.Idle, ServersTested: p.Tested,
 			ServersLogin: p.Login, ServersBeingClosed: p.Closing, Ended: map[string]uint64{},
+			Counters: r.counters,
 		}
 		if n := clients[r]; n != nil {
 			row.ClientsActive, row.ClientsIdle = n.active, n.idle
 		}
 		for reason, n := range p.Ended {
 			row.Ended[reason] = n
-		}
-		if !told[r.tenant] {
-			told[r.tenant] = true
-			row.Counters = r.tenant.counters
 		}
 		servers += p.Active + p.Idle + p.Tested + p.Login + p.Closing
 		rows = append(rows, row)
@@ -100,6 +98,7 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 func (s *Server) Databases() []DatabaseStats {
 	type load struct{ servers, clients int }
 	loads := map[string]load{}
+	used := map[string]*tenants.Tenant{}
 	var mu sync.Mutex
 	s.everyWorker(func(w *worker) {
 		mu.Lock()
@@ -110,11 +109,19 @@ func (s *Server) Databases() []DatabaseStats {
 			n.servers += p.Active + p.Idle + p.Tested + p.Closing
 			n.clients += r.clients
 			loads[r.tenant.name] = n
+			used[r.tenant.name] = r.tenant.source
 		}
 	})
 	snapshot := s.registry.Snapshot()
+	all := slices.Collect(snapshot.Tenants())
+	for name := range loads { // in use, but not named in the registry: found by user, or by "*"
+		if !slices.ContainsFunc(all, func(t *tenants.Tenant) bool { return t.Name == name }) {
+			all = append(all, used[name])
+		}
+	}
+	slices.SortFunc(all, func(a, b *tenants.Tenant) int { return strings.Compare(a.Name, b.Name) })
 	var rows []DatabaseStats
-	for t := range snapshot.Tenants() {
+	for _, t := range all {
 		row := DatabaseStats{
 			Name: t.Name, Database: t.Database, Mode: t.Limits.PoolMode.String(),
 			PoolSize: t.Limits.PoolSize, MinPoolSize: t.Limits.MinPoolSize, ReservePoolSize: t.Limits.ReservePoolSize,

@@ -22,14 +22,16 @@ import (
 
 // Config says how a Server treats clients.
 type Config struct {
-	Loops         int                 // event loops; 0 is one per CPU
+	Loops         int                 // event loops; 0 is one per CPU; fixed by New
 	TLS           *tls.Config         // from wire.ServerTLS; nil refuses TLS
 	RequireTLS    bool                // except on Unix sockets
-	AuthType      string              // "scram-sha-256", "md5" or "trust", which holds on loopback and Unix sockets only
-	LoginTimeout  time.Duration       // for TLS, startup and authentication; 0 is a minute
+	AuthType      string              // scram-sha-256, md5, cert, or trust, which holds on loopback and Unix sockets only
+	LoginTimeout  time.Duration       // for TLS, startup and authentication; 0 is no limit
 	MaxClientConn int                 // of all tenants together; 0 is no limit
+	MaxPacketSize int                 // longest message from a client in bytes; 0 is PostgreSQL's own limit
 	KeepAlive     net.KeepAliveConfig // of connections to clients and to servers
-	Log           *slog.Logger        // nil logs nothing
+	UserTimeout   time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
+	Log           *slog.Logger        // nil logs nothing; fixed by New
 }
 
 // Handler serves the connections to a virtual database. The connection is
@@ -51,7 +53,7 @@ var errShutdown = wire.Fatal(wire.CodeAdminShutdown, "terminating connection due
 // Server accepts clients and carries them to their tenants' servers.
 type Server struct {
 	// static after New
-	cfg        Config
+	settings   atomic.Pointer[Config]
 	registry   *tenants.Registry
 	log        *slog.Logger
 	workers    []*worker
@@ -63,6 +65,9 @@ type Server struct {
 	loops      sync.WaitGroup
 	logins     sync.WaitGroup
 
+	consoleCancel func(wire.Key) bool // set by HandleCancel
+	consoleKeys   atomic.Uint32
+
 	accepted atomic.Uint64
 	loggedIn atomic.Int64 // clients handed to workers and not closed yet
 	starting atomic.Int64 // logins in progress
@@ -70,6 +75,7 @@ type Server struct {
 	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]bool
 	homes     map[string]*home
+	crowds    []int // homes per worker
 	members   map[string]*member
 	paused    map[string]bool // tenants by name; "" is all
 	refusals  map[string]uint64
@@ -94,18 +100,16 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	if cfg.Loops <= 0 {
 		cfg.Loops = runtime.NumCPU()
 	}
-	if cfg.LoginTimeout <= 0 {
-		cfg.LoginTimeout = time.Minute
-	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		cfg: cfg, registry: registry, log: cfg.Log, nodeSecret: make([]byte, 32),
+		registry: registry, log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]Handler{}, started: time.Now(),
 		listeners: map[net.Listener]bool{}, homes: map[string]*home{}, members: map[string]*member{},
 		paused: map[string]bool{}, refusals: map[string]uint64{},
 	}
+	s.settings.Store(&cfg)
 	rand.Read(s.nodeSecret)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	for i := range cfg.Loops {
@@ -115,6 +119,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 		}
 		s.workers = append(s.workers, w)
 	}
+	s.crowds = make([]int, len(s.workers))
 	// A loop keeps one of Go's processors while it waits its short wait.
 	runtime.GOMAXPROCS(runtime.NumCPU() + cfg.Loops)
 	for _, w := range s.workers {
@@ -123,9 +128,18 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	return s, nil
 }
 
+func (s *Server) config() *Config { return s.settings.Load() }
+
+// Configure changes how clients are treated from now on.
+func (s *Server) Configure(cfg Config) { s.settings.Store(&cfg) }
+
 // Handle has clients that name database served by h. It must be called before
 // Serve.
 func (s *Server) Handle(database string, h Handler) { s.virtual[database] = h }
+
+// HandleCancel has f asked about cancel requests for virtual databases: it
+// reports whether the key is that of one of its connections.
+func (s *Server) HandleCancel(f func(wire.Key) bool) { s.consoleCancel = f }
 
 // Serve accepts clients from l until Shutdown or Close, which close l and let
 // Serve return nil.
@@ -142,7 +156,7 @@ func (s *Server) Serve(l net.Listener) error {
 		nc, err := l.Accept()
 		if err == nil {
 			s.accepted.Add(1)
-			s.setKeepAlive(nc)
+			s.config().tune(nc)
 			s.logins.Go(func() { s.serveConn(nc) })
 			continue
 		}
@@ -158,16 +172,10 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-func (s *Server) setKeepAlive(nc net.Conn) {
-	if t, ok := nc.(*net.TCPConn); ok && s.cfg.KeepAlive.Enable {
-		t.SetKeepAliveConfig(s.cfg.KeepAlive)
-	}
-}
-
 // admit counts a login in, unless there are too many clients.
 func (s *Server) admit() error {
 	s.starting.Add(1)
-	max := s.cfg.MaxClientConn
+	max := s.config().MaxClientConn
 	if max > 0 && s.loggedIn.Load()+s.starting.Load() > int64(max) {
 		s.starting.Add(-1)
 		return wire.Fatal(wire.CodeTooManyConnections, fmt.Sprintf("max_client_conn: there are %d clients already", max),
@@ -186,16 +194,13 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 	defer s.mu.Unlock()
 	h := s.homes[t.Name]
 	if h == nil {
-		count := make([]int, len(s.workers))
-		for _, other := range s.homes {
-			count[other.worker.index]++
-		}
 		best := 0
-		for i := range count {
-			if count[i] < count[best] {
+		for i, n := range s.crowds {
+			if n < s.crowds[best] {
 				best = i
 			}
 		}
+		s.crowds[best]++
 		h = &home{worker: s.workers[best]}
 		s.homes[t.Name] = h
 	}
@@ -203,7 +208,18 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 	return h.worker
 }
 
-// leaveWorker undoes workerFor. The tenant keeps its home: its pools are there.
+// moveOut forgets the home of a tenant that has nothing left there, unless a
+// login is on its way.
+func (s *Server) moveOut(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.homes[name]; h != nil && h.clients == 0 {
+		s.crowds[h.worker.index]--
+		delete(s.homes, name)
+	}
+}
+
+// leaveWorker undoes workerFor. The tenant keeps its home while pools are there.
 func (s *Server) leaveWorker(name string) {
 	s.loggedIn.Add(-1)
 	s.mu.Lock()
@@ -212,8 +228,6 @@ func (s *Server) leaveWorker(name string) {
 		h.clients--
 	}
 }
-
-func (s *Server) clientClosed(_ *worker, tenant string) { s.leaveWorker(tenant) }
 
 // refused counts a login or session that was ended with an error.
 func (s *Server) refused(code string) {
@@ -269,10 +283,10 @@ func (l *login) virtual(ctx context.Context, database string, h Handler) (bool, 
 		return false, err
 	}
 	conn.SetDeadline(time.Time{})
-	key := wire.Key{PID: 1, Secret: make([]byte, 4)}
+	l.server.admitted() // a session from here on
+	defer l.server.starting.Add(1)
+	key := wire.Key{PID: consolePID | l.server.consoleKeys.Add(1)&(consolePID-1), Secret: make([]byte, 4)}
 	rand.Read(key.Secret)
-	stop := context.AfterFunc(l.server.ctx, func() { conn.Close() })
-	defer stop()
 	h(l.server.ctx, conn, VirtualLogin{
 		User: l.user, Database: database, Parameters: l.accepted.Startup.Parameters,
 		Key: key, Trusted: trusted, Address: l.about.address,

@@ -5,6 +5,9 @@ import (
 	"crypto/tls"
 	"net"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"howdah/wire"
 	"howdah/wire/loop"
@@ -99,14 +102,32 @@ func settingsKey(params []wire.Parameter) string {
 	return b.String()
 }
 
-// loopTransport dials so that a loop can adopt what comes of it, TLS or not.
-func loopTransport(ctx context.Context, network, address string) (net.Conn, error) {
+// dial connects so that a loop can adopt what comes of it, TLS or not.
+func (c *Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
+	c.tune(nc)
 	return &loop.Transport{Conn: nc}, nil
+}
+
+// tune sets the TCP options of a connection. Where the system refuses one, its
+// own choice stays.
+func (c *Config) tune(nc net.Conn) {
+	t, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	t.SetKeepAliveConfig(c.KeepAlive)
+	if c.UserTimeout > 0 {
+		if raw, err := t.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) {
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(c.UserTimeout/time.Millisecond))
+			})
+		}
+	}
 }
 
 func tlsName(s tls.ConnectionState) string {

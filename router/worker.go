@@ -47,19 +47,18 @@ type route struct {
 	logins map[string]*vars            // settings that logins asked for and a server accepted
 	secret atomic.Pointer[wire.Secret] // of the last login, to open servers with
 
-	clients int
+	counters Counters
+	clients  int
 }
 
 // tenant is what the clients of one database name share.
 type tenant struct {
-	name     string
-	group    loop.Group
-	limits   tenants.Limits
-	source   *tenants.Tenant
-	counters Counters
-	clients  int
-	routes   int
-	paused   bool
+	name    string
+	group   loop.Group
+	limits  tenants.Limits
+	source  *tenants.Tenant
+	clients int
+	routes  int
 }
 
 func newWorker(s *Server, index int) (*worker, error) {
@@ -133,7 +132,7 @@ func (r *route) Cancel(ctx context.Context, key wire.Key) error {
 func (r *route) dialConfig() wire.DialConfig {
 	return wire.DialConfig{
 		Address: r.member.Address, TLSMode: r.member.tlsMode, TLS: r.member.tls,
-		KeepAlive: r.w.server.cfg.KeepAlive, Transport: loopTransport,
+		Transport: r.w.server.config().dial,
 	}
 }
 
@@ -158,6 +157,24 @@ func (r *route) Reported(s *pool.Server, name, value []byte) {
 
 // Closed implements pool.Observer.
 func (r *route) Closed(s *pool.Server) { r.w.dropBackend(s) }
+
+// Emptied implements pool.Observer.
+func (r *route) Emptied() { r.dropIfUnused() }
+
+// dropIfUnused forgets a route with neither clients nor servers, and with a
+// tenant's last route the tenant: what idles costs nothing.
+func (r *route) dropIfUnused() {
+	w := r.w
+	if r.clients > 0 || !r.pool.Empty() || w.routes[r.key] != r {
+		return
+	}
+	r.pool.Close()
+	delete(w.routes, r.key)
+	if r.tenant.routes--; r.tenant.routes == 0 {
+		delete(w.tenants, r.tenant.name)
+		w.server.moveOut(r.tenant.name)
+	}
+}
 
 // dropBackend lets go of what is remembered of a server.
 func (w *worker) dropBackend(s *pool.Server) {
@@ -193,7 +210,8 @@ func (w *worker) clientClosed(c *client, reason string) {
 	w.clients--
 	c.route.clients--
 	c.route.tenant.clients--
-	w.server.clientClosed(w, c.route.tenant.name)
+	w.server.leaveWorker(c.route.tenant.name)
+	c.route.dropIfUnused()
 	if c.login != nil {
 		c.login = nil
 	}
@@ -211,7 +229,7 @@ func (w *worker) forget(c *client) {
 // count takes over what the machine counted for c.
 func (w *worker) count(c *client) {
 	n := &w.shared.counts
-	t := &c.route.tenant.counters
+	t := &c.route.counters
 	if n.queries > 0 {
 		now := w.loop.Now()
 		t.QueryTime += uint64((now - c.since) / time.Microsecond)

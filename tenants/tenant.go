@@ -94,7 +94,7 @@ type Limits struct {
 	IdleTransactionTimeout time.Duration
 	ClientIdleTimeout      time.Duration
 
-	MaxPreparedStatements int // kept per server; 0 = prepared statements are not renamed
+	MaxPreparedStatements int // kept per server; at least 1
 	Weight                int // share of a busy cluster, relative to others; at least 1
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -31,7 +33,7 @@ func newServeCommand() *cobra.Command {
 			"HUP reads the configuration again, TERM finishes running transactions and stops, INT stops at once.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := newDaemon(path, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: logLevel()})))
+			d, err := newDaemon(path, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -42,17 +44,14 @@ func newServeCommand() *cobra.Command {
 	return cmd
 }
 
-// logLevel returns a level that can be changed while the daemon runs.
-func logLevel() *slog.LevelVar { return new(slog.LevelVar) }
-
 // daemon is a running `howdah serve`.
 type daemon struct {
 	path     string
 	log      *slog.Logger
+	level    *slog.LevelVar
 	registry *tenants.Registry
 	router   *router.Server
 	console  *admin.Console
-	cert     *wire.Certificate // nil without TLS
 	started  time.Time
 	end      chan admin.ShutdownMode
 
@@ -60,7 +59,7 @@ type daemon struct {
 	config *Config
 }
 
-func newDaemon(path string, log *slog.Logger) (*daemon, error) {
+func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	config, err := LoadConfig(path)
 	if err != nil {
 		return nil, err
@@ -69,11 +68,14 @@ func newDaemon(path string, log *slog.Logger) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	level := new(slog.LevelVar)
+	level.Set(config.Server.LogLevel)
 	d := &daemon{
-		path: path, log: log, config: config, started: time.Now(),
-		registry: tenants.NewRegistry(snapshot), end: make(chan admin.ShutdownMode, 1),
+		path: path, level: level, config: config,
+		log:     slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
+		started: time.Now(), registry: tenants.NewRegistry(snapshot), end: make(chan admin.ShutdownMode, 1),
 	}
-	rc, err := d.routerConfig()
+	rc, err := d.routerConfig(config)
 	if err != nil {
 		return nil, err
 	}
@@ -83,26 +85,40 @@ func newDaemon(path string, log *slog.Logger) (*daemon, error) {
 	d.console = d.newConsole()
 	d.router.Handle(admin.DatabaseHowdah, d.console.Serve)
 	d.router.Handle(admin.DatabasePgBouncer, d.console.Serve)
+	d.router.HandleCancel(d.console.Cancel)
 	return d, nil
 }
 
-func (d *daemon) routerConfig() (router.Config, error) {
-	l, s := &d.config.Listen, &d.config.Server
+// routerConfig returns what of c concerns the router.
+func (d *daemon) routerConfig(c *Config) (router.Config, error) {
+	l, s := &c.Listen, &c.Server
 	rc := router.Config{
 		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType,
-		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, Log: d.log,
+		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, MaxPacketSize: int(s.MaxPacketSize),
+		UserTimeout: s.TCPUserTimeout, Log: d.log,
 		KeepAlive: net.KeepAliveConfig{
 			Enable: s.TCPKeepalive, Idle: s.TCPKeepidle, Interval: s.TCPKeepintvl, Count: s.TCPKeepcnt,
 		},
 	}
-	if l.TLSMode == "disable" || l.TLSCertFile == "" {
+	if l.TLSMode == "disable" {
 		return rc, nil
 	}
-	var err error
-	if d.cert, err = wire.LoadCertificate(l.TLSCertFile, l.TLSKeyFile); err != nil {
+	cert, err := wire.LoadCertificate(l.TLSCertFile, l.TLSKeyFile)
+	if err != nil {
 		return rc, err
 	}
-	rc.TLS = wire.ServerTLS(d.cert, nil)
+	var authorities *x509.CertPool
+	if l.TLSCAFile != "" {
+		pem, err := os.ReadFile(l.TLSCAFile)
+		if err != nil {
+			return rc, fmt.Errorf("read authorities of client certificates: %w", err)
+		}
+		authorities = x509.NewCertPool()
+		if !authorities.AppendCertsFromPEM(pem) {
+			return rc, fmt.Errorf("read authorities of client certificates: no certificate in %q", l.TLSCAFile)
+		}
+	}
+	rc.TLS = wire.ServerTLS(cert, authorities)
 	return rc, nil
 }
 
@@ -175,14 +191,15 @@ func (d *daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	if d.cert != nil {
-		if err := d.cert.Reload(); err != nil {
-			return err
-		}
+	rc, err := d.routerConfig(next)
+	if err != nil {
+		return err
 	}
 	d.mu.Lock()
 	d.config = next
 	d.mu.Unlock()
+	d.level.Set(next.Server.LogLevel)
+	d.router.Configure(rc)
 	d.registry.Replace(snapshot)
 	d.router.Reload()
 	d.log.Info("configuration reloaded", "file", d.path)

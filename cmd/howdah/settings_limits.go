@@ -44,8 +44,8 @@ func poolLimits() []setting {
 			at:  func(p *place) any { return &p.limits.Limits.MaxClientConn },
 		},
 		{
-			name: "max_prepared_statements", initial: int64(200), most: 1_000_000, reload: true,
-			doc: "Prepared statements kept on each server; the least recently used goes first. 0 leaves them to the client, which then needs pool_mode session.",
+			name: "max_prepared_statements", initial: int64(200), least: 1, most: 1_000_000, reload: true,
+			doc: "Prepared statements kept on each server; the least recently used goes first.",
 			at:  func(p *place) any { return &p.limits.Limits.MaxPreparedStatements },
 		},
 		{
@@ -56,7 +56,7 @@ func poolLimits() []setting {
 		{
 			name: "read_split", initial: "declared", reload: true,
 			choices: []string{"declared", "auto", "off"},
-			doc:     "Which work may go to standbys: what says READ ONLY, also what a parser finds to be reading, or nothing.",
+			doc:     "Which work may go to standbys: what says READ ONLY, also what a parser finds to be reading, or nothing. This version knows no standbys yet: all work goes to the first member.",
 			at:      func(p *place) any { return &p.limits.ReadSplit },
 		},
 		{

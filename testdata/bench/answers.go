@@ -57,11 +57,19 @@ func encodeAnswers() (a answers, err error) {
 	ready := &pgproto3.ReadyForQuery{TxStatus: 'I'}
 	login := []pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}}
 	for _, p := range [][2]string{
-		{"server_version", "15.0"}, {"server_encoding", "UTF8"}, {"client_encoding", "UTF8"},
-		{"application_name", ""}, {"is_superuser", "off"}, {"session_authorization", tenant},
-		{"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"},
-		{"integer_datetimes", "on"}, {"standard_conforming_strings", "on"},
-		{"default_transaction_read_only", "off"}, {"in_hot_standby", "off"},
+		{"server_version", "15.0"},
+		{"server_encoding", "UTF8"},
+		{"client_encoding", "UTF8"},
+		{"application_name", ""},
+		{"is_superuser", "off"},
+		{"session_authorization", tenant},
+		{"DateStyle", "ISO, MDY"},
+		{"IntervalStyle", "postgres"},
+		{"TimeZone", "UTC"},
+		{"integer_datetimes", "on"},
+		{"standard_conforming_strings", "on"},
+		{"default_transaction_read_only", "off"},
+		{"in_hot_standby", "off"},
 	} {
 		login = append(login, &pgproto3.ParameterStatus{Name: p[0], Value: p[1]})
 	}
