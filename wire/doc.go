@@ -2,14 +2,14 @@
 // (PostgreSQL manual, chapter "Frontend/Backend Protocol").
 //
 // A connection's life touches the files in this order. It begins with an
-// untyped packet: startup.go reads StartupMessage, SSLRequest, GSSENCRequest
-// and CancelRequest and answers the ones that need an answer. tls.go takes the
-// connection into TLS, scram.go and md5.go prove who is there, on either
-// side. dial.go does all of it in the client's role, to open a server
-// connection. From then on every message is a type byte, a length and a body:
-// frame.go reads that header, message.go looks into the few bodies that decide
-// something, append.go builds messages, error.go holds ErrorResponse and the
-// SQLSTATEs Howdah itself reports.
+// untyped packet: tls.go accepts it, through TLS where asked, and startup.go
+// decodes StartupMessage, SSLRequest, GSSENCRequest and CancelRequest. auth.go
+// has a client prove who it is, by scram.go or md5.go. In the other direction
+// dial.go opens a connection to a server, tls_client.go takes it into TLS and
+// login.go logs in. From then on every message is a type byte, a length and a
+// body: frame.go reads that header, message.go looks into the few bodies that
+// decide something, append.go builds messages, error.go holds ErrorResponse
+// and the SQLSTATEs that Howdah itself reports.
 //
 // Decoders never copy: what they return points into the bytes they were given
 // and lives exactly as long as those. Every length is checked against the bytes
