@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParsePgbenchReadsSummary(t *testing.T) {
@@ -73,6 +76,23 @@ func TestParseStatSkipsTheProgramsName(t *testing.T) {
 	}
 	if _, err := parseStat("42 (x) S 1"); err == nil {
 		t.Error("a short line was read")
+	}
+}
+
+func TestParseMachineTellsBusyFromIdle(t *testing.T) {
+	t.Parallel()
+	m, err := parseMachine("cpu  100 10 200 1000 50 5 5 30 77 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.busy != 3500*time.Millisecond || m.idle != 10500*time.Millisecond {
+		t.Errorf("read %+v", m)
+	}
+	if _, err := parseMachine("intr 1 2"); err == nil {
+		t.Error("another line was read")
+	}
+	if _, err := readMachine(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -183,6 +203,69 @@ func TestOptionsRefuseWhatTheyDoNotKnow(t *testing.T) {
 	}
 	if o.pairs != 1 || !o.wants("memory") || o.wants("cpu") || o.measures(howdah) || !o.measures(bouncer) {
 		t.Errorf("read %+v", o)
+	}
+}
+
+// Whatever the pieces a batch comes in, none is waited for in vain.
+func TestBatchReaderTakesPieces(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	sender, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	receiver, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	if err := receiver.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := newBatchReader(receiver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 130000
+	for _, first := range []int{1, size / 2, size - 1} {
+		if _, err := sender.Write(make([]byte, first)); err != nil {
+			t.Fatal(err)
+		}
+		waitUnread(t, reader, func(n int) bool { return n == first })
+		read := make(chan error, 1)
+		go func() { read <- reader.read(make([]byte, size)) }()
+		waitUnread(t, reader, func(n int) bool { return n == 0 }) // it took the first piece alone
+		for rest := size - first; rest > 0; rest -= min(rest, 1000) {
+			if _, err := sender.Write(make([]byte, min(rest, 1000))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-read; err != nil {
+			t.Fatalf("%d bytes first: %v", first, err)
+		}
+	}
+}
+
+// waitUnread waits until as many bytes lie unread as wanted.
+func waitUnread(t *testing.T, r *batchReader, wanted func(int) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		var n int
+		var err error
+		if controlErr := r.raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); controlErr != nil {
+			t.Fatal(controlErr)
+		}
+		if err == nil && wanted(n) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes unread, %v", n, err)
+		}
 	}
 }
 

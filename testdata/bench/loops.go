@@ -23,6 +23,8 @@ type loopRuns struct {
 	tps    series
 	cores  series // that the pooler kept busy
 	around series // CPU of clients and backend together, as a share of the pooler's
+	alien  series // cores that other programs kept busy
+	idle   series // cores with nothing to do
 }
 
 func (r *loopRuns) String() string {
@@ -105,37 +107,47 @@ func (b *bench) runPipeline(ctx context.Context, backend int, l pipeline) ([]*lo
 // take does one run.
 func (r *loopRuns) take(ctx context.Context, p *pooler, l pipeline, length time.Duration) error {
 	urls := []string{p.url(tenant), p.url(tenant + "2")}
-	own, theirs := os.Getpid(), p.child.PID()
-	before, err := readCPUs(own, theirs)
+	before, err := readUsage(p.child.PID())
 	if err != nil {
 		return err
 	}
-	begun := time.Now()
 	tps, err := l.run(ctx, urls, pipelineClients, length)
 	if err != nil {
 		return err
 	}
-	elapsed := time.Since(begun)
-	after, err := readCPUs(own, theirs)
+	after, err := readUsage(p.child.PID())
 	if err != nil {
 		return err
 	}
-	around, pooler := after[0].sub(before[0]).total(), after[1].sub(before[1]).total()
+	elapsed := after.at.Sub(before.at).Seconds()
+	machine := after.machine.sub(before.machine)
+	own := after.own.sub(before.own).total()
+	pooler := after.pooler.sub(before.pooler).total()
 	r.tps = append(r.tps, tps)
-	r.cores = append(r.cores, pooler.Seconds()/elapsed.Seconds())
-	r.around = append(r.around, around.Seconds()/pooler.Seconds())
+	r.cores = append(r.cores, pooler.Seconds()/elapsed)
+	r.around = append(r.around, own.Seconds()/pooler.Seconds())
+	r.alien = append(r.alien, max(0, (machine.busy-own-pooler).Seconds()/elapsed))
+	r.idle = append(r.idle, machine.idle.Seconds()/elapsed)
 	return nil
 }
 
-func readCPUs(pids ...int) ([]cpuTime, error) {
-	times := make([]cpuTime, len(pids))
-	for i, pid := range pids {
-		var err error
-		if times[i], err = readCPU(pid); err != nil {
-			return nil, err
-		}
+// usage is who has used how much CPU at a moment.
+type usage struct {
+	at          time.Time
+	own, pooler cpuTime
+	machine     machineTime
+}
+
+func readUsage(pooler int) (u usage, err error) {
+	u.at = time.Now()
+	if u.own, err = readCPU(os.Getpid()); err != nil {
+		return u, err
 	}
-	return times, nil
+	if u.pooler, err = readCPU(pooler); err != nil {
+		return u, err
+	}
+	u.machine, err = readMachine()
+	return u, err
 }
 
 // reportLoops sets PgBouncer beside Howdah with one loop and with two.
@@ -157,12 +169,12 @@ func (b *bench) reportLoops(l pipeline, runs []*loopRuns) {
 				w.sample(r.contender, tps/1000)
 			}
 		}
-		b.report.note("Pipelined %s, %v: the pooler kept %.2f cores busy; clients and backend together took %.0f %% of its CPU time, so two cores could do %.2f times the work of one.",
-			l.name, r, r.cores.median(), 100*r.around.median(), min(2, 2/(1+r.around.median())))
+		b.report.note("Pipelined %s, %v: the pooler kept %.2f cores busy, other programs %.2f, %.2f were idle; clients and backend together took %.0f %% of the pooler's CPU time, so two cores could do %.2f times the work of one.",
+			l.name, r, r.cores.median(), r.alien.median(), r.idle.median(), 100*r.around.median(), min(2, 2/(1+r.around.median())))
 	}
 	if medians[1] > 0 {
 		b.report.note("Pipelined %s: Howdah's second loop brought %.2f times the throughput of one.", l.name, medians[2]/medians[1])
 	}
-	b.report.note("Pipelined %s: %d clients of each tenant send %d transactions at a time to a backend inside this program that answers with ready-made bytes; every answer is compared.",
+	b.report.note("Pipelined %s: %d clients of each tenant send %d transactions at a time to a backend inside this program that answers with ready-made bytes; every answer is compared. It shows how a pooler scales, not how fast ordinary clients are.",
 		l.name, pipelineClients, l.depth)
 }

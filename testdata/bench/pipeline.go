@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -101,22 +101,53 @@ func (l pipeline) connect(ctx context.Context, url string) (*pgconn.HijackedConn
 	if _, err := conn.Prepare(ctx, preparedName, "select 1", nil); err != nil {
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
-	taken, err := conn.Hijack()
-	if err != nil {
-		return nil, err
-	}
-	return taken, wakeFor(taken.Conn, len(l.reply))
+	return conn.Hijack()
 }
 
-// wakeFor has the kernel wake a reader only when so many bytes are there: the
-// answers to a batch cost one wake-up, however small the pieces they come in.
-func wakeFor(conn net.Conn, bytes int) error {
-	raw, err := conn.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		return err
+// batchReader reads the answers to one batch after another. It has the kernel
+// wake it only when all that is missing is there: a batch costs one wake-up,
+// however small the pieces its answers come in.
+type batchReader struct {
+	conn net.Conn
+	raw  syscall.RawConn
+	mark int // SO_RCVLOWAT as last set
+}
+
+func newBatchReader(conn net.Conn) (*batchReader, error) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, fmt.Errorf("%T is no TCP connection", conn)
 	}
+	raw, err := tcp.SyscallConn()
+	return &batchReader{conn: conn, raw: raw}, err
+}
+
+// read fills into. The mark follows what is missing: with the whole batch's
+// length still set, a reader that got a first part early would never be woken
+// for the rest.
+func (r *batchReader) read(into []byte) error {
+	for got := 0; got < len(into); {
+		if err := r.wakeFor(len(into) - got); err != nil {
+			return err
+		}
+		n, err := r.conn.Read(into[got:])
+		got += n
+		if err != nil {
+			return fmt.Errorf("read a batch's answers: %w after %d of %d bytes", err, got, len(into))
+		}
+	}
+	return nil
+}
+
+// wakeFor sets the mark. If so many bytes are there already the kernel wakes
+// the reader at once.
+func (r *batchReader) wakeFor(bytes int) error {
+	if bytes == r.mark {
+		return nil
+	}
+	r.mark = bytes
 	var setErr error
-	err = raw.Control(func(fd uintptr) {
+	err := r.raw.Control(func(fd uintptr) {
 		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
 	})
 	return errors.Join(err, setErr)
@@ -127,13 +158,17 @@ func (l pipeline) repeat(conn *pgconn.HijackedConn, until time.Time, done *atomi
 	if err := conn.Conn.SetDeadline(until.Add(10 * time.Second)); err != nil {
 		return err
 	}
+	reader, err := newBatchReader(conn.Conn)
+	if err != nil {
+		return err
+	}
 	got := make([]byte, len(l.reply))
 	for time.Now().Before(until) {
 		if _, err := conn.Conn.Write(l.request); err != nil {
 			return fmt.Errorf("send a batch: %w", err)
 		}
-		if n, err := io.ReadFull(conn.Conn, got); err != nil {
-			return fmt.Errorf("read a batch's answers: %w after %d of %d bytes, which begin with %q", err, n, len(got), got[:min(n, 200)])
+		if err := reader.read(got); err != nil {
+			return err
 		}
 		if !bytes.Equal(got, l.reply) {
 			return fmt.Errorf("answers are not those expected: %q", got[:min(len(got), 200)])

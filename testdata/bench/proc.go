@@ -42,6 +42,44 @@ func parseStat(text string) (cpuTime, error) {
 	return cpuTime{time.Duration(user) * clockTick, time.Duration(system) * clockTick}, errors.Join(err1, err2)
 }
 
+// machineTime is what all processors together have done so far.
+type machineTime struct{ busy, idle time.Duration }
+
+func (m machineTime) sub(n machineTime) machineTime {
+	return machineTime{m.busy - n.busy, m.idle - n.idle}
+}
+
+// readMachine reads the first line of /proc/stat (proc(5)).
+func readMachine() (machineTime, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return machineTime{}, fmt.Errorf("read the machine's CPU time: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return parseMachine(line)
+}
+
+// parseMachine adds up user nice system idle iowait irq softirq steal; guests
+// are in user already, and stolen time is lost to us like busy time.
+func parseMachine(line string) (m machineTime, err error) {
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return m, fmt.Errorf("read the machine's CPU time: unexpected %q", line)
+	}
+	for i, field := range fields[1:9] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return m, fmt.Errorf("read the machine's CPU time: %w", err)
+		}
+		if i == 3 || i == 4 {
+			m.idle += time.Duration(n) * clockTick
+		} else {
+			m.busy += time.Duration(n) * clockTick
+		}
+	}
+	return m, nil
+}
+
 // readRSS returns resident bytes as the kernel counts them page by page;
 // /proc/PID/status may lag behind.
 func readRSS(pid int) (int64, error) {
