@@ -9,8 +9,10 @@ import (
 // checkTimeout is how long a server may take to answer its check query.
 const checkTimeout = 10 * time.Second
 
+// needsCheck reports whether s must not be given out as it is: it has idled for
+// long, or the rest of a message is still to come.
 func (p *Pool) needsCheck(s *Server) bool {
-	return p.cfg.CheckQuery != "" && p.cfg.CheckDelay > 0 && p.loop.Now()-s.since > p.cfg.CheckDelay
+	return len(s.partial) > 0 || p.cfg.CheckQuery != "" && p.cfg.CheckDelay > 0 && p.loop.Now()-s.since > p.cfg.CheckDelay
 }
 
 // startCheck has s run the check query. When it has answered, it is offered

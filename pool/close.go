@@ -18,15 +18,20 @@ func (p *Pool) Destroy(s *Server, reason string, busy bool) {
 	if s.state == Closing {
 		return
 	}
+	tested := s.state == Tested
 	p.leave(s, reason)
 	if busy {
 		p.cancel(s)
 	}
 	s.Conn.SetHandler(s)
 	s.Conn.Write(wire.AppendEmpty(nil, wire.Terminate))
+	s.Conn.CloseWrite() // a server in the middle of a message takes Terminate for a part of it
 	s.Conn.Resume()
 	p.loop.Arm(&s.timer, closeTimeout, func() { p.finishClose(s) })
 	p.checkQuiet()
+	if tested {
+		p.grow() // somebody may have counted on it
+	}
 }
 
 // Gone takes a server out whose connection has ended by itself.

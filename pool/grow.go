@@ -17,8 +17,7 @@ func (p *Pool) grow() {
 	if p.paused || p.closed {
 		return
 	}
-	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
-	for ; want > 0; want-- {
+	for n := p.waiting.len - p.counts[Tested]; n > 0; n-- {
 		s := p.idle.first()
 		if s == nil {
 			break
@@ -26,6 +25,7 @@ func (p *Pool) grow() {
 		p.idle.remove(s)
 		p.startCheck(s)
 	}
+	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
 	if p.seeded {
 		want = max(want, p.cfg.MinPoolSize-p.total)
 	}
@@ -47,7 +47,7 @@ func (p *Pool) grow() {
 func (p *Pool) open() {
 	p.total++
 	p.counts[Login]++
-	timeout, longest := p.cfg.ConnectTimeout, p.cfg.LoginRetry
+	timeout, longest, member, generation := p.cfg.ConnectTimeout, p.cfg.LoginRetry, p.member, p.generation
 	go func() {
 		ctx, cancel := context.Background(), context.CancelFunc(func() {})
 		if timeout > 0 {
@@ -55,14 +55,14 @@ func (p *Pool) open() {
 		}
 		defer cancel()
 		est, err := p.opener.Open(ctx)
-		p.member.end(err == nil || refused(err), longest)
-		if !p.loop.Post(func() { p.finishOpen(est, err) }) && err == nil {
+		member.end(err == nil || refused(err), longest)
+		if !p.loop.Post(func() { p.finishOpen(est, err, generation) }) && err == nil {
 			est.Conn.Close()
 		}
 	}()
 }
 
-func (p *Pool) finishOpen(est *wire.Established, err error) {
+func (p *Pool) finishOpen(est *wire.Established, err error, generation uint64) {
 	p.counts[Login]--
 	var s *Server
 	if err == nil {
@@ -79,7 +79,7 @@ func (p *Pool) finishOpen(est *wire.Established, err error) {
 	p.lastErr = nil
 	p.refusals = backoff{}
 	p.counts[Idle]++
-	s.state = Idle
+	s.state, s.generation = Idle, generation // of the login's start: Reconnect may have come since
 	p.all.addAll(s)
 	p.observer.Opened(s)
 	p.offer(s)
@@ -90,7 +90,7 @@ func (p *Pool) adopt(est *wire.Established) (*Server, error) {
 	now := p.loop.Now()
 	s := &Server{
 		Key: est.Key, Parameters: est.Parameters, LocalAddr: est.Conn.LocalAddr().String(),
-		pool: p, generation: p.generation, born: now, since: now, opened: time.Now(),
+		pool: p, born: now, since: now, opened: time.Now(),
 	}
 	var err error
 	if tc, ok := est.Conn.(*tls.Conn); ok {

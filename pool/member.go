@@ -73,6 +73,9 @@ func (b *backoff) wait() time.Duration {
 }
 
 func (b *backoff) fail(longest time.Duration) {
+	if b.wait() > 0 {
+		return // began before the failure that this pause is for
+	}
 	pause := firstPause << min(b.failures, 20)
 	if longest > 0 {
 		pause = min(pause, longest)

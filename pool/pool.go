@@ -58,12 +58,12 @@ type Observer interface {
 type Pool struct {
 	// static after New
 	loop     *loop.Loop
-	member   *Member
 	opener   Opener
 	observer Observer
 	group    *loop.Group
 
 	cfg        Config
+	member     *Member
 	idle       list    // newest at the front
 	all        list    // every open server, by its second links
 	waiting    waiters // oldest at the front
@@ -171,7 +171,7 @@ func (p *Pool) unwanted(s *Server) string {
 		return "paused"
 	case p.expired(s):
 		return "server_lifetime"
-	case p.total > p.limit():
+	case p.total-p.counts[Closing] > p.limit():
 		return "pool_size lowered"
 	}
 	return ""
@@ -214,6 +214,13 @@ func (p *Pool) Reconnect() {
 	p.generation++
 	p.closeIdle("reconnect")
 	p.grow()
+}
+
+// SetMember has servers opened at another member from now on. Those that are
+// open close once they are released.
+func (p *Pool) SetMember(m *Member) {
+	p.member = m
+	p.Reconnect()
 }
 
 // Close closes idle servers at once, others when they are released, and

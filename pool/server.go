@@ -109,6 +109,10 @@ func (s *Server) consume(b []byte) []byte {
 		if !ok || len(b) < h.Len {
 			return b
 		}
+		if s.state == Tested && h.Type == wire.ReadyForQuery && len(b) > h.Len {
+			s.pool.Destroy(s, "bytes behind the check query's answer", false) // they would reach a client
+			return nil
+		}
 		if !s.message(h.Type, b[wire.HeaderLen:h.Len]) {
 			return nil
 		}

@@ -40,6 +40,10 @@ func (w *Waiter) Since() time.Duration { return w.since }
 func (p *Pool) enqueue(c Client) *Waiter {
 	w := &Waiter{pool: p, client: c, since: p.loop.Now()}
 	p.waiting.pushBack(w)
+	if p.closed {
+		p.loop.Arm(&w.timer, 0, func() { w.refuse(ErrClosed) })
+		return w
+	}
 	if d := p.cfg.QueryWaitTimeout; d > 0 {
 		p.loop.Arm(&w.timer, d, w.timeout)
 	}
@@ -60,7 +64,6 @@ func (p *Pool) useReserve() {
 }
 
 func (w *Waiter) timeout() {
-	w.pool.waiting.remove(w)
 	e := &wire.Error{
 		Severity: "FATAL", Code: wire.CodeQueryCanceled,
 		Message: fmt.Sprintf("query_wait_timeout: no server became free within %v", w.pool.cfg.QueryWaitTimeout),
@@ -70,7 +73,12 @@ func (w *Waiter) timeout() {
 		e.Detail = "The last attempt to open a server failed: " + err.Error()
 		e.Hint = "Look whether the cluster's member is up and lets Howdah in."
 	}
-	w.client.Refused(e)
+	w.refuse(e)
+}
+
+func (w *Waiter) refuse(err error) {
+	w.Leave()
+	w.client.Refused(err)
 }
 
 func (p *Pool) assign(w *Waiter, s *Server) {
@@ -81,8 +89,7 @@ func (p *Pool) assign(w *Waiter, s *Server) {
 
 func (p *Pool) refuseAll(err error) {
 	for w := p.waiting.first(); w != nil; w = p.waiting.first() {
-		w.Leave()
-		w.client.Refused(err)
+		w.refuse(err)
 	}
 }
 

@@ -21,7 +21,7 @@ func (s *session) plain() bool {
 func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 	switch typ {
 	case wire.NoticeResponse:
-		if !s.queue.empty() && s.queue.first().kind == entrySwallow {
+		if s.releasable() || !s.queue.empty() && s.queue.first().kind == entrySwallow {
 			return verbDrop, nil
 		}
 		return verbForward, nil
@@ -33,6 +33,9 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 	case wire.ParameterStatus:
 		return s.serverParameter(body)
 	case wire.ErrorResponse:
+		if outdated(body) {
+			s.backend.poisoned = true // its statements, which others share, would fail for ever
+		}
 		return s.serverError(), nil
 	case wire.ReadyForQuery:
 		return s.serverReady(body)
@@ -97,22 +100,39 @@ func (s *session) expect(ok bool) error {
 	return nil
 }
 
-// copyBegins notes which way a COPY goes. Syncs that were sent behind its
-// Execute are read over by a server that takes data in.
+// copyBegins notes which way a COPY goes. Syncs in front of the data's end are
+// read over by a server that takes data in.
 func (s *session) copyBegins(e *entry, typ byte) {
 	if typ == wire.CopyOutResponse {
 		return
 	}
 	s.copyIn = true
 	s.copyBoth = typ == wire.CopyBothResponse
-	if e.typ != wire.Execute {
+	if s.copyBoth {
 		return
 	}
-	for i := s.queue.head + 1; i < len(s.queue.entries); i++ {
-		if s.queue.entries[i].typ == wire.Sync {
-			s.queue.entries[i].flags |= flagMaybe
+	e.flags |= flagCopyIn
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		e := &s.queue.entries[i]
+		if e.typ == wire.Sync {
+			e.flags |= flagMaybe
+		}
+		if e.flags&flagCopyEnd != 0 {
+			s.copyIn = false // the client did not wait
+			return
 		}
 	}
+}
+
+// dropMaybes takes off the Syncs that COPY has read over, and reports whether
+// there were any.
+func (s *session) dropMaybes() (any bool) {
+	for !s.queue.empty() && s.queue.first().flags&flagMaybe != 0 {
+		e := s.queue.pop()
+		s.settle(&e)
+		any = true
+	}
+	return any
 }
 
 // complete takes the first entry off: all of its answer has come.
@@ -122,11 +142,12 @@ func (s *session) complete() {
 		e.more.ready.pending = false
 	}
 	if e.flags&flagVars != 0 {
-		s.backend.vars = s.vars
+		s.backend.vars = s.tuning.to
+		s.tuning.done = true
 	}
 	s.settle(&e)
-	for e.typ == wire.Execute && !s.queue.empty() && s.queue.first().flags&flagMaybe != 0 {
-		s.queue.pop() // COPY read over this Sync
+	if e.flags&flagCopyIn != 0 {
+		s.dropMaybes()
 	}
 	s.answerLocals()
 }
@@ -142,7 +163,13 @@ func (s *session) answerLocals() {
 
 // settle makes an entry's change final, so that what stood before is let go.
 func (s *session) settle(e *entry) {
+	if e.flags&flagForgets != 0 {
+		s.forgetting--
+	}
 	s.shared.statements.drop(e.stmt)
+	if e.more != nil && e.more.evicted != nil {
+		s.shared.statements.drop(e.more.evicted.stmt)
+	}
 	if e.more != nil && e.more.named {
 		s.shared.statements.drop(e.more.prev)
 		s.changes = max(0, s.changes-1)
@@ -151,14 +178,14 @@ func (s *session) settle(e *entry) {
 
 // undo takes back an entry's change: its message failed or was skipped.
 func (s *session) undo(e *entry) {
-	switch {
-	case e.typ == wire.Parse && e.kind == entryForward && e.more == nil, e.typ == wire.Query, e.typ == wire.Close && e.stmt != nil:
-		s.shared.statements.drop(s.unnamed)
-		s.unnamed = e.stmt
-	case e.stmt != nil:
-		s.shared.statements.drop(e.stmt)
+	if e.flags&flagForgets != 0 {
+		s.forgetting--
 	}
-	s.hereNow = false
+	if e.changesUnnamed() {
+		s.undoUnnamed(e)
+	} else if e.typ == wire.Parse && e.more == nil {
+		s.hereNow = false // we had the unnamed one parsed again
+	}
 	d := e.more
 	if d == nil {
 		return
@@ -167,45 +194,89 @@ func (s *session) undo(e *entry) {
 	if d.ready != nil && d.ready.pending {
 		s.backend.remove(d.ready, &s.shared.statements)
 	}
+	if d.evicted != nil {
+		s.backend.restore(d.evicted, &s.shared.statements)
+	}
 	if d.named {
 		s.changes = max(0, s.changes-1)
 		s.shared.statements.drop(s.named[d.name])
 		delete(s.named, d.name)
 		if d.prev != nil {
-			s.named[d.name] = d.prev
+			s.name(d.name, d.prev)
 		}
 	}
 }
 
+// changesUnnamed reports whether the message replaces the unnamed statement.
+func (e *entry) changesUnnamed() bool {
+	return e.typ == wire.Parse && e.kind == entryForward && e.more == nil || e.typ == wire.Query ||
+		e.more != nil && e.more.unnamed
+}
+
+// undoUnnamed puts the unnamed statement back to what it was before e, unless
+// a message that is not skipped replaces it later.
+func (s *session) undoUnnamed(e *entry) {
+	before := &s.unnamed
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		if later := &s.queue.entries[i]; later.changesUnnamed() {
+			before = &later.stmt
+			break
+		}
+	}
+	s.shared.statements.drop(*before)
+	*before = e.stmt
+	if before == &s.unnamed {
+		s.hereNow = false
+	}
+}
+
+// outdated reports whether an error says that a statement's result has another
+// shape than when it was parsed. The name of PostgreSQL's function tells it, as
+// the message may be in any language.
+func outdated(body []byte) bool {
+	return string(wire.ErrorCode(body)) == wire.CodeFeatureNotSupported && bytes.Contains(body, []byte("RRevalidateCachedQuery\x00"))
+}
+
 // serverError handles an ErrorResponse.
 func (s *session) serverError() verb {
-	copying := s.copyIn
 	s.copyIn, s.copyBoth = false, false
-	if s.queue.empty() {
-		return verbForward // the server speaks up by itself, before it goes
+	if s.queue.empty() { // the server speaks up by itself, before it goes
+		if s.releasable() {
+			s.unsure = true // nothing runs there: the client need not know
+			return verbDrop
+		}
+		return verbForward
 	}
 	e := s.queue.first()
 	s.refused = s.refused || s.checking
 	v := verbForward
 	if e.kind == entryFail {
-		s.shared.toClient = append(s.shared.toClient, e.more.err...)
+		s.shared.toClient = wire.AppendError(s.shared.toClient, s.failure(e.more.err))
 		v = verbDrop
 	}
 	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
+		if e.flags&flagCopyIn != 0 && s.queue.len() > 1 && s.queue.entries[s.queue.head+1].flags&flagMaybe != 0 {
+			s.unsure = true
+		}
 		return v // ReadyForQuery follows
 	}
-	s.skip(copying)
+	s.skip()
 	return v
 }
 
 // skip drops the entries of all messages that the server discards after an
-// error: everything up to the next Sync.
-func (s *session) skip(copying bool) {
+// error: everything up to the next Sync. A Sync that stood in front of the end
+// of a COPY's data has most likely been read over.
+func (s *session) skip() {
 	own := s.queue.first().kind == entrySwallow
 	first := s.queue.head
 	end := first
-	for end < len(s.queue.entries) && s.queue.entries[end].typ != wire.Sync {
+	for end < len(s.queue.entries) {
 		e := &s.queue.entries[end]
+		if e.typ == wire.Sync && e.flags&flagMaybe == 0 {
+			break
+		}
+		s.unsure = s.unsure || e.flags&flagMaybe != 0
 		if own && e.flags&flagGated != 0 {
 			// The server discards this Query and waits for a Sync, which the
 			// client has no reason to send.
@@ -214,21 +285,21 @@ func (s *session) skip(copying bool) {
 		}
 		end++
 	}
-	for i := end - 1; i >= first; i-- {
-		e := &s.queue.entries[i]
-		if i == first && e.typ == wire.Parse && e.kind == entryForward && e.more == nil {
-			s.shared.statements.drop(e.stmt) // a Parse that fails leaves no unnamed statement
-			e.stmt = nil
-		}
-		s.undo(e)
+	if e := s.queue.first(); e.typ == wire.Parse && e.changesUnnamed() {
+		s.shared.statements.drop(e.stmt) // a Parse that fails leaves no unnamed statement
+		e.stmt = nil
 	}
-	for range end - first {
+	skipped := s.queue.entries[first:end:end]
+	s.queue.head = end
+	for i := len(skipped) - 1; i >= 0; i-- {
+		s.undo(&skipped[i])
+	}
+	s.queue.head = first
+	for range skipped {
 		s.queue.pop()
 	}
 	if s.queue.empty() {
 		s.skipping = true
-	} else if copying && s.queue.first().flags&flagMaybe != 0 {
-		s.unsure = true
 	}
 }
 
@@ -239,14 +310,9 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	if err != nil {
 		return 0, err
 	}
-	if s.unsure {
-		for !s.queue.empty() && s.queue.first().flags&flagMaybe != 0 {
-			s.queue.pop()
-		}
-		if s.queue.empty() {
-			s.ready(status)
-			return verbForward, nil
-		}
+	if s.queue.empty() && s.unsure {
+		s.ready(status)
+		return verbForward, nil
 	}
 	if s.queue.empty() {
 		return 0, errUnexpected
@@ -259,15 +325,22 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	if e.kind == entrySwallow {
 		v = verbDrop
 	}
-	if e.flags&flagCheck != 0 {
-		s.checking = false
-	}
 	if e.kind == entryForward {
 		s.shared.counts.queries++
 	}
 	done := s.queue.pop()
 	s.settle(&done)
+	if done.flags&flagCopyIn != 0 {
+		s.dropMaybes()
+	}
 	s.ready(status)
+	if s.tuning != nil && s.tuned() && v == verbForward {
+		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, status)
+		v = verbDrop
+	}
+	if done.flags&flagCheck != 0 {
+		s.checking = false
+	}
 	s.answerLocals()
 	return v, nil
 }
@@ -279,6 +352,7 @@ func (s *session) ready(status wire.TxStatus) {
 	s.status = status
 	s.skipping, s.copyIn, s.copyBoth, s.resetting = false, false, false, false
 	s.open = !s.queue.empty()
+	s.setting = s.setting && s.open
 }
 
 // serverParameter keeps the books on a setting, and tells the client only what
@@ -289,6 +363,9 @@ func (s *session) serverParameter(body []byte) (verb, error) {
 		return 0, err
 	}
 	b, table := s.backend, &s.shared.vars
+	if s.tuning != nil {
+		s.tuning.told = append(s.tuning.told, string(name))
+	}
 	b.vars = table.with(b.vars, string(name), string(value))
 	if old, ok := s.vars.value(string(name)); s.resetting || ok && old == string(value) {
 		return verbDrop, nil
@@ -325,15 +402,23 @@ func (s *session) commandComplete(body []byte) {
 }
 
 // forgetNames drops the client's prepared statements, but those whose Parse is
-// still outstanding: they come later.
+// still outstanding: they come later. A Close that is outstanding has nothing
+// left to put back, unless it is of one of those.
 func (s *session) forgetNames() {
-	kept := map[string]*statement{}
+	kept, parsed := map[string]*statement{}, map[string]bool{}
 	for i := s.queue.head; i < len(s.queue.entries); i++ {
-		if d := s.queue.entries[i].more; d != nil && d.named {
-			if st := s.named[d.name]; st != nil {
-				kept[d.name] = st
-			}
+		d := s.queue.entries[i].more
+		if d == nil || !d.named {
+			continue
 		}
+		if st := s.named[d.name]; st != nil && d.prev == nil {
+			kept[d.name] = st
+		}
+		if d.prev != nil && !parsed[d.name] {
+			s.shared.statements.drop(d.prev)
+			d.prev = nil
+		}
+		parsed[d.name] = true
 	}
 	for name, st := range s.named {
 		if kept[name] == nil {
@@ -350,7 +435,7 @@ func (s *session) forgetNames() {
 // client which of them that changes.
 func (s *session) discardVars() {
 	s.backend.vars = s.backend.base
-	s.resetting = true
+	s.resetting, s.tuning = true, nil
 	for _, p := range s.startup.list {
 		if told, _ := s.vars.value(p.Name); told != p.Value {
 			s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, p.Value)

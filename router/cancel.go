@@ -20,11 +20,16 @@ const consolePID = 1 << 30
 // the client's serial and this node's secret, so none is stored.
 func (s *Server) cancelKey(worker int, slot, serial, version uint32) wire.Key {
 	pid := 1 + slot*uint32(len(s.workers)) + uint32(worker)
-	size := 4
+	return wire.Key{PID: pid, Secret: s.cancelSecret(pid, serial)[:keyLen(version)]}
+}
+
+// keyLen is the length of a cancel key's secret in a protocol version, in
+// bytes.
+func keyLen(version uint32) int {
 	if version >= wire.Protocol32 {
-		size = 32
+		return 32
 	}
-	return wire.Key{PID: pid, Secret: s.cancelSecret(pid, serial)[:size]}
+	return 4
 }
 
 func (s *Server) cancelSecret(pid, serial uint32) []byte {
@@ -67,7 +72,7 @@ func (w *worker) cancel(slot uint32, key wire.Key, done func()) {
 	}
 	c := w.slots[slot]
 	secret := w.server.cancelSecret(key.PID, c.serial)
-	if (len(key.Secret) != 4 && len(key.Secret) != 32) || !hmac.Equal(key.Secret, secret[:len(key.Secret)]) || c.leaving {
+	if len(key.Secret) != c.about.keyLen || !hmac.Equal(key.Secret, secret[:len(key.Secret)]) || c.leaving {
 		done()
 		return
 	}
@@ -133,6 +138,7 @@ func (c *client) refuseWaiting() {
 	stash := c.stash
 	h, ok, err := wire.ParseHeader(stash)
 	if err != nil || !ok {
+		c.tell()
 		return
 	}
 	if h.Type != wire.Query && h.Type != wire.FunctionCall {

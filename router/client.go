@@ -43,6 +43,7 @@ type about struct {
 	address, local string
 	tls            string
 	connected      time.Time
+	keyLen         int // of the cancel key's secret, in bytes
 }
 
 // Readable implements loop.Handler for both of the client's sockets.
@@ -70,6 +71,10 @@ func (c *client) clientReadable() {
 	if c.queue.empty() {
 		c.since = c.w.loop.Now()
 	}
+	if c.waiter != nil || c.login != nil { // it was paused: its turn comes
+		c.stash = c.w.loop.Buffers().Append(c.stash, buf[:n])
+		return
+	}
 	if len(c.stash) == 0 {
 		c.keep(c.feed(buf[:n]))
 	} else {
@@ -83,6 +88,7 @@ func (c *client) clientReadable() {
 func (c *client) refeed() {
 	stash := c.stash
 	if len(stash) == 0 {
+		c.sendInjected()
 		return
 	}
 	c.stash = nil
@@ -93,6 +99,17 @@ func (c *client) refeed() {
 	}
 	c.keep(rest)
 	c.w.loop.Buffers().Give(stash)
+}
+
+// sendInjected sends what the machine left for the server beside any message
+// of the client's.
+func (c *client) sendInjected() {
+	if sh := c.shared; len(sh.toServer) > 0 {
+		if c.server != nil {
+			c.server.Conn.Write(sh.toServer)
+		}
+		sh.toServer = sh.toServer[:0]
+	}
 }
 
 // keep copies bytes that cannot be handled yet.
@@ -120,10 +137,12 @@ func (c *client) feed(b []byte) (rest []byte) {
 		}
 		h, ok, err := wire.ParseHeader(b[at:])
 		if err != nil {
+			up.drop()
 			c.refuseWith(wire.Fatal(wire.CodeProtocolViolation, "invalid message length", ""))
 			return nil
 		}
 		if most := c.w.server.config().MaxPacketSize; ok && most > 0 && h.Len > most {
+			up.drop()
 			c.refuseWith(wire.Fatal(wire.CodeProgramLimit, fmt.Sprintf("max_packet_size: a message of %d bytes is longer than %d", h.Len, most),
 				"Raise max_packet_size, or send less at a time."))
 			return nil
@@ -205,6 +224,9 @@ func (c *client) tell() {
 
 // acquire asks the pool for a server, and reports whether one is there at once.
 func (c *client) acquire() bool {
+	if c.waiter != nil || c.server != nil {
+		panic("router: acquire by a client that waits for a server or has one")
+	}
 	c.since = c.w.loop.Now()
 	s, w := c.route.pool.Acquire(c)
 	if s == nil {
@@ -263,8 +285,21 @@ func (c *client) settleDown() {
 	if c.maybeRelease() {
 		return
 	}
+	if c.w.draining && c.resting() {
+		c.refuseWith(errShutdown)
+		return
+	}
 	c.watchTime()
 	c.regulate()
+}
+
+// resting reports whether nothing runs for a client, though it may keep a
+// server: the moment at which a drain may close it.
+func (c *client) resting() bool {
+	if c.leaving || c.waiter != nil || c.login != nil {
+		return false
+	}
+	return c.server == nil || c.endable() && c.status == wire.TxIdle && c.streams == 0
 }
 
 // regulate pauses what may not be read now.
@@ -300,6 +335,9 @@ func (c *client) maybeRelease() bool {
 	}
 	done := c.releasable()
 	if c.leaving {
+		if c.abandon() {
+			return true
+		}
 		done = c.endable()
 	}
 	if !done || c.streams > 0 || b.streams > 0 || len(b.stash) > 0 || b.cancels > 0 {
@@ -324,6 +362,20 @@ func (c *client) maybeRelease() bool {
 	return true
 }
 
+// abandon closes the server of a client that has left, if it waits for what
+// will never come or does what would be rolled back, and reports whether it did.
+func (c *client) abandon() bool {
+	switch {
+	case c.copyIn || c.copyBoth: // Terminate ends the COPY, unless CopyDone did
+		c.destroyServer("client left in the middle of COPY", false)
+	case c.unfinished() || c.rollsBack():
+		c.destroyServer("client left inside a transaction", !c.queue.empty() && !c.commits())
+	default:
+		return false
+	}
+	return true
+}
+
 // letGo ends the use of the server.
 func (c *client) letGo() {
 	c.route.counters.TxTime += uint64((c.w.loop.Now() - c.txSince) / time.Microsecond)
@@ -343,14 +395,9 @@ func (c *client) leave(reason string) {
 		c.forget()
 		return
 	}
-	switch {
-	case c.streams > 0 || c.copyIn || c.copyBoth:
+	if c.streams > 0 {
 		c.destroyServer("client left in the middle of a message", false)
-	case c.endable():
-		c.maybeRelease()
-	case c.rollsBack():
-		c.destroyServer("client left inside a transaction", true)
-	default:
+	} else if !c.maybeRelease() {
 		c.regulate() // go on reading what nobody sees
 	}
 }
@@ -385,11 +432,12 @@ func (c *client) end(reason string) {
 	}
 	c.tell()
 	c.hangUp(reason)
-	if c.server != nil {
+	switch {
+	case c.server == nil:
+		c.forget()
+	case !c.maybeRelease():
 		c.destroyServer(reason, !c.endable())
-		return
 	}
-	c.forget()
 }
 
 // refuseWith ends the session with an error.

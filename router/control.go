@@ -88,7 +88,12 @@ func (s *Server) setPaused(database string, paused bool) error {
 func (s *Server) hasHome(tenant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.homes[tenant] != nil
+	for key := range s.homes {
+		if key.name == tenant {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) isPaused(tenant string) bool {
@@ -122,15 +127,22 @@ func (s *Server) KillClient(id uint64) error {
 // of tenants that are gone are closed.
 func (s *Server) Reload() {
 	snapshot := s.registry.Snapshot()
+	s.mu.Lock()
+	clear(s.authorities)
+	s.mu.Unlock()
 	s.everyWorker(func(w *worker) {
 		for key, r := range w.routes {
 			t, ok := snapshot.Lookup(r.tenant.name, key.user)
-			if !ok || t.State != tenants.Active || t.Cluster != key.cluster || t.Database != key.database {
+			if !ok || t.State != tenants.Active || keyOf(t) != key.tenant || t.Database != key.database {
 				w.closeRoute(r)
 				continue
 			}
-			w.tenantOf(t)
-			r.pool.SetConfig(poolConfig(&t.Limits))
+			m, err := s.memberOf(snapshot, t.Cluster)
+			if err != nil {
+				s.log.Error("cluster not changed", "error", err)
+				m = r.member.Load()
+			}
+			r.update(t, m)
 		}
 	})
 }
@@ -143,7 +155,9 @@ func (w *worker) closeRoute(r *route) {
 		}
 	}
 	r.pool.Close()
-	r.dropIfUnused()
+	if w.routes[r.key] == r {
+		w.dropRoute(r)
+	}
 }
 
 // Shutdown stops accepting, closes idle clients and waits for the others to
@@ -190,7 +204,7 @@ func (s *Server) waitForClients(ctx context.Context) error {
 func (w *worker) drain() {
 	w.draining = true
 	for _, c := range w.slots {
-		if c != nil && !c.leaving && c.server == nil && c.waiter == nil {
+		if c != nil && c.resting() {
 			c.refuseWith(errShutdown)
 		}
 	}
@@ -210,6 +224,7 @@ func (s *Server) Close() {
 			r.pool.Close()
 		}
 	})
+	s.serving.Wait()
 	s.logins.Wait()
 	for _, w := range s.workers {
 		w.loop.Stop()

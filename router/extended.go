@@ -23,11 +23,11 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbForward // PostgreSQL will say what is wrong with it
 	}
 	s.shared.counts.clientParses++
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars.parse)
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars.parse, !s.setting)
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
 		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st)})
-		s.unnamed, s.hereNow = st, true
+		s.unnamed, s.hereNow, s.hereAt = st, true, s.syncs
 		return verbForward
 	}
 	if s.changes > 0 {
@@ -50,28 +50,47 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 func (s *session) parseHuge(h wire.Header) verb {
 	s.pinned, s.raw = true, true
 	s.shared.statements.drop(s.unnamed)
-	s.unnamed, s.hereNow = nil, true
+	s.unnamed, s.hereNow, s.hereAt = nil, true, s.syncs
 	s.forward(entry{typ: wire.Parse, more: &detail{}, flags: flagCommit})
 	return verbForward
 }
 
 func (s *session) parseNamed(name string, st *statement) verb {
-	if s.named == nil {
-		s.named = map[string]*statement{}
-	}
-	s.named[name] = st
+	s.name(name, st)
 	d := &detail{name: name, named: true}
 	if s.backend.find(st) != nil {
-		d.reply = parseComplete
-		s.answer(entry{typ: wire.Parse, more: d})
+		if s.status != wire.TxFailed && s.queue.cycles == 0 {
+			d.reply = parseComplete
+			s.answer(entry{typ: wire.Parse, more: d})
+			return verbDrop
+		}
+		s.parseAgain(st, d) // in a failed transaction PostgreSQL refuses most
 		return verbDrop
 	}
 	s.evict()
 	d.ready = s.backend.add(st)
+	d.ready.syncs = s.syncs
 	s.shared.counts.serverParses++
 	s.shared.toServer = wire.AppendParse(s.shared.toServer, d.ready.name, st.key.text, []byte(st.key.oids))
 	s.forward(entry{typ: wire.Parse, more: d})
 	return verbDrop // the rewritten one is in toServer whole
+}
+
+// name has the client's name stand for st.
+func (s *session) name(name string, st *statement) {
+	if s.named == nil {
+		s.named = map[string]*statement{}
+	}
+	s.named[name] = st
+}
+
+// parseAgain has the server judge a Parse that it needs no more, under a name
+// for nothing else.
+func (s *session) parseAgain(st *statement, d *detail) {
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, againName)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+	s.shared.toServer = wire.AppendParse(s.shared.toServer, againName, st.key.text, []byte(st.key.oids))
+	s.forward(entry{typ: wire.Parse, more: d})
 }
 
 var (
@@ -98,10 +117,18 @@ func (s *session) evict() {
 		if old == nil {
 			return
 		}
-		s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, old.name)
-		s.forward(entry{kind: entrySwallow, typ: wire.Close})
-		s.backend.remove(old, &s.shared.statements)
+		s.backend.evict(old)
+		s.closeEvicted(old)
 	}
+	for _, p := range s.backend.doubles {
+		s.closeEvicted(p)
+	}
+	s.backend.doubles = s.backend.doubles[:0]
+}
+
+func (s *session) closeEvicted(p *prepared) {
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, p.name)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close, more: &detail{evicted: p}})
 }
 
 // place makes sure that the server has the statement that the client calls
@@ -126,8 +153,16 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	}
 	p := s.backend.find(st)
 	if p == nil {
+		st = s.renew(string(name), st)
+		p = s.backend.find(st)
+	}
+	if p != nil && p.pending && p.syncs != s.syncs {
+		return "", verbStall, false // an error before that Sync would skip the Parse, and not this
+	}
+	if p == nil {
 		s.evict()
 		p = s.backend.add(st)
+		p.syncs = s.syncs
 		s.shared.counts.serverParses++
 		s.shared.toServer = wire.AppendParse(s.shared.toServer, p.name, st.key.text, []byte(st.key.oids))
 		s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{ready: p}})
@@ -135,11 +170,30 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	return p.name, 0, true
 }
 
+// renew returns the statement to parse for one that the session prepared under
+// settings which are no longer in force: what the server makes of it now must
+// not pass for what others mean by the old one.
+func (s *session) renew(name string, st *statement) *statement {
+	if st.key.vars == s.vars.parse && !s.setting {
+		return st
+	}
+	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars.parse, !s.setting)
+	s.shared.statements.drop(st)
+	s.named[name] = now
+	return now
+}
+
 func (s *session) placeUnnamed() (at string, v verb, ok bool) {
+	if s.hereNow && s.hereAt != s.syncs && s.queue.cycles > 0 {
+		return "", verbStall, false // an error before that Sync would skip its Parse, and not this
+	}
 	if s.hereNow {
 		return "", 0, true
 	}
 	st := s.unnamed
+	if st == nil && s.queue.cycles > 0 {
+		return "", verbStall, false // what dropped it may yet be skipped
+	}
 	if st == nil {
 		return "", s.fail(&wire.Error{
 			Severity: "ERROR", Code: wire.CodeInvalidStatementName,
@@ -149,7 +203,7 @@ func (s *session) placeUnnamed() (at string, v verb, ok bool) {
 	s.shared.counts.serverParses++
 	s.shared.toServer = wire.AppendParse(s.shared.toServer, "", st.key.text, []byte(st.key.oids))
 	s.forward(entry{kind: entrySwallow, typ: wire.Parse})
-	s.hereNow = true
+	s.hereNow, s.hereAt = true, s.syncs
 	return "", 0, true
 }
 
@@ -174,6 +228,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	e := entry{typ: wire.Bind}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
+		s.setting, s.forgets = s.setting || st.sets, s.forgets || st.forget
 	}
 	s.forward(e)
 	if len(m.Statement) == 0 {
@@ -232,7 +287,7 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 	}
 	e := entry{typ: wire.Close, more: &detail{reply: closeComplete}}
 	if len(name) == 0 {
-		e.stmt = s.unnamed
+		e.stmt, e.more.unnamed = s.unnamed, true
 		s.unnamed, s.hereNow = nil, false
 	} else if s.changes > 0 {
 		return verbStall

@@ -14,7 +14,9 @@ type gather struct {
 // maxGather is the size beyond which the buffer is not kept.
 const maxGather = 256 << 10
 
-func (g *gather) begin(in []byte) { g.in, g.from, g.to = in, 0, 0 }
+// begin starts anew. What an earlier client may have left would go to this
+// one's server, so nothing is believed to be empty.
+func (g *gather) begin(in []byte) { g.in, g.from, g.to, g.buf = in, 0, 0, g.buf[:0] }
 
 // pass adds the input between from and to.
 func (g *gather) pass(from, to int) {

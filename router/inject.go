@@ -1,6 +1,10 @@
 package router
 
-import "howdah/wire"
+import (
+	"slices"
+
+	"howdah/wire"
+)
 
 // Our own statements at a server, parsed when first needed.
 const (
@@ -13,6 +17,7 @@ const (
 	setText    = "select pg_catalog.set_config($1, $2, false)"
 	commitName = ownPrefix + "commit"
 	resetName  = ownPrefix + "reset"
+	againName  = ownPrefix + "again"
 	noName     = ownPrefix + "none" // never exists
 )
 
@@ -28,6 +33,7 @@ func (s *session) injectVars() {
 		b.vars = s.vars
 		return
 	}
+	s.tuning = &tuning{from: b.vars, to: s.vars}
 	for _, p := range set {
 		s.helper(helperSet, setName, setText)
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, setName, p.Name, p.Value)
@@ -44,6 +50,44 @@ func (s *session) injectVars() {
 	s.helper(helperCommit, commitName, "commit")
 	s.shared.toServer = wire.AppendBindText(s.shared.toServer, commitName)
 	s.injectExecute(flagVars)
+}
+
+// tuning remembers settings that were injected until ReadyForQuery tells what
+// became of them.
+type tuning struct {
+	from, to *vars
+	done     bool
+	told     []string // reported meanwhile
+}
+
+// tuned ends a tuning. PostgreSQL reports a setting before ReadyForQuery, and
+// only if it is not what it reported last: one that was injected and is not
+// reported has been put back to its old value by the client's own statement.
+// It reports whether there was one; the client has then been told.
+func (s *session) tuned() (any bool) {
+	t, table := s.tuning, &s.shared.vars
+	s.tuning = nil
+	if !t.done {
+		return false
+	}
+	for _, p := range t.to.list {
+		old, reported := s.backend.base.value(p.Name)
+		if reported {
+			old, reported = t.from.value(p.Name)
+		}
+		if !reported || old == p.Value || fixedVars[p.Name] || slices.Contains(t.told, p.Name) {
+			continue
+		}
+		s.backend.vars = table.with(s.backend.vars, p.Name, old)
+		if now, _ := s.vars.value(p.Name); now != old {
+			s.vars = table.with(s.vars, p.Name, old)
+			if !s.checking {
+				s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, old)
+				any = true
+			}
+		}
+	}
+	return any
 }
 
 // injectExecute adds the Execute behind a Bind of ours, and both entries.
@@ -83,15 +127,21 @@ func quoteSetting(name string) string {
 // surrounds it in the pipeline is undone and skipped as it would be, and gives
 // the client e instead of the server's error.
 func (s *session) fail(e *wire.Error) verb {
-	if s.status == wire.TxFailed && e.Code == wire.CodeDuplicateStatement {
-		e = &wire.Error{
-			Severity: "ERROR", Code: "25P02",
-			Message: "current transaction is aborted, commands ignored until end of transaction block",
-		}
-	}
 	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Describe, wire.KindStatement, noName)
-	s.forward(entry{kind: entryFail, typ: wire.Describe, more: &detail{err: wire.AppendError(nil, e)}})
+	s.forward(entry{kind: entryFail, typ: wire.Describe, more: &detail{err: e}})
 	return verbDrop
+}
+
+// failure returns the error for the client when the server has failed in its
+// place, which is another one inside a failed transaction.
+func (s *session) failure(e *wire.Error) *wire.Error {
+	if s.status != wire.TxFailed || e.Code != wire.CodeDuplicateStatement {
+		return e
+	}
+	return &wire.Error{
+		Severity: "ERROR", Code: "25P02",
+		Message: "current transaction is aborted, commands ignored until end of transaction block",
+	}
 }
 
 // tryVars has the server try the session's settings at login, and nothing

@@ -26,23 +26,39 @@ type login struct {
 	secret    *wire.Secret // to open servers with; nil where the client showed none
 	final     []byte       // the last words of authentication, sent with the welcome
 	about     about
-	settings  string // identity of the settings asked for
+	database  string
+	stop      func() bool // of the hook that ends the login at shutdown
+	inside    bool        // it takes one of the places of connections that log in
+}
+
+// past ends the time in which the login hangs on the server's: the connection
+// has a life of its own now. It reports false when the server is closing.
+func (l *login) past() bool {
+	if !l.inside {
+		return true
+	}
+	l.inside = false
+	<-l.server.entering
+	open := l.stop()
+	if open {
+		l.transport.SetDeadline(time.Time{})
+	}
+	return open
 }
 
 var errGone = errors.New("client gone")
 
 // serveConn takes a new connection through its login.
 func (s *Server) serveConn(nc net.Conn) {
-	ctx := s.ctx
 	if d := s.config().LoginTimeout; d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
-		defer cancel()
 		nc.SetDeadline(time.Now().Add(d))
 	}
 	l := &login{server: s, transport: &loop.Transport{Conn: nc}}
 	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now()}
-	handed, err := l.run(ctx)
+	l.stop = context.AfterFunc(s.ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	l.inside = true
+	handed, err := l.run(s.ctx)
+	l.past()
 	if handed {
 		return
 	}
@@ -91,6 +107,10 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if s.config().RequireTLS && l.accepted.TLS == nil && l.transport.RemoteAddr().Network() != "unix" {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "this server requires TLS", "Set sslmode=require.")
 	}
+	if r := start.Parameter("replication"); r != "" && r != "off" && r != "false" && r != "no" && r != "0" {
+		return false, wire.Fatal(wire.CodeFeatureNotSupported, "replication connections do not go through Howdah yet",
+			"Connect to the PostgreSQL server itself.")
+	}
 	database := start.Parameter("database")
 	if database == "" {
 		database = l.user
@@ -98,6 +118,7 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if err := l.negotiate(start); err != nil {
 		return false, err
 	}
+	l.database = database
 	if err := s.admit(); err != nil {
 		return false, err
 	}
@@ -208,13 +229,15 @@ func local(nc net.Conn) bool {
 
 // handOver gives the connection to the tenant's worker.
 func (l *login) handOver() (bool, error) {
-	l.transport.SetDeadline(time.Time{})
+	if !l.past() {
+		return false, errShutdown
+	}
 	if t := l.accepted.TLS; t != nil {
 		l.about.tls = tlsName(t.ConnectionState())
 	}
 	w := l.server.workerFor(l.tenant)
 	if !w.loop.Post(func() { w.begin(l) }) {
-		l.server.leaveWorker(l.tenant.Name)
+		l.server.leaveWorker(keyOf(l.tenant))
 		return false, errShutdown
 	}
 	return true, nil
@@ -223,12 +246,14 @@ func (l *login) handOver() (bool, error) {
 // begin makes a client of a login, on the worker's loop.
 func (w *worker) begin(l *login) {
 	r := w.routeOf(l.tenant, l.member, l.user)
-	c := &client{w: w, route: r, login: l, about: &l.about}
+	about := l.about // a copy, or it would keep the login
+	about.keyLen = keyLen(l.version)
+	c := &client{w: w, route: r, login: l, about: &about}
 	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, limit: r.tenant.limits.MaxPreparedStatements}
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
 		l.transport.Conn.Close()
-		w.server.leaveWorker(r.tenant.name)
+		w.server.leaveWorker(r.tenant.key)
 		return
 	}
 	if max := r.tenant.limits.MaxClientConn; max > 0 && r.tenant.clients > max {
@@ -238,6 +263,11 @@ func (w *worker) begin(l *login) {
 		return
 	}
 	if w.draining {
+		c.refuseLogin(errShutdown)
+		return
+	}
+	// The registry may have changed since the look-up.
+	if t, ok := w.server.registry.Snapshot().Lookup(l.database, l.user); !ok || t.State != tenants.Active || keyOf(t) != r.tenant.key || t.Database != r.key.database {
 		c.refuseLogin(errShutdown)
 		return
 	}
@@ -293,6 +323,11 @@ func (c *client) wishVars() {
 
 // tryLogin applies the login's settings to the server just assigned.
 func (c *client) tryLogin() {
+	if d := c.route.tenant.limits.ServerConnectTimeout; d > 0 {
+		c.w.loop.Arm(&c.timer, d, func() {
+			c.refuseWith(wire.Fatal(wire.CodeConnectionFailure, "server_connect_timeout: the server did not take the login's settings within "+d.String(), ""))
+		})
+	}
 	c.tryVars()
 	c.server.Conn.Write(c.shared.toServer)
 	c.shared.toServer = c.shared.toServer[:0]
@@ -305,15 +340,16 @@ func (c *client) loginTried() {
 		c.end("settings refused")
 		return
 	}
-	if len(c.route.logins) < maxLogins {
-		c.route.logins[settingsKey(c.login.accepted.Startup.Parameters)] = c.vars
+	key := settingsKey(c.login.accepted.Startup.Parameters)
+	if len(c.route.logins) < maxLogins && len(key) <= maxSharedVars {
+		c.route.logins[key] = c.vars
 	}
 	c.welcome()
 	c.settleDown()
 }
 
 // maxLogins bounds the combinations of startup settings remembered per route.
-const maxLogins = 1000
+const maxLogins = 200
 
 // welcome ends the login: the session begins.
 func (c *client) welcome() {
@@ -329,6 +365,7 @@ func (c *client) welcome() {
 	c.startup = c.vars
 	c.login = nil
 	c.tell()
+	c.w.loop.Disarm(&c.timer)
 	c.watchTime()
 	c.regulate()
 }

@@ -17,6 +17,8 @@ type statement struct {
 	refs   int  // sessions and servers that hold it
 	shared bool // in the worker's table
 	commit bool // may end a transaction
+	sets   bool // may change settings
+	forget bool // may destroy prepared statements
 }
 
 // maxSharedText bounds the texts that are looked up to be shared, in bytes.
@@ -27,9 +29,10 @@ type statements struct {
 	known map[statementKey]*statement
 }
 
-// take returns the statement with this identity, counted once more.
-func (t *statements) take(text, oids []byte, v string) *statement {
-	shared := len(text) <= maxSharedText && !freezes(text)
+// take returns the statement with this identity, counted once more: one of its
+// own when sure is false, which says that v may not be what holds at the server.
+func (t *statements) take(text, oids []byte, v string, sure bool) *statement {
+	shared := sure && len(text) <= maxSharedText && !freezes(text)
 	if shared {
 		if st := t.known[statementKey{string(text), string(oids), v}]; st != nil {
 			st.refs++
@@ -38,7 +41,7 @@ func (t *statements) take(text, oids []byte, v string) *statement {
 	}
 	st := &statement{
 		key:  statementKey{string(text), string(oids), v},
-		refs: 1, shared: shared, commit: mayCommit(text),
+		refs: 1, shared: shared, commit: mayCommit(text), sets: maySet(text), forget: mayForget(text),
 	}
 	if shared {
 		if t.known == nil {
@@ -54,7 +57,7 @@ func (t *statements) drop(st *statement) {
 	if st == nil {
 		return
 	}
-	if st.refs--; st.refs == 0 && st.shared {
+	if st.refs--; st.refs == 0 && t.known[st.key] == st {
 		delete(t.known, st.key)
 	}
 }
@@ -87,7 +90,7 @@ func mayCommit(text []byte) bool {
 		return true // not looked behind
 	}
 	for _, word := range []string{"commit", "end", "prepare"} {
-		if len(text) >= len(word) && strings.EqualFold(string(text[:len(word)]), word) {
+		if hasWord(text, word) {
 			return true
 		}
 	}
@@ -95,11 +98,41 @@ func mayCommit(text []byte) bool {
 	return i >= 0 && len(bytes.TrimRight(text[i+1:], "; \t\r\n\x00")) > 0
 }
 
+// maySet reports whether text may change settings that PostgreSQL looks at when
+// it parses: it begins with a command that does, or calls set_config.
+func maySet(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n\f;")
+	for _, word := range []string{"set", "reset", "discard", "rollback", "abort", "do", "call", "--", "/*"} {
+		if hasWord(text, word) {
+			return true
+		}
+	}
+	i := bytes.IndexByte(text, ';')
+	return bytes.Contains(text, []byte("set_config")) || i >= 0 && len(bytes.TrimRight(text[i+1:], "; \t\r\n\x00")) > 0
+}
+
+// mayForget reports whether text may hold DISCARD ALL or DEALLOCATE.
+func mayForget(text []byte) bool {
+	for i := range text {
+		if text[i]|0x20 == 'd' && (hasWord(text[i:], "discard") || hasWord(text[i:], "deallocate")) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasWord reports whether text begins with word, in any case.
+func hasWord(text []byte, word string) bool {
+	return len(text) >= len(word) && strings.EqualFold(string(text[:len(word)]), word)
+}
+
 // prepared is a statement parsed at one server, under a name of ours.
 type prepared struct {
 	stmt       *statement
 	name       string
 	pending    bool // ParseComplete has not come yet
+	epoch      int  // of the backend when it was parsed
+	syncs      int  // of the session that has it parsed, while pending
 	next, prev *prepared
 }
 
@@ -109,13 +142,15 @@ type backend struct {
 	vars *vars // in force
 	base *vars // in force after login
 
-	known  map[*statement]*prepared
-	lru    prepared // list head; the most recently used is next
-	serial int      // of the last name given
+	known   map[*statement]*prepared
+	lru     prepared    // list head; the most recently used is next
+	doubles []*prepared // known under another name too, to be closed
+	serial  int         // of the last name given
+	epoch   int         // counts how often all were removed
 
 	helpers  uint8 // which of our own statements are parsed; see inject.go
 	cancels  int   // cancel requests on their way to it
-	poisoned bool  // a cancel request may still hit it: it must be closed
+	poisoned bool  // a cancel request may still hit it, or its statements are outdated: it must be closed
 	stash    []byte
 	streams  int    // bytes of a message from the server that are still to come
 	drop     bool   // of that message: nobody sees it
@@ -141,7 +176,7 @@ func (b *backend) find(st *statement) *prepared {
 // add registers st under a new name, pending.
 func (b *backend) add(st *statement) *prepared {
 	b.serial++
-	p := &prepared{stmt: st, name: ownPrefix + strconv.Itoa(b.serial), pending: true}
+	p := &prepared{stmt: st, name: ownPrefix + strconv.Itoa(b.serial), pending: true, epoch: b.epoch}
 	if b.known == nil {
 		b.known = map[*statement]*prepared{}
 	}
@@ -164,22 +199,50 @@ func (b *backend) oldest() *prepared {
 
 // remove forgets p.
 func (b *backend) remove(p *prepared, t *statements) {
-	if b.known[p.stmt] != p {
-		return
+	if p.next == nil {
+		return // forgotten already
 	}
-	delete(b.known, p.stmt)
+	if b.known[p.stmt] == p {
+		delete(b.known, p.stmt)
+	}
 	p.unlink()
 	t.drop(p.stmt)
+}
+
+// evict forgets p while its Close is on its way. The count of its statement is
+// kept until that is answered.
+func (b *backend) evict(p *prepared) {
+	delete(b.known, p.stmt)
+	p.unlink()
+}
+
+// restore takes back evict: the Close was skipped.
+func (b *backend) restore(p *prepared, t *statements) {
+	switch {
+	case p.epoch != b.epoch: // all were removed meanwhile
+		t.drop(p.stmt)
+	case b.known[p.stmt] != nil: // it was parsed once more meanwhile
+		b.doubles = append(b.doubles, p)
+	default:
+		b.known[p.stmt] = p
+		b.front(p)
+	}
 }
 
 // removeAll forgets every statement that was parsed, not those that are still
 // being parsed: they were sent after whatever removed the others.
 func (b *backend) removeAll(t *statements) {
+	b.epoch++
+	for _, p := range b.doubles {
+		t.drop(p.stmt)
+	}
+	b.doubles = nil
 	for p := b.lru.next; p != &b.lru; {
 		next := p.next
 		if !p.pending {
 			b.remove(p, t)
 		}
+		p.epoch = b.epoch
 		p = next
 	}
 	b.helpers = 0

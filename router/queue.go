@@ -1,5 +1,7 @@
 package router
 
+import "howdah/wire"
+
 // Kinds of entries in a session's queue.
 type entryKind uint8
 
@@ -12,11 +14,14 @@ const (
 
 // Flags of entries.
 const (
-	flagMaybe  = 1 << iota // a Sync that COPY may have eaten
-	flagGated              // injected messages stand in front: their failure skips this Query
-	flagCommit             // may end the transaction
-	flagVars               // with its answer the session's settings are in force
-	flagCheck              // the Sync that ends a login's check of its settings
+	flagMaybe   = 1 << iota // a Sync that COPY may have eaten
+	flagGated               // injected messages stand in front: their failure skips this Query
+	flagCommit              // may end the transaction
+	flagVars                // with its answer the session's settings are in force
+	flagCheck               // the Sync that ends a login's check of its settings
+	flagCopyIn              // it takes data in
+	flagCopyEnd             // CopyDone or CopyFail was sent behind it
+	flagForgets             // a Query that may destroy prepared statements, or the Sync behind an Execute that may
 )
 
 // entry stands for one message in the order in which answers are due.
@@ -28,15 +33,22 @@ type entry struct {
 	more  *detail    // nil for most
 }
 
+// ends reports whether ReadyForQuery answers the message.
+func (e *entry) ends() bool {
+	return e.typ == wire.Sync || e.typ == wire.Query || e.typ == wire.FunctionCall
+}
+
 // detail is what rare entries need beside.
 type detail struct {
-	name   string     // the client's prepared statement that the message made or closed
-	prev   *statement // what name meant before; nil for nothing
-	named  bool       // name is set, and must be put back if the message is skipped
-	ready  *prepared  // being parsed on, or closed at, the server
-	helper uint8      // the bit of our own statement that the message parses
-	reply  []byte     // entryLocal: what the client gets
-	err    []byte     // entryFail: an ErrorResponse
+	name    string      // the client's prepared statement that the message made or closed
+	prev    *statement  // what name meant before; nil for nothing
+	named   bool        // name is set, and must be put back if the message is skipped
+	ready   *prepared   // being parsed on the server
+	evicted *prepared   // being closed at the server
+	unnamed bool        // a Close of the unnamed statement
+	helper  uint8       // the bit of our own statement that the message parses
+	reply   []byte      // entryLocal: what the client gets
+	err     *wire.Error // entryFail
 }
 
 // queue holds a session's entries, oldest first. An idle session's holds no
@@ -44,15 +56,26 @@ type detail struct {
 type queue struct {
 	entries []entry
 	head    int
+	cycles  int // entries that ReadyForQuery will answer
 }
 
 func (q *queue) empty() bool   { return q.head == len(q.entries) }
 func (q *queue) len() int      { return len(q.entries) - q.head }
 func (q *queue) first() *entry { return &q.entries[q.head] }
-func (q *queue) push(e entry)  { q.entries = append(q.entries, e) }
+func (q *queue) last() *entry  { return &q.entries[len(q.entries)-1] }
+
+func (q *queue) push(e entry) {
+	q.entries = append(q.entries, e)
+	if e.ends() {
+		q.cycles++
+	}
+}
 
 func (q *queue) pop() entry {
 	e := q.entries[q.head]
+	if e.ends() {
+		q.cycles--
+	}
 	q.entries[q.head] = entry{}
 	q.head++
 	if q.head == len(q.entries) {

@@ -154,9 +154,9 @@ func (c *client) watchTime() {
 	var d time.Duration
 	switch {
 	case c.waiter != nil: // the pool watches over waiting
-	case c.server == nil:
+	case c.server == nil, c.queue.empty() && !c.open && c.status == wire.TxIdle:
 		w, d = watchIdle, l.ClientIdleTimeout
-	case c.queue.empty() && c.status != wire.TxIdle:
+	case c.queue.cycles == 0: // nothing that ends by itself is outstanding
 		w, d = watchTransaction, l.IdleTransactionTimeout
 	case !c.queue.empty():
 		w, d = watchQuery, l.QueryTimeout

@@ -207,7 +207,7 @@ func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats
 		ConnectTime: s.Opened(), RequestTime: s.Opened(), CloseNeeded: s.Stale(), ID: w.serverID(b),
 		RemotePID: int(s.Key.PID), TLS: s.TLS, PreparedStatements: len(b.known),
 	}
-	row.Addr, row.Port = split(r.member.Address)
+	row.Addr, row.Port = split(r.member.Load().Address)
 	row.LocalAddr, row.LocalPort = split(s.LocalAddr)
 	row.ApplicationName, _ = b.vars.value("application_name")
 	if holder != nil {

@@ -63,24 +63,31 @@ type Server struct {
 	ctx        context.Context
 	stop       context.CancelFunc
 	loops      sync.WaitGroup
+	serving    sync.WaitGroup // calls of Serve
 	logins     sync.WaitGroup
 
 	consoleCancel func(wire.Key) bool // set by HandleCancel
 	consoleKeys   atomic.Uint32
 
+	entering chan struct{} // one place for each connection that has not logged in yet
 	accepted atomic.Uint64
 	loggedIn atomic.Int64 // clients handed to workers and not closed yet
 	starting atomic.Int64 // logins in progress
 
-	mu        sync.Mutex // guards what follows
-	listeners map[net.Listener]bool
-	homes     map[string]*home
-	crowds    []int // homes per worker
-	members   map[string]*member
-	paused    map[string]bool // tenants by name; "" is all
-	refusals  map[string]uint64
-	draining  bool
+	mu          sync.Mutex // guards what follows
+	listeners   map[net.Listener]bool
+	homes       map[tenantKey]*home
+	crowds      []int // homes per worker
+	members     map[string]*member
+	authorities map[string]string // contents of CA files, until the next Reload
+	paused      map[string]bool   // tenants by name; "" is all
+	refusals    map[string]uint64
+	draining    bool
 }
+
+// maxEntering bounds the connections that have not logged in yet. Beyond it
+// new ones wait in the listener's backlog.
+const maxEntering = 4096
 
 // home is the worker on which a tenant lives while it has clients.
 type home struct {
@@ -104,9 +111,9 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		registry: registry, log: cfg.Log, nodeSecret: make([]byte, 32),
+		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]Handler{}, started: time.Now(),
-		listeners: map[net.Listener]bool{}, homes: map[string]*home{}, members: map[string]*member{},
+		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, authorities: map[string]string{},
 		paused: map[string]bool{}, refusals: map[string]uint64{},
 	}
 	s.settings.Store(&cfg)
@@ -120,8 +127,6 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 		s.workers = append(s.workers, w)
 	}
 	s.crowds = make([]int, len(s.workers))
-	// A loop keeps one of Go's processors while it waits its short wait.
-	runtime.GOMAXPROCS(runtime.NumCPU() + cfg.Loops)
 	for _, w := range s.workers {
 		s.loops.Go(w.loop.Run)
 	}
@@ -151,12 +156,15 @@ func (s *Server) Serve(l net.Listener) error {
 		return nil
 	}
 	s.listeners[l] = true
+	s.serving.Add(1)
 	s.mu.Unlock()
+	defer s.serving.Done()
 	for {
 		nc, err := l.Accept()
 		if err == nil {
 			s.accepted.Add(1)
 			s.config().tune(nc)
+			s.entering <- struct{}{}
 			s.logins.Go(func() { s.serveConn(nc) })
 			continue
 		}
@@ -192,7 +200,7 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 	s.loggedIn.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.homes[t.Name]
+	h := s.homes[keyOf(t)]
 	if h == nil {
 		best := 0
 		for i, n := range s.crowds {
@@ -202,7 +210,7 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 		}
 		s.crowds[best]++
 		h = &home{worker: s.workers[best]}
-		s.homes[t.Name] = h
+		s.homes[keyOf(t)] = h
 	}
 	h.clients++
 	return h.worker
@@ -210,21 +218,21 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 
 // moveOut forgets the home of a tenant that has nothing left there, unless a
 // login is on its way.
-func (s *Server) moveOut(name string) {
+func (s *Server) moveOut(key tenantKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.homes[name]; h != nil && h.clients == 0 {
+	if h := s.homes[key]; h != nil && h.clients == 0 {
 		s.crowds[h.worker.index]--
-		delete(s.homes, name)
+		delete(s.homes, key)
 	}
 }
 
 // leaveWorker undoes workerFor. The tenant keeps its home while pools are there.
-func (s *Server) leaveWorker(name string) {
+func (s *Server) leaveWorker(key tenantKey) {
 	s.loggedIn.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.homes[name]; h != nil {
+	if h := s.homes[key]; h != nil {
 		h.clients--
 	}
 }
@@ -242,9 +250,13 @@ func (s *Server) memberOf(snapshot *tenants.Snapshot, cluster string) (*member, 
 	if !ok || len(c.Members) == 0 {
 		return nil, wire.Fatal(wire.CodeInternalError, fmt.Sprintf("cluster %q has no member", cluster), "")
 	}
-	key := c.Members[0].Address + "\x00" + c.TLSMode + "\x00" + c.TLSCAFile
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	authorities, err := s.readAuthorities(c)
+	if err != nil {
+		return nil, err
+	}
+	key := c.Members[0].Address + "\x00" + c.TLSMode + "\x00" + authorities
 	if m := s.members[key]; m != nil {
 		return m, nil
 	}
@@ -256,16 +268,29 @@ func (s *Server) memberOf(snapshot *tenants.Snapshot, cluster string) (*member, 
 		}
 		m.tlsMode = mode
 	}
-	if c.TLSCAFile != "" {
-		pem, err := os.ReadFile(c.TLSCAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read CA of cluster %q: %w", cluster, err)
-		}
+	if authorities != "" {
 		m.tls = &tls.Config{RootCAs: x509.NewCertPool()}
-		m.tls.RootCAs.AppendCertsFromPEM(pem)
+		m.tls.RootCAs.AppendCertsFromPEM([]byte(authorities))
 	}
 	s.members[key] = m
 	return m, nil
+}
+
+// readAuthorities returns the content of a cluster's CA file, read once between
+// reloads. s.mu is held.
+func (s *Server) readAuthorities(c *tenants.Cluster) (string, error) {
+	if c.TLSCAFile == "" {
+		return "", nil
+	}
+	if pem, ok := s.authorities[c.TLSCAFile]; ok {
+		return pem, nil
+	}
+	pem, err := os.ReadFile(c.TLSCAFile)
+	if err != nil {
+		return "", fmt.Errorf("read CA of cluster %q: %w", c.Name, err)
+	}
+	s.authorities[c.TLSCAFile] = string(pem)
+	return string(pem), nil
 }
 
 // virtual serves a connection to a virtual database.
@@ -282,8 +307,10 @@ func (l *login) virtual(ctx context.Context, database string, h Handler) (bool, 
 	if _, err := conn.Write(l.final); err != nil {
 		return false, err
 	}
-	conn.SetDeadline(time.Time{})
 	l.server.admitted() // a session from here on
+	if !l.past() {
+		return false, errShutdown
+	}
 	defer l.server.starting.Add(1)
 	key := wire.Key{PID: consolePID | l.server.consoleKeys.Add(1)&(consolePID-1), Secret: make([]byte, 4)}
 	rand.Read(key.Secret)

@@ -87,15 +87,22 @@ type session struct {
 	raw       bool // pinned: names that we do not know are the server's own
 	checking  bool // login: the settings are being tried
 	refused   bool // login: they were
+	setting   bool // a statement that may change settings is outstanding
+	forgets   bool // one that may destroy prepared statements was sent since the last Sync
+
+	forgetting int // entries with flagForgets
 
 	queue   queue
 	named   map[string]*statement // prepared statements by the client's names
 	changes int                   // of named, not yet confirmed, before the last Sync
 	unnamed *statement
+	syncs   int // Syncs sent, to tell what they separate
+	hereAt  int // syncs when hereNow became true
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
 	backend *backend
+	tuning  *tuning // nil but between injected settings and ReadyForQuery
 
 	shared *shared
 	limit  int // statements kept per server
@@ -149,8 +156,17 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 	if s.skipping {
 		return verbDrop // as the server would
 	}
+	if s.copyIn && !s.copyBoth {
+		return verbForward // COPY fails on it and takes no further notice
+	}
+	if s.forgetting > 0 {
+		return verbStall // what names mean is not decided, nor which settings hold
+	}
 	if e := s.lastGated(); e != nil {
 		return verbStall // its fate decides where the server begins to listen again
+	}
+	if s.held && !s.open && s.status == wire.TxIdle && s.backend.vars != s.vars {
+		s.injectVars() // DISCARD ALL ran on a server that stays
 	}
 	switch h.Type {
 	case wire.Query, wire.FunctionCall:
@@ -185,6 +201,7 @@ func (s *session) clientCopy(typ byte) verb {
 		return verbDrop // left over from a COPY that has ended
 	}
 	if typ != wire.CopyData {
+		s.queue.last().flags |= flagCopyEnd
 		s.copyIn = false
 	}
 	return verbForward
@@ -192,16 +209,22 @@ func (s *session) clientCopy(typ byte) verb {
 
 // clientSync passes a Sync on, or answers it when no server is concerned.
 func (s *session) clientSync() verb {
-	if s.copyIn && !s.copyBoth {
-		return verbDrop // the server would read over it
-	}
 	s.skipping = false
 	if !s.held {
 		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
 		return verbDrop
 	}
 	s.changes += s.pendingChanges()
-	s.forward(entry{typ: wire.Sync})
+	s.syncs++
+	e := entry{typ: wire.Sync}
+	if s.forgets {
+		e.flags, s.forgets = flagForgets, false
+		s.forgetting++
+	}
+	if s.copyIn && !s.copyBoth {
+		e.flags |= flagMaybe // it is read over, unless the COPY fails before
+	}
+	s.forward(e)
 	return verbForward
 }
 
@@ -215,11 +238,16 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if h.Len > len(b) || mayCommit(bytes.TrimSuffix(text, []byte{0})) {
 			e.flags |= flagCommit
 		}
+		if mayForget(text) {
+			e.flags |= flagForgets
+			s.forgetting++
+		}
+		s.setting = s.setting || h.Len > len(b) || maySet(text)
 		s.unnamed, s.hereNow = nil, false // a simple query drops it
 	} else {
 		e.stmt = nil
 	}
-	if !s.queue.empty() && s.queue.entries[len(s.queue.entries)-1].kind == entrySwallow {
+	if !s.queue.empty() && s.queue.last().kind == entrySwallow {
 		e.flags |= flagGated
 	}
 	s.forward(e)
@@ -232,7 +260,7 @@ func (s *session) lastGated() *entry {
 	if s.queue.empty() {
 		return nil
 	}
-	if e := &s.queue.entries[len(s.queue.entries)-1]; e.flags&flagGated != 0 && s.queue.first().kind == entrySwallow {
+	if e := s.queue.last(); e.flags&flagGated != 0 && s.queue.first().kind == entrySwallow {
 		return e
 	}
 	return nil
@@ -248,7 +276,7 @@ func (s *session) refuse(e *wire.Error) verb {
 // the session's.
 func (s *session) assigned(b *backend) {
 	s.held, s.backend = true, b
-	s.hereNow, s.unsure, s.resetting = false, false, false
+	s.hereNow, s.unsure, s.resetting, s.tuning = false, false, false, nil
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}
@@ -294,6 +322,11 @@ func (s *session) rollsBack() bool {
 	}
 	return true
 }
+
+// unfinished reports whether what was sent waits for a Sync that a client that
+// has vanished will never send, so that PostgreSQL would not commit it, or
+// nobody knows which answers are still to come.
+func (s *session) unfinished() bool { return s.open && s.queue.cycles == 0 || s.unsure }
 
 // close forgets everything.
 func (s *session) close() {

@@ -104,7 +104,7 @@ func settingsKey(params []wire.Parameter) string {
 
 // dial connects so that a loop can adopt what comes of it, TLS or not.
 func (c *Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var d net.Dialer
+	d := net.Dialer{KeepAlive: -1} // tune sets it
 	nc, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,9 @@ func (c *Config) tune(nc net.Conn) {
 	if !ok {
 		return
 	}
-	t.SetKeepAliveConfig(c.KeepAlive)
+	if c.KeepAlive.Enable {
+		t.SetKeepAliveConfig(c.KeepAlive)
+	}
 	if c.UserTimeout > 0 {
 		if raw, err := t.SyscallConn(); err == nil {
 			raw.Control(func(fd uintptr) {

@@ -27,7 +27,7 @@ var parseVars = map[string]bool{
 // fixedVars are reported but cannot be set, or follow from the login.
 var fixedVars = map[string]bool{
 	"server_version": true, "server_encoding": true, "integer_datetimes": true, "is_superuser": true,
-	"session_authorization": true, "in_hot_standby": true, "role": true,
+	"session_authorization": true, "in_hot_standby": true,
 }
 
 // value returns the value of the setting called name.
@@ -48,6 +48,9 @@ type varsTable struct {
 // shared. A client can make up any number of values.
 const maxVars = 10000
 
+// maxSharedVars bounds the lists that are remembered, in bytes.
+const maxSharedVars = 2048
+
 func (t *varsTable) intern(list []wire.Parameter) *vars {
 	var key, parse strings.Builder
 	for _, p := range list {
@@ -56,6 +59,8 @@ func (t *varsTable) intern(list []wire.Parameter) *vars {
 		key.WriteString(p.Value)
 		key.WriteByte(0)
 		if parseVars[p.Name] {
+			parse.WriteString(p.Name)
+			parse.WriteByte(0)
 			parse.WriteString(p.Value)
 			parse.WriteByte(0)
 		}
@@ -67,7 +72,7 @@ func (t *varsTable) intern(list []wire.Parameter) *vars {
 	if t.known == nil {
 		t.known = map[string]*vars{}
 	}
-	if len(t.known) < maxVars {
+	if len(t.known) < maxVars && key.Len() <= maxSharedVars {
 		t.known[key.String()] = v
 	}
 	return v

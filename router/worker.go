@@ -23,7 +23,7 @@ type worker struct {
 	shared   shared
 	up, down gather
 	routes   map[routeKey]*route
-	tenants  map[string]*tenant
+	tenants  map[tenantKey]*tenant
 	slots    []*client // by the number in their cancel key
 	free     []uint32
 	clients  int
@@ -33,7 +33,16 @@ type worker struct {
 }
 
 // routeKey is what distinguishes pools on one worker.
-type routeKey struct{ cluster, database, user string }
+type routeKey struct {
+	tenant         tenantKey
+	database, user string
+}
+
+// tenantKey tells tenants apart. The database "postgres" of each role is one
+// of its own, so the name is not enough.
+type tenantKey struct{ name, cluster, owner string }
+
+func keyOf(t *tenants.Tenant) tenantKey { return tenantKey{t.Name, t.Cluster, t.User} }
 
 // route leads a tenant's user to its pool.
 type route struct {
@@ -41,7 +50,7 @@ type route struct {
 	key    routeKey
 	tenant *tenant
 	pool   *pool.Pool
-	member *member
+	member atomic.Pointer[member]
 
 	base   *vars                       // settings of a fresh server; nil until there was one
 	logins map[string]*vars            // settings that logins asked for and a server accepted
@@ -54,6 +63,7 @@ type route struct {
 // tenant is what the clients of one database name share.
 type tenant struct {
 	name    string
+	key     tenantKey
 	group   loop.Group
 	limits  tenants.Limits
 	source  *tenants.Tenant
@@ -68,16 +78,16 @@ func newWorker(s *Server, index int) (*worker, error) {
 	}
 	return &worker{
 		server: s, index: index, loop: l, log: s.log,
-		routes: map[routeKey]*route{}, tenants: map[string]*tenant{},
+		routes: map[routeKey]*route{}, tenants: map[tenantKey]*tenant{},
 	}, nil
 }
 
 // tenantOf returns the tenant's entry, made or brought up to date.
 func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
-	e := w.tenants[t.Name]
+	e := w.tenants[keyOf(t)]
 	if e == nil {
-		e = &tenant{name: t.Name}
-		w.tenants[t.Name] = e
+		e = &tenant{name: t.Name, key: keyOf(t)}
+		w.tenants[keyOf(t)] = e
 	}
 	e.source, e.limits = t, t.Limits
 	return e
@@ -85,16 +95,14 @@ func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 
 // routeOf returns the way to the servers of t for user, made if need be.
 func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
-	key := routeKey{t.Cluster, t.Database, user}
+	key := routeKey{keyOf(t), t.Database, user}
 	r := w.routes[key]
 	if r != nil {
-		if r.tenant.source != t {
-			w.tenantOf(t)
-			r.pool.SetConfig(poolConfig(&t.Limits))
-		}
+		r.update(t, m)
 		return r
 	}
-	r = &route{w: w, key: key, tenant: w.tenantOf(t), member: m, logins: map[string]*vars{}}
+	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
+	r.member.Store(m)
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(&t.Limits), r, r, &r.tenant.group)
 	r.tenant.routes++
 	if w.server.isPaused(t.Name) {
@@ -102,6 +110,18 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	}
 	w.routes[key] = r
 	return r
+}
+
+// update brings a route to what the registry says now.
+func (r *route) update(t *tenants.Tenant, m *member) {
+	if r.tenant.source != t {
+		r.w.tenantOf(t)
+		r.pool.SetConfig(poolConfig(&t.Limits))
+	}
+	if r.member.Load() != m {
+		r.member.Store(m)
+		r.pool.SetMember(&m.Member)
+	}
 }
 
 func poolConfig(l *tenants.Limits) pool.Config {
@@ -130,8 +150,9 @@ func (r *route) Cancel(ctx context.Context, key wire.Key) error {
 }
 
 func (r *route) dialConfig() wire.DialConfig {
+	m := r.member.Load()
 	return wire.DialConfig{
-		Address: r.member.Address, TLSMode: r.member.tlsMode, TLS: r.member.tls,
+		Address: m.Address, TLSMode: m.tlsMode, TLS: m.tls,
 		Transport: r.w.server.config().dial,
 	}
 }
@@ -169,10 +190,15 @@ func (r *route) dropIfUnused() {
 		return
 	}
 	r.pool.Close()
+	w.dropRoute(r)
+}
+
+// dropRoute takes a route out of the books.
+func (w *worker) dropRoute(r *route) {
 	delete(w.routes, r.key)
 	if r.tenant.routes--; r.tenant.routes == 0 {
-		delete(w.tenants, r.tenant.name)
-		w.server.moveOut(r.tenant.name)
+		delete(w.tenants, r.tenant.key)
+		w.server.moveOut(r.tenant.key)
 	}
 }
 
@@ -210,7 +236,7 @@ func (w *worker) clientClosed(c *client, reason string) {
 	w.clients--
 	c.route.clients--
 	c.route.tenant.clients--
-	w.server.leaveWorker(c.route.tenant.name)
+	w.server.leaveWorker(c.route.tenant.key)
 	c.route.dropIfUnused()
 	if c.login != nil {
 		c.login = nil
@@ -231,6 +257,9 @@ func (w *worker) count(c *client) {
 	n := &w.shared.counts
 	t := &c.route.counters
 	if n.queries > 0 {
+		if c.watched == watchQuery {
+			c.watched = watchNothing // the next one's time begins now
+		}
 		now := w.loop.Now()
 		t.QueryTime += uint64((now - c.since) / time.Microsecond)
 		c.since = now

@@ -40,10 +40,12 @@ func importRules() []importRule {
 // keepers are dependencies that only one of our packages knows, by prefix.
 func keepers() map[string]string {
 	return map[string]string{
-		"github.com/prometheus/":       "admin",
-		"github.com/spf13/cobra":       "cmd/howdah",
-		"github.com/BurntSushi/toml":   "cmd/howdah",
-		"github.com/jackc/pgproto3/v2": "none: tests only",
+		"github.com/prometheus/":             "admin",
+		"github.com/prometheus/client_model": "the form in which tests read a scrape back; tests only",
+		"github.com/prometheus/common":       "parses a scrape in tests; tests only",
+		"github.com/spf13/cobra":             "cmd/howdah",
+		"github.com/BurntSushi/toml":         "cmd/howdah",
+		"github.com/jackc/pgproto3/v2":       "none: tests only",
 	}
 }
 
@@ -56,8 +58,6 @@ func dependencies() map[string]string {
 		"github.com/jackc/pgx/v5":             "protocol messages off the hot path and the driver for our own SQL: a client",
 		"github.com/prometheus/client_golang": "metrics: an exposition format and its corner cases",
 		"github.com/spf13/cobra":              "commands, flags, help and completion",
-		"go.uber.org/goleak":                  "finds goroutines that tests leave behind; tests only",
-		"golang.org/x/sync":                   "errgroup, singleflight and semaphores",
 		"golang.org/x/sys":                    "epoll, eventfd and socket options: raw system calls",
 		"golang.org/x/text":                   "the Unicode tables of SASLprep",
 	}

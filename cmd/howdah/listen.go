@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -18,8 +19,9 @@ func listen(c *Listen, socket string) (all []net.Listener, err error) {
 			}
 		}
 	}()
+	config := net.ListenConfig{KeepAlive: -1} // the router sets it as configured
 	for _, address := range c.Addresses {
-		l, err := net.Listen("tcp", address)
+		l, err := config.Listen(context.Background(), "tcp", address)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("%w; stop whoever listens there, or change addresses in [listen]", err)
 		}

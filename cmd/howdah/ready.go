@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,6 +20,10 @@ func (d *daemon) ready(ctx context.Context) error {
 		if t.State == tenants.Active {
 			databases[t.Cluster] = append(databases[t.Cluster], t.Database)
 		}
+	}
+	for name, all := range databases {
+		slices.Sort(all)
+		databases[name] = slices.Compact(all) // two tenants may share one
 	}
 	for c := range s.Clusters() {
 		if err := clusterReady(ctx, c, databases[c.Name]); err != nil {

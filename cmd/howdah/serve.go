@@ -55,6 +55,8 @@ type daemon struct {
 	started  time.Time
 	end      chan admin.ShutdownMode
 
+	reloading sync.Mutex // one reload at a time
+
 	mu     sync.Mutex // guards what follows
 	config *Config
 }
@@ -97,7 +99,7 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, MaxPacketSize: int(s.MaxPacketSize),
 		UserTimeout: s.TCPUserTimeout, Log: d.log,
 		KeepAlive: net.KeepAliveConfig{
-			Enable: s.TCPKeepalive, Idle: s.TCPKeepidle, Interval: s.TCPKeepintvl, Count: s.TCPKeepcnt,
+			Enable: s.TCPKeepalive, Idle: orSystems(s.TCPKeepidle), Interval: orSystems(s.TCPKeepintvl), Count: orSystems(s.TCPKeepcnt),
 		},
 	}
 	if l.TLSMode == "disable" {
@@ -120,6 +122,15 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 	}
 	rc.TLS = wire.ServerTLS(cert, authorities)
 	return rc, nil
+}
+
+// orSystems turns 0, which the configuration has for the system's own value,
+// into what net has for it.
+func orSystems[T time.Duration | int](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 func (d *daemon) newConsole() *admin.Console {
@@ -180,6 +191,8 @@ func (d *daemon) info() [][2]string {
 // reload reads the configuration again. What is wrong with it, or cannot
 // change while running, is said, and then nothing changes.
 func (d *daemon) reload() error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	next, err := LoadConfig(d.path)
 	if err != nil {
 		return err
@@ -298,35 +311,32 @@ func (d *daemon) drain(signals <-chan os.Signal, timeout time.Duration) error {
 		ctx, cancel = context.WithTimeout(context.Background(), timeout)
 	}
 	defer cancel()
-	go func() {
-		for {
-			select {
-			case s := <-signals:
-				if s != syscall.SIGHUP {
-					cancel()
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	go stopOn(ctx, signals, cancel)
 	if err := d.router.Shutdown(ctx); err != nil {
 		d.log.Warn("drain cut short", "error", err)
 	}
 	return nil
 }
 
+// stopOn calls stop at the first signal that does not just ask for a reload.
+func stopOn(ctx context.Context, signals <-chan os.Signal, stop func()) {
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				stop()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // waitForClients accepts nobody and waits until the last client has left.
 func (d *daemon) waitForClients(signals <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go func() {
-		select {
-		case <-signals:
-			stop()
-		case <-ctx.Done():
-		}
-	}()
+	go stopOn(ctx, signals, stop)
 	if err := d.router.WaitForClients(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -50,6 +50,7 @@ type Conn struct {
 	queued  bool // in the loop's ready list
 	muted   bool // hung up while paused, and out of epoll until Resume
 	closed  bool
+	ending  bool // CloseWrite was called
 }
 
 // Detach takes the file descriptor of nc, which may be a Transport, away from
@@ -153,7 +154,7 @@ func (c *Conn) readable() {
 			g.turn, g.used = c.loop.turn, 0
 		}
 		if g.used >= groupQuota {
-			if len(c.ahead) > 0 || c.tls != nil {
+			if len(c.ahead) > 0 || c.tls != nil || c.err != nil {
 				c.queueReady()
 			}
 			return
@@ -317,6 +318,9 @@ func (c *Conn) send() {
 	}
 	if c.outAt += n; c.outAt == len(c.out) {
 		c.dropOut()
+		if c.ending {
+			unix.Shutdown(int(c.fd), unix.SHUT_WR)
+		}
 	} else if c.outAt > readBufferSize && c.outAt > len(c.out)/2 {
 		c.out = c.out[:copy(c.out, c.out[c.outAt:])]
 		c.outAt = 0
@@ -358,6 +362,21 @@ func (c *Conn) dropOut() {
 
 // Buffered returns how many bytes that were written the kernel has not taken.
 func (c *Conn) Buffered() int { return len(c.out) - c.outAt }
+
+// CloseWrite tells the peer that no more will come, as soon as all that was
+// written has been taken by the kernel. Reading goes on.
+func (c *Conn) CloseWrite() {
+	if c.closed || c.err != nil || c.ending {
+		return
+	}
+	c.ending = true
+	if c.tls != nil {
+		c.tls.Conn.CloseWrite()
+	}
+	if len(c.out) == 0 {
+		unix.Shutdown(int(c.fd), unix.SHUT_WR)
+	}
+}
 
 // Close closes the connection. What is buffered is tried once more and then
 // lost. The handler is not told.

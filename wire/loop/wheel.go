@@ -24,6 +24,7 @@ type wheel struct {
 	slots [wheelSlots]Timer // list heads
 	tick  int64             // the last one that was run
 	armed int
+	next  int64 // no slot between tick and this one has a timer
 }
 
 func (w *wheel) init() {
@@ -47,6 +48,7 @@ func (w *wheel) arm(t *Timer, due int64, fire func()) {
 	w.stop(t)
 	t.tick = max((due+int64(wheelTick)-1)/int64(wheelTick), w.tick+1)
 	t.fire = fire
+	w.next = min(w.next, t.tick)
 	head := &w.slots[t.tick%wheelSlots]
 	t.prev, t.next = head.prev, head
 	head.prev.next, head.prev = t, t
@@ -98,8 +100,9 @@ func (w *wheel) untilNext(now int64) time.Duration {
 	if w.armed == 0 {
 		return -1
 	}
-	for tick := w.tick + 1; ; tick++ {
+	for tick := max(w.tick+1, w.next); ; tick++ {
 		if head := &w.slots[tick%wheelSlots]; head.next != head {
+			w.next = tick
 			return max(0, time.Duration(tick*int64(wheelTick)-now))
 		}
 	}

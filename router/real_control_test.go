@@ -1,0 +1,444 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"howdah/router"
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// TestRealControl tests PAUSE, RESUME, RELOAD, KILL and SHUTDOWN, and what is kept of those who left, in front of one PostgreSQL.
+func TestRealControl(t *testing.T) {
+	h := startHouse(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *house)
+	}{
+		{"PauseUnderLoad", testPauseUnderLoad},
+		{"PauseWaitsForTransactions", testPauseWaitsForTransactions},
+		{"ReloadUnderLoad", testReloadUnderLoad},
+		{"ReloadRemovesTenants", testReloadRemovesTenants},
+		{"ShutdownDrains", testShutdownDrains},
+		{"ShutdownDrainsSessions", testShutdownDrainsSessions},
+		{"ShutdownServesTheLine", testShutdownServesTheLine},
+		{"ShutdownIsCutShort", testShutdownIsCutShort},
+		{"KillClient", testKillClient},
+		{"NothingIsKeptOfUnusedTenants", testNothingIsKeptOfUnusedTenants},
+		{"ComingAndGoingLeaksNothing", testComingAndGoingLeaksNothing},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
+	}
+}
+
+// crowd is a number of clients that query all the time.
+type crowd struct {
+	stop    chan struct{}
+	wg      sync.WaitGroup
+	queries atomic.Int64
+
+	mu   sync.Mutex
+	errs map[string]int // by SQLSTATE, or by text where there is none
+}
+
+// crowd starts n clients of acme. A client that fails logs in again. Each
+// query shows that its answer is its own.
+func (d *door) crowd(n int) *crowd {
+	c := &crowd{stop: make(chan struct{}), errs: map[string]int{}}
+	for i := range n {
+		c.wg.Go(func() {
+			for k := 0; !c.stopped(); {
+				if err := c.visit(d, i, &k); err != nil {
+					c.note(err)
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	return c
+}
+
+func (c *crowd) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// visit is one connection of client i.
+func (c *crowd) visit(d *door, i int, k *int) error {
+	r, err := d.tryRaw("acme")
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for !c.stopped() {
+		*k++
+		marker := fmt.Sprintf("%d-%d", i, *k)
+		got, err := r.talk(query("select '" + marker + "'"))
+		if err == nil && len(got) == 3 && got[0] == "row "+marker {
+			c.queries.Add(1)
+			continue
+		}
+		if err != nil && len(got) > 0 {
+			if code, ok := strings.CutPrefix(got[len(got)-1], "error "); ok {
+				return &wire.Error{Code: code}
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("client %d asked for %s and got %q", i, marker, got)
+	}
+	return r.send(terminate)
+}
+
+func (c *crowd) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := state(err)
+	if text == "" {
+		text = err.Error()
+	}
+	c.errs[text]++
+}
+
+// await waits until n more queries have been answered.
+func (c *crowd) await(t *testing.T, n int64) {
+	t.Helper()
+	target := c.queries.Load() + n
+	if !poll(func() bool { return c.queries.Load() >= target }) {
+		t.Fatalf("only %d of %d queries were answered in %v; errors: %v", c.queries.Load()-target+n, n, patience, c.errors())
+	}
+}
+
+func (c *crowd) errors() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	copied := map[string]int{}
+	for text, n := range c.errs {
+		copied[text] = n
+	}
+	return copied
+}
+
+// leave ends the crowd and returns the errors it met.
+func (c *crowd) leave() map[string]int {
+	close(c.stop)
+	c.wg.Wait()
+	return c.errors()
+}
+
+func testPauseUnderLoad(t *testing.T, h *house) {
+	for _, database := range []string{"acme", ""} {
+		t.Run("of "+database, func(t *testing.T) {
+			d := h.open(t)
+			c := d.crowd(30)
+			for range 5 {
+				c.await(t, 500)
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				if err := d.Pause(ctx, database); err != nil {
+					t.Fatal(err)
+				}
+				cancel()
+				if n := ask[int](t, h, "select count(*) from pg_stat_activity where usename = 'acme' and state <> 'idle'"); n != 0 {
+					t.Fatalf("%d backends are busy during PAUSE", n)
+				}
+				before := c.queries.Load()
+				if d.await(t, "waiting clients", func(p router.PoolStats) bool { return p.ClientsWaiting == 30 }); c.queries.Load() > before+30 {
+					t.Fatalf("%d queries were answered during PAUSE", c.queries.Load()-before)
+				}
+				if err := d.Resume(database); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.await(t, 500)
+			if errs := c.leave(); len(errs) > 0 {
+				t.Errorf("errors: %v", errs)
+			}
+		})
+	}
+}
+
+func testPauseWaitsForTransactions(t *testing.T, h *house) {
+	d := h.open(t)
+	r := d.raw(t)
+	r.say(t, query("begin"))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := d.Pause(ctx, "acme"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("PAUSE beside an open transaction returned %v", err)
+	}
+	r.expect(t, "COMMIT; ready I", query("commit"))
+	ctx, cancel = context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := d.Pause(ctx, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Pause(ctx, "nobody"); !errors.Is(err, router.ErrNotFound) {
+		t.Errorf("PAUSE of nobody returned %v", err)
+	}
+	if err := r.send(query("select 1")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "a waiting client", func(p router.PoolStats) bool { return p.ClientsWaiting == 1 })
+	if err := d.Resume("acme"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.answers(); err != nil || got[0] != "row 1" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+func testReloadUnderLoad(t *testing.T, h *house) {
+	d := h.open(t, poolSize(2))
+	c := d.crowd(30)
+	for _, size := range []int{8, 1, 6, 2} {
+		d.reload(t, poolSize(size))
+		c.await(t, 500)
+		if !poll(func() bool {
+			return h.backends(t) == size
+		}) {
+			t.Fatalf("pool_size is %d, backends are %d", size, h.backends(t))
+		}
+	}
+	if errs := c.leave(); len(errs) > 0 {
+		t.Errorf("errors: %v", errs)
+	}
+}
+
+// testReloadRemovesTenants takes a tenant out of the registry, and puts it back.
+func testReloadRemovesTenants(t *testing.T, h *house) {
+	d := h.open(t)
+	idle, busy := d.raw(t), d.raw(t)
+	other, err := d.tryRaw("globex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	busy.say(t, query("begin"))
+	all := d.setup.tenants
+	d.reload(t, func(s *setup) { s.tenants = all[1:] })
+	for _, r := range []*raw{idle, busy} {
+		if last, err := r.ended(); err != nil || last == nil || last.Code != "57P01" {
+			t.Errorf("got %+v, %v; want 57P01", last, err)
+		}
+	}
+	_, err = tryLogin(d.address, "acme", "acme", secret)
+	wantState(t, err, "3D000")
+	if !poll(func() bool { return len(d.Stats().Pools) == 1 }) {
+		t.Errorf("pools are left: %+v", d.Stats().Pools)
+	}
+	other.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+	d.reload(t, func(s *setup) { s.tenants = all })
+	d.raw(t).expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+	d.reload(t, func(s *setup) { s.tenants[0].State = tenants.Suspended })
+	_, err = tryLogin(d.address, "acme", "acme", secret)
+	wantState(t, err, "57P03")
+	d.reload(t, func(s *setup) { s.tenants[0].State = tenants.Active })
+}
+
+// testShutdownDrains has idle clients closed at once, transactions finished,
+// and newcomers refused.
+func testShutdownDrains(t *testing.T, h *house) {
+	h.sql(t, "create table kept (n int)", "grant all on kept to acme")
+	d := h.open(t)
+	idle, open, busy := d.raw(t), d.raw(t), d.raw(t)
+	open.expect(t, "BEGIN; INSERT 0 1; ready T", query("begin; insert into kept values (1)"))
+	if err := busy.send(query("select pg_sleep(0.3)")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "two busy servers", func(p router.PoolStats) bool { return p.ServersActive == 2 })
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		done <- d.Shutdown(ctx)
+	}()
+	idle.wantEnd(t, "57P01", "terminating connection")
+	if got, err := busy.answers(); err != nil || got[0] != "row " {
+		t.Fatalf("the running query was answered with %q, %v", got, err)
+	}
+	busy.wantEnd(t, "57P01", "terminating connection")
+	if _, err := d.tryRaw("acme"); err == nil {
+		t.Error("a newcomer was let in")
+	}
+	open.expect(t, "INSERT 0 1; ready T", query("insert into kept values (2)"))
+	select {
+	case err := <-done:
+		t.Fatalf("shut down beside an open transaction: %v", err)
+	default:
+	}
+	open.expect(t, "COMMIT; ready I", query("commit"))
+	open.wantEnd(t, "57P01", "terminating connection")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := ask[int](t, h, "select count(*) from kept"); n != 2 {
+		t.Errorf("%d rows were committed, want 2", n)
+	}
+}
+
+// testShutdownDrainsSessions does so in session mode, where idle clients hold
+// servers.
+func testShutdownDrainsSessions(t *testing.T, h *house) {
+	d := h.open(t, poolMode(tenants.Session))
+	idle, open := d.raw(t), d.raw(t)
+	idle.say(t, query("select 1"))
+	open.say(t, query("begin"))
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		done <- d.Shutdown(ctx)
+	}()
+	idle.wantEnd(t, "57P01", "terminating connection")
+	open.expect(t, "COMMIT; ready I", query("commit"))
+	open.wantEnd(t, "57P01", "terminating connection")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// testShutdownServesTheLine has clients that wait for a server when the drain
+// begins get their turn.
+func testShutdownServesTheLine(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	holder, waiter := d.raw(t), d.raw(t)
+	holder.say(t, query("begin"))
+	if err := waiter.send(query("select 'served'")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "a waiting client", func(p router.PoolStats) bool { return p.ClientsWaiting == 1 })
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		done <- d.Shutdown(ctx)
+	}()
+	if !poll(func() bool { return d.Stats().ShutDown }) {
+		t.Fatal("not shutting down")
+	}
+	holder.expect(t, "COMMIT; ready I", query("commit"))
+	if got, err := waiter.answers(); err != nil || got[0] != "row served" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// testShutdownIsCutShort by its context, though a transaction is open.
+func testShutdownIsCutShort(t *testing.T, h *house) {
+	d := h.open(t)
+	r := d.raw(t)
+	r.say(t, query("begin"))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	r.wantEnd(t, "57P01", "terminating connection")
+}
+
+func testKillClient(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	r := d.raw(t)
+	if err := r.send(query("select pg_sleep(60)")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "a busy server", func(p router.PoolStats) bool { return p.ServersActive == 1 })
+	id := d.Clients()[0].ID
+	if err := d.KillClient(id); err != nil {
+		t.Fatal(err)
+	}
+	r.wantEnd(t, "57P01", "terminating connection")
+	if err := d.KillClient(id); !errors.Is(err, router.ErrNotFound) {
+		t.Errorf("killed twice: %v", err)
+	}
+	d.raw(t).expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+}
+
+// testNothingIsKeptOfUnusedTenants lets a tenant's servers time out after its
+// last client has left.
+func testNothingIsKeptOfUnusedTenants(t *testing.T, h *house) {
+	d := h.open(t, limits(func(l *tenants.Limits) { l.ServerIdleTimeout = 200 * time.Millisecond }))
+	for range 3 {
+		r := d.raw(t)
+		r.say(t, query("select 1"))
+		if len(d.Stats().Pools) != 1 {
+			t.Fatalf("pools: %+v", d.Stats().Pools)
+		}
+		r.Close()
+		if !poll(func() bool {
+			s := d.Stats()
+			conns := 0
+			for _, l := range s.LoopsStats {
+				conns += l.Conns
+			}
+			return len(s.Pools) == 0 && s.Servers == 0 && s.Clients == 0 && conns == 0
+		}) {
+			t.Fatalf("something is kept: %+v", d.Stats())
+		}
+	}
+}
+
+// testComingAndGoingLeaksNothing has 2,000 clients come, ask, and go.
+func testComingAndGoingLeaksNothing(t *testing.T, h *house) {
+	d := h.open(t, poolSize(3))
+	for i := range 10 { // whatever is made once
+		come(t, d, i)
+	}
+	d.atRest(t)
+	before := countDescriptors(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for i := range 100 {
+				come(t, d, i)
+			}
+		})
+	}
+	wg.Wait()
+	d.atRest(t)
+	// Servers that were still missing may have been opened meanwhile.
+	if now := countDescriptors(t); now > before+3 {
+		t.Errorf("%d descriptors, %d before", now, before)
+	}
+	if s := d.Stats(); s.Accepted != 2010 || s.Servers > 3 {
+		t.Errorf("%d accepted, %d servers", s.Accepted, s.Servers)
+	}
+}
+
+// come is one visit, which ends in one of the ways there are.
+func come(t *testing.T, d *door, i int) {
+	r, err := d.tryRaw("acme")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer r.Close()
+	switch i % 4 {
+	case 0:
+		return
+	case 1:
+		r.reset()
+		return
+	case 2:
+		r.send(query("begin"), query("select pg_sleep(10)"))
+		return
+	}
+	if got, err := r.talk(query("select 1")); err != nil || got[0] != "row 1" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	r.send(terminate)
+}
