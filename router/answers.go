@@ -142,6 +142,7 @@ func (s *session) complete() {
 		e.more.ready.pending = false
 	}
 	if e.flags&flagVars != 0 {
+		s.backend.changedBy = nil
 		s.backend.vars = s.tuning.to
 		s.tuning.done = true
 	}
@@ -387,6 +388,9 @@ var (
 // server.
 func (s *session) commandComplete(body []byte) {
 	tag := bytes.TrimSuffix(body, []byte{0})
+	if t := string(tag); t == "SET" || t == "RESET" {
+		s.backend.changedBy = s // what PostgreSQL does not report may be anything now
+	}
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
 	}
@@ -434,7 +438,7 @@ func (s *session) forgetNames() {
 // discardVars puts the settings back to those of the login, and tells the
 // client which of them that changes.
 func (s *session) discardVars() {
-	s.backend.vars = s.backend.base
+	s.backend.vars, s.backend.changedBy = s.backend.base, nil
 	s.resetting, s.tuning = true, nil
 	for _, p := range s.startup.list {
 		if told, _ := s.vars.value(p.Name); told != p.Value {

@@ -418,7 +418,7 @@ func (c *client) finish() {
 	c.forget()
 	if reset {
 		b.removeAll(&c.w.shared.statements)
-		b.vars = b.base
+		b.vars, b.changedBy = b.base, nil
 		c.route.pool.RunAndOffer(s, "DISCARD ALL")
 		return
 	}

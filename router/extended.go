@@ -228,6 +228,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	e := entry{typ: wire.Bind}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
+		s.committing = s.committing || st.commit
 		s.setting, s.forgets = s.setting || st.sets, s.forgets || st.forget
 	}
 	s.forward(e)

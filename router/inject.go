@@ -28,7 +28,7 @@ const (
 // transaction, is swallowed.
 func (s *session) injectVars() {
 	b := s.backend
-	set, reset := difference(b.vars, s.vars, b.base)
+	set, reset := difference(b.vars, s.vars, b.base, b.changedBy != nil && b.changedBy != s)
 	if len(set)+len(reset) == 0 {
 		b.vars = s.vars
 		return

@@ -111,6 +111,12 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 		return false, wire.Fatal(wire.CodeFeatureNotSupported, "replication connections do not go through Howdah yet",
 			"Connect to the PostgreSQL server itself.")
 	}
+	for _, p := range settings(start.Parameters) {
+		if fixedVars[p.Name] {
+			return false, wire.Fatal(wire.CodeFeatureNotSupported, fmt.Sprintf("setting %q cannot be asked for at login through a pooler", p.Name),
+				"Leave it out of the connection's options.")
+		}
+	}
 	database := start.Parameter("database")
 	if database == "" {
 		database = l.user

@@ -139,8 +139,9 @@ type prepared struct {
 // backend is what a worker remembers of one server's session. It travels with
 // the server from client to client.
 type backend struct {
-	vars *vars // in force
-	base *vars // in force after login
+	vars      *vars    // in force, as far as reported or set by us
+	changedBy *session // who ran SET or RESET last, since we set all that we know of
+	base      *vars    // in force after login
 
 	known   map[*statement]*prepared
 	lru     prepared    // list head; the most recently used is next

@@ -139,7 +139,7 @@ func testCancel(t *testing.T, h *house) {
 		r.expect(t, "ROLLBACK; ready I", query("rollback"))
 	})
 	t.Run("of a pipeline", func(t *testing.T) {
-		if err := r.send(parse("", "select 1"), bind(""), execute, parse("", "select pg_sleep(60)"), bind(""), execute, parse("", "select 2"), bind(""), execute, sync_); err != nil {
+		if err := r.send(parse("", "select 1"), bind(""), execute, parse("", "select pg_sleep(60)"), bind(""), execute, parse("", "select 2"), bind(""), execute, syncMsg); err != nil {
 			t.Fatal(err)
 		}
 		running(t)
@@ -183,7 +183,7 @@ func testCancel(t *testing.T, h *house) {
 		r.say(t, query("begin"))
 		for _, ways := range []func() error{
 			func() error { return waiter.send(query("select 1")) },
-			func() error { return waiter.send(parse("", "select 1"), bind(""), execute, sync_) },
+			func() error { return waiter.send(parse("", "select 1"), bind(""), execute, syncMsg) },
 			func() error { return waiter.send(query("select 1 -- " + strings.Repeat("x", 300_000))) },
 		} {
 			if err := ways(); err != nil {

@@ -48,9 +48,9 @@ func testCopy(t *testing.T, h *house) {
 		{"in, refused at once, the data is ignored", "error 42P01; ready I", []pgproto3.FrontendMessage{query("copy nowhere from stdin"), data("1\n"), data("2\n"), done}},
 		{"out, with an error inside", "CopyOutResponse; data 1; error 22012; ready I", []pgproto3.FrontendMessage{query("copy (select 1 / (2 - n) from generate_series(1, 9) n) to stdout")}},
 		{"in, then out, in one Query", "CopyInResponse; COPY 1; CopyOutResponse; data 7; CopyDone; COPY 1; row 8; SELECT 1; ready I", []pgproto3.FrontendMessage{query("copy target from stdin; copy (select 7) to stdout; select 8"), data("1\ta\n"), done}},
-		{"in, extended", "parsed; bound; CopyInResponse; COPY 1; ready I", []pgproto3.FrontendMessage{parse("", "copy target from stdin"), bind(""), execute, data("1\ta\n"), done, sync_}},
-		{"in, extended, bad row", "parsed; bound; CopyInResponse; error 22P02; ready I", []pgproto3.FrontendMessage{parse("", "copy target from stdin"), bind(""), execute, data("one\ta\n"), done, sync_}},
-		{"out, extended", "parsed; bound; CopyOutResponse; data 7; CopyDone; COPY 1; ready I", []pgproto3.FrontendMessage{parse("", "copy (select 7) to stdout"), bind(""), execute, sync_}},
+		{"in, extended", "parsed; bound; CopyInResponse; COPY 1; ready I", []pgproto3.FrontendMessage{parse("", "copy target from stdin"), bind(""), execute, data("1\ta\n"), done, syncMsg}},
+		{"in, extended, bad row", "parsed; bound; CopyInResponse; error 22P02; ready I", []pgproto3.FrontendMessage{parse("", "copy target from stdin"), bind(""), execute, data("one\ta\n"), done, syncMsg}},
+		{"out, extended", "parsed; bound; CopyOutResponse; data 7; CopyDone; COPY 1; ready I", []pgproto3.FrontendMessage{parse("", "copy (select 7) to stdout"), bind(""), execute, syncMsg}},
 		{"stray messages outside of COPY", "row 1; SELECT 1; ready I", []pgproto3.FrontendMessage{data("1\n"), done, &pgproto3.CopyFail{}, query("select 1")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -196,11 +196,11 @@ func testPipelineOfManySyncs(t *testing.T, h *house) {
 	for k := range 100 {
 		name := fmt.Sprint("p", k)
 		if k%3 == 0 {
-			messages = append(messages, parse(name, "selekt"), bind(name), execute, sync_)
+			messages = append(messages, parse(name, "selekt"), bind(name), execute, syncMsg)
 			want = append(want, "error 42601", "ready I")
 			continue
 		}
-		messages = append(messages, parse(name, fmt.Sprint("select ", k)), bind(name), execute, sync_)
+		messages = append(messages, parse(name, fmt.Sprint("select ", k)), bind(name), execute, syncMsg)
 		want = append(want, "parsed", "bound", fmt.Sprint("row ", k), "SELECT 1", "ready I")
 	}
 	r.expect(t, strings.Join(want, "; "), messages...)

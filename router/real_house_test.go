@@ -297,9 +297,6 @@ func (d *door) connect(t *testing.T, changes ...func(*pgx.ConnConfig)) *pgx.Conn
 	return conn
 }
 
-// simple has a pgx client use the simple protocol.
-func simple(c *pgx.ConnConfig) { c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol }
-
 // do runs a statement that must succeed.
 func do(t *testing.T, c *pgx.Conn, sql string, args ...any) {
 	t.Helper()

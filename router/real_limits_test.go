@@ -204,7 +204,7 @@ func testStatementMode(t *testing.T, h *house) {
 	d := h.open(t, poolMode(tenants.Statement), poolSize(1))
 	r := d.raw(t)
 	r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
-	r.expect(t, "parsed; bound; row 2; SELECT 1; ready I", parse("", "select 2"), bind(""), execute, sync_)
+	r.expect(t, "parsed; bound; row 2; SELECT 1; ready I", parse("", "select 2"), bind(""), execute, syncMsg)
 	if err := r.send(query("begin")); err != nil {
 		t.Fatal(err)
 	}
@@ -222,10 +222,10 @@ func testSessionMode(t *testing.T, h *house) {
 	r.say(t, query("set work_mem = '7MB'; set application_name = 'first'; create temp table mine (n int); prepare p as select 1; listen ch"))
 	r.say(t, query("select pg_advisory_lock(42)"))
 	r.expect(t, "row 7MB; SHOW; ready I", query("show work_mem"))
-	r.expect(t, "parsed; ready I", parse("named", "select 'named'"), sync_)
+	r.expect(t, "parsed; ready I", parse("named", "select 'named'"), syncMsg)
 	r.expect(t, "row 1; SELECT 1; ready I", query("execute p"))
 	r.expect(t, "INSERT 0 1; ready I", query("insert into mine values (1)"))
-	r.expect(t, "bound; row named; SELECT 1; ready I", bind("named"), execute, sync_)
+	r.expect(t, "bound; row named; SELECT 1; ready I", bind("named"), execute, syncMsg)
 	if got := strings.Join(r.say(t, query("notify ch, 'hello'")), "; "); !strings.Contains(got, "NotificationResponse") {
 		t.Errorf("got %q, want the notification", got)
 	}
@@ -240,7 +240,7 @@ func testSessionMode(t *testing.T, h *house) {
 	next.expect(t, "row ; SHOW; ready I", query("show application_name"))
 	next.expect(t, "error 42P01; ready I", query("select * from mine"))
 	next.expect(t, "error 26000; ready I", query("execute p"))
-	next.expect(t, "error 26000; ready I", bind("named"), execute, sync_)
+	next.expect(t, "error 26000; ready I", bind("named"), execute, syncMsg)
 	next.expect(t, "row 0; SELECT 1; ready I", query("select count(*) from pg_locks where locktype = 'advisory'"))
 	next.expect(t, "SELECT 0; ready I", query("select pg_listening_channels()"))
 }

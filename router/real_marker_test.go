@@ -181,7 +181,7 @@ func (m *marker) liveRaw() error {
 		if m.rng.IntN(2) == 0 {
 			got, err = r.talk(query(insert))
 		} else {
-			got, err = r.talk(parse("", insert), bind(""), execute, sync_)
+			got, err = r.talk(parse("", insert), bind(""), execute, syncMsg)
 			got = got[min(2, len(got)):]
 		}
 		if err != nil || len(got) == 0 || got[0] != "row "+v {

@@ -72,13 +72,13 @@ func usePrepared(d *door, i, statements, rounds int) error {
 	for k := range statements {
 		parses = append(parses, parse(fmt.Sprint("s", k), fmt.Sprintf("select '%s', $1::text", text(k))))
 	}
-	if _, err := r.talk(append(parses, sync_)...); err != nil {
+	if _, err := r.talk(append(parses, syncMsg)...); err != nil {
 		return err
 	}
 	for n := range rounds {
 		k := rng.IntN(statements)
 		value := fmt.Sprintf("%d-%d", i, n)
-		got, err := r.talk(bind(fmt.Sprint("s", k), value), execute, sync_)
+		got, err := r.talk(bind(fmt.Sprint("s", k), value), execute, syncMsg)
 		want := fmt.Sprintf("bound; row %s|%s; SELECT 1; ready I", text(k), value)
 		if err != nil || strings.Join(got, "; ") != want {
 			return fmt.Errorf("client %d wanted %q and got %q, %w", i, want, got, err)
@@ -92,22 +92,22 @@ func usePrepared(d *door, i, statements, rounds int) error {
 func testUnnamedStatementOutlivesItsServer(t *testing.T, h *house) {
 	d := h.open(t, poolSize(2))
 	r, other := d.raw(t), d.raw(t)
-	r.expect(t, "parsed; ready I", parse("", "select 'mine', $1::text"), sync_)
+	r.expect(t, "parsed; ready I", parse("", "select 'mine', $1::text"), syncMsg)
 	pids := map[string]bool{}
 	for range 4 {
 		other.say(t, query("begin"))
-		other.expect(t, "parsed; bound; row other; SELECT 1; ready T", parse("", "select 'other'"), bind(""), execute, sync_)
-		r.expect(t, "bound; row mine|1; SELECT 1; ready I", bind("", "1"), execute, sync_)
-		other.expect(t, "bound; row other; SELECT 1; ready T", bind(""), execute, sync_)
+		other.expect(t, "parsed; bound; row other; SELECT 1; ready T", parse("", "select 'other'"), bind(""), execute, syncMsg)
+		r.expect(t, "bound; row mine|1; SELECT 1; ready I", bind("", "1"), execute, syncMsg)
+		other.expect(t, "bound; row other; SELECT 1; ready T", bind(""), execute, syncMsg)
 		pids[backendOf(t, other)] = true
 		r.say(t, query("begin"))
-		r.expect(t, "parsed; ready T", parse("", "select 'mine', $1::text"), sync_)
+		r.expect(t, "parsed; ready T", parse("", "select 'mine', $1::text"), syncMsg)
 		other.say(t, query("commit"))
-		r.expect(t, "bound; row mine|2; SELECT 1; ready T", bind("", "2"), execute, sync_)
-		other.expect(t, "parsed; bound; row other; SELECT 1; ready I", parse("", "select 'other'"), bind(""), execute, sync_)
+		r.expect(t, "bound; row mine|2; SELECT 1; ready T", bind("", "2"), execute, syncMsg)
+		other.expect(t, "parsed; bound; row other; SELECT 1; ready I", parse("", "select 'other'"), bind(""), execute, syncMsg)
 		r.expect(t, "COMMIT; ready I", query("commit"))
-		r.expect(t, "error 26000; ready I", bind("", "3"), execute, sync_) // a simple query drops it
-		r.expect(t, "parsed; ready I", parse("", "select 'mine', $1::text"), sync_)
+		r.expect(t, "error 26000; ready I", bind("", "3"), execute, syncMsg) // a simple query drops it
+		r.expect(t, "parsed; ready I", parse("", "select 'mine', $1::text"), syncMsg)
 	}
 }
 
@@ -115,23 +115,23 @@ func testUnnamedStatementOutlivesItsServer(t *testing.T, h *house) {
 func testStatementErrors(t *testing.T, h *house) {
 	d := h.open(t, poolSize(2))
 	r := d.raw(t)
-	r.expect(t, "parsed; ready I", parse("s", "select 1"), sync_)
-	r.expect(t, "error 42P05; ready I", parse("s", "select 2"), sync_)
-	r.expect(t, "error 26000; ready I", bind("unknown"), execute, sync_)
+	r.expect(t, "parsed; ready I", parse("s", "select 1"), syncMsg)
+	r.expect(t, "error 42P05; ready I", parse("s", "select 2"), syncMsg)
+	r.expect(t, "error 26000; ready I", bind("unknown"), execute, syncMsg)
 	r.expect(t, "closed; parsed; bound; row 3; SELECT 1; ready I",
-		&pgproto3.Close{ObjectType: 'S', Name: "s"}, parse("s", "select 3"), bind("s"), execute, sync_)
-	r.expect(t, "error 42601; ready I", parse("t", "selekt"), sync_)
-	r.expect(t, "error 26000; ready I", bind("t"), execute, sync_)
+		&pgproto3.Close{ObjectType: 'S', Name: "s"}, parse("s", "select 3"), bind("s"), execute, syncMsg)
+	r.expect(t, "error 42601; ready I", parse("t", "selekt"), syncMsg)
+	r.expect(t, "error 26000; ready I", bind("t"), execute, syncMsg)
 	// An error undoes the names given behind it, not those before.
-	r.expect(t, "parsed; error 42601; ready I", parse("before", "select 'b'"), parse("", "selekt"), parse("behind", "select 'c'"), sync_)
-	r.expect(t, "bound; row b; SELECT 1; ready I", bind("before"), execute, sync_)
-	r.expect(t, "error 26000; ready I", bind("behind"), execute, sync_)
+	r.expect(t, "parsed; error 42601; ready I", parse("before", "select 'b'"), parse("", "selekt"), parse("behind", "select 'c'"), syncMsg)
+	r.expect(t, "bound; row b; SELECT 1; ready I", bind("before"), execute, syncMsg)
+	r.expect(t, "error 26000; ready I", bind("behind"), execute, syncMsg)
 	r.expect(t, "BEGIN; ready T", query("begin"))
-	r.expect(t, "error 26000; ready E", bind("behind"), execute, sync_)
-	r.expect(t, "error 25P02; ready E", bind("before"), execute, sync_)
+	r.expect(t, "error 26000; ready E", bind("behind"), execute, syncMsg)
+	r.expect(t, "error 25P02; ready E", bind("before"), execute, syncMsg)
 	r.expect(t, "ROLLBACK; ready I", query("rollback"))
 	r.expect(t, "DEALLOCATE ALL; ready I", query("deallocate all"))
-	r.expect(t, "error 26000; ready I", bind("before"), execute, sync_)
+	r.expect(t, "error 26000; ready I", bind("before"), execute, syncMsg)
 }
 
 // testStatementsAfterDDL changes a table under statements that name it.
@@ -139,17 +139,17 @@ func testStatementsAfterDDL(t *testing.T, h *house) {
 	h.sql(t, "create table shape (a int)", "insert into shape values (1)", "alter table shape owner to acme")
 	d := h.open(t, poolSize(2))
 	r, other := d.raw(t), d.raw(t)
-	r.expect(t, "parsed; bound; row 1; SELECT 1; ready I", parse("fixed", "select a from shape"), bind("fixed"), execute, sync_)
-	r.expect(t, "parsed; bound; row 1; SELECT 1; ready I", parse("star", "select * from shape"), bind("star"), execute, sync_)
+	r.expect(t, "parsed; bound; row 1; SELECT 1; ready I", parse("fixed", "select a from shape"), bind("fixed"), execute, syncMsg)
+	r.expect(t, "parsed; bound; row 1; SELECT 1; ready I", parse("star", "select * from shape"), bind("star"), execute, syncMsg)
 	other.expect(t, "ALTER TABLE; ready I", query("alter table shape add b int default 2"))
-	r.expect(t, "bound; row 1; SELECT 1; ready I", bind("fixed"), execute, sync_)
+	r.expect(t, "bound; row 1; SELECT 1; ready I", bind("fixed"), execute, syncMsg)
 	// PostgreSQL refuses "*" now, once; whoever prepares it again is served.
-	if got := strings.Join(r.say(t, bind("star"), execute, sync_), "; "); got != "error 0A000; ready I" && got != "bound; row 1|2; SELECT 1; ready I" {
+	if got := strings.Join(r.say(t, bind("star"), execute, syncMsg), "; "); got != "error 0A000; ready I" && got != "bound; row 1|2; SELECT 1; ready I" {
 		t.Errorf("got %s", got)
 	}
-	r.expect(t, "closed; ready I", &pgproto3.Close{ObjectType: 'S', Name: "star"}, sync_)
-	r.expect(t, "parsed; bound; row 1|2; SELECT 1; ready I", parse("star", "select * from shape"), bind("star"), execute, sync_)
-	other.expect(t, "parsed; bound; row 1|2; SELECT 1; ready I", parse("star", "select * from shape"), bind("star"), execute, sync_)
+	r.expect(t, "closed; ready I", &pgproto3.Close{ObjectType: 'S', Name: "star"}, syncMsg)
+	r.expect(t, "parsed; bound; row 1|2; SELECT 1; ready I", parse("star", "select * from shape"), bind("star"), execute, syncMsg)
+	other.expect(t, "parsed; bound; row 1|2; SELECT 1; ready I", parse("star", "select * from shape"), bind("star"), execute, syncMsg)
 }
 
 // testDiscardAllBetween does what Odoo does with each connection it borrows.
@@ -182,11 +182,11 @@ func borrow(r *raw, value string) error {
 		messages []pgproto3.FrontendMessage
 	}{
 		{"DISCARD ALL; ready I", []pgproto3.FrontendMessage{query("discard all")}},
-		{"error 26000; ready I", []pgproto3.FrontendMessage{bind("s", value), execute, sync_}},
+		{"error 26000; ready I", []pgproto3.FrontendMessage{bind("s", value), execute, syncMsg}},
 		{"BEGIN; ready T", []pgproto3.FrontendMessage{query("begin isolation level repeatable read")}},
-		{"parsed; bound; row " + value + "; SELECT 1; ready T", []pgproto3.FrontendMessage{parse("s", "select $1::text"), bind("s", value), execute, sync_}},
+		{"parsed; bound; row " + value + "; SELECT 1; ready T", []pgproto3.FrontendMessage{parse("s", "select $1::text"), bind("s", value), execute, syncMsg}},
 		{"ROLLBACK; ready I", []pgproto3.FrontendMessage{query("rollback")}},
-		{"bound; row " + value + "; SELECT 1; ready I", []pgproto3.FrontendMessage{bind("s", value), execute, sync_}},
+		{"bound; row " + value + "; SELECT 1; ready I", []pgproto3.FrontendMessage{bind("s", value), execute, syncMsg}},
 	} {
 		got, err := r.talk(step.messages...)
 		if err != nil || strings.Join(got, "; ") != step.want {

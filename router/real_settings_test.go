@@ -143,7 +143,7 @@ func keepSettings(d *door, name, zone, style string) error {
 		if k%2 == 0 {
 			got, err = r.talk(query(ask))
 		} else {
-			got, err = r.talk(parse("", ask), bind(""), execute, sync_)
+			got, err = r.talk(parse("", ask), bind(""), execute, syncMsg)
 			got = got[min(2, len(got)):]
 		}
 		if err != nil || got[0] != want {
@@ -162,7 +162,7 @@ func testFailedSettingDoesNotRunTheStatement(t *testing.T, h *house) {
 	d.raw(t).say(t, query("select 1")) // its settings differ: the server's change
 	h.sql(t, "revoke set on parameter log_statement from acme")
 	r.expect(t, "error 42501; ready I", query("insert into ran values (1)"))
-	r.expect(t, "error 42501; ready I", parse("", "insert into ran values (1)"), bind(""), execute, sync_)
+	r.expect(t, "error 42501; ready I", parse("", "insert into ran values (1)"), bind(""), execute, syncMsg)
 	if n := ask[int](t, h, "select count(*) from ran"); n != 0 {
 		t.Errorf("%d statements ran without their settings", n)
 	}

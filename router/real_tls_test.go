@@ -84,7 +84,7 @@ func testClientsOverTLS(t *testing.T, h *house) {
 			}
 			defer r.Close()
 			r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
-			r.expect(t, "parsed; bound; row 2; SELECT 1; ready I", parse("s", "select 2"), bind("s"), execute, sync_)
+			r.expect(t, "parsed; bound; row 2; SELECT 1; ready I", parse("s", "select 2"), bind("s"), execute, syncMsg)
 			if _, rows, err := func() (int64, int, error) {
 				if err := r.send(query("select repeat('x', 1000) from generate_series(1, 20000)")); err != nil {
 					return 0, 0, err

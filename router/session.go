@@ -76,19 +76,20 @@ type session struct {
 	status wire.TxStatus // of the last ReadyForQuery that was passed on
 	held   bool          // a server is assigned: backend is its memory
 
-	copyIn    bool // the server reads CopyData
-	copyBoth  bool // replication: both sides stream
-	skipping  bool // an error was reported: the server discards up to Sync
-	open      bool // something was sent since the last ReadyForQuery
-	unsure    bool // the number of ReadyForQuery to come is not known
-	resetting bool // DISCARD ALL ran; the ParameterStatus of its server are not the client's
-	hereNow   bool // the unnamed statement is the server's
-	pinned    bool // the server stays until the session ends
-	raw       bool // pinned: names that we do not know are the server's own
-	checking  bool // login: the settings are being tried
-	refused   bool // login: they were
-	setting   bool // a statement that may change settings is outstanding
-	forgets   bool // one that may destroy prepared statements was sent since the last Sync
+	copyIn     bool // the server reads CopyData
+	copyBoth   bool // replication: both sides stream
+	skipping   bool // an error was reported: the server discards up to Sync
+	open       bool // something was sent since the last ReadyForQuery
+	unsure     bool // the number of ReadyForQuery to come is not known
+	resetting  bool // DISCARD ALL ran; the ParameterStatus of its server are not the client's
+	hereNow    bool // the unnamed statement is the server's
+	pinned     bool // the server stays until the session ends
+	raw        bool // pinned: names that we do not know are the server's own
+	checking   bool // login: the settings are being tried
+	refused    bool // login: they were
+	setting    bool // a statement that may change settings is outstanding
+	committing bool // a portal was bound that may end the transaction, since the last Sync
+	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
 	forgetting int // entries with flagForgets
 
@@ -138,6 +139,9 @@ const (
 func (s *session) fromClient(h wire.Header, b []byte) verb {
 	b = b[:min(len(b), h.Len)]
 	if s.queue.len() >= maxQueue {
+		if s.held { // what fills the queue may sit in the server's buffer
+			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Flush)
+		}
 		return verbStall
 	}
 	switch h.Type {
@@ -183,7 +187,11 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 		if !s.held {
 			return verbAcquire
 		}
-		s.forward(entry{typ: wire.Execute})
+		e := entry{typ: wire.Execute}
+		if s.committing {
+			e.flags = flagCommit
+		}
+		s.forward(e)
 		return verbForward
 	}
 	return s.refuse(wire.Fatal(wire.CodeProtocolViolation,
@@ -216,6 +224,7 @@ func (s *session) clientSync() verb {
 	}
 	s.changes += s.pendingChanges()
 	s.syncs++
+	s.committing = false
 	e := entry{typ: wire.Sync}
 	if s.forgets {
 		e.flags, s.forgets = flagForgets, false
@@ -280,7 +289,7 @@ func (s *session) assigned(b *backend) {
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}
-	if b.vars != s.vars {
+	if b.vars != s.vars || b.changedBy != nil && b.changedBy != s {
 		s.injectVars()
 	}
 }

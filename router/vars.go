@@ -103,10 +103,15 @@ func (t *varsTable) of(params []wire.Parameter) *vars {
 
 // difference returns what must be set on a server where have is in force to
 // get want. What want does not name goes back to its value in base, or is
-// reset where base does not name it either.
-func difference(have, want, base *vars) (set []wire.Parameter, reset []string) {
+// reset where base does not name it either. changed says that what base does
+// not name may have been changed by somebody, so have is not to be believed.
+func difference(have, want, base *vars, changed bool) (set []wire.Parameter, reset []string) {
 	for _, p := range want.list {
-		if old, ok := have.value(p.Name); (!ok || old != p.Value) && !fixedVars[p.Name] {
+		old, ok := have.value(p.Name)
+		if changed && ok {
+			_, ok = base.value(p.Name)
+		}
+		if (!ok || old != p.Value) && !fixedVars[p.Name] {
 			set = append(set, p)
 		}
 	}

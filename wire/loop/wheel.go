@@ -100,8 +100,8 @@ func (w *wheel) untilNext(now int64) time.Duration {
 	if w.armed == 0 {
 		return -1
 	}
-	for tick := max(w.tick+1, w.next); ; tick++ {
-		if head := &w.slots[tick%wheelSlots]; head.next != head {
+	for tick := min(max(w.tick+1, w.next), w.tick+wheelSlots); ; tick++ {
+		if head := &w.slots[tick%wheelSlots]; head.next != head || tick == w.tick+wheelSlots {
 			w.next = tick
 			return max(0, time.Duration(tick*int64(wheelTick)-now))
 		}
