@@ -215,7 +215,7 @@ func bind(name string, values ...string) pgproto3.FrontendMessage {
 
 var (
 	execute   = &pgproto3.Execute{}
-	syncMsg     = &pgproto3.Sync{}
+	syncMsg   = &pgproto3.Sync{}
 	flush     = &pgproto3.Flush{}
 	terminate = &pgproto3.Terminate{}
 )

@@ -43,6 +43,8 @@ func keepers() map[string]string {
 		"github.com/prometheus/":             "admin",
 		"github.com/prometheus/client_model": "the form in which tests read a scrape back; tests only",
 		"github.com/prometheus/common":       "parses a scrape in tests; tests only",
+		"github.com/prometheus/client_model": "the form in which tests read a scrape back; tests only",
+		"github.com/prometheus/common":       "parses a scrape in tests; tests only",
 		"github.com/spf13/cobra":             "cmd/howdah",
 		"github.com/BurntSushi/toml":         "cmd/howdah",
 		"github.com/jackc/pgproto3/v2":       "none: tests only",

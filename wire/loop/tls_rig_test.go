@@ -47,8 +47,10 @@ func (c secureCase) String() string {
 
 func secureCases() []secureCase {
 	return []secureCase{
-		{tls.VersionTLS12, true}, {tls.VersionTLS12, false},
-		{tls.VersionTLS13, true}, {tls.VersionTLS13, false},
+		{tls.VersionTLS12, true},
+		{tls.VersionTLS12, false},
+		{tls.VersionTLS13, true},
+		{tls.VersionTLS13, false},
 	}
 }
 
