@@ -9,7 +9,7 @@
 // prepared statements, answers.go for what servers send, inject.go for what
 // Howdah itself sends to servers). The machine does no input or output, so
 // that its scenarios are text files in testdata/session. relay.go moves the
-// bytes of answers.
+// bytes of answers, ending.go is every way in which a session can end.
 //
 // What the machine remembers of a server travels with the server from client
 // to client: its settings (vars.go) and its prepared statements (prepared.go).

@@ -1,0 +1,127 @@
+package router
+
+import (
+	"fmt"
+
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// leave is the client's own end: Terminate, or its connection is gone. What it
+// began inside a transaction is rolled back; a statement of its own is
+// finished, as PostgreSQL would.
+func (c *client) leave(reason string) {
+	if c.leaving {
+		return
+	}
+	c.hangUp(reason)
+	if c.server == nil {
+		c.forget()
+		return
+	}
+	if c.streams > 0 {
+		c.destroyServer("client left in the middle of a message", false)
+	} else if !c.maybeRelease() {
+		c.regulate() // go on reading what nobody sees
+	}
+}
+
+// finish puts a server back whose client has left it with nothing running.
+func (c *client) finish() {
+	s, b := c.server, c.backend
+	switch {
+	case c.status != wire.TxIdle:
+		c.destroyServer("client left inside a transaction", false)
+		return
+	case c.unsure || b.poisoned || c.pinned:
+		c.destroyServer("state of a client that left", false)
+		return
+	}
+	reset := c.mode == tenants.Session
+	c.letGo()
+	c.forget()
+	if reset {
+		b.removeAll(&c.w.shared.statements)
+		b.vars, b.changedBy = b.base, nil
+		c.route.pool.RunAndOffer(s, "DISCARD ALL")
+		return
+	}
+	c.route.pool.Release(s)
+}
+
+// end closes the session from our side; the client has been told.
+func (c *client) end(reason string) {
+	if c.leaving {
+		return
+	}
+	c.tell()
+	c.hangUp(reason)
+	switch {
+	case c.server == nil:
+		c.forget()
+	case !c.maybeRelease():
+		c.destroyServer(reason, !c.endable())
+	}
+}
+
+// refuseWith ends the session with an error.
+func (c *client) refuseWith(e *wire.Error) {
+	if c.leaving {
+		return
+	}
+	c.shared.toClient = wire.AppendError(c.shared.toClient, e)
+	c.w.server.refused(e.Code)
+	c.end(e.Message)
+}
+
+// hangUp ends the client's half: from now on only its server is still ours.
+func (c *client) hangUp(reason string) {
+	c.leaving = true
+	if c.waiter != nil {
+		c.waiter.Leave()
+		c.waiter = nil
+	}
+	if c.stash != nil {
+		c.w.loop.Buffers().Give(c.stash)
+		c.stash = nil
+	}
+	c.w.loop.Disarm(&c.timer)
+	c.conn.Close()
+	c.w.clientClosed(c, reason)
+}
+
+func (c *client) destroyServer(reason string, busy bool) {
+	s := c.server
+	c.letGo()
+	c.forget()
+	c.route.pool.Destroy(s, reason, busy)
+}
+
+// forget lets go of the last that the session holds.
+func (c *client) forget() {
+	c.session.close()
+	c.w.forget(c)
+}
+
+// serverLost ends a session whose server went away under it.
+func (c *client) serverLost(why error) {
+	s := c.server
+	e := wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly", "")
+	if c.commits() {
+		e = wire.Fatal(wire.CodeTransactionUnknown, "the server closed the connection before it confirmed the COMMIT",
+			"Look whether the transaction's changes are there before you repeat it.")
+	}
+	e.Detail = fmt.Sprintf("PostgreSQL or the network ended it: %v.", why)
+	partly := c.backend.streams > 0 && !c.backend.drop
+	c.letGo()
+	if !c.leaving {
+		if !partly {
+			c.shared.toClient = wire.AppendError(c.shared.toClient, e)
+			c.tell()
+		}
+		c.w.server.refused(e.Code)
+		c.hangUp("server lost")
+	}
+	c.forget()
+	c.route.pool.Gone(s, "lost while in use")
+}
