@@ -40,14 +40,10 @@ func importRules() []importRule {
 // keepers are dependencies that only one of our packages knows, by prefix.
 func keepers() map[string]string {
 	return map[string]string{
-		"github.com/prometheus/":             "admin",
-		"github.com/prometheus/client_model": "the form in which tests read a scrape back; tests only",
-		"github.com/prometheus/common":       "parses a scrape in tests; tests only",
-		"github.com/prometheus/client_model": "the form in which tests read a scrape back; tests only",
-		"github.com/prometheus/common":       "parses a scrape in tests; tests only",
-		"github.com/spf13/cobra":             "cmd/howdah",
-		"github.com/BurntSushi/toml":         "cmd/howdah",
-		"github.com/jackc/pgproto3/v2":       "none: tests only",
+		"github.com/prometheus/common": "parses a scrape in tests; tests only",
+		"github.com/spf13/cobra":       "cmd/howdah",
+		"github.com/BurntSushi/toml":   "cmd/howdah",
+		"github.com/jackc/pgproto3/v2": "none: tests only",
 	}
 }
 
@@ -59,6 +55,8 @@ func dependencies() map[string]string {
 		"github.com/jackc/pgproto3/v2":        "an independent second decoder to test ours against; tests only, see TestUnfixedDecoderIsNotLinked",
 		"github.com/jackc/pgx/v5":             "protocol messages off the hot path and the driver for our own SQL: a client",
 		"github.com/prometheus/client_golang": "metrics: an exposition format and its corner cases",
+		"github.com/prometheus/client_model":  "the form in which tests read a scrape back; tests only",
+		"github.com/prometheus/common":        "parses a scrape in tests; tests only",
 		"github.com/spf13/cobra":              "commands, flags, help and completion",
 		"golang.org/x/sys":                    "epoll, eventfd and socket options: raw system calls",
 		"golang.org/x/text":                   "the Unicode tables of SASLprep",
