@@ -292,6 +292,6 @@ func TestSessionsSeeTheirOwnServer(t *testing.T) {
 
 func FuzzSessions(f *testing.F) {
 	f.Add(uint64(1), []byte{})
-	f.Add(uint64(2), []byte(fmt.Sprint("any bytes will do")))
+	f.Add(uint64(2), []byte("any bytes will do"))
 	f.Fuzz(func(t *testing.T, seed uint64, data []byte) { tryPrograms(t, data, seed) })
 }

@@ -22,7 +22,6 @@ type scenario struct {
 	sessions map[string]*session
 	backends map[string]*backend
 	name     string // of the session that acts
-	server   string // it holds
 	waiting  []byte // message to be presented again
 	lines    []string
 }

@@ -20,14 +20,6 @@ const (
 	verbRefuse              // close the session with toClient as its last words
 )
 
-// ending is what becomes of the server after an answer.
-type ending uint8
-
-const (
-	endNone    ending = iota
-	endDestroy        // the server can no longer be followed
-)
-
 // maxQueue bounds the messages of one session that await their answers.
 const maxQueue = 32 << 10
 
