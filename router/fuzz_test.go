@@ -2,7 +2,6 @@ package router
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
