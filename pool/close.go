@@ -11,6 +11,10 @@ import (
 // Terminate.
 const closeTimeout = 15 * time.Second
 
+// firstCancelPause is the pause between the first two cancel requests to a
+// server that is to close; each further one is twice as long.
+const firstCancelPause = 50 * time.Millisecond
+
 // Destroy closes a server in whatever state: it is told to terminate, and
 // leaves the pool's count when PostgreSQL has closed its side. busy says that
 // it may be running a query, which is then cancelled first.
@@ -21,7 +25,7 @@ func (p *Pool) Destroy(s *Server, reason string, busy bool) {
 	tested := s.state == Tested
 	p.leave(s, reason)
 	if busy {
-		p.cancel(s)
+		p.cancel(s, firstCancelPause)
 	}
 	s.Conn.SetHandler(s)
 	s.Conn.Write(wire.AppendEmpty(nil, wire.Terminate))
@@ -59,6 +63,7 @@ func (p *Pool) finishClose(s *Server) {
 		return
 	}
 	p.loop.Disarm(&s.timer)
+	p.loop.Disarm(&s.again)
 	s.Conn.Close()
 	p.counts[Closing]--
 	p.total--
@@ -68,12 +73,20 @@ func (p *Pool) finishClose(s *Server) {
 	}
 }
 
-func (p *Pool) cancel(s *Server) {
+// cancel has what s runs cancelled, and again after a pause for as long as its
+// backend is there: a request that arrives before the query has begun finds
+// nothing to cancel.
+func (p *Pool) cancel(s *Server, pause time.Duration) {
 	key := s.Key
 	go func() {
 		ctx, stop := context.WithTimeout(context.Background(), closeTimeout)
 		defer stop()
 		p.opener.Cancel(ctx, key) // best effort: the connection goes away anyway
+		p.loop.Post(func() {
+			if !s.Conn.Closed() {
+				p.loop.Arm(&s.again, pause, func() { p.cancel(s, 2*pause) })
+			}
+		})
 	}()
 }
 

@@ -41,8 +41,10 @@ func TestDestroyOfABusyServerCancels(t *testing.T) {
 	}
 	close(cancelled)
 	h.eventually("it is gone", h.pool.Empty)
-	if len(k.Cancels()) != 0 {
-		t.Error("more was cancelled")
+	for len(k.Cancels()) > 0 { // it may have been tried again
+		if key := <-k.Cancels(); key.PID != busy.Key.PID {
+			t.Errorf("cancelled %d as well", key.PID)
+		}
 	}
 	if n := h.ended("client went away"); n != 1 {
 		t.Errorf("ended as %v", h.stats().Ended)

@@ -45,6 +45,7 @@ type Server struct {
 	nextAll    *Server // in the list of all
 	prevAll    *Server
 	timer      loop.Timer
+	again      loop.Timer // of the next cancel request, while it closes
 	partial    []byte // incomplete message, while the pool reads
 }
 

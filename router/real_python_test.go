@@ -36,7 +36,7 @@ func TestPythonClients(t *testing.T) {
 			if err != nil || strings.TrimSpace(string(out)) != "ok" {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			w.wantFlat(t)
+			w.wantFlat(t, few)
 			d.atRest(t)
 		})
 	}
