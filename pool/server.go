@@ -46,7 +46,7 @@ type Server struct {
 	prevAll    *Server
 	timer      loop.Timer
 	again      loop.Timer // of the next cancel request, while it closes
-	partial    []byte // incomplete message, while the pool reads
+	partial    []byte     // incomplete message, while the pool reads
 }
 
 // Pool returns the pool that s belongs to.
