@@ -13,6 +13,9 @@ const maxLogins = 16
 // firstPause is the pause after the first failure to reach a member.
 const firstPause = 50 * time.Millisecond
 
+// longestPause bounds the pauses where nobody has said how long they may be.
+const longestPause = 15 * time.Second
+
 // Member is one PostgreSQL process, shared by all pools that connect to it on
 // whatever loop: it bounds the ramp of new connections, and holds them off
 // while the member cannot be reached.
@@ -77,9 +80,10 @@ func (b *backoff) fail(longest time.Duration) {
 		return // began before the failure that this pause is for
 	}
 	pause := firstPause << min(b.failures, 20)
-	if longest > 0 {
-		pause = min(pause, longest)
+	if longest <= 0 {
+		longest = longestPause
 	}
+	pause = min(pause, longest)
 	b.failures++
 	b.until = time.Now().Add(pause - time.Duration(rand.Int64N(int64(pause)/4+1)))
 }

@@ -23,7 +23,7 @@ type Config struct {
 	ServerLifetime     time.Duration // older servers close when they become idle
 	ServerIdleTimeout  time.Duration // servers idle for longer close
 	ConnectTimeout     time.Duration // for dialling and logging in
-	LoginRetry         time.Duration // longest pause between attempts to reach a member that fails
+	LoginRetry         time.Duration // longest pause between attempts to reach a member that fails; 0 is 15 s
 	CheckDelay         time.Duration // a server idle for longer runs CheckQuery before it is given out
 	CheckQuery         string        // empty: servers are never checked
 }

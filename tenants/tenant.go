@@ -85,7 +85,7 @@ type Limits struct {
 	ServerLifetime       time.Duration
 	ServerIdleTimeout    time.Duration
 	ServerConnectTimeout time.Duration
-	ServerLoginRetry     time.Duration // the longest pause between failing connects
+	ServerLoginRetry     time.Duration // the longest pause between failing connects; 0 = 15 s
 	ServerCheckDelay     time.Duration // a server idle for longer is checked before use
 	ServerCheckQuery     string        // "" = no check
 

@@ -91,7 +91,7 @@ func timeLimits() []setting {
 		},
 		{
 			name: "server_login_retry", initial: "15s", reload: true,
-			doc: "The longest pause between attempts to reach a member that fails; the pauses grow up to it. 0 is no pause.",
+			doc: "The longest pause between attempts to reach a member that fails; the pauses grow up to it. 0 is 15 seconds.",
 			at:  func(p *place) any { return &p.limits.Limits.ServerLoginRetry },
 		},
 		{
