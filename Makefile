@@ -27,11 +27,11 @@ build: ## write bin/howdah; needs nothing but Go
 
 test: ## install what is missing and run all tests
 	@testdata/install postgresql postgresql-contrib python3-psycopg2
-	$(GO) test -count=1 -timeout 10m ./...
+	$(GO) test -count=1 -timeout 15m $(PACKAGES)
 
 race: ## run all tests under the race detector
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 gcc libc6-dev
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . >/dev/null || { echo 'no fuzz targets found' >&2; exit 1; }
