@@ -278,12 +278,12 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "replication_url", initial: "", reload: true, secret: true,
-			doc: "Connection of a role with REPLICATION, for WAL and base backups.",
+			doc: "Connection of a role with REPLICATION, for WAL and base backups. This version reads it and does nothing with it yet.",
 			at:  func(p *place) any { return &p.cluster.ReplicationURL },
 		},
 		{
 			section: in, name: "budget", initial: int64(0), most: maxInt, reload: true,
-			doc: "Server connections the cluster may hold over all tenants; keep it below its max_connections. 0 is no limit.",
+			doc: "Server connections the cluster may hold over all tenants; keep it below its max_connections. 0 is no limit. This version reads it and does nothing with it yet.",
 			at:  func(p *place) any { return &p.cluster.Budget },
 		},
 		{

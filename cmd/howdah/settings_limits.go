@@ -50,7 +50,7 @@ func poolLimits() []setting {
 		},
 		{
 			name: "weight", initial: int64(1), least: 1, most: 10_000, reload: true,
-			doc: "Share of a busy cluster's budget relative to other tenants.",
+			doc: "Share of a busy cluster's budget relative to other tenants. This version reads it and does nothing with it yet.",
 			at:  func(p *place) any { return &p.limits.Limits.Weight },
 		},
 		{
@@ -61,7 +61,7 @@ func poolLimits() []setting {
 		},
 		{
 			name: "loops", shown: "tenant_loops", initial: int64(1), least: 1, most: 1024,
-			doc: "Event loops a tenant is spread over. More than one lets a single tenant use several CPUs.",
+			doc: "Event loops a tenant is spread over. More than one lets a single tenant use several CPUs. This version reads it and does nothing with it yet.",
 			at:  func(p *place) any { return &p.limits.Loops },
 		},
 	}
