@@ -99,8 +99,7 @@ func (p *Pool) adopt(est *wire.Established) (*Server, error) {
 			est.Conn.Close()
 			return nil, fmt.Errorf("adopt server: TLS over %T", tc.NetConn())
 		}
-		state := tc.ConnectionState()
-		s.TLS = tls.VersionName(state.Version) + "/" + tls.CipherSuiteName(state.CipherSuite)
+		s.TLS = wire.TLSName(tc.ConnectionState())
 		s.Conn, err = p.loop.AdoptTLS(tc, transport, s, p.group)
 		return s, err
 	}

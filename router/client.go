@@ -159,11 +159,7 @@ func (c *client) feed(b []byte) (rest []byte) {
 		up.drop()
 		return nil
 	}
-	if c.server != nil {
-		up.flush(c.server.Conn)
-	} else {
-		up.drop()
-	}
+	up.flushTo(c.server)
 	return b[at:]
 }
 
@@ -202,13 +198,6 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 		c.end("protocol violation by client")
 	}
 	return n, true
-}
-
-// flushTo is flush to a server, if there is one.
-func (g *gather) flushTo(s *pool.Server) {
-	if s != nil {
-		g.flush(s.Conn)
-	}
 }
 
 // tell gives the client what the machine left for it.
@@ -357,20 +346,6 @@ func (c *client) maybeRelease() bool {
 		c.route.pool.Destroy(s, "answers unaccounted for", false)
 	} else {
 		c.route.pool.Release(s)
-	}
-	return true
-}
-
-// abandon closes the server of a client that has left, if it waits for what
-// will never come or does what would be rolled back, and reports whether it did.
-func (c *client) abandon() bool {
-	switch {
-	case c.copyIn || c.copyBoth: // Terminate ends the COPY, unless CopyDone did
-		c.destroyServer("client left in the middle of COPY", false)
-	case c.unfinished() || c.rollsBack():
-		c.destroyServer("client left inside a transaction", !c.queue.empty() && !c.commits())
-	default:
-		return false
 	}
 	return true
 }

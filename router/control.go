@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"howdah/tenants"
 )
@@ -179,6 +180,9 @@ func (s *Server) closeListeners() {
 	}
 }
 
+// drainPoll is how often waitForClients looks whether clients are left.
+const drainPoll = 20 * time.Millisecond
+
 func (s *Server) waitForClients(ctx context.Context) error {
 	for {
 		left := 0
@@ -194,7 +198,7 @@ func (s *Server) waitForClients(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("shut down with %d clients left: %w", left, ctx.Err())
-		case <-after(drainPoll):
+		case <-time.After(drainPoll):
 		}
 	}
 }

@@ -26,6 +26,20 @@ func (c *client) leave(reason string) {
 	}
 }
 
+// abandon closes the server of a client that has left, if it waits for what
+// will never come or does what would be rolled back, and reports whether it did.
+func (c *client) abandon() bool {
+	switch {
+	case c.copyIn || c.copyBoth: // Terminate ends the COPY, unless CopyDone did
+		c.destroyServer("client left in the middle of COPY", false)
+	case c.unfinished() || c.rollsBack():
+		c.destroyServer("client left inside a transaction", !c.queue.empty() && !c.commits())
+	default:
+		return false
+	}
+	return true
+}
+
 // finish puts a server back whose client has left it with nothing running.
 func (c *client) finish() {
 	s, b := c.server, c.backend

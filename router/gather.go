@@ -1,6 +1,9 @@
 package router
 
-import "howdah/wire/loop"
+import (
+	"howdah/pool"
+	"howdah/wire/loop"
+)
 
 // gather collects what goes to one side while one read is worked through, so
 // that it leaves in one write. As long as it is one unbroken stretch of the
@@ -62,6 +65,15 @@ func (g *gather) flush(c *loop.Conn) (n int) {
 	}
 	g.in, g.from, g.to = nil, 0, 0
 	return n
+}
+
+// flushTo is flush to a server; without one what was collected is dropped.
+func (g *gather) flushTo(s *pool.Server) {
+	if s == nil {
+		g.drop()
+		return
+	}
+	g.flush(s.Conn)
 }
 
 // drop forgets what was collected.

@@ -46,8 +46,6 @@ func (l *login) past() bool {
 	return open
 }
 
-var errGone = errors.New("client gone")
-
 // serveConn takes a new connection through its login.
 func (s *Server) serveConn(nc net.Conn) {
 	if d := s.config().LoginTimeout; d > 0 {
@@ -72,7 +70,7 @@ func (s *Server) serveConn(nc net.Conn) {
 func (l *login) sayNo(err error) {
 	var e *wire.Error
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, errGone):
+	case errors.Is(err, io.EOF):
 		return // a health check, or a client that gave up
 	case errors.As(err, &e):
 	case errors.Is(err, wire.ErrAuthentication):
@@ -239,7 +237,7 @@ func (l *login) handOver() (bool, error) {
 		return false, errShutdown
 	}
 	if t := l.accepted.TLS; t != nil {
-		l.about.tls = tlsName(t.ConnectionState())
+		l.about.tls = wire.TLSName(t.ConnectionState())
 	}
 	w := l.server.workerFor(l.tenant)
 	if !w.loop.Post(func() { w.begin(l) }) {

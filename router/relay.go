@@ -124,16 +124,6 @@ func (c *client) answered() {
 	c.settleDown()
 }
 
-// commits reports whether an outstanding message may commit a transaction.
-func (c *client) commits() bool {
-	for i := c.queue.head; i < len(c.queue.entries); i++ {
-		if c.queue.entries[i].flags&flagCommit != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // watch says which timeout runs for a client.
 type watch uint8
 

@@ -11,11 +11,6 @@ import (
 	"howdah/tenants"
 )
 
-// drainPoll is how often Shutdown looks whether clients are left.
-const drainPoll = 20 * time.Millisecond
-
-func after(d time.Duration) <-chan time.Time { return time.After(d) }
-
 // clientID is a client's identity in reports.
 func (w *worker) clientID(c *client) uint64 {
 	return uint64(c.serial)*uint64(len(w.server.workers)) + uint64(w.index) + 1

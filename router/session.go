@@ -313,15 +313,17 @@ func (s *session) endable() bool {
 // cancelled: it is inside a transaction that no outstanding message may commit.
 // Anything else PostgreSQL would finish.
 func (s *session) rollsBack() bool {
-	if s.status == wire.TxIdle {
-		return false
-	}
+	return s.status != wire.TxIdle && !s.commits()
+}
+
+// commits reports whether an outstanding message may commit a transaction.
+func (s *session) commits() bool {
 	for i := s.queue.head; i < len(s.queue.entries); i++ {
 		if s.queue.entries[i].flags&flagCommit != 0 {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // unfinished reports whether what was sent waits for a Sync that a client that

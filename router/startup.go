@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"strings"
 	"time"
@@ -130,8 +129,4 @@ func (c *Config) tune(nc net.Conn) {
 			})
 		}
 	}
-}
-
-func tlsName(s tls.ConnectionState) string {
-	return tls.VersionName(s.Version) + "/" + tls.CipherSuiteName(s.CipherSuite)
 }

@@ -238,9 +238,7 @@ func (w *worker) clientClosed(c *client, reason string) {
 	c.route.tenant.clients--
 	w.server.leaveWorker(c.route.tenant.key)
 	c.route.dropIfUnused()
-	if c.login != nil {
-		c.login = nil
-	}
+	c.login = nil
 	w.log.Debug("client closed", "reason", reason, "database", c.route.tenant.name, "user", c.route.key.user, "address", c.about.address)
 }
 

@@ -213,3 +213,8 @@ func EndPointBinding(cert *x509.Certificate) []byte {
 	d.Write(cert.Raw)
 	return d.Sum(nil)
 }
+
+// TLSName returns version and cipher of a connection, as reports show them.
+func TLSName(s tls.ConnectionState) string {
+	return tls.VersionName(s.Version) + "/" + tls.CipherSuiteName(s.CipherSuite)
+}
