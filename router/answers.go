@@ -141,6 +141,9 @@ func (s *session) complete() {
 	if e.more != nil && e.more.ready != nil {
 		e.more.ready.pending = false
 	}
+	if e.flags&flagPrefix != 0 {
+		s.prefix, s.begun = false, false
+	}
 	if e.flags&flagVars != 0 {
 		s.backend.changedBy = nil
 		s.backend.vars = s.tuning.to
@@ -252,8 +255,14 @@ func (s *session) serverError() verb {
 	s.refused = s.refused || s.checking
 	v := verbForward
 	if e.kind == entryFail {
-		s.shared.toClient = wire.AppendError(s.shared.toClient, s.failure(e.more.err))
+		if e.more.err != nil {
+			s.shared.toClient = wire.AppendError(s.shared.toClient, s.failure(e.more.err))
+		}
 		v = verbDrop
+	}
+	if s.prefix && e.kind == entrySwallow {
+		s.beginFailed = s.begun
+		s.prefix, s.begun = false, false
 	}
 	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
 		if e.flags&flagCopyIn != 0 && s.queue.len() > 1 && s.queue.entries[s.queue.head+1].flags&flagMaybe != 0 {
@@ -331,6 +340,13 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	}
 	done := s.queue.pop()
 	s.settle(&done)
+	if s.beginFailed {
+		s.beginFailed = false
+		if status == wire.TxIdle {
+			s.failBlock()
+			return verbDrop, nil
+		}
+	}
 	if done.flags&flagCopyIn != 0 {
 		s.dropMaybes()
 	}

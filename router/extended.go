@@ -11,19 +11,25 @@ const ownPrefix = "_howdah_"
 
 // clientParse gives a statement to the server unless it has it already.
 func (s *session) clientParse(h wire.Header, b []byte) verb {
-	if !s.held {
-		return verbAcquire
-	}
 	if len(b) < h.Len {
+		if !s.held {
+			return verbAcquire
+		}
 		return s.parseHuge(h)
 	}
 	m, err := wire.ParseParse(b[wire.HeaderLen:])
+	if !s.held {
+		if err == nil && s.parseHere(m) {
+			return verbDrop
+		}
+		return verbAcquire
+	}
 	if err != nil {
 		s.forward(entry{typ: wire.Parse, more: &detail{}})
 		return verbForward // PostgreSQL will say what is wrong with it
 	}
 	s.shared.counts.clientParses++
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars.parse, !s.setting)
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, !s.setting)
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
 		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st)})
@@ -95,6 +101,7 @@ func (s *session) parseAgain(st *statement, d *detail) {
 
 var (
 	parseComplete = wire.AppendEmpty(nil, wire.ParseComplete)
+	bindComplete  = wire.AppendEmpty(nil, wire.BindComplete)
 	closeComplete = wire.AppendEmpty(nil, wire.CloseComplete)
 )
 
@@ -177,7 +184,7 @@ func (s *session) renew(name string, st *statement) *statement {
 	if st.key.vars == s.vars.parse && !s.setting {
 		return st
 	}
-	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars.parse, !s.setting)
+	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, !s.setting)
 	s.shared.statements.drop(st)
 	s.named[name] = now
 	return now
@@ -209,6 +216,9 @@ func (s *session) placeUnnamed() (at string, v verb, ok bool) {
 
 func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if !s.held {
+		if len(b) == h.Len && s.bindHere(b) {
+			return verbDrop
+		}
 		return verbAcquire
 	}
 	m, err := wire.ParseBind(b[wire.HeaderLen:])
@@ -228,8 +238,8 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	e := entry{typ: wire.Bind}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
-		s.committing = s.committing || st.commit
-		s.setting, s.forgets = s.setting || st.sets, s.forgets || st.forget
+		s.committing = s.committing || st.effects&mayCommit != 0
+		s.setting, s.forgets = s.setting || st.effects&maySet != 0, s.forgets || st.effects&mayForget != 0
 	}
 	s.forward(e)
 	if len(m.Statement) == 0 {
@@ -248,18 +258,21 @@ func (s *session) meant(name []byte) *statement {
 	return s.named[string(name)]
 }
 
-func commitFlag(st *statement) uint8 {
-	if st.commit {
+func commitFlag(st *statement) uint16 {
+	if st.effects&mayCommit != 0 {
 		return flagCommit
 	}
 	return 0
 }
 
 func (s *session) clientDescribe(h wire.Header, b []byte) verb {
+	kind, name, err := target(h, b)
 	if !s.held {
+		if err == nil && s.describeHere(kind, name) {
+			return verbDrop
+		}
 		return verbAcquire
 	}
-	kind, name, err := target(h, b)
 	if err != nil || kind == wire.KindPortal {
 		s.forward(entry{typ: wire.Describe})
 		return verbForward

@@ -50,7 +50,7 @@ func empty(typ byte) []byte { return wire.AppendEmpty(nil, typ) }
 var (
 	plainTexts = []string{"select 1", "select 2", "select 3", "select rows 3", "select 'now'", "notice", "copy out", ""}
 	stateTexts = []string{
-		"begin", "commit", "rollback", "fail", "bad", "defer",
+		"begin", "begin read only", "commit", "rollback", "commit", "fail", "bad", "defer",
 		"set application_name=x", "set application_name=none", "set TimeZone=Paris", "set TimeZone=UTC",
 	}
 )

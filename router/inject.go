@@ -10,6 +10,7 @@ import (
 const (
 	helperSet    = 1 << iota // sets one setting
 	helperCommit             // ends the implicit transaction in which settings were set
+	helperBegin              // the first of those that begin a transaction, one for each combination of options
 )
 
 const (
@@ -17,9 +18,30 @@ const (
 	setText    = "select pg_catalog.set_config($1, $2, false)"
 	commitName = ownPrefix + "commit"
 	resetName  = ownPrefix + "reset"
+	beginName  = ownPrefix + "begin"
 	againName  = ownPrefix + "again"
 	noName     = ownPrefix + "none" // never exists
 )
+
+// inject sends what must be in front of the client's first message to a
+// server: its settings, and the BEGIN that was deferred.
+func (s *session) inject() {
+	b := s.backend
+	if b.vars != s.vars || b.changedBy != nil && b.changedBy != s {
+		s.injectVars()
+	}
+	if s.deferred != 0 {
+		s.injectBegin(s.deferred)
+		s.deferred, s.begun = 0, true
+	}
+	if !s.queue.empty() {
+		s.queue.last().flags |= flagPrefix
+		s.prefix = true
+	}
+	if s.portal != nil {
+		s.injectPortal()
+	}
+}
 
 // injectVars brings the settings in force at the server to the session's, with
 // extended messages and no Sync, in front of the client's message: should one
@@ -91,14 +113,14 @@ func (s *session) tuned() (any bool) {
 }
 
 // injectExecute adds the Execute behind a Bind of ours, and both entries.
-func (s *session) injectExecute(flags uint8) {
+func (s *session) injectExecute(flags uint16) {
 	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
 	s.shared.toServer = wire.AppendExecute(s.shared.toServer)
 	s.forward(entry{kind: entrySwallow, typ: wire.Execute, flags: flags})
 }
 
 // helper has one of our own statements parsed, unless it is.
-func (s *session) helper(bit uint8, name, text string) {
+func (s *session) helper(bit uint64, name, text string) {
 	if s.backend.helpers&bit != 0 {
 		return
 	}

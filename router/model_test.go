@@ -312,7 +312,7 @@ func (m *model) execute(name string, max int) string {
 	if code != "" || m.copying != 0 {
 		return code
 	}
-	switch p.text {
+	switch word, _, _ := strings.Cut(p.text, " "); word {
 	case "begin":
 		m.implicit = false
 	case "commit", "rollback":

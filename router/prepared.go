@@ -3,7 +3,6 @@ package router
 import (
 	"bytes"
 	"strconv"
-	"strings"
 )
 
 // statementKey is the full identity of a statement that sessions may share:
@@ -13,12 +12,9 @@ type statementKey struct{ text, oids, vars string }
 
 // statement is a text that some session has prepared, whatever it calls it.
 type statement struct {
-	key    statementKey
-	refs   int  // sessions and servers that hold it
-	shared bool // in the worker's table
-	commit bool // may end a transaction
-	sets   bool // may change settings
-	forget bool // may destroy prepared statements
+	reading
+	key  statementKey
+	refs int // sessions and servers that hold it
 }
 
 // maxSharedText bounds the texts that are looked up to be shared, in bytes.
@@ -31,18 +27,15 @@ type statements struct {
 
 // take returns the statement with this identity, counted once more: one of its
 // own when sure is false, which says that v may not be what holds at the server.
-func (t *statements) take(text, oids []byte, v string, sure bool) *statement {
+func (t *statements) take(text, oids []byte, v *vars, sure bool) *statement {
 	shared := sure && len(text) <= maxSharedText && !freezes(text)
 	if shared {
-		if st := t.known[statementKey{string(text), string(oids), v}]; st != nil {
+		if st := t.known[statementKey{string(text), string(oids), v.parse}]; st != nil {
 			st.refs++
 			return st
 		}
 	}
-	st := &statement{
-		key:  statementKey{string(text), string(oids), v},
-		refs: 1, shared: shared, commit: mayCommit(text), sets: maySet(text), forget: mayForget(text),
-	}
+	st := &statement{key: statementKey{string(text), string(oids), v.parse}, refs: 1, reading: v.read(text)}
 	if shared {
 		if t.known == nil {
 			t.known = map[statementKey]*statement{}
@@ -82,50 +75,6 @@ func freezes(text []byte) bool {
 	return false
 }
 
-// mayCommit reports whether text may end a transaction block with a COMMIT: it
-// begins with one of its words, or holds more than one statement.
-func mayCommit(text []byte) bool {
-	text = bytes.TrimLeft(text, " \t\r\n\f;")
-	if bytes.HasPrefix(text, []byte("--")) || bytes.HasPrefix(text, []byte("/*")) {
-		return true // not looked behind
-	}
-	for _, word := range []string{"commit", "end", "prepare"} {
-		if hasWord(text, word) {
-			return true
-		}
-	}
-	i := bytes.IndexByte(text, ';')
-	return i >= 0 && len(bytes.TrimRight(text[i+1:], "; \t\r\n\x00")) > 0
-}
-
-// maySet reports whether text may change settings that PostgreSQL looks at when
-// it parses: it begins with a command that does, or calls set_config.
-func maySet(text []byte) bool {
-	text = bytes.TrimLeft(text, " \t\r\n\f;")
-	for _, word := range []string{"set", "reset", "discard", "rollback", "abort", "do", "call", "--", "/*"} {
-		if hasWord(text, word) {
-			return true
-		}
-	}
-	i := bytes.IndexByte(text, ';')
-	return bytes.Contains(text, []byte("set_config")) || i >= 0 && len(bytes.TrimRight(text[i+1:], "; \t\r\n\x00")) > 0
-}
-
-// mayForget reports whether text may hold DISCARD ALL or DEALLOCATE.
-func mayForget(text []byte) bool {
-	for i := range text {
-		if text[i]|0x20 == 'd' && (hasWord(text[i:], "discard") || hasWord(text[i:], "deallocate")) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasWord reports whether text begins with word, in any case.
-func hasWord(text []byte, word string) bool {
-	return len(text) >= len(word) && strings.EqualFold(string(text[:len(word)]), word)
-}
-
 // prepared is a statement parsed at one server, under a name of ours.
 type prepared struct {
 	stmt       *statement
@@ -149,9 +98,9 @@ type backend struct {
 	serial  int         // of the last name given
 	epoch   int         // counts how often all were removed
 
-	helpers  uint8 // which of our own statements are parsed; see inject.go
-	cancels  int   // cancel requests on their way to it
-	poisoned bool  // a cancel request may still hit it, or its statements are outdated: it must be closed
+	helpers  uint64 // which of our own statements are parsed; see inject.go
+	cancels  int    // cancel requests on their way to it
+	poisoned bool   // a cancel request may still hit it, or its statements are outdated: it must be closed
 	stash    []byte
 	streams  int    // bytes of a message from the server that are still to come
 	drop     bool   // of that message: nobody sees it

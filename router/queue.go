@@ -22,13 +22,14 @@ const (
 	flagCopyIn              // it takes data in
 	flagCopyEnd             // CopyDone or CopyFail was sent behind it
 	flagForgets             // a Query that may destroy prepared statements, or the Sync behind an Execute that may
+	flagPrefix              // the last of the messages in front of the first that the client sends to a server
 )
 
 // entry stands for one message in the order in which answers are due.
 type entry struct {
 	kind  entryKind
 	typ   byte // the message's type
-	flags uint8
+	flags uint16
 	stmt  *statement // the unnamed statement before this message
 	more  *detail    // nil for most
 }
@@ -46,9 +47,9 @@ type detail struct {
 	ready   *prepared   // being parsed on the server
 	evicted *prepared   // being closed at the server
 	unnamed bool        // a Close of the unnamed statement
-	helper  uint8       // the bit of our own statement that the message parses
+	helper  uint64      // the bit of our own statement that the message parses
 	reply   []byte      // entryLocal: what the client gets
-	err     *wire.Error // entryFail
+	err     *wire.Error // entryFail; nil for none
 }
 
 // queue holds a session's entries, oldest first. An idle session's holds no

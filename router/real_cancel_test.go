@@ -131,7 +131,7 @@ func testCancel(t *testing.T, h *house) {
 		r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 	})
 	t.Run("inside a transaction", func(t *testing.T) {
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		start(t, r, "select pg_sleep(60)")
 		running(t)
 		mustCancel(t, r.key)
@@ -149,7 +149,7 @@ func testCancel(t *testing.T, h *house) {
 	t.Run("of an idle client", func(t *testing.T) {
 		mustCancel(t, r.key)
 		r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		mustCancel(t, r.key)
 		r.expect(t, "row 1; SELECT 1; ready T", query("select 1"))
 		r.expect(t, "COMMIT; ready I", query("commit"))
@@ -180,7 +180,7 @@ func testCancel(t *testing.T, h *house) {
 	})
 	t.Run("of a waiting client", func(t *testing.T) {
 		waiter := d.raw(t)
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		for _, ways := range []func() error{
 			func() error { return waiter.send(query("select 1")) },
 			func() error { return waiter.send(parse("", "select 1"), bind(""), execute, syncMsg) },

@@ -68,7 +68,7 @@ func testPauseUnderLoad(t *testing.T, h *house) {
 func testPauseWaitsForTransactions(t *testing.T, h *house) {
 	d := h.open(t)
 	r := d.raw(t)
-	r.say(t, query("begin"))
+	r.say(t, query("begin; select 1"))
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	if err := d.Pause(ctx, "acme"); !errors.Is(err, context.DeadlineExceeded) {
@@ -121,7 +121,7 @@ func testReloadRemovesTenants(t *testing.T, h *house) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	busy.say(t, query("begin"))
+	busy.say(t, query("begin; select 1"))
 	all := d.setup.tenants
 	d.reload(t, func(s *setup) { s.tenants = all[1:] })
 	for _, r := range []*raw{idle, busy} {
@@ -190,7 +190,7 @@ func testShutdownDrainsSessions(t *testing.T, h *house) {
 	d := h.open(t, poolMode(tenants.Session))
 	idle, open := d.raw(t), d.raw(t)
 	idle.say(t, query("select 1"))
-	open.say(t, query("begin"))
+	open.say(t, query("begin; select 1"))
 	done := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -210,7 +210,7 @@ func testShutdownDrainsSessions(t *testing.T, h *house) {
 func testShutdownServesTheLine(t *testing.T, h *house) {
 	d := h.open(t, poolSize(1))
 	holder, waiter := d.raw(t), d.raw(t)
-	holder.say(t, query("begin"))
+	holder.say(t, query("begin; select 1"))
 	if err := waiter.send(query("select 'served'")); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func testShutdownServesTheLine(t *testing.T, h *house) {
 func testShutdownIsCutShort(t *testing.T, h *house) {
 	d := h.open(t)
 	r := d.raw(t)
-	r.say(t, query("begin"))
+	r.say(t, query("begin; select 1"))
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	if err := d.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {

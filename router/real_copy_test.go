@@ -104,7 +104,7 @@ func testFunctionCall(t *testing.T, h *house) {
 	r.expect(t, "result \x00\x00\x00\x2a; ready I", call("int4pl(int,int)", number(40), number(2)))
 	r.expect(t, "error 22012; ready I", call("int4div(int,int)", number(1), number(0)))
 	r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
-	r.say(t, query("begin"))
+	r.say(t, query("begin; select 1"))
 	r.expect(t, "result \x00\x00\x00\x2a; ready T", call("int4pl(int,int)", number(40), number(2)))
 	r.expect(t, "ROLLBACK; ready I", query("rollback"))
 }

@@ -105,7 +105,7 @@ func testClientLeavesTheLine(t *testing.T, h *house) {
 			h.sql(t, "truncate left_behind")
 			d := h.open(t, poolSize(1))
 			holder, goes := d.raw(t), d.raw(t)
-			holder.expect(t, "BEGIN; ready T", query("begin"))
+			holder.expect(t, "BEGIN; row 1; SELECT 1; ready T", query("begin; select 1"))
 			if err := goes.send(query("insert into left_behind values ('x')")); err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func testLeavingFreesLocks(t *testing.T, h *house) {
 	h.sql(t, "create table account (id int primary key, balance int)", "insert into account values (1, 10)", "grant all on account to acme")
 	d := h.open(t)
 	holder, waiter := d.raw(t), d.raw(t)
-	holder.say(t, query("begin"))
+	holder.say(t, query("begin; select 1"))
 	holder.expect(t, "UPDATE 1; ready T", query("update account set balance = 0 where id = 1"))
 	if err := waiter.send(query("update account set balance = balance + 1 where id = 1 returning balance")); err != nil {
 		t.Fatal(err)

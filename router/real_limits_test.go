@@ -46,7 +46,7 @@ func testTimeouts(t *testing.T, h *house) {
 	t.Run("query_wait_timeout", func(t *testing.T) {
 		d := h.open(t, poolSize(1), limits(func(l *tenants.Limits) { l.QueryWaitTimeout = short }))
 		holder, waiter := d.raw(t), d.raw(t)
-		holder.say(t, query("begin"))
+		holder.say(t, query("begin; select 1"))
 		if err := waiter.send(query("select 1")); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func testTimeouts(t *testing.T, h *house) {
 	t.Run("idle_transaction_timeout counts from the last statement", func(t *testing.T) {
 		d := h.open(t, poolSize(1), limits(func(l *tenants.Limits) { l.IdleTransactionTimeout = short }))
 		r := d.raw(t)
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		for range 6 {
 			r.expect(t, "row ; SELECT 1; ready T", query("select pg_sleep(0.2)"))
 		}
@@ -106,7 +106,7 @@ func testTimeouts(t *testing.T, h *house) {
 	t.Run("client_idle_timeout spares transactions", func(t *testing.T) {
 		d := h.open(t, limits(func(l *tenants.Limits) { l.ClientIdleTimeout = short }))
 		r := d.raw(t)
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		r.SetReadDeadline(time.Now().Add(3 * short))
 		if m, err := r.Receive(); err == nil {
 			t.Fatalf("got %s", describe(m))

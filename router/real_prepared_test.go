@@ -95,12 +95,12 @@ func testUnnamedStatementOutlivesItsServer(t *testing.T, h *house) {
 	r.expect(t, "parsed; ready I", parse("", "select 'mine', $1::text"), syncMsg)
 	pids := map[string]bool{}
 	for range 4 {
-		other.say(t, query("begin"))
+		other.say(t, query("begin; select 1"))
 		other.expect(t, "parsed; bound; row other; SELECT 1; ready T", parse("", "select 'other'"), bind(""), execute, syncMsg)
 		r.expect(t, "bound; row mine|1; SELECT 1; ready I", bind("", "1"), execute, syncMsg)
 		other.expect(t, "bound; row other; SELECT 1; ready T", bind(""), execute, syncMsg)
 		pids[backendOf(t, other)] = true
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		r.expect(t, "parsed; ready T", parse("", "select 'mine', $1::text"), syncMsg)
 		other.say(t, query("commit"))
 		r.expect(t, "bound; row mine|2; SELECT 1; ready T", bind("", "2"), execute, syncMsg)

@@ -56,7 +56,7 @@ func testServerDiesUnderClients(t *testing.T, h *house) {
 	t.Run("in a transaction", func(t *testing.T) {
 		d := h.open(t, poolSize(1))
 		r := d.raw(t)
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		kill(t, backendOf(t, r))
 		if last, err := r.ended(); err != nil || last == nil || !strings.HasPrefix(last.Code, "57P") && last.Code != "08006" {
 			t.Fatalf("got %+v, %v", last, err)
@@ -85,7 +85,7 @@ func testServerDiesUnderClients(t *testing.T, h *house) {
 	t.Run("in the middle of a row", func(t *testing.T) {
 		d := h.open(t, poolSize(1))
 		r := d.raw(t)
-		r.say(t, query("begin"))
+		r.say(t, query("begin; select 1"))
 		pid, _ := strconv.Atoi(backendOf(t, r))
 		if err := r.send(query("select repeat('x', 50000000) from generate_series(1, 3)")); err != nil {
 			t.Fatal(err)

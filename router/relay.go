@@ -144,6 +144,8 @@ func (c *client) watchTime() {
 	var d time.Duration
 	switch {
 	case c.waiter != nil: // the pool watches over waiting
+	case c.deferred != 0:
+		w, d = watchTransaction, l.IdleTransactionTimeout
 	case c.server == nil, c.queue.empty() && !c.open && c.status == wire.TxIdle:
 		w, d = watchIdle, l.ClientIdleTimeout
 	case c.queue.cycles == 0: // nothing that ends by itself is outstanding

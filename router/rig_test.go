@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"howdah/tenants"
@@ -479,7 +480,10 @@ func (r *rig) check(s *rigServer, c *rigClient) {
 			r.fail("server %d should have %q as %s, and has %q", s.number, st.key.text, p.name, got.text)
 		}
 	}
-	own := map[string]uint8{setName: helperSet, commitName: helperCommit}
+	own := map[string]uint64{setName: helperSet, commitName: helperCommit}
+	for n := range isolations * accesses * deferrings {
+		own[beginName+strconv.Itoa(n)] = helperBegin << n
+	}
 	for name := range s.prepared {
 		if bit := own[name]; bit != 0 {
 			if s.backend.helpers&bit == 0 {

@@ -65,7 +65,7 @@ func (sh *shared) giveQueue(q []entry) {
 // itself while others are outstanding, has an entry in the queue, in order.
 type session struct {
 	mode   tenants.PoolMode
-	status wire.TxStatus // of the last ReadyForQuery that was passed on
+	status wire.TxStatus // as the client believes: of the last ReadyForQuery, but see begin.go
 	held   bool          // a server is assigned: backend is its memory
 
 	copyIn     bool // the server reads CopyData
@@ -84,6 +84,12 @@ type session struct {
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
 	forgetting int // entries with flagForgets
+
+	deferred    txOptions  // the BEGIN that no server has seen yet
+	begun       bool       // it is on its way, and not yet confirmed
+	beginFailed bool       // it failed: the transaction block must come to be failed too
+	portal      *statement // the unnamed portal, while no server has it
+	prefix      bool       // messages of ours are in front of the client's first, unconfirmed
 
 	queue   queue
 	named   map[string]*statement // prepared statements by the client's names
@@ -115,15 +121,17 @@ func peek(h wire.Header) int {
 	case wire.Bind, wire.Describe, wire.Close:
 		return min(h.Len, maxPeek)
 	case wire.Query:
-		return min(h.Len, peekQuery)
+		return min(h.Len, maxQuery)
+	case wire.Execute:
+		return min(h.Len, wire.HeaderLen+1)
 	}
 	return wire.HeaderLen
 }
 
 const (
-	maxParse  = 4 << 20 // of a Parse that can be given to other servers
-	maxPeek   = 32 << 10
-	peekQuery = 64
+	maxParse = 4 << 20 // of a Parse that can be given to other servers
+	maxQuery = 1 << 20 // of a Query that is taken apart
+	maxPeek  = 32 << 10
 )
 
 // fromClient handles a message from the client. b holds at least what peek asked
@@ -142,6 +150,9 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 	case wire.CopyData, wire.CopyDone, wire.CopyFail:
 		return s.clientCopy(h.Type)
 	case wire.Sync:
+		if s.gated() {
+			return verbStall
+		}
 		return s.clientSync()
 	case wire.Flush:
 		if !s.held || s.copyIn {
@@ -158,11 +169,11 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 	if s.forgetting > 0 {
 		return verbStall // what names mean is not decided, nor which settings hold
 	}
-	if e := s.lastGated(); e != nil {
-		return verbStall // its fate decides where the server begins to listen again
+	if s.gated() {
+		return verbStall
 	}
 	if s.held && !s.open && s.status == wire.TxIdle && s.backend.vars != s.vars {
-		s.injectVars() // DISCARD ALL ran on a server that stays
+		s.inject() // DISCARD ALL ran on a server that stays
 	}
 	switch h.Type {
 	case wire.Query, wire.FunctionCall:
@@ -177,7 +188,7 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 		return s.clientClose(h, b)
 	case wire.Execute:
 		if !s.held {
-			return verbAcquire
+			return s.executeHere(b)
 		}
 		e := entry{typ: wire.Execute}
 		if s.committing {
@@ -230,23 +241,30 @@ func (s *session) clientSync() verb {
 }
 
 func (s *session) clientQuery(h wire.Header, b []byte) verb {
+	whole := h.Type == wire.Query && h.Len == len(b)
+	text := bytes.TrimSuffix(b[wire.HeaderLen:], []byte{0})
 	if !s.held {
+		if whole && s.queryHere(text) {
+			return verbDrop
+		}
 		return verbAcquire
 	}
-	e := entry{typ: h.Type, stmt: s.unnamed}
+	e := entry{typ: h.Type}
 	if h.Type == wire.Query {
-		text := b[wire.HeaderLen:]
-		if h.Len > len(b) || mayCommit(bytes.TrimSuffix(text, []byte{0})) {
+		r := reading{effects: anything}
+		if whole {
+			r = s.vars.read(text)
+		}
+		if r.effects&mayCommit != 0 {
 			e.flags |= flagCommit
 		}
-		if mayForget(text) {
+		if r.effects&mayForget != 0 {
 			e.flags |= flagForgets
 			s.forgetting++
 		}
-		s.setting = s.setting || h.Len > len(b) || maySet(text)
+		s.setting = s.setting || r.effects&maySet != 0
+		e.stmt = s.unnamed
 		s.unnamed, s.hereNow = nil, false // a simple query drops it
-	} else {
-		e.stmt = nil
 	}
 	if !s.queue.empty() && s.queue.last().kind == entrySwallow {
 		e.flags |= flagGated
@@ -255,16 +273,11 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 	return verbForward
 }
 
-// lastGated returns the last entry if it is a Query whose fate hangs on
-// messages of ours in front of it.
-func (s *session) lastGated() *entry {
-	if s.queue.empty() {
-		return nil
-	}
-	if e := s.queue.last(); e.flags&flagGated != 0 && s.queue.first().kind == entrySwallow {
-		return e
-	}
-	return nil
+// gated reports whether what the client sends must wait for the fate of
+// messages of ours: should they fail, the server begins to listen again behind
+// what was sent already, without the settings or the transaction meant for it.
+func (s *session) gated() bool {
+	return (s.prefix || s.beginFailed) && !s.queue.empty() && s.queue.last().ends()
 }
 
 // refuse ends the session with an error.
@@ -281,15 +294,13 @@ func (s *session) assigned(b *backend) {
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}
-	if b.vars != s.vars || b.changedBy != nil && b.changedBy != s {
-		s.injectVars()
-	}
+	s.inject()
 }
 
 // released ends the use of a server.
 func (s *session) released() {
 	s.held, s.backend = false, nil
-	s.hereNow = false
+	s.hereNow, s.prefix = false, false
 	if s.queue.empty() {
 		s.shared.giveQueue(s.queue.entries)
 		s.queue = queue{}
@@ -337,6 +348,7 @@ func (s *session) close() {
 		s.settle(&s.queue.entries[i])
 	}
 	s.queue = queue{}
+	s.dropPortal()
 	s.dropAll()
 }
 

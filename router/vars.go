@@ -14,6 +14,9 @@ import (
 type vars struct {
 	list  []wire.Parameter // sorted by name
 	parse string           // identity of those that Parse looks at
+
+	conforming bool // standard_conforming_strings
+	readable   bool // texts can be taken apart
 }
 
 // parseVars are the settings that PostgreSQL looks at when it parses a
@@ -37,6 +40,27 @@ func (v *vars) value(name string) (string, bool) {
 		return v.list[i].Value, true
 	}
 	return "", false
+}
+
+// scanning returns standard_conforming_strings, and whether texts can be taken
+// apart at all: in some encodings a backslash or a quote can be the second byte
+// of a character.
+func (v *vars) scanning() (conforming, readable bool) {
+	c, _ := v.value("standard_conforming_strings")
+	encoding, _ := v.value("client_encoding")
+	switch encoding {
+	case "SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "SHIFT_JIS_2004":
+		return false, false
+	}
+	return c != "off", true
+}
+
+// read takes a text apart as the server will.
+func (v *vars) read(text []byte) reading {
+	if !v.readable {
+		return reading{effects: anything}
+	}
+	return read(text, v.conforming)
 }
 
 // varsTable interns lists of settings.
@@ -69,6 +93,7 @@ func (t *varsTable) intern(list []wire.Parameter) *vars {
 		return v
 	}
 	v := &vars{list: list, parse: parse.String()}
+	v.conforming, v.readable = v.scanning()
 	if t.known == nil {
 		t.known = map[string]*vars{}
 	}

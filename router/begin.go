@@ -1,0 +1,200 @@
+package router
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// A BEGIN of its own is answered here and sent together with the first
+// statement, so that a transaction holds no server before it needs one; one
+// that never does needs none. From the answer on the client believes itself in
+// a transaction (status), while deferred holds the options. Should the BEGIN
+// fail later, the client is told so in place of its statement's result, and
+// gets the failed transaction that it would have.
+
+// can reports whether nobody but the session is concerned by r, so that no
+// server is needed. Whatever ends in a warning or an error is left to a server.
+func (s *session) can(r *reading) bool {
+	if s.mode != tenants.Transaction {
+		return false
+	}
+	switch r.command {
+	case commandBegin:
+		return s.deferred == 0
+	case commandCommit, commandRollback:
+		return s.deferred != 0
+	}
+	return false
+}
+
+// do does what can allows.
+func (s *session) do(r *reading) {
+	switch r.command {
+	case commandBegin:
+		s.deferred, s.status = r.options, wire.TxOpen
+	case commandCommit, commandRollback:
+		if r.options&txChain == 0 {
+			s.deferred, s.status = 0, wire.TxIdle
+		}
+	}
+	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
+}
+
+// mayBeHere tells from its beginning whether a text is worth being taken apart
+// to see if it can be done here.
+func mayBeHere(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n\f\v;")
+	if len(text) < 3 || len(text) > maxHere {
+		return false
+	}
+	switch text[0] | 0x20 {
+	case 'b', 'c', 'e', 'r', 'a', 'd', 'l', '-' | 0x20, '/' | 0x20:
+		return true
+	case 's':
+		return text[1]|0x20 == 't'
+	case 'u':
+		return text[1]|0x20 == 'n'
+	}
+	return false
+}
+
+// maxHere bounds the texts that may be done here, in bytes.
+const maxHere = 512
+
+// queryHere does a simple query without a server, if it can.
+func (s *session) queryHere(text []byte) bool {
+	if !mayBeHere(text) {
+		return false
+	}
+	r := s.vars.read(text)
+	if !s.can(&r) {
+		return false
+	}
+	s.shared.statements.drop(s.unnamed) // a simple query drops it
+	s.unnamed = nil
+	s.dropPortal()
+	s.do(&r)
+	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
+	return true
+}
+
+// parseHere takes a Parse without a server, if its statement can be done
+// without one.
+func (s *session) parseHere(m wire.ParseMessage) bool {
+	if !mayBeHere(m.Text) || len(m.ParamOIDs) > 0 {
+		return false
+	}
+	if _, taken := s.named[string(m.Name)]; taken {
+		return false
+	}
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, true)
+	if !s.can(&st.reading) {
+		s.shared.statements.drop(st)
+		return false
+	}
+	s.shared.counts.clientParses++
+	if len(m.Name) == 0 {
+		s.shared.statements.drop(s.unnamed)
+		s.unnamed = st
+	} else {
+		s.name(string(m.Name), st)
+	}
+	s.shared.toClient = append(s.shared.toClient, parseComplete...)
+	return true
+}
+
+// bindHere makes a portal without a server, if its statement can be done
+// without one.
+func (s *session) bindHere(b []byte) bool {
+	m, err := wire.ParseBind(b[wire.HeaderLen:])
+	if err != nil || len(m.Portal) > 0 || s.portal != nil || !withoutParameters(m.Rest) {
+		return false
+	}
+	st := s.meant(m.Statement)
+	if st == nil || !s.can(&st.reading) {
+		return false
+	}
+	s.shared.counts.binds++
+	s.portal = st
+	st.refs++
+	s.shared.toClient = append(s.shared.toClient, bindComplete...)
+	return true
+}
+
+// withoutParameters looks for the number of parameters behind a Bind's names
+// and the parameters' formats.
+func withoutParameters(rest []byte) bool {
+	if len(rest) < 2 {
+		return false
+	}
+	at := 2 + 2*int(binary.BigEndian.Uint16(rest))
+	return len(rest) >= at+4 && rest[at] == 0 && rest[at+1] == 0
+}
+
+// describeHere describes what was parsed or bound here: commands without rows.
+func (s *session) describeHere(kind byte, name []byte) bool {
+	switch {
+	case kind == wire.KindPortal:
+		if s.portal == nil || len(name) > 0 {
+			return false
+		}
+	default:
+		st := s.meant(name)
+		if st == nil || !s.can(&st.reading) {
+			return false
+		}
+		s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ParameterDescription, []byte{0, 0})
+	}
+	s.shared.toClient = wire.AppendEmpty(s.shared.toClient, wire.NoData)
+	return true
+}
+
+// executeHere runs the portal that was bound here, or asks for a server.
+func (s *session) executeHere(b []byte) verb {
+	if s.portal == nil || b[wire.HeaderLen] != 0 || !s.can(&s.portal.reading) {
+		return verbAcquire
+	}
+	s.do(&s.portal.reading)
+	s.dropPortal()
+	return verbDrop
+}
+
+func (s *session) dropPortal() {
+	s.shared.statements.drop(s.portal)
+	s.portal = nil
+}
+
+// injectPortal makes the portal at the server that was bound without one.
+func (s *session) injectPortal() {
+	sh := s.shared
+	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+	sh.toServer = wire.AppendParse(sh.toServer, againName, s.portal.key.text, nil)
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	sh.toServer = wire.AppendBindText(sh.toServer, againName)
+	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
+	s.dropPortal()
+}
+
+// injectBegin begins a transaction.
+func (s *session) injectBegin(options txOptions) {
+	n := options.index()
+	name := beginName + string(appendInt(nil, n))
+	s.helper(helperBegin<<n, name, options.text())
+	s.shared.toServer = wire.AppendBindText(s.shared.toServer, name)
+	s.injectExecute(0)
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindPortal, "") // the client has none
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+}
+
+// failBlock gives the client the failed transaction block that it is in: the
+// BEGIN that it believes done has failed, and it has been told so.
+func (s *session) failBlock() {
+	s.injectBegin(txBegun)
+	s.fail(nil)
+	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+	s.forward(entry{typ: wire.Sync})
+}

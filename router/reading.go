@@ -1,0 +1,305 @@
+package router
+
+import "strings"
+
+// effect says what a text may do beyond its result. In doubt a text may do it.
+type effect uint16
+
+const (
+	mayCommit     effect = 1 << iota // end a transaction block with COMMIT
+	maySet                           // change settings: those in reading.settings
+	maySetAny                        // change settings of unknown names
+	mayReset                         // put settings back to those of the login
+	mayForget                        // destroy prepared statements
+	mayKeep                          // leave state behind that a look can find: see pins.go
+	mayFree                          // end such state
+	leavesSeed                       // leave state behind that nothing can find
+	leavesOther                      // the same, of other kinds
+	readsSequence                    // ask for a value that nextval left in the session
+	movesSequence                    // leave one
+	marksPlace                       // SAVEPOINT and its kin
+	several                          // it is more than one statement
+	prepares                         // PREPARE: names of statements may be the server's own
+)
+
+// anything is what a text may do that is not understood.
+const anything = mayCommit | maySet | maySetAny | mayReset | mayForget | mayKeep | mayFree | movesSequence | marksPlace | several
+
+// command is what a text is that holds one statement and nothing else.
+type command uint8
+
+const (
+	commandOther command = iota
+	commandBegin
+	commandCommit
+	commandRollback
+	commandDiscardAll
+	commandResetAll
+	commandDeallocateAll
+	commandDeallocate // a statement's name
+	commandExecute    // a statement's name
+	commandCloseAll
+	commandListen // a channel
+	commandUnlisten
+	commandUnlistenAll
+)
+
+// reading is what the machine knows of a text.
+type reading struct {
+	effects  effect
+	command  command
+	options  txOptions // of commandBegin; of the others whether a transaction follows
+	name     string    // that the command names
+	from, to int       // where the name stands in the text
+	settings []string  // that it may change
+}
+
+// reader takes a text apart, statement by statement.
+type reader struct {
+	lexer
+	reading
+	last token
+}
+
+// read takes a text apart. conforming is standard_conforming_strings.
+func read(text []byte, conforming bool) reading {
+	r := reader{lexer: lexer{text: text, conforming: conforming}}
+	n := 0
+	for r.step(); r.last.kind != tokenEnd; {
+		if r.last.symbol(';') {
+			r.step()
+			continue
+		}
+		n++
+		r.statement()
+	}
+	if n > 1 {
+		r.effects |= several
+		r.command = commandOther
+	}
+	return r.reading
+}
+
+func (r *reader) step() token {
+	r.last = r.next()
+	if r.last.kind == tokenBroken {
+		r.effects |= anything
+		r.last = token{}
+	}
+	return r.last
+}
+
+// over reports whether the statement ends here.
+func (r *reader) over() bool { return r.last.kind == tokenEnd || r.last.symbol(';') }
+
+// takes steps over the key word w, if it stands here.
+func (r *reader) takes(w string) bool {
+	if r.last.is(w) {
+		r.step()
+		return true
+	}
+	return false
+}
+
+// statement reads to the end of one statement.
+func (r *reader) statement() {
+	if r.last.kind == tokenWord {
+		r.first()
+	}
+	var before token
+	for !r.over() {
+		if r.last.kind == tokenWord || r.last.kind == tokenQuoted {
+			r.word(before)
+		}
+		before = r.last
+		r.step()
+	}
+}
+
+// first reads the word that a statement begins with.
+func (r *reader) first() {
+	word := r.last
+	switch {
+	case word.is("select"), word.is("update"), word.is("delete"): // most
+	case word.is("insert"), word.is("merge"):
+		r.effects |= movesSequence
+	case word.is("begin"), word.is("start"):
+		r.begin()
+	case word.is("commit"), word.is("end"), word.is("rollback"), word.is("abort"):
+		r.endTransaction(word)
+	case word.is("savepoint"), word.is("release"):
+		r.effects |= marksPlace
+	case word.is("set"), word.is("reset"):
+		r.set(word.is("reset"))
+	case word.is("discard"):
+		r.effects |= mayFree | mayForget | maySet | mayReset
+		r.exact(commandDiscardAll, "all")
+	case word.is("deallocate"):
+		r.effects |= mayFree | mayForget
+		r.deallocate()
+	case word.is("close"):
+		r.effects |= mayFree
+		r.exact(commandCloseAll, "all")
+	case word.is("listen"), word.is("unlisten"):
+		r.effects |= mayKeep | mayFree
+		r.listen(word.is("unlisten"))
+	case word.is("prepare"):
+		r.effects |= mayKeep | mayCommit | prepares // PREPARE TRANSACTION
+	case word.is("execute"):
+		r.effects |= maySet | maySetAny
+		r.step()
+		r.named(commandExecute)
+	case word.is("drop"):
+		r.effects |= mayFree
+	case word.is("do"), word.is("call"):
+		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit
+		r.body()
+	case word.is("load"):
+		r.effects |= leavesOther
+	}
+}
+
+// body reads the code in a DO for words, as if it were a statement of its own.
+func (r *reader) body() {
+	inner := reader{lexer: lexer{text: r.text[r.at:], conforming: r.conforming}}
+	for t := inner.next(); t.kind != tokenEnd && t.kind != tokenBroken; t = inner.next() {
+		if t.kind == tokenString {
+			code := read(t.text[1:len(t.text)-1], r.conforming)
+			r.effects |= code.effects &^ (several | mayForget)
+		}
+	}
+}
+
+// exact takes the statement for c if word is all that follows.
+func (r *reader) exact(c command, word string) {
+	r.step()
+	if r.takes(word) && r.over() {
+		r.command = c
+	}
+}
+
+// named takes the statement for c if its name is all that follows.
+func (r *reader) named(c command) {
+	name, ok := r.identifier()
+	if !ok {
+		return
+	}
+	to := r.at
+	from := to - len(r.last.text)
+	if r.step(); r.over() || c == commandExecute && r.last.symbol('(') {
+		r.command, r.name, r.from, r.to = c, name, from, to
+	}
+}
+
+// identifier returns the name that stands here, as PostgreSQL sees it.
+func (r *reader) identifier() (string, bool) {
+	switch text := r.last.text; r.last.kind {
+	case tokenWord:
+		for _, b := range text {
+			if b >= 0x80 {
+				return "", false // folded by the locale's rules
+			}
+		}
+		return truncate(strings.ToLower(string(text))), true
+	case tokenQuoted:
+		if text[0] != '"' {
+			return "", false // U&
+		}
+		return truncate(strings.ReplaceAll(string(text[1:len(text)-1]), `""`, `"`)), true
+	}
+	return "", false
+}
+
+// maxName is the longest identifier, in bytes; PostgreSQL cuts longer ones.
+const maxName = 63
+
+func truncate(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	cut := maxName
+	for cut > 0 && name[cut]&0xC0 == 0x80 {
+		cut--
+	}
+	return name[:cut]
+}
+
+func (r *reader) deallocate() {
+	r.step()
+	r.takes("prepare")
+	if r.last.is("all") {
+		if r.step(); r.over() {
+			r.command = commandDeallocateAll
+		}
+		return
+	}
+	r.named(commandDeallocate)
+}
+
+func (r *reader) listen(not bool) {
+	r.step()
+	switch {
+	case not && r.last.symbol('*'):
+		if r.step(); r.over() {
+			r.command = commandUnlistenAll
+		}
+	case not:
+		r.named(commandUnlisten)
+	default:
+		r.named(commandListen)
+	}
+}
+
+// word notes what a word may do wherever it stands. Functions are known by
+// name, quoted or not; a column of that name costs a look in vain.
+func (r *reader) word(before token) {
+	var buf [40]byte
+	text := r.last.text
+	if r.last.kind == tokenQuoted {
+		if text[0] != '"' {
+			r.effects |= mayKeep | maySet | maySetAny // U&"": who knows
+			return
+		}
+		text = text[1 : len(text)-1]
+	}
+	if len(text) < 4 || len(text) > len(buf) {
+		return
+	}
+	switch text[0] | 0x20 {
+	case 'p', 's', 'c', 'l', 'n', 't', 'h', 'd', 'i', 'm':
+	default:
+		return
+	}
+	for i, b := range text {
+		if 'A' <= b && b <= 'Z' {
+			b |= 0x20
+		}
+		buf[i] = b
+	}
+	switch string(buf[:len(text)]) {
+	case "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
+		"pg_temp", "pg_create_physical_replication_slot", "pg_create_logical_replication_slot",
+		"pg_copy_physical_replication_slot", "pg_copy_logical_replication_slot":
+		r.effects |= mayKeep
+	case "pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all", "pg_drop_replication_slot":
+		r.effects |= mayFree
+	case "temp", "temporary":
+		if before.is("create") || before.is("replace") || before.is("local") || before.is("global") || before.is("into") {
+			r.effects |= mayKeep
+		}
+	case "hold":
+		if before.is("with") {
+			r.effects |= mayKeep
+		}
+	case "currval", "lastval":
+		r.effects |= readsSequence
+	case "nextval", "setval", "insert", "merge":
+		r.effects |= movesSequence
+	case "setseed":
+		r.effects |= leavesSeed
+	case "dblink_connect", "dblink_connect_u", "pg_backup_start", "pg_start_backup", "pg_replication_origin_session_setup":
+		r.effects |= leavesOther
+	case "set_config":
+		r.setConfig()
+	}
+}

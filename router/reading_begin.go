@@ -1,0 +1,163 @@
+package router
+
+// txOptions are the options of BEGIN, and that there was one.
+type txOptions uint16
+
+const (
+	txBegun    txOptions = 1 << 15
+	txStart    txOptions = 1 << 14 // it was START TRANSACTION
+	txChain    txOptions = 1 << 13 // of COMMIT and ROLLBACK: AND CHAIN
+	isolations           = 5       // none said, and four levels
+	accesses             = 3       // none said, READ WRITE, READ ONLY
+	deferrings           = 3       // none said, DEFERRABLE, NOT DEFERRABLE
+)
+
+var (
+	isolationTexts = [isolations]string{
+		"", " isolation level read uncommitted", " isolation level read committed",
+		" isolation level repeatable read", " isolation level serializable",
+	}
+	accessTexts    = [accesses]string{"", " read write", " read only"}
+	deferringTexts = [deferrings]string{"", " deferrable", " not deferrable"}
+)
+
+// index numbers the combinations of options.
+func (o txOptions) index() int { return int(o &^ (txBegun | txStart | txChain)) }
+
+// text returns the BEGIN with these options.
+func (o txOptions) text() string {
+	i := o.index()
+	return "begin" + isolationTexts[i%isolations] + accessTexts[i/isolations%accesses] + deferringTexts[i/isolations/accesses]
+}
+
+// begin reads BEGIN and START TRANSACTION with the options of the manual's
+// page on them, each kind at most once.
+func (r *reader) begin() {
+	how := txBegun
+	if r.last.is("start") {
+		how |= txStart
+	}
+	r.step()
+	if !r.takes("transaction") && (how&txStart != 0 || !r.takes("work") && !r.over() && !r.modeFollows()) {
+		return
+	}
+	modes := [3]int{}
+	for first := true; !r.over(); first = false {
+		if !first && r.last.symbol(',') {
+			r.step()
+		}
+		kind, choice := r.mode()
+		if choice <= 0 || modes[kind] != 0 {
+			return
+		}
+		modes[kind] = choice
+	}
+	r.command = commandBegin
+	r.options = how | txOptions(modes[0]+isolations*(modes[1]+accesses*modes[2]))
+}
+
+// modeFollows reports whether a transaction mode begins here.
+func (r *reader) modeFollows() bool {
+	return r.last.is("isolation") || r.last.is("read") || r.last.is("deferrable") || r.last.is("not")
+}
+
+// mode reads one transaction mode; a choice of -1 is none.
+func (r *reader) mode() (kind, choice int) {
+	switch {
+	case r.takes("isolation"):
+		if r.takes("level") {
+			return 0, r.level()
+		}
+	case r.takes("read"):
+		return 1, r.choose("write", "only")
+	case r.takes("deferrable"):
+		return 2, 1
+	case r.takes("not"):
+		if r.takes("deferrable") {
+			return 2, 2
+		}
+	}
+	return 0, -1
+}
+
+// level reads the name of an isolation level; -1 is none.
+func (r *reader) level() int {
+	switch {
+	case r.takes("serializable"):
+		return 4
+	case r.takes("repeatable"):
+		if r.takes("read") {
+			return 3
+		}
+	case r.takes("read"):
+		return r.choose("uncommitted", "committed")
+	}
+	return -1
+}
+
+// choose reads one of two words.
+func (r *reader) choose(one, two string) int {
+	switch {
+	case r.takes(one):
+		return 1
+	case r.takes(two):
+		return 2
+	}
+	return -1
+}
+
+// endTransaction reads COMMIT, END, ROLLBACK and ABORT.
+func (r *reader) endTransaction(word token) {
+	c := commandCommit
+	if word.is("rollback") || word.is("abort") {
+		c = commandRollback
+	} else {
+		r.effects |= mayCommit
+	}
+	r.effects |= marksPlace // ROLLBACK TO
+	r.step()
+	if !r.takes("work") {
+		r.takes("transaction")
+	}
+	var options txOptions
+	if r.takes("and") {
+		if !r.takes("no") {
+			options = txChain
+		}
+		if !r.takes("chain") {
+			return
+		}
+	}
+	if r.over() {
+		r.command, r.options = c, options
+		r.effects &^= marksPlace
+	}
+}
+
+// tag returns what PostgreSQL says when it has done the command.
+func (r *reading) tag() string {
+	switch r.command {
+	case commandBegin:
+		if r.options&txStart != 0 {
+			return "START TRANSACTION"
+		}
+		return "BEGIN"
+	case commandCommit:
+		return "COMMIT"
+	case commandRollback:
+		return "ROLLBACK"
+	case commandDiscardAll:
+		return "DISCARD ALL"
+	case commandResetAll:
+		return "RESET"
+	case commandDeallocateAll:
+		return "DEALLOCATE ALL"
+	case commandCloseAll:
+		return "CLOSE CURSOR ALL"
+	case commandUnlisten, commandUnlistenAll:
+		return "UNLISTEN"
+	case commandListen:
+		return "LISTEN"
+	}
+	panic("router: a command that is never answered by us")
+}

@@ -1,0 +1,102 @@
+package router
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// Texts are taken apart as PostgreSQL does.
+func TestRead(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want reading
+	}{
+		{"", reading{}},
+		{" ; ;", reading{}},
+		{"select 1", reading{}},
+		{"select 'a;set x=1' -- ; set y=2", reading{}},
+		{"select $tag$;set x=1 $$ $tag$", reading{}},
+		{"select E'\\';set x = 1'", reading{}},
+		{"select '\\';set x = 1", reading{effects: maySet | several, settings: []string{"x"}}},
+		{"select E'a'\n  '\\';set x = 1'", reading{}},
+		{"select 'a' -- it's\n 'b;set x = 1'", reading{}},
+		{"select /* /* ; */ ; */ 1", reading{}},
+		{"update t set x = 1", reading{}},
+		{"BEGIN", reading{command: commandBegin, options: txBegun}},
+		{"begin work;", reading{command: commandBegin, options: txBegun}},
+		{"start transaction", reading{command: commandBegin, options: txBegun | txStart}},
+		{"start", reading{}},
+		{"begin isolation level read uncommitted", reading{command: commandBegin, options: txBegun + 1}},
+		{"begin isolation level repeatable read read only deferrable", reading{command: commandBegin, options: txBegun + 3 + 5*2 + 15}},
+		{"begin read write, not deferrable", reading{command: commandBegin, options: txBegun + 5 + 30}},
+		{"begin read", reading{}},
+		{"begin ,read only", reading{}},
+		{"begin read only, read only", reading{}},
+		{"begin; begin", reading{effects: several, options: txBegun}},
+		{"commit and chain", reading{effects: mayCommit, command: commandCommit, options: txChain}},
+		{"end transaction and no chain", reading{effects: mayCommit, command: commandCommit}},
+		{"abort", reading{command: commandRollback}},
+		{"commit prepared 'x'", reading{effects: mayCommit | marksPlace}},
+		{"rollback to savepoint a", reading{effects: marksPlace}},
+		{"discard all", reading{effects: mayFree | mayForget | maySet | mayReset, command: commandDiscardAll}},
+		{"deallocate prepare \"S\"\"1\"", reading{effects: mayFree | mayForget, command: commandDeallocate, name: "S\"1", from: 19, to: 25}},
+		{"execute S1 (1, 2)", reading{effects: maySet | maySetAny, command: commandExecute, name: "s1", from: 8, to: 10}},
+		{"listen " + strings.Repeat("x", 70), reading{effects: mayKeep | mayFree, command: commandListen, name: strings.Repeat("x", 63), from: 7, to: 77}},
+		{"unlisten *", reading{effects: mayKeep | mayFree, command: commandUnlistenAll}},
+		{"set local x = 1", reading{}},
+		{"set session time zone 'UTC'", reading{effects: maySet, settings: []string{"TimeZone"}}},
+		{"set my.Own to default", reading{effects: maySet | mayReset, settings: []string{"my.own"}}},
+		{"reset DATESTYLE", reading{effects: maySet | mayReset, settings: []string{"DateStyle"}}},
+		{"reset all", reading{effects: maySet | maySetAny | mayReset, command: commandResetAll}},
+		{"set transaction read only", reading{}},
+		{"set session authorization x", reading{effects: maySet, settings: []string{"session_authorization", "role"}}},
+		{"set seed = 0.5", reading{effects: maySet | leavesSeed, settings: []string{"seed"}}},
+		{"select set_config('Search_Path', lower('a,b)'), false)", reading{effects: maySet, settings: []string{"search_path"}}},
+		{"select set_config('x', $1, true)", reading{}},
+		{"select set_config($1, $2, true)", reading{effects: maySet | maySetAny}},
+		{"with x as (select pg_catalog.\"set_config\"('x', '1', $1)) select 1", reading{effects: maySet, settings: []string{"x"}}},
+		{"select PG_Advisory_Lock(1)", reading{effects: mayKeep}},
+		{"select pg_advisory_xact_lock(1)", reading{}},
+		{"create temp table x()", reading{effects: mayKeep}},
+		{"select temp from weather", reading{}},
+		{"declare c cursor with hold for select 1", reading{effects: mayKeep}},
+		{"do $$begin perform setseed(1); end$$", reading{
+			effects: maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | leavesSeed,
+		}},
+		{"select 'unterminated", reading{effects: anything}},
+		{"select /* unterminated", reading{effects: anything}},
+	} {
+		if got := read([]byte(tt.text), true); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s\n got %+v\nwant %+v", tt.text, got, tt.want)
+		}
+	}
+}
+
+// Every combination of options is written as it is read.
+func TestTransactionOptions(t *testing.T) {
+	for i := range isolations * accesses * deferrings {
+		o := txBegun | txOptions(i)
+		if got := read([]byte(o.text()), true); got.command != commandBegin || got.options != o {
+			t.Errorf("%q is read as %+v, want options %d", o.text(), got, o)
+		}
+	}
+}
+
+// Any text can be taken apart, and a text in front of which another statement
+// stands has the effects of both.
+func FuzzRead(f *testing.F) {
+	for _, text := range []string{"select 'a' E'\\'' U&\"x\" $a$ $a$ /* */ --", "set x.y = 1; do $$ $$", "begin isolation level", "select set_config('a', 'b'"} {
+		f.Add(text, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, conforming bool) {
+		if strings.Contains(text, "\x00") {
+			return // PostgreSQL's texts end there
+		}
+		one := read([]byte(text), conforming)
+		two := read([]byte("select nextval('x');"+text), conforming)
+		if want := one.effects | movesSequence; two.effects&^several != want&^several {
+			t.Errorf("%q alone has the effects %b, behind another statement %b", text, one.effects, two.effects)
+		}
+	})
+}
