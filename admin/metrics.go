@@ -36,7 +36,7 @@ type families struct {
 	clients, logins, servers           *prometheus.Desc
 	accepted, refused                  *prometheus.Desc
 	poolClients, poolServers, poolWait *prometheus.Desc
-	poolEnded                          *prometheus.Desc
+	poolEnded, poolPinned              *prometheus.Desc
 	poolCounters                       []counterFamily
 	databaseSize, databaseReserve      *prometheus.Desc
 	databaseServers, databaseClients   *prometheus.Desc
@@ -73,6 +73,7 @@ func newFamilies() families {
 		poolServers:  desc("pool_servers", "Server connections by state.", "database", "user", "state"),
 		poolWait:     desc("pool_max_wait_seconds", "How long the oldest waiting client has waited for a server, in seconds.", "database", "user"),
 		poolEnded:    desc("pool_servers_closed_total", "Server connections closed, by reason.", "database", "user", "reason"),
+		poolPinned:   desc("pool_pinned_servers", "Servers that clients keep between transactions, by reason; one may have several.", "database", "user", "reason"),
 		poolCounters: newCounterFamilies(desc),
 
 		databaseSize:       desc("database_pool_size", "Servers that a pool of the database may have.", "database"),
@@ -114,7 +115,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	f := &c.families
 	for _, d := range []*prometheus.Desc{
 		f.build, f.started, f.paused, f.loops, f.clients, f.logins, f.servers, f.accepted, f.refused,
-		f.poolClients, f.poolServers, f.poolWait, f.poolEnded,
+		f.poolClients, f.poolServers, f.poolWait, f.poolEnded, f.poolPinned,
 		f.databaseSize, f.databaseReserve, f.databaseServers, f.databaseMaxServers, f.databaseClients,
 		f.databaseMaxClients, f.databasePaused, f.loopConns, f.loopTurns, f.loopWaits,
 	} {
@@ -171,6 +172,9 @@ func (f *families) collectPool(m metricSink, p *router.PoolStats) {
 	m.gauge(f.poolWait, p.MaxWait.Seconds(), p.Database, p.User)
 	for reason, n := range p.Ended {
 		m.counter(f.poolEnded, float64(n), p.Database, p.User, cleanText(reason))
+	}
+	for reason, n := range p.Pinned {
+		m.gauge(f.poolPinned, float64(n), p.Database, p.User, reason)
 	}
 	for _, c := range f.poolCounters {
 		m.counter(c.desc, c.value(&p.Counters), p.Database, p.User)

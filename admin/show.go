@@ -57,6 +57,8 @@ func views() []view {
 			"sv_idle i, sv_used i, sv_tested i, sv_login i, maxwait i, maxwait_us i, pool_mode s, load_balance_hosts s"},
 		{name: "CLIENTS", columns: socketColumns, rows: showClients},
 		{name: "SERVERS", columns: socketColumns, rows: showServers},
+		{name: "PINS", rows: showPins, columns: "database s, user s, addr s, port i, application_name s, reason s, " +
+			"held_us q, remote_pid i, id i"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},
 		{name: "STATS", rows: showStats, columns: "database s, total_server_assignment_count N, total_xact_count N, " +

@@ -64,7 +64,7 @@ func mergePools(pools []router.PoolStats) []router.PoolStats {
 			continue
 		}
 		index[k] = len(out)
-		p.Ended = maps.Clone(p.Ended)
+		p.Ended, p.Pinned = maps.Clone(p.Ended), maps.Clone(p.Pinned)
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b router.PoolStats) int {
@@ -91,6 +91,12 @@ func addPool(to, p *router.PoolStats) {
 	}
 	for reason, n := range p.Ended {
 		to.Ended[reason] += n
+	}
+	if to.Pinned == nil && len(p.Pinned) > 0 {
+		to.Pinned = make(map[string]int, len(p.Pinned))
+	}
+	for reason, n := range p.Pinned {
+		to.Pinned[reason] += n
 	}
 }
 

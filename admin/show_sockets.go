@@ -25,6 +25,17 @@ func showServers(s *session, row func(...any)) {
 	}
 }
 
+// showPins has a row for each reason for which a client keeps its server
+// between transactions. What it held the server for counts from its
+// assignment.
+func showPins(s *session, row func(...any)) {
+	for _, c := range s.console.clients() {
+		for _, reason := range c.Pins {
+			row(c.Database, c.User, c.Addr, c.Port, c.ApplicationName, reason, c.PinnedFor.Microseconds(), c.RemotePID, shortID(c.ID))
+		}
+	}
+}
+
 func showSockets(s *session, row func(...any)) {
 	s.eachSocket(row, func(*router.ConnStats) bool { return true })
 }

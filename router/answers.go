@@ -26,7 +26,7 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		}
 		return verbForward, nil
 	case wire.NotificationResponse:
-		if s.mode != tenants.Session && !s.pinned {
+		if s.mode != tenants.Session && s.pins == 0 {
 			return verbDrop, nil // of a LISTEN that some client left behind
 		}
 		return verbForward, nil
@@ -254,6 +254,10 @@ func (s *session) serverError() verb {
 	e := s.queue.first()
 	s.refused = s.refused || s.checking
 	v := verbForward
+	if e.flags&flagLook != 0 {
+		s.lookFailed()
+		v = verbDrop
+	}
 	if e.kind == entryFail {
 		if e.more.err != nil {
 			s.shared.toClient = wire.AppendError(s.shared.toClient, s.failure(e.more.err))
@@ -261,7 +265,7 @@ func (s *session) serverError() verb {
 		v = verbDrop
 	}
 	if s.prefix && e.kind == entrySwallow {
-		s.beginFailed = s.begun
+		s.prefixFailed, s.beginFailed = true, s.begun
 		s.prefix, s.begun = false, false
 	}
 	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
@@ -335,15 +339,20 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	if e.kind == entrySwallow {
 		v = verbDrop
 	}
+	if e.flags&flagLook != 0 {
+		s.looked()
+	}
 	if e.kind == entryForward {
 		s.shared.counts.queries++
+		if status == wire.TxIdle {
+			s.shared.counts.transactions++
+		}
 	}
 	done := s.queue.pop()
 	s.settle(&done)
-	if s.beginFailed {
-		s.beginFailed = false
-		if status == wire.TxIdle {
-			s.failBlock()
+	if s.prefixFailed {
+		s.prefixFailed = false
+		if s.asBelieved(status, &done) {
 			return verbDrop, nil
 		}
 	}
@@ -363,13 +372,13 @@ func (s *session) serverReady(body []byte) (verb, error) {
 }
 
 func (s *session) ready(status wire.TxStatus) {
-	if status == wire.TxIdle {
-		s.shared.counts.transactions++
-	}
 	s.status = status
 	s.skipping, s.copyIn, s.copyBoth, s.resetting = false, false, false, false
 	s.open = !s.queue.empty()
 	s.setting = s.setting && s.open
+	if status == wire.TxIdle && s.held && !s.checking {
+		s.settled()
+	}
 }
 
 // serverParameter keeps the books on a setting, and tells the client only what
@@ -386,6 +395,15 @@ func (s *session) serverParameter(body []byte) (verb, error) {
 	b.vars = table.with(b.vars, string(name), string(value))
 	if old, ok := s.vars.value(string(name)); s.resetting || ok && old == string(value) {
 		return verbDrop, nil
+	}
+	if !s.queue.empty() && s.queue.first().more != nil {
+		if own, ok := resetTo(s.queue.first().more.restores, string(name)); ok {
+			if told, _ := s.vars.value(string(name)); told != own {
+				s.vars = table.with(s.vars, string(name), own)
+				s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, string(name), own)
+			}
+			return verbDrop, nil
+		}
 	}
 	if s.checking {
 		s.vars = table.with(s.vars, string(name), string(value))
@@ -404,9 +422,6 @@ var (
 // server.
 func (s *session) commandComplete(body []byte) {
 	tag := bytes.TrimSuffix(body, []byte{0})
-	if t := string(tag); t == "SET" || t == "RESET" {
-		s.backend.changedBy = s // what PostgreSQL does not report may be anything now
-	}
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
 	}
@@ -417,7 +432,10 @@ func (s *session) commandComplete(body []byte) {
 	s.backend.removeAll(&s.shared.statements)
 	s.forgetNames()
 	if all {
-		s.discardVars()
+		s.backend.vars, s.backend.changedBy = s.backend.base, nil
+		s.resetting, s.tuning = true, nil
+		s.discardVars(false)
+		s.discarded()
 	}
 }
 
@@ -452,16 +470,19 @@ func (s *session) forgetNames() {
 }
 
 // discardVars puts the settings back to those of the login, and tells the
-// client which of them that changes.
-func (s *session) discardVars() {
-	s.backend.vars, s.backend.changedBy = s.backend.base, nil
-	s.resetting, s.tuning = true, nil
+// client which of them that changes. The role may be kept.
+func (s *session) discardVars(keepRole bool) {
 	for _, p := range s.startup.list {
-		if told, _ := s.vars.value(p.Name); told != p.Value {
+		told, _ := s.vars.value(p.Name)
+		if _, reported := s.base.value(p.Name); reported && told != p.Value {
 			s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, p.Value)
 		}
 	}
+	role, ok := s.vars.value("role")
 	s.vars = s.startup
+	if ok && keepRole {
+		s.vars = s.shared.vars.with(s.vars, "role", role)
+	}
 }
 
 // dropAll lets go of every statement.

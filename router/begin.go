@@ -8,6 +8,10 @@ import (
 	"howdah/wire"
 )
 
+// What concerns nobody but the session is done here, without a server: the
+// commands that put it back to its beginning, as connection pools of
+// applications send them all day, and transactions in which nothing happens.
+//
 // A BEGIN of its own is answered here and sent together with the first
 // statement, so that a transaction holds no server before it needs one; one
 // that never does needs none. From the answer on the client believes itself in
@@ -22,10 +26,12 @@ func (s *session) can(r *reading) bool {
 		return false
 	}
 	switch r.command {
-	case commandBegin:
+	case commandBegin, commandDiscardAll, commandResetAll, commandDeallocateAll, commandCloseAll, commandUnlistenAll:
 		return s.deferred == 0
 	case commandCommit, commandRollback:
 		return s.deferred != 0
+	case commandDeallocate:
+		return s.named[r.name] != nil
 	}
 	return false
 }
@@ -39,8 +45,21 @@ func (s *session) do(r *reading) {
 		if r.options&txChain == 0 {
 			s.deferred, s.status = 0, wire.TxIdle
 		}
+	case commandDeallocateAll:
+		s.forgetNames()
+	case commandDeallocate:
+		s.shared.statements.drop(s.named[r.name])
+		delete(s.named, r.name)
 	}
 	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
+	switch r.command {
+	case commandDiscardAll:
+		s.forgetNames()
+		s.discardVars(false)
+		s.sticky = false
+	case commandResetAll:
+		s.discardVars(true)
+	}
 }
 
 // mayBeHere tells from its beginning whether a text is worth being taken apart
@@ -74,7 +93,7 @@ func (s *session) queryHere(text []byte) bool {
 		return false
 	}
 	s.shared.statements.drop(s.unnamed) // a simple query drops it
-	s.unnamed = nil
+	s.unnamed, s.ranHere = nil, false
 	s.dropPortal()
 	s.do(&r)
 	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
@@ -159,6 +178,7 @@ func (s *session) executeHere(b []byte) verb {
 	}
 	s.do(&s.portal.reading)
 	s.dropPortal()
+	s.ranHere = true
 	return verbDrop
 }
 
@@ -181,20 +201,39 @@ func (s *session) injectPortal() {
 
 // injectBegin begins a transaction.
 func (s *session) injectBegin(options txOptions) {
+	s.injectBlock(options)
+	if s.ranHere {
+		return // the client has a portal that has run
+	}
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindPortal, "") // the client has none
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+}
+
+func (s *session) injectBlock(options txOptions) {
 	n := options.index()
 	name := beginName + string(appendInt(nil, n))
 	s.helper(helperBegin<<n, name, options.text())
 	s.shared.toServer = wire.AppendBindText(s.shared.toServer, name)
 	s.injectExecute(0)
-	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindPortal, "") // the client has none
-	s.forward(entry{kind: entrySwallow, typ: wire.Close})
 }
 
-// failBlock gives the client the failed transaction block that it is in: the
-// BEGIN that it believes done has failed, and it has been told so.
-func (s *session) failBlock() {
-	s.injectBegin(txBegun)
-	s.fail(nil)
+// asBelieved brings the server to the state in which the client believes
+// itself after what was injected has failed, and reports whether that takes
+// more messages, with whose end done ends. A client that has begun a transaction is in a failed one now,
+// others are in none.
+func (s *session) asBelieved(status wire.TxStatus, done *entry) bool {
+	switch {
+	case s.beginFailed && status == wire.TxIdle:
+		s.injectBegin(txBegun)
+		s.fail(nil)
+	case !s.beginFailed && status != wire.TxIdle:
+		s.helper(helperRollback, rollbackName, "rollback")
+		s.shared.toServer = wire.AppendBindText(s.shared.toServer, rollbackName)
+		s.injectExecute(0)
+	default:
+		return false
+	}
 	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
-	s.forward(entry{typ: wire.Sync})
+	s.forward(entry{kind: done.kind, typ: wire.Sync, flags: done.flags & flagCheck})
+	return true
 }

@@ -47,11 +47,11 @@ func (c *client) finish() {
 	case c.status != wire.TxIdle:
 		c.destroyServer("client left inside a transaction", false)
 		return
-	case c.unsure || b.poisoned || c.pinned:
+	case c.unsure || b.poisoned || c.pins&pinLasting != 0 || c.done&leavesAny != 0:
 		c.destroyServer("state of a client that left", false)
 		return
 	}
-	reset := c.mode == tenants.Session
+	reset := c.mode == tenants.Session || c.pins != 0 || c.unseen()
 	c.letGo()
 	c.forget()
 	if reset {

@@ -29,7 +29,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbForward // PostgreSQL will say what is wrong with it
 	}
 	s.shared.counts.clientParses++
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, !s.setting)
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, !s.uncertain())
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
 		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st)})
@@ -54,7 +54,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 // parseHuge passes on a Parse that is too large to be kept, which only its own
 // server can then know.
 func (s *session) parseHuge(h wire.Header) verb {
-	s.pinned, s.raw = true, true
+	s.pins, s.raw = s.pins|pinLarge, true
 	s.shared.statements.drop(s.unnamed)
 	s.unnamed, s.hereNow, s.hereAt = nil, true, s.syncs
 	s.forward(entry{typ: wire.Parse, more: &detail{}, flags: flagCommit})
@@ -181,10 +181,10 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 // settings which are no longer in force: what the server makes of it now must
 // not pass for what others mean by the old one.
 func (s *session) renew(name string, st *statement) *statement {
-	if st.key.vars == s.vars.parse && !s.setting {
+	if st.key.vars == s.vars.parse && !s.uncertain() {
 		return st
 	}
-	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, !s.setting)
+	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, !s.uncertain())
 	s.shared.statements.drop(st)
 	s.named[name] = now
 	return now
@@ -230,16 +230,24 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Bind})
 		return verbForward
 	}
+	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && s.named[st.name] != nil {
+		return s.bindDeallocate(h, b, m, st)
+	}
 	name, v, ok := s.place(m.Statement)
 	if !ok {
 		return v
+	}
+	if st := s.meant(m.Statement); st != nil {
+		s.clearSequences(&st.reading)
 	}
 	s.shared.counts.binds++
 	e := entry{typ: wire.Bind}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
 		s.committing = s.committing || st.effects&mayCommit != 0
-		s.setting, s.forgets = s.setting || st.effects&maySet != 0, s.forgets || st.effects&mayForget != 0
+		s.willRestore(&st.reading)
+		s.note(&st.reading)
+		s.forgets = s.forgets || st.effects&mayForget != 0
 	}
 	s.forward(e)
 	if len(m.Statement) == 0 {
@@ -248,6 +256,20 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	s.shared.used = len(b) - len(m.Rest)
 	s.shared.toServer = wire.AppendBindHeader(s.shared.toServer, m.Portal, name, h.Len-s.shared.used)
 	return verbRewrite
+}
+
+func (s *session) clientExecute(b []byte) verb {
+	e := entry{typ: wire.Execute}
+	if s.committing {
+		e.flags = flagCommit
+	}
+	s.forward(e)
+	if len(s.restoring) > 0 && b[wire.HeaderLen] == 0 {
+		s.shared.toServer = wire.AppendMessage(s.shared.toServer, wire.Execute, []byte{0, 0, 0, 0, 0})
+		s.restore()
+		return verbDrop
+	}
+	return verbForward
 }
 
 // meant returns the statement that the client calls name.

@@ -49,6 +49,10 @@ func empty(typ byte) []byte { return wire.AppendEmpty(nil, typ) }
 
 var (
 	plainTexts = []string{"select 1", "select 2", "select 3", "select rows 3", "select 'now'", "notice", "copy out", ""}
+	ownTexts   = []string{
+		"set my.own=5", "set my.own=6", "reset my.own", "select pg_advisory_lock(1)", "select pg_advisory_unlock(1)",
+		"create temp table t", "drop table t", "select pg_advisory_lock(1)", "select pg_advisory_unlock(1)",
+	}
 	stateTexts = []string{
 		"begin", "begin read only", "commit", "rollback", "commit", "fail", "bad", "defer",
 		"set application_name=x", "set application_name=none", "set TimeZone=Paris", "set TimeZone=UTC",
@@ -58,6 +62,9 @@ var (
 func (c *chooser) text() string {
 	if c.chance(60) {
 		return c.one(plainTexts...)
+	}
+	if c.chance(20) {
+		return c.one(ownTexts...)
 	}
 	return c.one(stateTexts...)
 }

@@ -8,9 +8,16 @@ import (
 
 // Our own statements at a server, parsed when first needed.
 const (
-	helperSet    = 1 << iota // sets one setting
-	helperCommit             // ends the implicit transaction in which settings were set
-	helperBegin              // the first of those that begin a transaction, one for each combination of options
+	helperSet       = 1 << iota // sets one setting
+	helperCommit                // ends the implicit transaction in which settings were set
+	helperResetAll              // resets settings that nobody knows
+	helperPins                  // looks for what pins the server
+	helperSetting               // reads one setting
+	helperSettings              // reads all settings that were set
+	helperSequences             // forgets the values of sequences
+	helperSpare                 // deallocates a statement that is nobody's
+	helperRollback              // ends a transaction in which settings could not be set
+	helperBegin                 // the first of those that begin a transaction, one for each combination of options
 )
 
 const (
@@ -18,9 +25,15 @@ const (
 	setText    = "select pg_catalog.set_config($1, $2, false)"
 	commitName = ownPrefix + "commit"
 	resetName  = ownPrefix + "reset"
-	beginName  = ownPrefix + "begin"
-	againName  = ownPrefix + "again"
-	noName     = ownPrefix + "none" // never exists
+
+	resetAllName  = ownPrefix + "reset_all"
+	sequencesName = ownPrefix + "sequences"
+	dropName      = ownPrefix + "drop"
+	rollbackName  = ownPrefix + "rollback"
+	spareName     = ownPrefix + "spare"
+	beginName     = ownPrefix + "begin"
+	againName     = ownPrefix + "again"
+	noName        = ownPrefix + "none" // never exists
 )
 
 // inject sends what must be in front of the client's first message to a
@@ -35,31 +48,55 @@ func (s *session) inject() {
 		s.deferred, s.begun = 0, true
 	}
 	if !s.queue.empty() {
-		s.queue.last().flags |= flagPrefix
-		s.prefix = true
+		s.prefixed()
 	}
 	if s.portal != nil {
 		s.injectPortal()
 	}
 }
 
+// prefixed has what the client sends wait for the fate of what was injected.
+func (s *session) prefixed() {
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		s.queue.entries[i].flags &^= flagPrefix
+	}
+	s.queue.last().flags |= flagPrefix
+	s.prefix = true
+}
+
 // injectVars brings the settings in force at the server to the session's, with
 // extended messages and no Sync, in front of the client's message: should one
-// fail, the server skips the client's message too. The COMMIT makes the
-// settings outlive a rollback of what follows; its warning, that there is no
-// transaction, is swallowed.
+// fail, the server skips the client's message too. A transaction of their own
+// makes the settings outlive a rollback of what follows.
 func (s *session) injectVars() {
 	b := s.backend
-	set, reset := difference(b.vars, s.vars, b.base, b.changedBy != nil && b.changedBy != s)
-	if len(set)+len(reset) == 0 {
+	have := b.vars
+	changed := b.changedBy != nil && b.changedBy != s
+	if changed {
+		have = b.base
+		if role, ok := b.vars.value("role"); ok {
+			have = s.shared.vars.with(have, "role", role) // RESET ALL leaves it
+		}
+	}
+	set, reset := difference(have, s.vars, b.base)
+	if len(set)+len(reset) == 0 && !changed {
 		b.vars = s.vars
 		return
 	}
 	s.tuning = &tuning{from: b.vars, to: s.vars}
-	for _, p := range set {
-		s.helper(helperSet, setName, setText)
-		s.shared.toServer = wire.AppendBindText(s.shared.toServer, setName, p.Name, p.Value)
+	s.injectBlock(0) // or COMMIT would warn, in the server's log too
+	if role, ok := have.value("role"); ok && role != "none" {
+		s.injectSet("role", "none") // what it may not set is set without it
+	}
+	if changed {
+		s.helper(helperResetAll, resetAllName, "reset all")
+		s.shared.toServer = wire.AppendBindText(s.shared.toServer, resetAllName)
 		s.injectExecute(0)
+	}
+	for _, p := range set {
+		if p.Name != "role" {
+			s.injectSet(p.Name, p.Value)
+		}
 	}
 	for _, name := range reset {
 		s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, resetName)
@@ -69,9 +106,18 @@ func (s *session) injectVars() {
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, resetName)
 		s.injectExecute(0)
 	}
+	if role, ok := s.vars.value("role"); ok && role != "none" {
+		s.injectSet("role", role)
+	}
 	s.helper(helperCommit, commitName, "commit")
 	s.shared.toServer = wire.AppendBindText(s.shared.toServer, commitName)
 	s.injectExecute(flagVars)
+}
+
+func (s *session) injectSet(name, value string) {
+	s.helper(helperSet, setName, setText)
+	s.shared.toServer = wire.AppendBindText(s.shared.toServer, setName, name, value)
+	s.injectExecute(0)
 }
 
 // tuning remembers settings that were injected until ReadyForQuery tells what

@@ -307,7 +307,7 @@ func (w *worker) seedLogin(c *client) {
 	r.pool.Seed()
 	if r.base != nil {
 		if v := r.logins[settingsKey(c.login.accepted.Startup.Parameters)]; v != nil {
-			c.vars = v
+			c.vars, c.base = v, r.base
 			c.welcome()
 			return
 		}
@@ -319,7 +319,7 @@ func (w *worker) seedLogin(c *client) {
 
 // wishVars makes the settings that the login asks for the session's.
 func (c *client) wishVars() {
-	c.vars = c.route.base
+	c.vars, c.base = c.route.base, c.route.base
 	for _, p := range settings(c.login.accepted.Startup.Parameters) {
 		c.vars = c.shared.vars.with(c.vars, p.Name, p.Value)
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/binary"
 	"maps"
 	"strconv"
 	"strings"
@@ -23,6 +24,9 @@ type model struct {
 	skip     bool
 	copying  byte // Query or Execute while data is taken in
 	doomed   bool // a deferred constraint will fail the COMMIT
+	locked   bool // a session advisory lock is held
+
+	temporary, savedTemporary bool // a temporary table exists
 
 	vars, reported, base, saved map[string]string
 
@@ -134,7 +138,7 @@ func (m *model) extended(typ byte, body []byte, parts []string) (code string) {
 
 func (m *model) begins() {
 	if m.status == wire.TxIdle && !m.implicit {
-		m.implicit, m.saved = true, maps.Clone(m.vars)
+		m.implicit, m.saved, m.savedTemporary = true, maps.Clone(m.vars), m.temporary
 	}
 }
 
@@ -147,7 +151,7 @@ func (m *model) ends(commit bool) (code string) {
 		commit, code = false, "23503"
 	}
 	if !commit || m.status == wire.TxFailed {
-		m.vars = m.saved
+		m.vars, m.temporary = m.saved, m.savedTemporary
 	}
 	clear(m.portals)
 	m.status, m.implicit, m.doomed, m.saved = wire.TxIdle, false, false, nil
@@ -163,7 +167,7 @@ func (m *model) fail(code string) {
 		m.ends(false)
 	} else {
 		m.status = wire.TxFailed
-		m.vars, m.doomed = maps.Clone(m.saved), false
+		m.vars, m.doomed, m.temporary = maps.Clone(m.saved), false, m.savedTemporary
 	}
 }
 
@@ -342,6 +346,8 @@ func (m *model) run(p *modelPortal, max int, how byte) (code string) {
 		m.held = wire.AppendNotice(m.held, &wire.Error{Severity: "WARNING", Code: "01000", Message: "model"})
 	case "begin", "commit", "rollback":
 		return m.transaction(word)
+	case "create", "drop":
+		m.temporary = word == "create"
 	case "set", "reset":
 		name, value, _ := strings.Cut(rest, "=")
 		m.set(word, strings.ReplaceAll(name, `"`, ""), value)
@@ -400,6 +406,7 @@ func (m *model) discard(tag string, how byte) (code string) {
 			return "25001"
 		}
 		m.vars = maps.Clone(m.base)
+		m.locked, m.temporary, m.savedTemporary = false, false, false
 		if m.saved != nil {
 			m.saved = maps.Clone(m.base)
 		}
@@ -418,6 +425,15 @@ func (m *model) rows(p *modelPortal, text string, max int) (code string) {
 		}
 		m.set("set", p.params[0], p.params[1])
 	}
+	if m.lookedAt(p, text) {
+		return ""
+	}
+	switch text {
+	case "pg_advisory_lock(1)":
+		m.locked = true
+	case "pg_advisory_unlock(1)":
+		m.locked = false
+	}
 	n := 1
 	if _, count, ok := strings.Cut(text, "rows "); ok {
 		n, _ = strconv.Atoi(count)
@@ -433,6 +449,29 @@ func (m *model) rows(p *modelPortal, text string, max int) (code string) {
 	}
 	m.complete("SELECT " + strconv.Itoa(p.at-start))
 	return ""
+}
+
+// lookedAt answers what Howdah asks of a server.
+func (m *model) lookedAt(p *modelPortal, text string) bool {
+	var value string
+	switch {
+	case p.text == pinsText:
+		n := 0
+		if m.locked {
+			n = 1
+		}
+		if m.temporary {
+			n += 2
+		}
+		value = strconv.Itoa(n)
+	case strings.HasPrefix(text, "pg_catalog.current_setting"):
+		value = m.vars[p.params[0]]
+	default:
+		return false
+	}
+	m.say(wire.DataRow, "\x00\x01"+string(binary.BigEndian.AppendUint32(nil, uint32(len(value))))+value)
+	m.complete("SELECT 1")
+	return true
 }
 
 func (m *model) copy(way string, how byte) {

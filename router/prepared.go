@@ -89,7 +89,7 @@ type prepared struct {
 // the server from client to client.
 type backend struct {
 	vars      *vars    // in force, as far as reported or set by us
-	changedBy *session // who ran SET or RESET last, since we set all that we know of
+	changedBy *session // who changed settings that nobody knows
 	base      *vars    // in force after login
 
 	known   map[*statement]*prepared

@@ -13,8 +13,9 @@ const (
 	mayForget                        // destroy prepared statements
 	mayKeep                          // leave state behind that a look can find: see pins.go
 	mayFree                          // end such state
-	leavesSeed                       // leave state behind that nothing can find
-	leavesOther                      // the same, of other kinds
+	leavesSeed                       // leave state behind that nothing can find: of random()
+	leavesOther                      // of other kinds
+	leavesSetting                    // a setting whose name is computed
 	readsSequence                    // ask for a value that nextval left in the session
 	movesSequence                    // leave one
 	marksPlace                       // SAVEPOINT and its kin
@@ -51,7 +52,13 @@ type reading struct {
 	options  txOptions // of commandBegin; of the others whether a transaction follows
 	name     string    // that the command names
 	from, to int       // where the name stands in the text
-	settings []string  // that it may change
+	settings []touch   // that it may change
+}
+
+// touch is a setting that a text may change.
+type touch struct {
+	name  string
+	reset bool // to its value at login
 }
 
 // reader takes a text apart, statement by statement.

@@ -150,6 +150,8 @@ func (r *reading) tag() string {
 		return "DISCARD ALL"
 	case commandResetAll:
 		return "RESET"
+	case commandDeallocate:
+		return "DEALLOCATE"
 	case commandDeallocateAll:
 		return "DEALLOCATE ALL"
 	case commandCloseAll:

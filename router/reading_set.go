@@ -12,7 +12,7 @@ func (r *reader) set(reset bool) {
 	if reset {
 		r.effects |= mayReset
 		if r.last.is("all") {
-			r.effects |= maySet | maySetAny
+			r.touch(true, allSettings)
 			if r.step(); r.over() {
 				r.command = commandResetAll
 			}
@@ -24,36 +24,41 @@ func (r *reader) set(reset bool) {
 		return // forgotten with the transaction
 	case r.takes("session"):
 		if r.takes("authorization") {
-			r.touch("session_authorization", "role")
+			r.touch(false, "session_authorization", "role")
 			return
 		}
 		if r.last.is("characteristics") {
-			r.touch("default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable")
+			r.touch(false, "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable")
 			return
 		}
 	}
+	first := len(r.settings)
 	switch {
 	case r.last.is("time"):
-		r.touch("TimeZone")
+		r.touch(reset, "TimeZone")
 	case r.last.is("schema"):
-		r.touch("search_path")
+		r.touch(reset, "search_path")
 	case r.last.is("names"):
-		r.touch("client_encoding")
+		r.touch(reset, "client_encoding")
 	case r.last.is("xml"):
-		r.touch("xmloption")
+		r.touch(reset, "xmloption")
 	default:
-		r.setNamed()
+		r.setNamed(reset)
 	}
-	for !r.over() {
-		if r.last.is("default") {
-			r.effects |= mayReset
+	for ; !r.over(); r.step() {
+		if !r.last.is("default") || len(r.settings) == first {
+			continue
 		}
-		r.step()
+		r.effects |= mayReset
+		r.settings[first].reset = true
 	}
 }
 
+// allSettings stands for those that RESET ALL resets.
+const allSettings = "*"
+
 // setNamed reads the name of a setting, which may have a prefix and a point.
-func (r *reader) setNamed() {
+func (r *reader) setNamed(reset bool) {
 	name, ok := r.identifier()
 	for ok && r.step().symbol('.') {
 		r.step()
@@ -63,20 +68,43 @@ func (r *reader) setNamed() {
 		}
 	}
 	if ok {
-		r.touch(settingName(name))
+		r.touch(reset, settingName(name))
 	} else {
-		r.effects |= maySet | maySetAny
+		r.effects |= maySet | maySetAny | leavesSetting
 	}
 }
 
 // touch notes settings that the text may change.
-func (r *reader) touch(names ...string) {
+func (r *reader) touch(reset bool, names ...string) {
 	r.effects |= maySet
 	for _, name := range names {
 		if name == "seed" {
 			r.effects |= leavesSeed
 		}
-		r.settings = append(r.settings, name)
+		r.settings = append(r.settings, touch{name, reset})
+	}
+}
+
+// setComputed notes a setting whose name is computed, unless it is forgotten
+// with the transaction: the last word tells.
+func (r *reader) setComputed() {
+	var last token
+	for depth := 0; depth >= 0; {
+		t := r.next()
+		switch {
+		case t.kind == tokenEnd || t.kind == tokenBroken:
+			return
+		case t.symbol('('):
+			depth++
+		case t.symbol(')'):
+			depth--
+		}
+		if depth >= 0 {
+			last = t
+		}
+	}
+	if !last.is("true") {
+		r.effects |= maySet | maySetAny | leavesSetting
 	}
 }
 
@@ -89,15 +117,14 @@ func (r *reader) setConfig() {
 	}
 	name := r.next()
 	if name.kind != tokenString || name.text[0] != '\'' || bytes.IndexByte(name.text, '\\') >= 0 || !r.next().symbol(',') {
-		r.effects |= maySet | maySetAny
+		r.setComputed()
 		return
 	}
 	for depth := 0; depth >= 0; {
 		t := r.next()
 		switch {
 		case t.kind == tokenEnd || t.kind == tokenBroken:
-			r.effects |= maySet | maySetAny
-			return
+			return // not SQL
 		case t.symbol('('):
 			depth++
 		case t.symbol(')'):
@@ -109,5 +136,5 @@ func (r *reader) setConfig() {
 			depth = -1
 		}
 	}
-	r.touch(settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'")))
+	r.touch(false, settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'")))
 }

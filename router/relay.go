@@ -80,6 +80,12 @@ func (c *client) answers(data []byte) (at int, err error) {
 				return at, errUnexpected
 			}
 			b.drop = c.queue.first().kind != entryForward
+			if c.looksAt() {
+				if n < h.Len && h.Len <= maxHeld {
+					break
+				}
+				c.lookRow(data[at+wire.HeaderLen : at+n])
+			}
 		} else {
 			if n < h.Len && h.Len <= maxHeld {
 				break

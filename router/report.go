@@ -51,7 +51,10 @@ func (s *Server) Stats() Stats {
 
 // poolStats returns a row per route.
 func (w *worker) poolStats() (rows []PoolStats, servers int) {
-	type sums struct{ active, idle int }
+	type sums struct {
+		active, idle int
+		pinned       map[string]int
+	}
 	clients := map[*route]*sums{}
 	for _, c := range w.slots {
 		if c == nil || c.leaving {
@@ -61,6 +64,12 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 		if n == nil {
 			n = &sums{}
 			clients[c.route] = n
+		}
+		for _, reason := range c.pins.names() {
+			if n.pinned == nil {
+				n.pinned = map[string]int{}
+			}
+			n.pinned[reason]++
 		}
 		if c.server != nil {
 			n.active++
@@ -78,7 +87,7 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 			Counters: r.counters,
 		}
 		if n := clients[r]; n != nil {
-			row.ClientsActive, row.ClientsIdle = n.active, n.idle
+			row.ClientsActive, row.ClientsIdle, row.Pinned = n.active, n.idle, n.pinned
 		}
 		for reason, n := range p.Ended {
 			row.Ended[reason] = n
@@ -160,6 +169,9 @@ func (w *worker) clientStats(c *client) ConnStats {
 	row.LocalAddr, row.LocalPort = split(c.about.local)
 	if c.vars != nil {
 		row.ApplicationName, _ = c.vars.value("application_name")
+	}
+	if c.pins != 0 {
+		row.Pins, row.PinnedFor = c.pins.names(), w.loop.Now()-c.txSince
 	}
 	switch {
 	case c.server != nil:

@@ -146,7 +146,7 @@ func (r *rig) join(number int, p program) {
 		own.base[name], own.vars[name], own.reported[name] = value, value, value
 	}
 	c.session = session{mode: tenants.Transaction, status: wire.TxIdle, shared: &r.shared, limit: r.limit}
-	c.session.vars, c.session.startup = v, v
+	c.session.vars, c.session.startup, c.session.base = v, v, r.servers[0].backend.base
 	if p.keeps {
 		c.session.mode = tenants.Session
 	}
@@ -158,6 +158,10 @@ func (r *rig) join(number int, p program) {
 		}
 		own.out = nil
 		c.ready = append(c.ready, len(c.want))
+	}
+	own.flush() // what waits for a Sync may come before it
+	for _, line := range describe(serverNames, own.out) {
+		c.want, vars = orderVars(c.want, vars, line)
 	}
 	r.clients = append(r.clients, c)
 }
@@ -370,6 +374,9 @@ func (c *rigClient) judge(typ byte, body []byte) (bool, error) {
 		if c.queue.empty() {
 			return false, errUnexpected
 		}
+		if c.looksAt() {
+			c.lookRow(body)
+		}
 		return c.plain(), nil
 	}
 	v, err := c.fromServer(typ, body)
@@ -437,7 +444,7 @@ func (c *rigClient) abandon() {
 }
 
 func (c *rigClient) finish() {
-	if c.status != wire.TxIdle || c.unsure || c.pinned || c.program.keeps { // whose server would be reset
+	if c.status != wire.TxIdle || c.unsure || c.pins&pinLasting != 0 || c.done&leavesAny != 0 || c.pins != 0 || c.unseen() || c.program.keeps { // whose server would be reset
 		c.destroy()
 		return
 	}
@@ -472,6 +479,9 @@ func (r *rig) check(s *rigServer, c *rigClient) {
 	if !s.quiet() {
 		r.fail("server %d is given back in state %c, implicit %v, skipping %v, copying %v, unsaid %s", s.number, s.status, s.implicit, s.skip, s.copying != 0, describe(serverNames, append(s.held, s.out...)))
 	}
+	if s.locked || s.temporary {
+		r.fail("server %d is given back with an advisory lock (%v) or a temporary table (%v)", s.number, s.locked, s.temporary)
+	}
 	for st, p := range s.backend.known {
 		if p.pending {
 			r.fail("statement %s is pending on a server given back", p.name)
@@ -480,7 +490,9 @@ func (r *rig) check(s *rigServer, c *rigClient) {
 			r.fail("server %d should have %q as %s, and has %q", s.number, st.key.text, p.name, got.text)
 		}
 	}
-	own := map[string]uint64{setName: helperSet, commitName: helperCommit}
+	own := map[string]uint64{
+		setName: helperSet, commitName: helperCommit, pinsName: helperPins, readName: helperSetting, dropName: helperSpare,
+	}
 	for n := range isolations * accesses * deferrings {
 		own[beginName+strconv.Itoa(n)] = helperBegin << n
 	}
@@ -490,7 +502,7 @@ func (r *rig) check(s *rigServer, c *rigClient) {
 				r.fail("server %d has %s and nobody knows", s.number, name)
 			}
 			delete(own, name)
-		} else if name != "" && name != resetName && name != againName && !s.knows(name) {
+		} else if name != "" && name != resetName && name != againName && name != spareName && !s.knows(name) {
 			r.fail("server %d has %s (%q) and nobody knows", s.number, name, s.prepared[name].text)
 		}
 	}

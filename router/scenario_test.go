@@ -89,7 +89,7 @@ func (sc *scenario) choose(name string) *session {
 	if s == nil {
 		s = &session{mode: tenants.Transaction, status: wire.TxIdle, shared: &sc.shared, limit: 100}
 		s.vars = sc.shared.vars.of(scenarioBase)
-		s.startup = s.vars
+		s.startup, s.base = s.vars, s.vars
 		sc.sessions[name] = s
 	}
 	return s
@@ -219,6 +219,8 @@ func (sc *scenario) answer(s *session, b []byte) {
 	if b[0] == wire.DataRow || b[0] == wire.CopyData {
 		if s.plain() {
 			what = "forward"
+		} else if s.looksAt() {
+			s.lookRow(b[wire.HeaderLen:])
 		}
 	} else if v, err := s.fromServer(b[0], b[wire.HeaderLen:]); err != nil {
 		what = "error: " + err.Error()

@@ -75,8 +75,7 @@ type session struct {
 	unsure     bool // the number of ReadyForQuery to come is not known
 	resetting  bool // DISCARD ALL ran; the ParameterStatus of its server are not the client's
 	hereNow    bool // the unnamed statement is the server's
-	pinned     bool // the server stays until the session ends
-	raw        bool // pinned: names that we do not know are the server's own
+	raw        bool // names that we do not know are the server's own
 	checking   bool // login: the settings are being tried
 	refused    bool // login: they were
 	setting    bool // a statement that may change settings is outstanding
@@ -85,11 +84,13 @@ type session struct {
 
 	forgetting int // entries with flagForgets
 
-	deferred    txOptions  // the BEGIN that no server has seen yet
-	begun       bool       // it is on its way, and not yet confirmed
-	beginFailed bool       // it failed: the transaction block must come to be failed too
-	portal      *statement // the unnamed portal, while no server has it
-	prefix      bool       // messages of ours are in front of the client's first, unconfirmed
+	deferred     txOptions  // the BEGIN that no server has seen yet
+	begun        bool       // it is on its way, and not yet confirmed
+	prefixFailed bool       // what was injected failed
+	beginFailed  bool       // a BEGIN was among it: the client is in a failed transaction
+	portal       *statement // the unnamed portal, while no server has it
+	ranHere      bool       // it was executed without a server
+	prefix       bool       // messages of ours are in front of the client's first, unconfirmed
 
 	queue   queue
 	named   map[string]*statement // prepared statements by the client's names
@@ -98,8 +99,18 @@ type session struct {
 	syncs   int // Syncs sent, to tell what they separate
 	hereAt  int // syncs when hereNow became true
 
+	done    effect  // what texts may have done since the server was last looked at
+	touched []touch // the settings among it
+	asked   asked   // what is being looked at
+
+	restoring []wire.Parameter // the login's settings that the next message resets
+	pins      pin              // why the server stays
+	sticky    bool             // values of sequences are asked for
+	moved     bool             // a value of a sequence may be the client's own, at this server
+
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
+	base    *vars // of servers: tells which settings are reported
 	backend *backend
 	tuning  *tuning // nil but between injected settings and ReadyForQuery
 
@@ -190,12 +201,7 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 		if !s.held {
 			return s.executeHere(b)
 		}
-		e := entry{typ: wire.Execute}
-		if s.committing {
-			e.flags = flagCommit
-		}
-		s.forward(e)
-		return verbForward
+		return s.clientExecute(b)
 	}
 	return s.refuse(wire.Fatal(wire.CodeProtocolViolation,
 		"invalid frontend message type "+string(appendInt(nil, int(h.Type))), ""))
@@ -255,6 +261,16 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if whole {
 			r = s.vars.read(text)
 		}
+		if s.willRestore(&r); len(s.restoring) > 0 && !s.queue.empty() {
+			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Flush)
+			return verbStall // it must not be skipped
+		}
+		if r.command == commandDeallocate || r.command == commandExecute {
+			if v, ok := s.queryNamed(&r, text); ok {
+				return v
+			}
+		}
+		s.clearSequences(&r)
 		if r.effects&mayCommit != 0 {
 			e.flags |= flagCommit
 		}
@@ -262,7 +278,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			e.flags |= flagForgets
 			s.forgetting++
 		}
-		s.setting = s.setting || r.effects&maySet != 0
+		s.note(&r)
 		e.stmt = s.unnamed
 		s.unnamed, s.hereNow = nil, false // a simple query drops it
 	}
@@ -270,6 +286,14 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		e.flags |= flagGated
 	}
 	s.forward(e)
+	if len(s.restoring) > 0 {
+		s.queue.last().more = &detail{restores: s.restoring}
+		s.shared.toServer = append(s.shared.toServer, b...)
+		s.restore()
+		s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+		s.forward(entry{kind: entrySwallow, typ: wire.Sync})
+		return verbDrop
+	}
 	return verbForward
 }
 
@@ -277,7 +301,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 // messages of ours: should they fail, the server begins to listen again behind
 // what was sent already, without the settings or the transaction meant for it.
 func (s *session) gated() bool {
-	return (s.prefix || s.beginFailed) && !s.queue.empty() && s.queue.last().ends()
+	return (s.prefix || s.prefixFailed) && !s.queue.empty() && s.queue.last().ends()
 }
 
 // refuse ends the session with an error.
@@ -290,7 +314,7 @@ func (s *session) refuse(e *wire.Error) verb {
 // the session's.
 func (s *session) assigned(b *backend) {
 	s.held, s.backend = true, b
-	s.hereNow, s.unsure, s.resetting, s.tuning = false, false, false, nil
+	s.hereNow, s.unsure, s.resetting, s.tuning, s.moved = false, false, false, nil, false
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}
@@ -300,7 +324,7 @@ func (s *session) assigned(b *backend) {
 // released ends the use of a server.
 func (s *session) released() {
 	s.held, s.backend = false, nil
-	s.hereNow, s.prefix = false, false
+	s.hereNow, s.prefix, s.ranHere = false, false, false
 	if s.queue.empty() {
 		s.shared.giveQueue(s.queue.entries)
 		s.queue = queue{}
@@ -311,7 +335,7 @@ func (s *session) released() {
 // has come, and the last one said idle.
 func (s *session) releasable() bool {
 	return s.held && !s.open && s.queue.empty() && s.status == wire.TxIdle &&
-		!s.copyIn && !s.copyBoth && !s.pinned && s.mode != tenants.Session
+		!s.copyIn && !s.copyBoth && s.pins == 0 && s.mode != tenants.Session
 }
 
 // endable reports whether a client that leaves now leaves nothing behind: the

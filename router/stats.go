@@ -46,6 +46,7 @@ type PoolStats struct {
 	MaxWait                                         time.Duration
 	Counters                                        Counters
 	Ended                                           map[string]uint64 // servers closed, by reason
+	Pinned                                          map[string]int    // servers that clients keep between transactions, by reason
 }
 
 // DatabaseStats is one database that clients may name: SHOW DATABASES.
@@ -80,6 +81,8 @@ type ConnStats struct {
 	ApplicationName     string
 	PreparedStatements  int
 	Received, Processed int
+	Pins                []string      // of a client: why it keeps its server between transactions
+	PinnedFor           time.Duration // since the first of them
 }
 
 // Stats is a snapshot of a Server: one row per (database, user) in Pools, summed

@@ -119,6 +119,20 @@ func (t *varsTable) with(v *vars, name, value string) *vars {
 	return t.intern(list)
 }
 
+// without returns v without one setting.
+func (t *varsTable) without(v *vars, name string) *vars {
+	if _, ok := v.value(name); !ok {
+		return v
+	}
+	list := make([]wire.Parameter, 0, len(v.list))
+	for _, p := range v.list {
+		if p.Name != name {
+			list = append(list, p)
+		}
+	}
+	return t.intern(list)
+}
+
 // of interns a server's ParameterStatus messages.
 func (t *varsTable) of(params []wire.Parameter) *vars {
 	list := append([]wire.Parameter(nil), params...)
@@ -128,14 +142,10 @@ func (t *varsTable) of(params []wire.Parameter) *vars {
 
 // difference returns what must be set on a server where have is in force to
 // get want. What want does not name goes back to its value in base, or is
-// reset where base does not name it either. changed says that what base does
-// not name may have been changed by somebody, so have is not to be believed.
-func difference(have, want, base *vars, changed bool) (set []wire.Parameter, reset []string) {
+// reset where base does not name it either.
+func difference(have, want, base *vars) (set []wire.Parameter, reset []string) {
 	for _, p := range want.list {
 		old, ok := have.value(p.Name)
-		if changed && ok {
-			_, ok = base.value(p.Name)
-		}
 		if (!ok || old != p.Value) && !fixedVars[p.Name] {
 			set = append(set, p)
 		}

@@ -1,0 +1,359 @@
+package router
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// pin is a set of reasons for which a server stays with a session between
+// transactions.
+type pin uint16
+
+// The first ones are bits of what pinsText finds; of the lasting ones there is
+// no telling when they end.
+const (
+	pinAdvisory pin = 1 << iota
+	pinTemporary
+	pinCursor
+	pinPrepared
+	pinListen
+	pinSlot
+	pinSequence
+	pinAuthorization
+	pinLarge
+	pinSeed
+	pinSetting
+	pinOther
+	pinUnknown
+
+	pinFound   = pinAdvisory | pinTemporary | pinCursor | pinPrepared | pinListen | pinSlot
+	pinLasting = pinAuthorization | pinSeed | pinOther | pinUnknown // not ended by DISCARD ALL
+)
+
+var pinNames = []string{
+	"advisory lock", "temporary object", "cursor with hold", "prepared by SQL", "listen", "temporary replication slot",
+	"sequence value", "session authorization", "large statement", "setseed", "setting with a computed name",
+	"state of a library or extension", "state unknown",
+}
+
+// names lists the reasons.
+func (p pin) names() (list []string) {
+	for i, name := range pinNames {
+		if p&(1<<i) != 0 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// leavesAny is what no look at the server can find.
+const leavesAny = leavesSeed | leavesOther | leavesSetting
+
+// pinsText finds what outlives a transaction at a server.
+const pinsText = `select exists(select from pg_catalog.pg_locks where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid())::int
+  + 2 * exists(select from pg_catalog.pg_depend where refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+    and refobjid = pg_catalog.pg_my_temp_schema() and refobjid <> 0)::int
+  + 4 * exists(select from pg_catalog.pg_cursors where is_holdable)::int
+  + 8 * exists(select from pg_catalog.pg_prepared_statements where from_sql)::int
+  + 16 * exists(select from pg_catalog.pg_listening_channels())::int
+  + 32 * exists(select from pg_catalog.pg_replication_slots where temporary and active_pid = pg_catalog.pg_backend_pid())::int`
+
+// Texts that read settings back: one by name, and all that were set in the
+// session, which are without those of extensions.
+const (
+	settingText  = "select pg_catalog.current_setting($1, true)"
+	settingsText = "select name, setting from pg_catalog.pg_settings where source = 'session'"
+)
+
+const (
+	pinsName     = ownPrefix + "pins"
+	readName     = ownPrefix + "setting"
+	settingsName = ownPrefix + "settings"
+)
+
+// lookFor is what a row of a look tells.
+type lookFor uint8
+
+const (
+	lookPins lookFor = iota + 1
+	lookSetting
+	lookSettings
+)
+
+// asked is what a look that is under way is for.
+type asked struct {
+	done    effect
+	touched []touch
+	failed  int // looks in a row
+}
+
+// maxTouched bounds the settings that are read back one by one.
+const maxTouched = 64
+
+// note remembers what a text that is sent to the server may leave there.
+func (s *session) note(r *reading) {
+	if r.effects&maySet != 0 {
+		s.setting = true
+	}
+	s.done |= r.effects
+	s.moved = s.moved || r.effects&movesSequence != 0
+	s.sticky = s.sticky || r.effects&readsSequence != 0
+	s.raw = s.raw || r.effects&prepares != 0
+	for _, t := range r.settings {
+		if t.name != allSettings {
+			s.touch(t)
+			continue
+		}
+		for _, p := range s.vars.list {
+			if p.Name != "role" {
+				s.touch(touch{p.Name, true})
+			}
+		}
+	}
+}
+
+// willRestore notes which of the login's settings a text resets to what they
+// are at the server: they are put back to the login's right behind it.
+func (s *session) willRestore(r *reading) {
+	s.restoring = nil
+	if r.effects&(mayReset|mayForget) != mayReset || s.startup == s.base {
+		return
+	}
+	for _, p := range s.startup.list {
+		if base, ok := s.base.value(p.Name); ok && base == p.Value || fixedVars[p.Name] {
+			continue
+		}
+		reset := false
+		for _, t := range r.settings {
+			if t.name == p.Name || t.name == allSettings && p.Name != "role" {
+				reset = t.reset
+			}
+		}
+		if reset {
+			s.restoring = append(s.restoring, p)
+		}
+	}
+}
+
+// restore puts them back. In a failed transaction that fails too, which nobody
+// need know.
+func (s *session) restore() {
+	n := len(s.queue.entries)
+	for _, p := range s.restoring {
+		s.injectSet(p.Name, p.Value)
+	}
+	s.restoring = nil
+	for i := n; i < len(s.queue.entries); i++ {
+		e := &s.queue.entries[i]
+		e.kind = entryFail
+		if e.more == nil {
+			e.more = &detail{}
+		}
+	}
+}
+
+func (s *session) touch(t touch) {
+	if _, reported := s.base.value(t.name); reported && t.name != "session_authorization" {
+		return // we are told
+	}
+	for i := range s.touched {
+		if s.touched[i].name == t.name {
+			s.touched[i].reset = s.touched[i].reset || t.reset
+			return
+		}
+	}
+	if len(s.touched) == maxTouched {
+		s.done |= maySetAny | leavesSetting
+		return
+	}
+	s.touched = append(s.touched, t)
+}
+
+// uncertain reports whether settings that count when a text is parsed may be
+// others than we know.
+func (s *session) uncertain() bool {
+	return s.setting || len(s.touched) > 0 || len(s.asked.touched) > 0 || s.asked.done&maySetAny != 0
+}
+
+// unseen reports whether the server may hold state that was not looked at.
+func (s *session) unseen() bool {
+	return s.done&(mayKeep|maySetAny|movesSequence) != 0 && s.sticky || s.done&(mayKeep|maySetAny) != 0 || len(s.touched) > 0 || s.asked.done != 0
+}
+
+// settled is the end of a transaction: reasons to keep the server are noted,
+// and where only a look at it can tell, it is looked at.
+func (s *session) settled() {
+	s.pinDone()
+	if s.mode != tenants.Transaction || !s.queue.empty() || s.done == 0 {
+		return
+	}
+	const keep = mayKeep | mayFree
+	switch {
+	case s.pins != 0 && s.done&keep != 0, s.pins == 0 && s.done&(mayKeep|maySetAny) != 0, s.pins == 0 && len(s.touched) > 0:
+		s.look()
+	case s.pins == 0:
+		s.done = 0
+	}
+}
+
+// pinDone pins for what cannot be looked at.
+func (s *session) pinDone() {
+	if s.done&movesSequence != 0 && s.sticky {
+		s.pins |= pinSequence
+	}
+	if s.done&leavesAny == 0 {
+		return
+	}
+	if s.done&leavesSeed != 0 {
+		s.pins |= pinSeed
+	}
+	if s.done&leavesOther != 0 {
+		s.pins |= pinOther
+	}
+	if s.done&leavesSetting != 0 {
+		s.pins |= pinSetting
+	}
+	s.done &^= leavesAny
+}
+
+// look asks the server what it holds for the session.
+func (s *session) look() {
+	sh := s.shared
+	if s.pins != 0 || s.done&mayKeep != 0 {
+		s.helper(helperPins, pinsName, pinsText)
+		sh.toServer = wire.AppendBindText(sh.toServer, pinsName)
+		s.injectLook(lookPins, touch{})
+	}
+	s.asked.done, s.asked.touched = s.done, nil
+	s.done = 0
+	if s.pins == 0 {
+		s.asked.touched, s.touched = s.touched, nil
+		for _, t := range s.asked.touched {
+			s.helper(helperSetting, readName, settingText)
+			sh.toServer = wire.AppendBindText(sh.toServer, readName, t.name)
+			s.injectLook(lookSetting, t)
+		}
+		if s.asked.done&maySetAny != 0 {
+			s.backend.changedBy = s
+			s.helper(helperSettings, settingsName, settingsText)
+			sh.toServer = wire.AppendBindText(sh.toServer, settingsName)
+			s.injectLook(lookSettings, touch{})
+		}
+	} else {
+		s.done = s.asked.done & maySetAny // when it is let go
+	}
+	sh.toServer = wire.AppendEmpty(sh.toServer, wire.Sync)
+	s.forward(entry{kind: entrySwallow, typ: wire.Sync, flags: flagLook})
+}
+
+// injectLook adds the Execute behind a Bind of a look's.
+func (s *session) injectLook(what lookFor, t touch) {
+	s.injectExecute(0)
+	e := s.queue.last()
+	e.flags |= flagLook
+	e.more = &detail{look: what, setting: t}
+	s.queue.entries[len(s.queue.entries)-2].flags |= flagLook
+	if n := len(s.queue.entries) - 3; n >= s.queue.head && s.queue.entries[n].typ == wire.Parse && s.queue.entries[n].kind == entrySwallow {
+		s.queue.entries[n].flags |= flagLook
+	}
+}
+
+// looksAt reports whether the row that comes is for us.
+func (s *session) looksAt() bool {
+	return !s.queue.empty() && s.queue.first().flags&flagLook != 0
+}
+
+// lookRow takes a row of a look's.
+func (s *session) lookRow(body []byte) {
+	d := s.queue.first().more
+	first, rest, ok := column(body[min(2, len(body)):])
+	switch d.look {
+	case lookPins:
+		n, _ := strconv.Atoi(string(first))
+		s.pins = s.pins&^pinFound | pin(n)&pinFound
+	case lookSetting:
+		s.readBack(d.setting, string(first), ok)
+	case lookSettings:
+		if value, _, ok := column(rest); ok {
+			s.readBack(touch{name: settingName(string(first))}, string(value), true)
+		}
+	}
+}
+
+// column takes one value off a DataRow; ok is false for null.
+func column(b []byte) (value, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	n := int32(binary.BigEndian.Uint32(b))
+	b = b[4:]
+	if n < 0 || int(n) > len(b) {
+		return nil, b, false
+	}
+	return b[:n], b[n:], true
+}
+
+// readBack takes a setting's value at the server for the session's.
+func (s *session) readBack(t touch, value string, ok bool) {
+	b, table := s.backend, &s.shared.vars
+	_, had := s.vars.value(t.name)
+	if t.name == "session_authorization" {
+		s.pins &^= pinAuthorization
+		if login, _ := b.base.value(t.name); login != value {
+			s.pins |= pinAuthorization
+		}
+		return
+	}
+	if _, reported := s.base.value(t.name); reported {
+		return
+	}
+	if !ok || value == "" && !had && strings.Contains(t.name, ".") || !had && t.name == "role" && value == "none" {
+		b.vars, s.vars = table.without(b.vars, t.name), table.without(s.vars, t.name)
+		return
+	}
+	b.vars, s.vars = table.with(b.vars, t.name, value), table.with(s.vars, t.name, value)
+}
+
+// resetTo returns the login's value of a setting that has gone back to the
+// server's.
+func resetTo(restores []wire.Parameter, name string) (own string, ok bool) {
+	for _, p := range restores {
+		if p.Name == name {
+			return p.Value, true
+		}
+	}
+	return "", false
+}
+
+// looked ends a look.
+func (s *session) looked() {
+	if s.asked.failed == 0 {
+		s.asked = asked{}
+	}
+	s.raw = s.pins&(pinPrepared|pinLarge) != 0 || s.done&prepares != 0
+}
+
+// lookFailed has what was asked asked again, a few times: a cancel request or
+// a timeout of the client's hit it.
+func (s *session) lookFailed() {
+	s.done |= s.asked.done
+	for _, t := range s.asked.touched {
+		s.touch(t)
+	}
+	n := s.asked.failed + 1
+	s.asked = asked{failed: n}
+	if n >= 3 {
+		s.pins |= pinUnknown
+	}
+}
+
+// discarded notes that DISCARD ALL has ended all that it ends.
+func (s *session) discarded() {
+	s.pins &= pinLasting
+	s.done &= leavesAny
+	s.touched = nil
+}
