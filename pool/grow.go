@@ -93,23 +93,29 @@ func (p *Pool) adopt(est *wire.Established) (*Server, error) {
 		pool: p, born: now, since: now, opened: time.Now(),
 	}
 	var err error
+	s.Conn, s.TLS, err = Adopt(p.loop, est, s, p.group)
+	return s, err
+}
+
+// Adopt moves a connection that has logged in to l. It returns TLS version and
+// cipher too, "" for plaintext, and closes the connection where it fails.
+func Adopt(l *loop.Loop, est *wire.Established, h loop.Handler, group *loop.Group) (conn *loop.Conn, tlsName string, err error) {
 	if tc, ok := est.Conn.(*tls.Conn); ok {
 		transport, ok := tc.NetConn().(*loop.Transport)
 		if !ok {
 			est.Conn.Close()
-			return nil, fmt.Errorf("adopt server: TLS over %T", tc.NetConn())
+			return nil, "", fmt.Errorf("adopt server: TLS over %T", tc.NetConn())
 		}
-		s.TLS = wire.TLSName(tc.ConnectionState())
-		s.Conn, err = p.loop.AdoptTLS(tc, transport, s, p.group)
-		return s, err
+		conn, err = l.AdoptTLS(tc, transport, h, group)
+		return conn, wire.TLSName(tc.ConnectionState()), err
 	}
 	fd, err := loop.Detach(est.Conn)
 	if err != nil {
 		est.Conn.Close()
-		return nil, err
+		return nil, "", err
 	}
-	s.Conn, err = p.loop.Adopt(fd, est.ReadAhead, s, p.group)
-	return s, err
+	conn, err = l.Adopt(fd, est.ReadAhead, h, group)
+	return conn, "", err
 }
 
 // openFailed tells those who wait when waiting longer is of no use, and else

@@ -27,7 +27,8 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		return verbForward, nil
 	case wire.NotificationResponse:
 		if s.mode != tenants.Session && s.pins == 0 {
-			return verbDrop, nil // of a LISTEN that some client left behind
+			s.backend.poisoned = true // of a LISTEN that nobody knows of
+			return verbDrop, nil
 		}
 		return verbForward, nil
 	case wire.ParameterStatus:
@@ -361,11 +362,17 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	}
 	s.ready(status)
 	if s.tuning != nil && s.tuned() && v == verbForward {
-		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, status)
 		v = verbDrop
+		if !s.awaits(status) {
+			s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, status)
+		}
 	}
 	if done.flags&flagCheck != 0 {
 		s.checking = false
+	}
+	if done.kind == entryForward && s.awaits(status) {
+		s.barrier = true // passed goes on
+		return verbDrop, nil
 	}
 	s.answerLocals()
 	return v, nil
@@ -422,6 +429,12 @@ var (
 // server.
 func (s *session) commandComplete(body []byte) {
 	tag := bytes.TrimSuffix(body, []byte{0})
+	switch string(tag) {
+	case "COMMIT":
+		s.committed = true
+	case "ROLLBACK":
+		s.committed = false
+	}
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
 	}

@@ -26,12 +26,14 @@ func (s *session) can(r *reading) bool {
 		return false
 	}
 	switch r.command {
-	case commandBegin, commandDiscardAll, commandResetAll, commandDeallocateAll, commandCloseAll, commandUnlistenAll:
+	case commandBegin, commandDiscardAll, commandResetAll, commandDeallocateAll, commandCloseAll:
 		return s.deferred == 0
 	case commandCommit, commandRollback:
 		return s.deferred != 0
 	case commandDeallocate:
 		return s.named[r.name] != nil
+	case commandListen, commandUnlisten, commandUnlistenAll:
+		return true
 	}
 	return false
 }
@@ -45,6 +47,12 @@ func (s *session) do(r *reading) {
 		if r.options&txChain == 0 {
 			s.deferred, s.status = 0, wire.TxIdle
 		}
+		s.listened(r.command == commandCommit)
+	case commandListen, commandUnlisten, commandUnlistenAll:
+		s.listenTo(r)
+		if s.deferred == 0 {
+			s.listened(true)
+		}
 	case commandDeallocateAll:
 		s.forgetNames()
 	case commandDeallocate:
@@ -57,6 +65,8 @@ func (s *session) do(r *reading) {
 		s.forgetNames()
 		s.discardVars(false)
 		s.sticky = false
+		s.listenTo(&reading{command: commandUnlistenAll})
+		s.listened(true)
 	case commandResetAll:
 		s.discardVars(true)
 	}
@@ -84,20 +94,23 @@ func mayBeHere(text []byte) bool {
 const maxHere = 512
 
 // queryHere does a simple query without a server, if it can.
-func (s *session) queryHere(text []byte) bool {
+func (s *session) queryHere(text []byte) verb {
 	if !mayBeHere(text) {
-		return false
+		return verbAcquire
 	}
 	r := s.vars.read(text)
 	if !s.can(&r) {
-		return false
+		return verbAcquire
+	}
+	if s.subscribes(&r) {
+		return verbSubscribe
 	}
 	s.shared.statements.drop(s.unnamed) // a simple query drops it
 	s.unnamed, s.ranHere = nil, false
 	s.dropPortal()
 	s.do(&r)
-	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
-	return true
+	s.sayReady()
+	return verbDrop
 }
 
 // parseHere takes a Parse without a server, if its statement can be done
@@ -175,6 +188,9 @@ func (s *session) describeHere(kind byte, name []byte) bool {
 func (s *session) executeHere(b []byte) verb {
 	if s.portal == nil || b[wire.HeaderLen] != 0 || !s.can(&s.portal.reading) {
 		return verbAcquire
+	}
+	if s.subscribes(&s.portal.reading) {
+		return verbSubscribe
 	}
 	s.do(&s.portal.reading)
 	s.dropPortal()

@@ -19,8 +19,13 @@ const consolePID = 1 << 30
 // process id leads to the worker and slot; its secret is derived from them,
 // the client's serial and this node's secret, so none is stored.
 func (s *Server) cancelKey(worker int, slot, serial, version uint32) wire.Key {
-	pid := 1 + slot*uint32(len(s.workers)) + uint32(worker)
+	pid := s.clientPID(worker, slot)
 	return wire.Key{PID: pid, Secret: s.cancelSecret(pid, serial)[:keyLen(version)]}
+}
+
+// clientPID is the process id that a client is told to be its server's.
+func (s *Server) clientPID(worker int, slot uint32) uint32 {
+	return 1 + slot*uint32(len(s.workers)) + uint32(worker)
 }
 
 // keyLen is the length of a cancel key's secret in a protocol version, in

@@ -24,13 +24,14 @@ type client struct {
 	login  *login // until the welcome was sent
 	about  *about
 
-	slot    uint32
-	serial  uint32 // tells the slot's clients apart
-	streams int    // bytes of the client's message that are still to come
-	drop    bool   // of that message: it goes nowhere
-	stalled bool   // the stash waits for the queue to move
-	leaving bool   // the client has gone; what it began is being finished
-	watched watch
+	slot     uint32
+	serial   uint32 // tells the slot's clients apart
+	streams  int    // bytes of the client's message that are still to come
+	drop     bool   // of that message: it goes nowhere
+	stalled  bool   // the stash waits for the queue to move
+	awaiting bool   // the stash waits for a subscription
+	leaving  bool   // the client has gone; what it began is being finished
+	watched  watch
 
 	since   time.Duration // loop time: of the request, or of the wait
 	txSince time.Duration // loop time at which the server was assigned
@@ -70,7 +71,7 @@ func (c *client) clientReadable() {
 	if c.queue.empty() {
 		c.since = c.w.loop.Now()
 	}
-	if c.waiter != nil || c.login != nil { // it was paused: its turn comes
+	if c.waiter != nil || c.login != nil || c.awaiting { // it was paused: its turn comes
 		c.stash = c.w.loop.Buffers().Append(c.stash, buf[:n])
 		return
 	}
@@ -190,6 +191,9 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	case verbStall, verbAcquire:
 		c.stalled = true
 		return 0, false
+	case verbSubscribe:
+		c.subscribe()
+		return 0, false
 	case verbLeave:
 		c.w.up.flushTo(c.server)
 		c.leave("client left")
@@ -270,6 +274,7 @@ func (c *client) settleDown() {
 	if c.conn.Closed() && !c.leaving {
 		return
 	}
+	c.tidySubscriptions()
 	if c.maybeRelease() {
 		return
 	}
@@ -284,7 +289,7 @@ func (c *client) settleDown() {
 // resting reports whether nothing runs for a client, though it may keep a
 // server: the moment at which a drain may close it.
 func (c *client) resting() bool {
-	if c.leaving || c.waiter != nil || c.login != nil {
+	if c.leaving || c.waiter != nil || c.login != nil || c.awaiting || c.barrier {
 		return false
 	}
 	return c.server == nil || c.endable() && c.status == wire.TxIdle && c.streams == 0
@@ -293,7 +298,7 @@ func (c *client) resting() bool {
 // regulate pauses what may not be read now.
 func (c *client) regulate() {
 	if !c.leaving {
-		if c.waiter != nil || c.stalled || c.login != nil || c.conn.Buffered() > maxUnsent ||
+		if c.waiter != nil || c.stalled || c.awaiting || c.login != nil || c.conn.Buffered() > maxUnsent ||
 			c.server != nil && c.server.Conn.Buffered() > 0 {
 			c.conn.Pause()
 		} else {
@@ -301,7 +306,7 @@ func (c *client) regulate() {
 		}
 	}
 	if c.server != nil {
-		if c.conn.Buffered() > 0 {
+		if c.conn.Buffered() > 0 || c.barrier {
 			c.server.Conn.Pause()
 		} else {
 			c.server.Conn.Resume()

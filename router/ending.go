@@ -100,6 +100,9 @@ func (c *client) hangUp(reason string) {
 		c.stash = nil
 	}
 	c.w.loop.Disarm(&c.timer)
+	if c.listens != nil || c.awaiting {
+		c.w.listenerOf(c).unsubscribe(c)
+	}
 	c.conn.Close()
 	c.w.clientClosed(c, reason)
 }

@@ -230,6 +230,9 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Bind})
 		return verbForward
 	}
+	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
+		return verbSubscribe
+	}
 	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && s.named[st.name] != nil {
 		return s.bindDeallocate(h, b, m, st)
 	}

@@ -105,9 +105,10 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if s.config().RequireTLS && l.accepted.TLS == nil && l.transport.RemoteAddr().Network() != "unix" {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "this server requires TLS", "Set sslmode=require.")
 	}
-	if r := start.Parameter("replication"); r != "" && r != "off" && r != "false" && r != "no" && r != "0" {
-		return false, wire.Fatal(wire.CodeFeatureNotSupported, "replication connections do not go through Howdah yet",
-			"Connect to the PostgreSQL server itself.")
+	if kind, err := replicationKind(start.Parameter("replication")); err != nil {
+		return false, err
+	} else if kind != "" {
+		return l.replicate(ctx, kind)
 	}
 	for _, p := range settings(start.Parameters) {
 		if fixedVars[p.Name] {

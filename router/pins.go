@@ -188,6 +188,8 @@ func (s *session) unseen() bool {
 // and where only a look at it can tell, it is looked at.
 func (s *session) settled() {
 	s.pinDone()
+	s.listened(s.committed)
+	s.committed = false
 	if s.mode != tenants.Transaction || !s.queue.empty() || s.done == 0 {
 		return
 	}
@@ -353,6 +355,8 @@ func (s *session) lookFailed() {
 
 // discarded notes that DISCARD ALL has ended all that it ends.
 func (s *session) discarded() {
+	s.listenTo(&reading{command: commandUnlistenAll})
+	s.listened(true)
 	s.pins &= pinLasting
 	s.done &= leavesAny
 	s.touched = nil

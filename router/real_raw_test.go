@@ -163,6 +163,8 @@ func describe(m pgproto3.BackendMessage) string {
 		return "result " + string(m.Result)
 	case *pgproto3.CopyData:
 		return "data " + strings.TrimSuffix(string(m.Data), "\n")
+	case *pgproto3.NotificationResponse:
+		return "note " + m.Channel + " " + m.Payload
 	case *pgproto3.RowDescription:
 		return ""
 	case *pgproto3.ParseComplete:

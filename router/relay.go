@@ -1,9 +1,11 @@
 package router
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
+	"howdah/pool"
 	"howdah/tenants"
 	"howdah/wire"
 	"howdah/wire/loop"
@@ -28,6 +30,20 @@ func (c *client) serverReadable() {
 		stash = c.w.loop.Buffers().Append(stash, data)
 		data, b.stash = stash, nil
 	}
+	c.work(s, b, data, stash)
+}
+
+// resumeAnswers goes on with what was read already.
+func (c *client) resumeAnswers() {
+	s, b := c.server, c.backend
+	stash := b.stash
+	b.stash = nil
+	c.work(s, b, stash, stash)
+}
+
+// work works through bytes from the server. stash is the buffer they are in,
+// nil if it is the loop's.
+func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 	at, err := c.answers(data)
 	c.route.counters.Sent += uint64(c.w.down.flush(c.conn))
 	if rest := data[at:]; err == nil && len(rest) > 0 {
@@ -57,7 +73,7 @@ func (c *client) serverReadable() {
 func (c *client) answers(data []byte) (at int, err error) {
 	b, down := c.backend, &c.w.down
 	down.begin(data)
-	for at < len(data) {
+	for at < len(data) && !c.barrier {
 		if b.streams > 0 {
 			n := min(b.streams, len(data)-at)
 			if !b.drop {
@@ -90,6 +106,9 @@ func (c *client) answers(data []byte) (at int, err error) {
 			if n < h.Len && h.Len <= maxHeld {
 				break
 			}
+			if h.Type == wire.NotificationResponse && n >= wire.HeaderLen+4 {
+				c.ownPID(data[at+wire.HeaderLen:])
+			}
 			v, err := c.fromServer(h.Type, data[at+wire.HeaderLen:at+n])
 			if err != nil {
 				return at, err
@@ -109,9 +128,21 @@ func (c *client) answers(data []byte) (at int, err error) {
 	return at, nil
 }
 
+// ownPID has a notification that comes from the client itself say so.
+func (c *client) ownPID(body []byte) {
+	if binary.BigEndian.Uint32(body) == c.server.Key.PID {
+		binary.BigEndian.PutUint32(body, c.w.server.clientPID(c.w.index, c.slot))
+	}
+}
+
 // answered is what follows from answers that have been passed on.
 func (c *client) answered() {
 	c.w.count(c)
+	if c.barrier {
+		c.regulate()
+		c.awaitBarrier()
+		return
+	}
 	if c.login != nil {
 		if !c.checking {
 			c.loginTried()

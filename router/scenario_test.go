@@ -126,6 +126,12 @@ func (sc *scenario) event(words []string) error {
 	case "closed":
 		s.close()
 		sc.say("", "statements kept: "+strconv.Itoa(len(sc.shared.statements.known)))
+	case "subscribed":
+		s.subscribed()
+		sc.present(s, sc.waiting)
+	case "barrier":
+		s.passed()
+		sc.left(s, nil)
 	case "again":
 		sc.present(s, sc.waiting)
 	case "client:":
@@ -177,14 +183,14 @@ func (sc *scenario) assign(s *session, name string) {
 
 var verbNames = map[verb]string{
 	verbForward: "forward", verbRewrite: "rewrite", verbDrop: "drop", verbAcquire: "acquire",
-	verbStall: "stall", verbLeave: "leave", verbRefuse: "refuse",
+	verbStall: "stall", verbLeave: "leave", verbRefuse: "refuse", verbSubscribe: "subscribe",
 }
 
 func (sc *scenario) present(s *session, b []byte) {
 	h, _, _ := wire.ParseHeader(b)
 	v := s.fromClient(h, b[:min(len(b), peek(h))])
 	sc.waiting = nil
-	if v == verbAcquire || v == verbStall {
+	if v == verbAcquire || v == verbStall || v == verbSubscribe {
 		sc.waiting = b
 	}
 	sc.say("", verbNames[v])

@@ -32,6 +32,9 @@ type Config struct {
 	KeepAlive     net.KeepAliveConfig // of connections to clients and to servers
 	UserTimeout   time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
 	Log           *slog.Logger        // nil logs nothing; fixed by New
+
+	ListenKeep          []string // channels whose listening sessions stay when the connection that listens is lost
+	FilterNotifications bool     // on the shared database: one that names a tenant's database is for that tenant's role only
 }
 
 // Handler serves the connections to a virtual database. The connection is

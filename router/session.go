@@ -11,13 +11,14 @@ import (
 type verb uint8
 
 const (
-	verbForward verb = iota // pass it on as it is
-	verbRewrite             // toServer ends with its new beginning; pass on what follows behind used bytes
-	verbDrop                // it is not passed on
-	verbAcquire             // it needs a server: present it again when one is assigned
-	verbStall               // present it again when the queue has moved
-	verbLeave               // the client is leaving
-	verbRefuse              // close the session with toClient as its last words
+	verbForward   verb = iota // pass it on as it is
+	verbRewrite               // toServer ends with its new beginning; pass on what follows behind used bytes
+	verbDrop                  // it is not passed on
+	verbAcquire               // it needs a server: present it again when one is assigned
+	verbStall                 // present it again when the queue has moved
+	verbSubscribe             // it needs what subscribing names: present it again when that is done
+	verbLeave                 // the client is leaving
+	verbRefuse                // close the session with toClient as its last words
 )
 
 // maxQueue bounds the messages of one session that await their answers.
@@ -102,6 +103,11 @@ type session struct {
 	done    effect  // what texts may have done since the server was last looked at
 	touched []touch // the settings among it
 	asked   asked   // what is being looked at
+
+	listens     *listening // nil until the first LISTEN
+	subscribing []string   // channels that verbSubscribe waits for
+	barrier     bool       // ReadyForQuery waits for the listener
+	committed   bool       // the last transaction ended so
 
 	restoring []wire.Parameter // the login's settings that the next message resets
 	pins      pin              // why the server stays
@@ -228,7 +234,7 @@ func (s *session) clientCopy(typ byte) verb {
 func (s *session) clientSync() verb {
 	s.skipping = false
 	if !s.held {
-		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
+		s.sayReady()
 		return verbDrop
 	}
 	s.changes += s.pendingChanges()
@@ -250,8 +256,8 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 	whole := h.Type == wire.Query && h.Len == len(b)
 	text := bytes.TrimSuffix(b[wire.HeaderLen:], []byte{0})
 	if !s.held {
-		if whole && s.queryHere(text) {
-			return verbDrop
+		if whole {
+			return s.queryHere(text)
 		}
 		return verbAcquire
 	}
@@ -269,6 +275,18 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			if v, ok := s.queryNamed(&r, text); ok {
 				return v
 			}
+		}
+		if r.command == commandListen || r.command == commandUnlisten || r.command == commandUnlistenAll {
+			if v, ok := s.queryListens(&r); ok {
+				return v
+			}
+			if r.command != commandListen {
+				s.listenTo(&r) // it may be for channels of either connection
+				s.committed = s.status == wire.TxIdle
+			}
+		}
+		if s.subscribes(&r) && s.status == wire.TxOpen {
+			return verbSubscribe
 		}
 		s.clearSequences(&r)
 		if r.effects&mayCommit != 0 {
@@ -300,8 +318,13 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 // gated reports whether what the client sends must wait for the fate of
 // messages of ours: should they fail, the server begins to listen again behind
 // what was sent already, without the settings or the transaction meant for it.
+// What a session that listens sends waits for the end of the transaction
+// before, so that notifications come between the right ones.
 func (s *session) gated() bool {
-	return (s.prefix || s.prefixFailed) && !s.queue.empty() && s.queue.last().ends()
+	if s.barrier {
+		return true
+	}
+	return (s.prefix || s.prefixFailed || s.awaits(wire.TxIdle)) && !s.queue.empty() && s.queue.last().ends()
 }
 
 // refuse ends the session with an error.
@@ -335,7 +358,7 @@ func (s *session) released() {
 // has come, and the last one said idle.
 func (s *session) releasable() bool {
 	return s.held && !s.open && s.queue.empty() && s.status == wire.TxIdle &&
-		!s.copyIn && !s.copyBoth && s.pins == 0 && s.mode != tenants.Session
+		!s.copyIn && !s.copyBoth && !s.barrier && s.pins == 0 && s.mode != tenants.Session
 }
 
 // endable reports whether a client that leaves now leaves nothing behind: the

@@ -20,16 +20,17 @@ type worker struct {
 	loop   *loop.Loop
 	log    *slog.Logger
 
-	shared   shared
-	up, down gather
-	routes   map[routeKey]*route
-	tenants  map[tenantKey]*tenant
-	slots    []*client // by the number in their cancel key
-	free     []uint32
-	clients  int
-	serial   uint32 // of the last client
-	servers  uint64 // number of servers ever opened: their identities
-	draining bool
+	shared    shared
+	up, down  gather
+	routes    map[routeKey]*route
+	tenants   map[tenantKey]*tenant
+	listeners map[listenKey]*listener
+	slots     []*client // by the number in their cancel key
+	free      []uint32
+	clients   int
+	serial    uint32 // of the last client
+	servers   uint64 // number of servers ever opened: their identities
+	draining  bool
 }
 
 // routeKey is what distinguishes pools on one worker.
@@ -78,7 +79,7 @@ func newWorker(s *Server, index int) (*worker, error) {
 	}
 	return &worker{
 		server: s, index: index, loop: l, log: s.log,
-		routes: map[routeKey]*route{}, tenants: map[tenantKey]*tenant{},
+		routes: map[routeKey]*route{}, tenants: map[tenantKey]*tenant{}, listeners: map[listenKey]*listener{},
 	}, nil
 }
 

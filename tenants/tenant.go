@@ -139,6 +139,10 @@ func (m Member) Network() string {
 type User struct {
 	Name     string
 	Verifier string // as in pg_authid, see CheckVerifier; "" = cannot log in by password
+
+	// Replication lets it open replication connections, as far as PostgreSQL
+	// does too. A physical one copies every tenant of its cluster.
+	Replication bool
 }
 
 // Tier is a service class: limits under a name.

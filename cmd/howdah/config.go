@@ -58,6 +58,8 @@ type Server struct {
 	MaxClientConn      int           // over all tenants; 0 = no limit
 	DrainTimeout       time.Duration // 0 = no limit
 	MaxPacketSize      int64         // bytes
+	ListenKeep         []string
+	ListenFilter       bool
 	TCPKeepalive       bool
 	TCPKeepidle        time.Duration // this and the next three: 0 = the system's
 	TCPKeepintvl       time.Duration

@@ -40,6 +40,8 @@ log_level = "debug"
 client_login_timeout = 5
 drain_timeout = 1.5
 max_packet_size = "64MB"
+listen_keep = ["news"]
+listen_filter = false
 tcp_keepalive = false
 
 [defaults]
@@ -113,9 +115,9 @@ func TestLoadConfigReadsEverySection(t *testing.T) {
 	}
 	wantServer := Server{
 		Loops: 2, LogLevel: slog.LevelDebug, ClientLoginTimeout: 5 * time.Second, DrainTimeout: 1500 * time.Millisecond,
-		MaxPacketSize: 64 << 20,
+		MaxPacketSize: 64 << 20, ListenKeep: []string{"news"}, ListenFilter: false,
 	}
-	if c.Server != wantServer {
+	if !reflect.DeepEqual(c.Server, wantServer) {
 		t.Errorf("server\n%+v, want\n%+v", c.Server, wantServer)
 	}
 	if want := (Admin{Users: []string{"root"}, StatsUsers: []string{"monitor"}}); !reflect.DeepEqual(c.Admin, want) {

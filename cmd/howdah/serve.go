@@ -97,7 +97,7 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 	rc := router.Config{
 		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType,
 		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, MaxPacketSize: int(s.MaxPacketSize),
-		UserTimeout: s.TCPUserTimeout, Log: d.log,
+		UserTimeout: s.TCPUserTimeout, Log: d.log, ListenKeep: s.ListenKeep, FilterNotifications: s.ListenFilter,
 		KeepAlive: net.KeepAliveConfig{
 			Enable: s.TCPKeepalive, Idle: orSystems(s.TCPKeepidle), Interval: orSystems(s.TCPKeepintvl), Count: orSystems(s.TCPKeepcnt),
 		},

@@ -231,6 +231,16 @@ func serverSettings() []setting {
 			at:  func(p *place) any { return &p.server.MaxPacketSize },
 		},
 		{
+			section: in, name: "listen_keep", initial: []any{"cron_trigger", "imbus"}, reload: true,
+			doc: "Channels whose listening sessions stay when the connection on which Howdah listens for them is lost; what was sent meanwhile is missed. Sessions that listen on others are closed then, so that they notice. The default is Odoo's.",
+			at:  func(p *place) any { return &p.server.ListenKeep },
+		},
+		{
+			section: in, name: "listen_filter", initial: true, reload: true,
+			doc: "On the shared database postgres, tell of a notification that names a tenant's database, as Odoo's do, only sessions of that tenant's user.",
+			at:  func(p *place) any { return &p.server.ListenFilter },
+		},
+		{
 			section: in, name: "tcp_keepalive", initial: true, reload: true,
 			doc: "Let the system probe idle TCP connections, of clients and of servers.",
 			at:  func(p *place) any { return &p.server.TCPKeepalive },
@@ -347,6 +357,11 @@ func tenantSettings() []setting {
 			section: sectionUser, name: "verifier", initialDoc: "must be given unless auth_type is trust or cert", reload: true, secret: true,
 			doc: "The role's secret exactly as its clusters have it: SELECT rolpassword FROM pg_authid. Never a password.",
 			at:  func(p *place) any { return &p.user.Verifier },
+		},
+		{
+			section: sectionUser, name: "replication", initial: false, reload: true,
+			doc: "Let the role open replication connections (pg_basebackup, pg_receivewal, standbys, logical subscribers), as far as PostgreSQL lets it too. A physical copy has every tenant of the cluster in it: never give it to a tenant's own role.",
+			at:  func(p *place) any { return &p.user.Replication },
 		},
 	}
 }

@@ -1,0 +1,160 @@
+package router
+
+import "howdah/wire"
+
+// A LISTEN of its own holds no server: one connection per database and loop
+// listens for all sessions (listener.go). What a transaction listens for is
+// subscribed before its COMMIT is sent, so that nothing that is sent after it
+// is lost, and in force with it. Between idle and idle nothing is delivered:
+// what comes meanwhile waits for the ReadyForQuery, and that waits for the
+// listener to say that it has told everything up to it.
+
+// listening is what a session listens for.
+type listening struct {
+	on    map[string]bool // in force
+	acked map[string]bool // subscribed for what is not committed yet
+	ops   []listenOp      // of the transaction that runs
+
+	notes   []byte // NotificationResponse messages for when the client is idle
+	changed bool   // subscriptions may be more than what is wanted
+}
+
+// listenOp is a LISTEN or UNLISTEN.
+type listenOp struct {
+	off     bool
+	channel string // of UNLISTEN: "" is all
+}
+
+// listenTo notes a LISTEN or UNLISTEN.
+func (s *session) listenTo(r *reading) {
+	if s.listens == nil {
+		if r.command != commandListen {
+			return
+		}
+		s.listens = &listening{on: map[string]bool{}, acked: map[string]bool{}}
+	}
+	s.listens.ops = append(s.listens.ops, listenOp{r.command != commandListen, r.name})
+}
+
+// subscribes reports whether channels must be subscribed before r can be done,
+// and names them in subscribing.
+func (s *session) subscribes(r *reading) bool {
+	s.subscribing = s.subscribing[:0]
+	want := func(channel string) {
+		if s.listens == nil || !s.listens.on[channel] && !s.listens.acked[channel] {
+			s.subscribing = append(s.subscribing, channel)
+		}
+	}
+	switch {
+	case r.command == commandListen && s.status == wire.TxIdle:
+		want(r.name)
+	case r.effects&mayCommit != 0 && s.listens != nil:
+		for _, op := range s.listens.ops {
+			if !op.off {
+				want(op.channel)
+			}
+		}
+	}
+	return len(s.subscribing) > 0
+}
+
+// subscribed notes that what subscribing names is.
+func (s *session) subscribed() {
+	if s.listens == nil {
+		s.listens = &listening{on: map[string]bool{}, acked: map[string]bool{}}
+	}
+	for _, channel := range s.subscribing {
+		s.listens.acked[channel] = true
+	}
+	s.subscribing = nil
+}
+
+// listened ends a transaction for what it listens for.
+func (s *session) listened(committed bool) {
+	l := s.listens
+	if l == nil || len(l.ops) == 0 && len(l.acked) == 0 {
+		return
+	}
+	if committed {
+		for _, op := range l.ops {
+			switch {
+			case !op.off:
+				l.on[op.channel] = true
+			case op.channel == "":
+				clear(l.on)
+			default:
+				delete(l.on, op.channel)
+			}
+		}
+	}
+	l.ops, l.changed = l.ops[:0], true
+	clear(l.acked)
+	l.notes = l.wanted(l.notes)
+}
+
+// wanted returns the notifications of channels that are in force.
+func (l *listening) wanted(notes []byte) []byte {
+	kept := notes[:0]
+	for len(notes) > 0 {
+		h, _, _ := wire.ParseHeader(notes)
+		if n, err := wire.ParseNotification(notes[wire.HeaderLen:h.Len]); err == nil && l.on[string(n.Channel)] {
+			kept = append(kept, notes[:h.Len]...)
+		}
+		notes = notes[h.Len:]
+	}
+	return kept
+}
+
+// queryListens handles LISTEN and UNLISTEN in a transaction that has a server;
+// ok is false where the server must do it, which pins it.
+func (s *session) queryListens(r *reading) (v verb, ok bool) {
+	if s.status != wire.TxOpen || s.pins != 0 || s.done&marksPlace != 0 {
+		return 0, false
+	}
+	if !s.queue.empty() {
+		return verbStall, true
+	}
+	if s.open {
+		return 0, false
+	}
+	s.shared.statements.drop(s.unnamed)
+	s.unnamed, s.hereNow = nil, false
+	s.listenTo(r)
+	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
+	s.sayReady()
+	return verbDrop, true
+}
+
+// sayReady tells a client that has no answer outstanding that it is its turn.
+func (s *session) sayReady() {
+	if s.status == wire.TxIdle {
+		s.tellNotes()
+	}
+	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
+}
+
+func (s *session) tellNotes() {
+	if s.listens != nil && len(s.listens.notes) > 0 {
+		s.shared.toClient = append(s.shared.toClient, s.listens.notes...)
+		s.listens.notes = nil
+	}
+}
+
+// awaits reports whether the end of a transaction must wait for the listener.
+func (s *session) awaits(status wire.TxStatus) bool {
+	return status == wire.TxIdle && s.listens != nil && len(s.listens.on) > 0
+}
+
+// passed goes on when the listener has told everything.
+func (s *session) passed() {
+	s.barrier = false
+	s.tellNotes()
+	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, wire.TxIdle)
+	s.answerLocals()
+}
+
+// idle reports whether the client believes itself idle, and so can be told of
+// notifications.
+func (s *session) idle() bool {
+	return s.status == wire.TxIdle && s.deferred == 0 && s.queue.empty() && !s.open && !s.barrier && len(s.subscribing) == 0
+}

@@ -1,0 +1,310 @@
+package router
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"howdah/pool"
+	"howdah/tenants"
+	"howdah/wire"
+	"howdah/wire/loop"
+)
+
+// listener is the connection on which a worker listens in one database for all
+// its sessions. It logs in as one of them: notifications are the database's,
+// whoever listens. It closes with the last channel.
+type listener struct {
+	w     *worker
+	key   listenKey
+	route *route // to open it with
+
+	conn     *loop.Conn // nil while there is none
+	opening  bool
+	channels map[string]map[*client]bool
+	waiting  []func(error) // for it to be open
+	replies  []func(error) // one for each ReadyForQuery to come
+	failed   error         // of the command that runs
+	partial  []byte
+	failures int // to open, in a row
+	retry    loop.Timer
+}
+
+type listenKey struct{ cluster, database string }
+
+// maxNotes bounds the notifications that wait for one client, in bytes.
+const maxNotes = 4 << 20
+
+// listenerOf returns the listener for a client's database, made if need be.
+func (w *worker) listenerOf(c *client) *listener {
+	key := listenKey{c.route.key.tenant.cluster, c.route.key.database}
+	l := w.listeners[key]
+	if l == nil {
+		l = &listener{w: w, key: key, route: c.route, channels: map[string]map[*client]bool{}}
+		w.listeners[key] = l
+	}
+	return l
+}
+
+// subscribe listens for a client, and calls done when the server has confirmed
+// it.
+func (l *listener) subscribe(c *client, names []string, done func(error)) {
+	var failed error
+	for _, name := range names {
+		clients := l.channels[name]
+		if clients == nil {
+			clients = map[*client]bool{}
+			l.channels[name] = clients
+			if l.conn != nil {
+				l.command(name, func(err error) { failed = err })
+			}
+		}
+		clients[c] = true
+	}
+	l.sync(func(err error) {
+		if err == nil {
+			err = failed
+		}
+		done(err)
+	})
+}
+
+// unsubscribe ends that for all of a client's channels but those to keep.
+func (l *listener) unsubscribe(c *client, keep ...map[string]bool) {
+	for name, clients := range l.channels {
+		if !clients[c] || slices.ContainsFunc(keep, func(k map[string]bool) bool { return k[name] }) {
+			continue
+		}
+		delete(clients, c)
+		if len(clients) == 0 {
+			delete(l.channels, name)
+			if l.conn != nil {
+				l.send(wire.AppendString(nil, wire.Query, "unlisten "+quoteSetting(name)), func(error) {})
+			}
+		}
+	}
+	if len(l.channels) == 0 {
+		l.close()
+	}
+}
+
+// close ends a listener that nobody needs.
+func (l *listener) close() {
+	if l.w.listeners[l.key] == l {
+		delete(l.w.listeners, l.key)
+	}
+	l.w.loop.Disarm(&l.retry)
+	if l.conn != nil {
+		l.conn.Write(wire.AppendEmpty(nil, wire.Terminate))
+		l.conn.Close()
+		l.conn = nil
+	}
+	l.answerAll(nil)
+}
+
+// sync calls done when everything that was sent in the database up to now has
+// been delivered, at once where there is no connection.
+func (l *listener) sync(done func(error)) {
+	if l.conn == nil {
+		l.waiting = append(l.waiting, done)
+		l.open()
+		return
+	}
+	l.send(wire.AppendEmpty(nil, wire.Sync), done)
+}
+
+func (l *listener) command(name string, done func(error)) {
+	l.send(wire.AppendString(nil, wire.Query, `listen "`+strings.ReplaceAll(name, `"`, `""`)+`"`), done)
+}
+
+func (l *listener) send(b []byte, done func(error)) {
+	l.replies = append(l.replies, done)
+	l.conn.Write(b)
+}
+
+// open connects in a goroutine of its own.
+func (l *listener) open() {
+	if l.opening {
+		return
+	}
+	l.opening = true
+	l.w.loop.Disarm(&l.retry)
+	r := l.route
+	timeout := r.tenant.limits.ServerConnectTimeout
+	if timeout == 0 {
+		timeout = time.Minute
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(l.w.server.ctx, timeout)
+		defer cancel()
+		est, err := r.Open(ctx)
+		if !l.w.loop.Post(func() { l.opened(est, err) }) && err == nil {
+			est.Conn.Close()
+		}
+	}()
+}
+
+func (l *listener) opened(est *wire.Established, err error) {
+	l.opening = false
+	if l.w.listeners[l.key] != l {
+		if err == nil {
+			est.Conn.Close()
+		}
+		return
+	}
+	if err == nil {
+		l.conn, _, err = pool.Adopt(l.w.loop, est, l, nil)
+	}
+	if err != nil {
+		l.conn = nil
+		l.w.log.Warn("cannot listen for notifications", "database", l.key.database, "error", err)
+		l.openFailed(err)
+		return
+	}
+	l.failures, l.partial, l.failed = 0, nil, nil
+	for name := range l.channels {
+		l.command(name, func(error) {})
+	}
+	waiting := l.waiting
+	l.waiting = nil
+	for _, done := range waiting {
+		l.sync(done)
+	}
+}
+
+// openFailed tells those who wait, and tries again for those who stay.
+func (l *listener) openFailed(err error) {
+	l.answerAll(err)
+	if len(l.channels) == 0 {
+		l.close()
+		return
+	}
+	l.failures++
+	for _, clients := range l.channels {
+		for c := range clients {
+			l.route = c.route // another's secret may be newer
+		}
+	}
+	l.w.loop.Arm(&l.retry, min(time.Duration(l.failures)*200*time.Millisecond, 5*time.Second), l.open)
+}
+
+func (l *listener) answerAll(err error) {
+	replies := append(l.replies, l.waiting...)
+	l.replies, l.waiting = nil, nil
+	for _, done := range replies {
+		done(err)
+	}
+}
+
+// Drained implements loop.Handler.
+func (l *listener) Drained(*loop.Conn) {}
+
+// Readable implements loop.Handler.
+func (l *listener) Readable(conn *loop.Conn) {
+	buf := l.w.loop.Buffer()
+	n, err := conn.Read(buf)
+	if err == loop.ErrWouldBlock {
+		return
+	}
+	if err != nil || conn != l.conn {
+		l.lost(err)
+		return
+	}
+	data := append(l.partial, buf[:n]...)
+	for l.conn == conn {
+		h, ok, err := wire.ParseHeader(data)
+		if err != nil {
+			l.lost(err)
+			return
+		}
+		if !ok || len(data) < h.Len {
+			break
+		}
+		l.message(h.Type, data[wire.HeaderLen:h.Len])
+		data = data[h.Len:]
+	}
+	l.partial = append([]byte(nil), data...)
+}
+
+func (l *listener) message(typ byte, body []byte) {
+	switch typ {
+	case wire.NotificationResponse:
+		if n, err := wire.ParseNotification(body); err == nil {
+			l.deliver(n)
+		}
+	case wire.ErrorResponse:
+		e, err := wire.ParseError(body)
+		if err != nil {
+			l.failed = err
+			return
+		}
+		l.failed = e
+	case wire.ReadyForQuery:
+		if len(l.replies) > 0 {
+			done, err := l.replies[0], l.failed
+			l.replies, l.failed = l.replies[1:], nil
+			done(err)
+		}
+	}
+}
+
+// deliver gives a notification to all who listen, on the shared database only
+// to the tenant that it names.
+func (l *listener) deliver(n wire.Notification) {
+	clients := l.channels[string(n.Channel)]
+	if len(clients) == 0 {
+		return
+	}
+	owner := ""
+	if l.key.database == tenants.Shared && l.w.server.config().FilterNotifications {
+		owner = l.w.server.ownerNamed(string(n.Payload))
+	}
+	for c := range clients {
+		if owner == "" || owner == c.route.key.user {
+			c.notify(n)
+		}
+	}
+}
+
+// ownerNamed returns the role of the tenant whose database begins a payload of
+// Odoo's, "" where it names none: the whole payload of cron_trigger, the first
+// string of the JSON array of imbus.
+func (s *Server) ownerNamed(payload string) string {
+	name := strings.TrimSpace(payload)
+	if rest, ok := strings.CutPrefix(name, `[["`); ok {
+		name, _, _ = strings.Cut(rest, `"`)
+	}
+	if t, ok := s.registry.Snapshot().Lookup(name, ""); ok && name != tenants.Shared {
+		return t.User
+	}
+	return ""
+}
+
+// lost ends what the connection's end ends: sessions that listen for channels
+// that are not to be kept over a loss are closed, because they would rely on
+// having missed nothing.
+func (l *listener) lost(err error) {
+	l.conn.Close()
+	l.conn, l.partial = nil, nil
+	l.w.log.Warn("the connection that listens for notifications was lost", "database", l.key.database, "error", err)
+	keep := l.w.server.config().ListenKeep
+	gone := map[*client]bool{}
+	for name, clients := range l.channels {
+		for c := range clients {
+			if !slices.Contains(keep, name) {
+				gone[c] = true
+			}
+		}
+	}
+	for c := range gone {
+		c.refuseWith(wire.Fatal(wire.CodeConnectionFailure, "the connection that listens for notifications was lost",
+			"Connect and LISTEN again, and read what you may have missed. listen_keep names channels whose sessions stay."))
+	}
+	l.answerAll(nil)
+	if len(l.channels) > 0 {
+		l.open()
+	} else {
+		l.close()
+	}
+}

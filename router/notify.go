@@ -1,0 +1,93 @@
+package router
+
+import (
+	"errors"
+
+	"howdah/wire"
+)
+
+// subscribe has what the machine names subscribed, and goes on when it is.
+func (c *client) subscribe() {
+	c.awaiting = true
+	c.w.listenerOf(c).subscribe(c, c.subscribing, func(err error) {
+		if c.leaving {
+			return
+		}
+		c.awaiting = false
+		if err != nil {
+			c.listenFailed(err)
+			return
+		}
+		c.subscribed()
+		c.refeed()
+		c.settleDown()
+	})
+}
+
+// listenFailed ends a session that would listen in vain.
+func (c *client) listenFailed(err error) {
+	e := wire.Fatal(wire.CodeConnectionFailure, "cannot listen for notifications: "+err.Error(), "")
+	var said *wire.Error
+	if errors.As(err, &said) {
+		e.Code = said.Code
+	}
+	c.refuseWith(e)
+}
+
+// awaitBarrier has the listener tell all that was sent before the transaction's
+// end, and then the client of the end.
+func (c *client) awaitBarrier() {
+	l := c.w.listenerOf(c)
+	if l.conn == nil { // it was lost, and nobody knows what was missed
+		c.barrierPassed()
+		return
+	}
+	l.sync(func(error) { c.barrierPassed() })
+}
+
+func (c *client) barrierPassed() {
+	if c.leaving || !c.barrier {
+		return
+	}
+	c.passed()
+	c.tell()
+	if c.server != nil {
+		c.resumeAnswers()
+	}
+}
+
+// notify tells the client of a notification, now or when it is idle.
+func (c *client) notify(n wire.Notification) {
+	if c.leaving || c.listens == nil {
+		return
+	}
+	if c.server != nil && n.PID == c.server.Key.PID {
+		n.PID = c.w.server.clientPID(c.w.index, c.slot) // its own
+	}
+	l := c.listens
+	pid := [4]byte{byte(n.PID >> 24), byte(n.PID >> 16), byte(n.PID >> 8), byte(n.PID)}
+	l.notes = wire.AppendMessage(l.notes, wire.NotificationResponse, pid[:], n.Channel, []byte{0}, n.Payload, []byte{0})
+	if c.idle() && !c.awaiting && c.waiter == nil && l.on[string(n.Channel)] {
+		c.tellNotes()
+		c.tell()
+	}
+	if len(l.notes)+c.conn.Buffered() > maxNotes {
+		c.refuseWith(wire.Fatal(wire.CodeProgramLimit, "too many notifications wait for this client",
+			"Read notifications, and end transactions, while listening."))
+	}
+}
+
+// tidySubscriptions ends those that the session no longer wants.
+func (c *client) tidySubscriptions() {
+	l := c.listens
+	if l == nil || !l.changed {
+		return
+	}
+	l.changed = false
+	if w := c.w.listeners[listenKey{c.route.key.tenant.cluster, c.route.key.database}]; w != nil {
+		w.unsubscribe(c, l.on, l.acked)
+	}
+	if len(l.on) == 0 && len(l.ops) == 0 && len(l.acked) == 0 {
+		c.listens = nil
+	}
+}

@@ -1,0 +1,426 @@
+package router_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"howdah/tenants"
+	"howdah/wire"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// copier is a role that may replicate, and no tenant's.
+const copier = "copier"
+
+// TestRealReplication tests replication connections, in front of one PostgreSQL.
+func TestRealReplication(t *testing.T) {
+	h := startHouse(t)
+	h.sql(t, fmt.Sprintf("create role %s login replication password '%s'", copier, strings.ReplaceAll(secret, "'", "''")),
+		"alter role acme replication", "create table copied (n int)", "insert into copied values (42)",
+		"grant connect on database acme to "+copier)
+	h.users = append(h.users, tenants.User{Name: copier, Verifier: wiretest.Verifier(t, h.Server, copier), Replication: true})
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *house)
+	}{
+		{"BaseBackup", testBaseBackup},
+		{"ReceiveWAL", testReceiveWAL},
+		{"ReceiveLogical", testReceiveLogical},
+		{"ReplicationIsRefused", testReplicationIsRefused},
+		{"ReplicationFindsItsCluster", testReplicationFindsItsCluster},
+		{"ReplicationCounts", testReplicationCounts},
+		{"ReplicationEndsWithShutdown", testReplicationEndsWithShutdown},
+		{"ReplicationEndsWithItsPermission", testReplicationEndsWithItsPermission},
+		{"ReplicationEndsWithItsServer", testReplicationEndsWithItsServer},
+		{"ReplicationEndsWithItsClient", testReplicationEndsWithItsClient},
+		{"ReplicationWithoutServer", testReplicationWithoutServer},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, h)
+			h.walsendersEnd(t)
+		})
+	}
+}
+
+// walsendersEnd waits until the test has left no walsender behind.
+func (h *house) walsendersEnd(t *testing.T) {
+	t.Helper()
+	if !poll(func() bool { return h.walsenders(t) == 0 }) {
+		t.Errorf("%d walsenders are left", h.walsenders(t))
+	}
+}
+
+func (h *house) walsenders(t *testing.T) int {
+	t.Helper()
+	return ask[int](t, h, "select count(*) from pg_stat_activity where backend_type = 'walsender'")
+}
+
+// permit lets a user of the door replicate, or no longer.
+func permit(user string, may bool) func(*setup) {
+	return func(s *setup) {
+		s.users = slices.Clone(s.users)
+		for i := range s.users {
+			if s.users[i].Name == user {
+				s.users[i].Replication = may
+			}
+		}
+	}
+}
+
+// tool prepares one of PostgreSQL's programs to connect to the door as copier.
+func (d *door) tool(t *testing.T, sslMode, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(d.address)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, wiretest.FindPostgres(t).Path(program), args...)
+	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+copier, "PGPASSWORD="+secret, "PGSSLMODE="+sslMode, "PGAPPNAME=tool")
+	return cmd
+}
+
+// runTool runs it to its end, which must be a good one.
+func runTool(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", filepath.Base(cmd.Path), err, out)
+	}
+}
+
+// startTool runs it until stop, which has it end by itself.
+func startTool(t *testing.T, cmd *exec.Cmd) (stop func()) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cmd.Process.Signal(os.Interrupt)
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v\n%s", filepath.Base(cmd.Path), err, out.String())
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// testBaseBackup copies the cluster, its WAL streamed by a second connection,
+// and starts the copy.
+func testBaseBackup(t *testing.T, h *house) {
+	for _, sslMode := range []string{"disable", "require"} {
+		t.Run("sslmode="+sslMode, func(t *testing.T) {
+			d := h.open(t, func(s *setup) { withTLS(t, s) })
+			dir := wiretest.ServerDir(t)
+			data := filepath.Join(dir, "data")
+			runTool(t, d.tool(t, sslMode, "pg_basebackup", "--pgdata="+data, "--wal-method=stream", "--checkpoint=fast", "--no-sync"))
+			if lines := d.log.lines(`replication begins.*kind=physical`); len(lines) < 2 {
+				t.Errorf("%d replication connections went through the router, want 2", len(lines))
+			}
+			startCopy(t, data)
+		})
+	}
+}
+
+// startCopy starts a server on a base backup and looks for what was in it.
+func startCopy(t *testing.T, data string) {
+	t.Helper()
+	err := filepath.WalkDir(data, func(path string, _ fs.DirEntry, err error) error {
+		giveToPostgres(t, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := postgres.Open(wiretest.FindPostgres(t), postgres.Config{
+		Dir: data, SocketDir: wiretest.SocketDir(t, filepath.Dir(data)), Port: wiretest.FreePort(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	defer cancel()
+	defer copied.Kill()
+	if err := copied.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := copied.QueryRow(ctx, "acme", "select n from copied", nil, &n); err != nil || n != 42 {
+		t.Errorf("the copy has %d, %v", n, err)
+	}
+}
+
+// testReceiveWAL compares two segments with the server's own.
+func testReceiveWAL(t *testing.T, h *house) {
+	d := h.open(t)
+	dir := wiretest.ServerDir(t)
+	runTool(t, d.tool(t, "disable", "pg_receivewal", "--slot=archive", "--create-slot"))
+	stop := startTool(t, d.tool(t, "disable", "pg_receivewal", "--directory="+dir, "--slot=archive", "--no-loop", "--no-sync"))
+	if !poll(func() bool {
+		return ask[int](t, h, "select count(*) from pg_stat_replication where state = 'streaming'") == 1
+	}) {
+		t.Fatal("nothing streams")
+	}
+	for range 2 {
+		segment := ask[string](t, h, "select pg_walfile_name(pg_current_wal_insert_lsn())")
+		h.sql(t, "insert into copied select 1 from generate_series(1, 20000)", "delete from copied where n = 1", "select pg_switch_wal()")
+		if !poll(func() bool { _, err := os.Stat(filepath.Join(dir, segment)); return err == nil }) {
+			t.Fatalf("segment %s did not arrive", segment)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, segment))
+		want, err2 := os.ReadFile(filepath.Join(h.Dir(), "pg_wal", segment))
+		if err != nil || err2 != nil || !bytes.Equal(got, want) {
+			t.Errorf("segment %s differs from the server's: %v, %v", segment, err, err2)
+		}
+	}
+	stop()
+	h.walsendersEnd(t)
+	runTool(t, d.tool(t, "disable", "pg_receivewal", "--slot=archive", "--drop-slot"))
+}
+
+// testReceiveLogical has the changes of a tenant's database decoded.
+func testReceiveLogical(t *testing.T, h *house) {
+	d := h.open(t)
+	file := filepath.Join(wiretest.ServerDir(t), "changes")
+	runTool(t, d.tool(t, "disable", "pg_recvlogical", "--dbname=acme", "--slot=changes", "--create-slot", "--plugin=test_decoding"))
+	stop := startTool(t, d.tool(t, "disable", "pg_recvlogical", "--dbname=acme", "--slot=changes", "--start", "--no-loop", "--file="+file, "--status-interval=1", "--fsync-interval=1"))
+	h.sql(t, "insert into copied values (4711)")
+	var text []byte
+	if !poll(func() bool { text, _ = os.ReadFile(file); return bytes.Contains(text, []byte("4711")) }) {
+		t.Errorf("the change did not arrive; the file has %q", text)
+	}
+	stop()
+	h.walsendersEnd(t)
+	runTool(t, d.tool(t, "disable", "pg_recvlogical", "--dbname=acme", "--slot=changes", "--drop-slot"))
+	d.reload(t, func(s *setup) { s.tenants[0].Name = "alias" }) // its database is called acme
+	r := newRaw(dial(t, d.replicaConfig(copier, "database", "alias", wire.Parameter{Name: "application_name", Value: "mine"})))
+	defer r.Close()
+	r.expect(t, "row acme|mine; SELECT 1; ready I", query("select current_database(), current_setting('application_name')"))
+}
+
+// replicaConfig logs in to the door for replication.
+func (d *door) replicaConfig(user, replication, database string, parameters ...wire.Parameter) wire.DialConfig {
+	return wire.DialConfig{
+		Address: d.address, Secret: wire.Secret{Password: secret},
+		Parameters: append(parameters, wire.Parameter{Name: "user", Value: user}, wire.Parameter{Name: "database", Value: database},
+			wire.Parameter{Name: "replication", Value: replication}),
+	}
+}
+
+func (d *door) tryReplica(c wire.DialConfig) (*raw, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	e, err := wire.Dial(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return newRaw(e), nil
+}
+
+// replica is a client that streams physical WAL.
+func (d *door) replica(t *testing.T) *raw {
+	t.Helper()
+	r := newRaw(dial(t, d.replicaConfig(copier, "true", "replication")))
+	t.Cleanup(func() { r.Conn.Close() })
+	if err := r.send(query("START_REPLICATION PHYSICAL " + ask[string](t, d.house, "select pg_current_wal_flush_lsn()::text"))); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := r.receive(); err != nil || describe(m) != "CopyBothResponse" {
+		t.Fatalf("%v, %v", m, err)
+	}
+	return r
+}
+
+func testReplicationIsRefused(t *testing.T, h *house) {
+	d := h.open(t)
+	for _, c := range []struct {
+		name, user, kind, database, password, code string
+	}{
+		{"a user without permission", "globex", "true", "globex", secret, "42501"},
+		{"a role without the attribute", "globex", "true", "globex", secret, "42501"},
+		{"a user without permission, logical", "acme", "database", "acme", secret, "42501"},
+		{"a wrong password", copier, "true", "replication", "wrong", "28P01"},
+		{"nobody", "nobody", "true", "replication", secret, "28P01"},
+		{"no kind", copier, "perhaps", "replication", secret, "22023"},
+		{"an ambiguous kind", copier, "o", "replication", secret, "22023"},
+		{"logical without a tenant", copier, "database", "nowhere", secret, "3D000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d.reload(t, permit("globex", strings.Contains(c.name, "attribute")))
+			config := d.replicaConfig(c.user, c.kind, c.database)
+			config.Secret.Password = c.password
+			_, err := d.tryReplica(config)
+			wantState(t, err, c.code)
+		})
+	}
+	for _, kind := range []string{"off", "false", "no", "0", "F"} { // are none
+		r, err := d.tryReplica(d.replicaConfig("acme", kind, "acme"))
+		if err != nil {
+			t.Fatalf("replication=%s: %v", kind, err)
+		}
+		r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+		r.Close()
+	}
+	for _, kind := range []string{"on", "yes", "1", "TRUE", "t"} {
+		r, err := d.tryReplica(d.replicaConfig(copier, kind, "replication"))
+		if err != nil {
+			t.Fatalf("replication=%s: %v", kind, err)
+		}
+		if got := r.say(t, query("IDENTIFY_SYSTEM")); len(got) != 3 || !strings.HasPrefix(got[0], "row ") {
+			t.Errorf("replication=%s: %q", kind, got)
+		}
+		r.Close()
+	}
+}
+
+// testReplicationFindsItsCluster has two clusters, of which one does not exist.
+func testReplicationFindsItsCluster(t *testing.T, h *house) {
+	d := h.open(t, permit("acme", true))
+	snapshot, err := tenants.NewSnapshot([]tenants.Cluster{
+		{Name: "far", Members: []tenants.Member{{Address: "/nowhere/.s.PGSQL.1"}}}, d.setup.cluster,
+	}, nil, d.setup.tenants, d.setup.users)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.registry.Replace(snapshot)
+	d.Reload()
+	_, err = d.tryReplica(d.replicaConfig(copier, "true", "replication"))
+	wantState(t, err, "3D000")
+	for _, c := range [][2]string{{copier, "acme"}, {"acme", "replication"}} {
+		r, err := d.tryReplica(d.replicaConfig(c[0], "true", c[1]))
+		if err != nil {
+			t.Fatalf("%s as %s: %v", c[1], c[0], err)
+		}
+		r.Close()
+	}
+}
+
+func testReplicationCounts(t *testing.T, h *house) {
+	d := h.open(t, limits(func(l *tenants.Limits) { l.MaxClientConn = 2 }))
+	ordinary := d.raw(t)
+	first, err := d.tryReplica(d.replicaConfig(copier, "database", "acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.tryReplica(d.replicaConfig(copier, "database", "acme"))
+	wantState(t, err, "53300")
+	_, err = d.tryRaw("acme")
+	wantState(t, err, "53300")
+	first.Close()
+	if !poll(func() bool {
+		r, err := d.tryReplica(d.replicaConfig(copier, "database", "acme"))
+		if err == nil {
+			r.Close()
+		}
+		return err == nil
+	}) {
+		t.Error("its place was not freed")
+	}
+	ordinary.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+}
+
+// testReplicationEndsWithShutdown drains: the stream goes on beside an open
+// transaction, and is not waited for.
+func testReplicationEndsWithShutdown(t *testing.T, h *house) {
+	d := h.open(t)
+	stream, idle, open := d.replica(t), newRaw(dial(t, d.replicaConfig(copier, "database", "acme"))), d.raw(t)
+	defer idle.Close()
+	open.say(t, query("begin; select 1"))
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		done <- d.Shutdown(ctx)
+	}()
+	if !poll(func() bool { return d.Stats().ShutDown }) {
+		t.Fatal("not shutting down")
+	}
+	idle.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+	open.expect(t, "COMMIT; ready I", query("commit"))
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	stream.wantEnd(t, "57P01", "terminating connection")
+	idle.wantEnd(t, "57P01", "terminating connection")
+}
+
+func testReplicationEndsWithItsPermission(t *testing.T, h *house) {
+	d := h.open(t)
+	for name, change := range map[string]func(*setup){
+		"permission": permit(copier, false),
+		"suspension": func(s *setup) { s.tenants = slices.Clone(s.tenants); s.tenants[0].State = tenants.Suspended },
+		"member":     func(s *setup) { s.cluster.TLSMode = "disable" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := d.setup
+			d.reload(t, func(*setup) {})
+			stays := newRaw(dial(t, d.replicaConfig(copier, "database", "acme")))
+			defer stays.Close()
+			d.reload(t, poolSize(3))
+			stays.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+			d.reload(t, change)
+			stays.wantEnd(t, "57P01", "terminating connection")
+			d.reload(t, func(s *setup) { *s = before })
+		})
+	}
+}
+
+// testReplicationEndsWithItsServer has the server's last words reach the client.
+func testReplicationEndsWithItsServer(t *testing.T, h *house) {
+	d := h.open(t)
+	r := newRaw(dial(t, d.replicaConfig(copier, "database", "acme")))
+	defer r.Close()
+	h.sql(t, "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'walsender'")
+	r.wantEnd(t, "57P01", "terminating connection")
+}
+
+// testReplicationEndsWithItsClient has clients go in all ways, also one that
+// reads nothing of a base backup.
+func testReplicationEndsWithItsClient(t *testing.T, h *house) {
+	d := h.open(t)
+	for name, leave := range map[string]func(*raw){
+		"Terminate": func(r *raw) { r.send(terminate); r.Close() },
+		"close":     func(r *raw) { r.Close() },
+		"reset":     (*raw).reset,
+		"half":      func(r *raw) { r.Conn.(*net.TCPConn).CloseWrite() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leave(d.replica(t))
+			h.walsendersEnd(t)
+			r := newRaw(dial(t, d.replicaConfig(copier, "true", "replication")))
+			defer r.Close()
+			if err := r.send(query("BASE_BACKUP (CHECKPOINT 'fast')")); err != nil {
+				t.Fatal(err)
+			}
+			if !poll(func() bool {
+				return ask[int](t, h, "select count(*) from pg_stat_activity where backend_type = 'walsender' and wait_event = 'ClientWrite'") == 1
+			}) {
+				t.Fatal("nothing holds the server back that its client does not read")
+			}
+			leave(r)
+			h.walsendersEnd(t)
+		})
+	}
+}
+
+func testReplicationWithoutServer(t *testing.T, h *house) {
+	d := h.open(t, func(s *setup) { s.cluster.Members[0].Address = "127.0.0.1:1" })
+	_, err := d.tryReplica(d.replicaConfig(copier, "true", "replication"))
+	wantState(t, err, "08006")
+}
