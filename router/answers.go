@@ -37,7 +37,16 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		if outdated(body) {
 			s.backend.poisoned = true // its statements, which others share, would fail for ever
 		}
-		return s.serverError(), nil
+		v := s.serverError()
+		switch {
+		case v == verbDrop:
+		case s.checking:
+			v = s.loginError(body)
+		case bytes.Contains(body, []byte(ownPrefix)):
+			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body))
+			v = verbDrop
+		}
+		return v, nil
 	case wire.ReadyForQuery:
 		return s.serverReady(body)
 	}
@@ -261,7 +270,7 @@ func (s *session) serverError() verb {
 	}
 	if e.kind == entryFail {
 		if e.more.err != nil {
-			s.shared.toClient = wire.AppendError(s.shared.toClient, s.failure(e.more.err))
+			s.shared.toClient = wire.AppendError(s.shared.toClient, e.more.err)
 		}
 		v = verbDrop
 	}
@@ -277,6 +286,17 @@ func (s *session) serverError() verb {
 	}
 	s.skip()
 	return v
+}
+
+// loginError tells of a setting that a login may not have, which ends it.
+func (s *session) loginError(body []byte) verb {
+	e, err := wire.ParseError(body)
+	if err != nil {
+		return verbForward
+	}
+	e.Severity = "FATAL"
+	s.shared.toClient = wire.AppendError(s.shared.toClient, e)
+	return verbDrop
 }
 
 // skip drops the entries of all messages that the server discards after an

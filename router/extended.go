@@ -43,10 +43,13 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 	name := string(m.Name)
 	if _, taken := s.named[name]; taken {
 		s.shared.statements.drop(st)
-		return s.fail(&wire.Error{
-			Severity: "ERROR", Code: wire.CodeDuplicateStatement,
-			Message: "prepared statement \"" + name + "\" already exists",
-		})
+		at, v, ok := s.place(m.Name)
+		if !ok {
+			return v
+		}
+		s.shared.toServer = wire.AppendParse(s.shared.toServer, at, string(m.Text), m.ParamOIDs)
+		s.forward(entry{typ: wire.Parse, more: &detail{}}) // the server will refuse it
+		return verbDrop
 	}
 	return s.parseNamed(name, st)
 }
@@ -235,6 +238,8 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	}
 	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && s.named[st.name] != nil {
 		return s.bindDeallocate(h, b, m, st)
+	} else if st != nil && st.command == commandExecute && s.named[st.name] != nil {
+		return s.bindExecute(h, b, m, st)
 	}
 	name, v, ok := s.place(m.Statement)
 	if !ok {

@@ -200,18 +200,6 @@ func (s *session) fail(e *wire.Error) verb {
 	return verbDrop
 }
 
-// failure returns the error for the client when the server has failed in its
-// place, which is another one inside a failed transaction.
-func (s *session) failure(e *wire.Error) *wire.Error {
-	if s.status != wire.TxFailed || e.Code != wire.CodeDuplicateStatement {
-		return e
-	}
-	return &wire.Error{
-		Severity: "ERROR", Code: "25P02",
-		Message: "current transaction is aborted, commands ignored until end of transaction block",
-	}
-}
-
 // tryVars has the server try the session's settings at login, and nothing
 // else.
 func (s *session) tryVars() {

@@ -39,6 +39,7 @@ const (
 	commandDeallocateAll
 	commandDeallocate // a statement's name
 	commandExecute    // a statement's name
+	commandPrepare    // a statement's name
 	commandCloseAll
 	commandListen // a channel
 	commandUnlisten
@@ -152,6 +153,9 @@ func (r *reader) first() {
 		r.listen(word.is("unlisten"))
 	case word.is("prepare"):
 		r.effects |= mayKeep | mayCommit | prepares // PREPARE TRANSACTION
+		if !r.step().is("transaction") {
+			r.named(commandPrepare)
+		}
 	case word.is("execute"):
 		r.effects |= maySet | maySetAny
 		r.step()
@@ -193,7 +197,7 @@ func (r *reader) named(c command) {
 	}
 	to := r.at
 	from := to - len(r.last.text)
-	if r.step(); r.over() || c == commandExecute && r.last.symbol('(') {
+	if r.step(); r.over() || c == commandExecute && r.last.symbol('(') || c == commandPrepare && !r.last.symbol('.') {
 		r.command, r.name, r.from, r.to = c, name, from, to
 	}
 }

@@ -381,13 +381,23 @@ func testReplicationEndsWithItsPermission(t *testing.T, h *house) {
 	}
 }
 
-// testReplicationEndsWithItsServer has the server's last words reach the client.
+// testReplicationEndsWithItsServer has the server's last words reach the
+// client, which goes on talking.
 func testReplicationEndsWithItsServer(t *testing.T, h *house) {
-	d := h.open(t)
-	r := newRaw(dial(t, d.replicaConfig(copier, "database", "acme")))
-	defer r.Close()
-	h.sql(t, "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'walsender'")
-	r.wantEnd(t, "57P01", "terminating connection")
+	d, c := h.openTLS(t, func(s *setup) { s.config.LoginTimeout = 0 })
+	plain := h.open(t)
+	for range 10 {
+		overTLS := d.replicaConfig(copier, "database", "acme")
+		overTLS.TLSMode, overTLS.TLS = wire.TLSVerifyFull, c
+		for _, config := range []wire.DialConfig{overTLS, plain.replicaConfig(copier, "database", "acme")} {
+			r := newRaw(dial(t, config))
+			defer r.Close()
+			r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+			h.sql(t, "select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'walsender'")
+			r.send(query("select 1"))
+			r.wantEnd(t, "57P01", "terminating connection")
+		}
+	}
 }
 
 // testReplicationEndsWithItsClient has clients go in all ways, also one that
@@ -419,8 +429,25 @@ func testReplicationEndsWithItsClient(t *testing.T, h *house) {
 	}
 }
 
+// testReplicationWithoutServer cannot log in to a server, for one reason and
+// for another.
 func testReplicationWithoutServer(t *testing.T, h *house) {
 	d := h.open(t, func(s *setup) { s.cluster.Members[0].Address = "127.0.0.1:1" })
 	_, err := d.tryReplica(d.replicaConfig(copier, "true", "replication"))
 	wantState(t, err, "08006")
+	d = h.open(t, func(s *setup) { s.config.AuthType = "trust" })
+	_, err = d.tryReplica(d.replicaConfig(copier, "true", "replication"))
+	wantState(t, err, "28000")
+	_, err = d.tryReplica(d.replicaConfig("nobody", "true", "replication"))
+	wantState(t, err, "42501")
+	d = h.open(t, func(s *setup) { s.config.MaxClientConn = 1 })
+	first, err := d.tryReplica(d.replicaConfig(copier, "true", "replication"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	_, err = d.tryReplica(d.replicaConfig(copier, "true", "replication"))
+	wantState(t, err, "53300")
+	_, err = d.tryRaw("acme")
+	wantState(t, err, "53300")
 }

@@ -153,7 +153,11 @@ func (f *frames) pass(b []byte) {
 				return
 			}
 			h, _, err := wire.ParseHeader(f.head[:])
-			f.rest, f.broken = h.Len-len(f.head), err != nil
+			if err != nil {
+				f.broken = true
+				return
+			}
+			f.rest = h.Len - len(f.head)
 		}
 		n := min(f.rest, len(b))
 		f.rest -= n

@@ -154,11 +154,16 @@ const (
 // fromClient handles a message from the client. b holds at least what peek asked
 // for, and may hold more or less of the body than there is.
 func (s *session) fromClient(h wire.Header, b []byte) verb {
-	b = b[:min(len(b), h.Len)]
+	v := s.decide(h, b[:min(len(b), h.Len)])
+	if v == verbStall && s.held && !s.copyIn && (s.queue.cycles == 0 || s.queue.len() >= maxQueue) {
+		// What it waits for may sit in the server's buffer.
+		s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Flush)
+	}
+	return v
+}
+
+func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.queue.len() >= maxQueue {
-		if s.held { // what fills the queue may sit in the server's buffer
-			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Flush)
-		}
 		return verbStall
 	}
 	switch h.Type {
@@ -268,10 +273,9 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			r = s.vars.read(text)
 		}
 		if s.willRestore(&r); len(s.restoring) > 0 && !s.queue.empty() {
-			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Flush)
 			return verbStall // it must not be skipped
 		}
-		if r.command == commandDeallocate || r.command == commandExecute {
+		if r.command == commandDeallocate || r.command == commandExecute || r.command == commandPrepare {
 			if v, ok := s.queryNamed(&r, text); ok {
 				return v
 			}

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"bytes"
+
 	"howdah/tenants"
 	"howdah/wire"
 )
@@ -8,12 +10,13 @@ import (
 // SQL can name statements that were prepared by the protocol. The server knows
 // them under names of ours, or not at all.
 
-// queryNamed handles DEALLOCATE and EXECUTE of such a statement in a simple
+// queryNamed handles DEALLOCATE, EXECUTE and PREPARE of such a statement in a simple
 // query; ok is false for others.
 func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	if s.named[r.name] == nil || s.status == wire.TxFailed {
 		return 0, false
 	}
+	// A PREPARE under such a name is refused by the server, in the same words.
 	if !s.queue.empty() || s.changes > 0 {
 		return verbStall, true
 	}
@@ -61,6 +64,61 @@ func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, dropName, h.Len-sh.used)
 	return verbRewrite
+}
+
+// bindExecute binds EXECUTE of such a statement, with the name that the server
+// knows it by.
+func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
+	at, v, ok := s.place([]byte(st.name))
+	if !ok {
+		return v
+	}
+	sh := s.shared
+	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+	text := st.key.text[:st.from] + at + st.key.text[st.to:]
+	sh.toServer = wire.AppendParse(sh.toServer, againName, text, []byte(st.key.oids))
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.note(&st.reading)
+	s.note(&s.named[st.name].reading)
+	s.committing = true
+	s.forward(entry{typ: wire.Bind, flags: flagCommit})
+	sh.used = len(b) - len(m.Rest)
+	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, againName, h.Len-sh.used)
+	return verbRewrite
+}
+
+// clientNames puts the client's names of statements into an error that names
+// them as the server does.
+func (s *session) clientNames(body []byte) []byte {
+	var renamed []byte
+	for {
+		at := bytes.Index(body, []byte(ownPrefix))
+		if at < 0 {
+			return append(renamed, body...)
+		}
+		end := at + len(ownPrefix)
+		for end < len(body) && isDigit(body[end]) {
+			end++
+		}
+		own := string(body[at:end])
+		if name := s.clientName(own); name != "" {
+			own = name
+		}
+		renamed = append(append(renamed, body[:at]...), own...)
+		body = body[end:]
+	}
+}
+
+// clientName returns what the client calls the statement that is called own at
+// the server.
+func (s *session) clientName(own string) string {
+	for name, st := range s.named {
+		if p := s.backend.known[st]; p != nil && p.name == own {
+			return name
+		}
+	}
+	return ""
 }
 
 // clearSequences has the server forget what other sessions' nextval left

@@ -57,10 +57,20 @@ func (v *vars) scanning() (conforming, readable bool) {
 
 // read takes a text apart as the server will.
 func (v *vars) read(text []byte) reading {
-	if !v.readable {
+	if !v.readable && !ascii(text) {
 		return reading{effects: anything}
 	}
 	return read(text, v.conforming)
+}
+
+// ascii reports whether every byte is a character of its own in every encoding.
+func ascii(text []byte) bool {
+	for _, b := range text {
+		if b >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // varsTable interns lists of settings.
