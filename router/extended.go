@@ -42,7 +42,14 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 	}
 	name := string(m.Name)
 	if _, taken := s.named[name]; taken {
+		ends := st.endsBlock()
 		s.shared.statements.drop(st)
+		if ends && s.status == wire.TxFailed {
+			return s.fail(&wire.Error{
+				Severity: "ERROR", Code: wire.CodeDuplicateStatement,
+				Message: "prepared statement \"" + name + "\" already exists",
+			})
+		}
 		at, v, ok := s.place(m.Name)
 		if !ok {
 			return v

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"howdah/wire"
@@ -33,6 +34,7 @@ const (
 	spareName     = ownPrefix + "spare"
 	beginName     = ownPrefix + "begin"
 	againName     = ownPrefix + "again"
+	asideName     = ownPrefix + "aside"
 	noName        = ownPrefix + "none" // never exists
 )
 
@@ -118,6 +120,24 @@ func (s *session) injectSet(name, value string) {
 	s.helper(helperSet, setName, setText)
 	s.shared.toServer = wire.AppendBindText(s.shared.toServer, setName, name, value)
 	s.injectExecute(0)
+}
+
+// injectSetAside sets a setting behind a message of the client's, and leaves
+// its unnamed portal alone.
+func (s *session) injectSetAside(name, value string) {
+	s.helper(helperSet, setName, setText)
+	sh := s.shared
+	rest := []byte{0, 0, 0, 2}
+	for _, v := range []string{name, value} {
+		rest = append(binary.BigEndian.AppendUint32(rest, uint32(len(v))), v...)
+	}
+	rest = append(rest, 0, 0)
+	sh.toServer = append(wire.AppendBindHeader(sh.toServer, []byte(asideName), setName, len(rest)), rest...)
+	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
+	sh.toServer = wire.AppendMessage(sh.toServer, wire.Execute, append([]byte(asideName), 0, 0, 0, 0, 0))
+	s.forward(entry{kind: entrySwallow, typ: wire.Execute})
+	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindPortal, asideName)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
 }
 
 // tuning remembers settings that were injected until ReadyForQuery tells what

@@ -464,8 +464,11 @@ func (m *model) lookedAt(p *modelPortal, text string) bool {
 			n += 2
 		}
 		value = strconv.Itoa(n)
-	case strings.HasPrefix(text, "pg_catalog.current_setting"):
+	case p.text == settingText:
 		value = m.vars[p.params[0]]
+		m.say(wire.DataRow, "\x00\x02"+string(binary.BigEndian.AppendUint32(nil, uint32(len(value))))+value+"\x00\x00\x00\x07session")
+		m.complete("SELECT 1")
+		return true
 	default:
 		return false
 	}

@@ -62,10 +62,12 @@ const pinsText = `select exists(select from pg_catalog.pg_locks where locktype =
   + 16 * exists(select from pg_catalog.pg_listening_channels())::int
   + 32 * exists(select from pg_catalog.pg_replication_slots where temporary and active_pid = pg_catalog.pg_backend_pid())::int`
 
-// Texts that read settings back: one by name, and all that were set in the
-// session, which are without those of extensions.
+// Texts that read settings back: one by name, with a word on whether it was
+// set in the session, which custom ones always were, and all that were set,
+// which are without custom ones.
 const (
-	settingText  = "select pg_catalog.current_setting($1, true)"
+	settingText = "select pg_catalog.current_setting($1, true), " +
+		"coalesce((select source from pg_catalog.pg_settings where lower(name) = lower($1)), 'session')"
 	settingsText = "select name, setting from pg_catalog.pg_settings where source = 'session'"
 )
 
@@ -108,10 +110,15 @@ func (s *session) note(r *reading) {
 			s.touch(t)
 			continue
 		}
-		for _, p := range s.vars.list {
-			if p.Name != "role" {
-				s.touch(touch{p.Name, true})
-			}
+		s.touchAll()
+	}
+}
+
+// touchAll touches whatever the session has set, but the role.
+func (s *session) touchAll() {
+	for _, p := range s.vars.list {
+		if p.Name != "role" {
+			s.touch(touch{p.Name, true})
 		}
 	}
 }
@@ -144,7 +151,7 @@ func (s *session) willRestore(r *reading) {
 func (s *session) restore() {
 	n := len(s.queue.entries)
 	for _, p := range s.restoring {
-		s.injectSet(p.Name, p.Value)
+		s.injectSetAside(p.Name, p.Value)
 	}
 	s.restoring = nil
 	for i := n; i < len(s.queue.entries); i++ {
@@ -233,6 +240,9 @@ func (s *session) look() {
 	s.asked.done, s.asked.touched = s.done, nil
 	s.done = 0
 	if s.pins == 0 {
+		if s.asked.done&maySetAny != 0 {
+			s.touchAll()
+		}
 		s.asked.touched, s.touched = s.touched, nil
 		for _, t := range s.asked.touched {
 			s.helper(helperSetting, readName, settingText)
@@ -278,10 +288,11 @@ func (s *session) lookRow(body []byte) {
 		n, _ := strconv.Atoi(string(first))
 		s.pins = s.pins&^pinFound | pin(n)&pinFound
 	case lookSetting:
-		s.readBack(d.setting, string(first), ok)
+		source, _, _ := column(rest)
+		s.readBack(d.setting.name, string(first), ok && string(source) == "session")
 	case lookSettings:
 		if value, _, ok := column(rest); ok {
-			s.readBack(touch{name: settingName(string(first))}, string(value), true)
+			s.readBack(settingName(string(first)), string(value), true)
 		}
 	}
 }
@@ -299,25 +310,26 @@ func column(b []byte) (value, rest []byte, ok bool) {
 	return b[:n], b[n:], true
 }
 
-// readBack takes a setting's value at the server for the session's.
-func (s *session) readBack(t touch, value string, ok bool) {
+// readBack takes a setting's value at the server for the session's; set says
+// whether it is one of the session at all.
+func (s *session) readBack(name, value string, set bool) {
 	b, table := s.backend, &s.shared.vars
-	_, had := s.vars.value(t.name)
-	if t.name == "session_authorization" {
+	_, had := s.vars.value(name)
+	if name == "session_authorization" {
 		s.pins &^= pinAuthorization
-		if login, _ := b.base.value(t.name); login != value {
+		if login, _ := b.base.value(name); login != value {
 			s.pins |= pinAuthorization
 		}
 		return
 	}
-	if _, reported := s.base.value(t.name); reported {
+	if _, reported := s.base.value(name); reported {
 		return
 	}
-	if !ok || value == "" && !had && strings.Contains(t.name, ".") || !had && t.name == "role" && value == "none" {
-		b.vars, s.vars = table.without(b.vars, t.name), table.without(s.vars, t.name)
+	if !set || value == "" && !had && strings.Contains(name, ".") || !had && name == "role" && value == "none" {
+		b.vars, s.vars = table.without(b.vars, name), table.without(s.vars, name)
 		return
 	}
-	b.vars, s.vars = table.with(b.vars, t.name, value), table.with(s.vars, t.name, value)
+	b.vars, s.vars = table.with(b.vars, name, value), table.with(s.vars, name, value)
 }
 
 // resetTo returns the login's value of a setting that has gone back to the

@@ -56,6 +56,11 @@ type reading struct {
 	settings []touch   // that it may change
 }
 
+// endsBlock reports whether a failed transaction takes the command.
+func (r *reading) endsBlock() bool {
+	return r.command == commandCommit || r.command == commandRollback || r.effects&marksPlace != 0
+}
+
 // touch is a setting that a text may change.
 type touch struct {
 	name  string
@@ -160,6 +165,8 @@ func (r *reader) first() {
 		r.effects |= maySet | maySetAny
 		r.step()
 		r.named(commandExecute)
+	case word.is("explain"), word.is("create"):
+		r.executes()
 	case word.is("drop"):
 		r.effects |= mayFree
 	case word.is("do"), word.is("call"):
@@ -168,6 +175,20 @@ func (r *reader) first() {
 	case word.is("load"):
 		r.effects |= leavesOther
 	}
+}
+
+// executes looks for EXECUTE in EXPLAIN and CREATE TABLE AS.
+func (r *reader) executes() {
+	at, last := r.lexer, r.last
+	for r.step(); !r.over(); r.step() {
+		if r.last.is("execute") {
+			r.effects |= maySet | maySetAny
+			r.step()
+			r.named(commandExecute)
+			break
+		}
+	}
+	r.lexer, r.last = at, last
 }
 
 // body reads the code in a DO for words, as if it were a statement of its own.

@@ -9,8 +9,8 @@ import (
 // pgbenchCase is a load and the rows its runs fill; a nil row is not wanted.
 type pgbenchCase struct {
 	load
-	throughput        *row
-	cpu, user, system *row // microseconds per transaction
+	throughput *row
+	cpu        *cpuRows
 }
 
 // pgbenchCases adds the rows to the report in the order they are printed: all
@@ -54,9 +54,7 @@ func (b *bench) pgbenchCases() []*pgbenchCase {
 }
 
 func (b *bench) addCPU(c *pgbenchCase, per string, t target) {
-	c.cpu = b.report.add(fmt.Sprintf("pooler CPU µs per %s, %v", per, c.load), t)
-	c.user = b.report.add("– user", target{})
-	c.system = b.report.add("– system", target{})
+	c.cpu = b.report.addCPU(fmt.Sprintf("pooler CPU µs per %s, %v", per, c.load), t)
 }
 
 func throughputTarget(l load) target {
@@ -80,9 +78,6 @@ func (b *bench) runCases(ctx context.Context) error {
 		}
 		defer p.stop()
 		poolers = append(poolers, p)
-	}
-	if b.measures(bouncer) && !b.programs.pgbouncer.knowsPrepared() {
-		b.report.note("%v knows no prepared statements under transaction pooling; 1.21 and later do.", b.programs.pgbouncer)
 	}
 	for _, c := range cases {
 		if err := b.runCase(ctx, c, poolers); err != nil {
@@ -136,8 +131,6 @@ func (c *pgbenchCase) take(who contender, o outcome) {
 		c.throughput.sample(who, o.tps)
 	}
 	if c.cpu != nil && who != direct {
-		c.cpu.sample(who, o.micros(o.cpu.total()))
-		c.user.sample(who, o.micros(o.cpu.user))
-		c.system.sample(who, o.micros(o.cpu.system))
+		c.cpu.sample(who, o)
 	}
 }

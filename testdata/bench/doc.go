@@ -10,6 +10,14 @@
 //   - tps, cpu, logins, tls (cases.go): pgbench -S in interleaved runs, PgBouncer,
 //     Howdah, PgBouncer, Howdah, …, so that what else the machine does hits both.
 //     CPU is the pooler's own, from /proc (proc.go), over the same runs.
+//   - odoo (odoo.go): DISCARD ALL, BEGIN ISOLATION LEVEL REPEATABLE READ, three
+//     SELECTs by primary key, COMMIT, by 32 clients on 4 servers, without pauses
+//     and with one of a millisecond after each message. Besides throughput and
+//     CPU: how long servers are held (console.go asks SHOW STATS), and how often
+//     a pooler waits for one, which a proxy before PostgreSQL counts (trips.go).
+//   - prepared200 (prepared.go): 64 clients, each of which has prepared 200
+//     statements before the time runs, execute one at a time, whichever, and
+//     compare each answer, which no other statement gives (statements.go).
 //   - syscalls (syscalls.go): strace's count over a run, less that of its logins.
 //   - loops (loops.go): two tenants whose clients send pipelined batches to a
 //     backend that only pretends (backend.go), so that the pooler is what limits.

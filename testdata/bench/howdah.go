@@ -17,9 +17,9 @@ func (b *bench) configureHowdah(port int, s poolerSettings) ([]string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "[listen]\naddresses = [\"127.0.0.1:%d\"]\nunix_socket_dir = \"\"\nauth_type = %q\n", port, auth)
 	fmt.Fprintf(&text, "tls_mode = \"allow\"\ntls_cert_file = %q\ntls_key_file = %q\n", b.cert.file, b.cert.key)
-	fmt.Fprintf(&text, "[admin]\nhttp = \"\"\n")
+	fmt.Fprintf(&text, "[admin]\nhttp = \"\"\nstats_users = [%q]\n", tenant)
 	fmt.Fprintf(&text, "[server]\nloops = %d\nlog_level = \"warn\"\n", s.loops)
-	fmt.Fprintf(&text, "[defaults]\npool_mode = \"transaction\"\npool_size = %d\nmax_prepared_statements = %d\n", poolSize, maxPrepared)
+	fmt.Fprintf(&text, "[defaults]\npool_mode = \"transaction\"\npool_size = %d\nmax_prepared_statements = %d\n", s.servers, s.statements)
 	fmt.Fprintf(&text, "[[cluster]]\nname = \"main\"\nmembers = [\"127.0.0.1:%d\"]\ntls_mode = \"disable\"\n", s.backend)
 	for _, tenant := range s.tenants {
 		fmt.Fprintf(&text, "[[tenant]]\nname = %q\ncluster = \"main\"\n", tenant)

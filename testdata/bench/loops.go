@@ -86,6 +86,7 @@ func (b *bench) runPipeline(ctx context.Context, backend int, l pipeline) ([]*lo
 		}
 		p, err := b.startPooler(ctx, r.contender, poolerSettings{
 			backend: backend, tenants: []string{tenant, tenant + "2"}, loops: r.loops,
+			servers: poolSize, statements: maxPrepared,
 		})
 		if err != nil {
 			return nil, err

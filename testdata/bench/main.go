@@ -43,7 +43,7 @@ type options struct {
 
 // sections are the words -only takes, in the order they run.
 func sections() []string {
-	return []string{"tps", "cpu", "logins", "tls", "syscalls", "loops", "memory"}
+	return []string{"tps", "cpu", "logins", "tls", "odoo", "prepared200", "syscalls", "loops", "memory"}
 }
 
 func (o options) wants(section string) bool { return slices.Contains(o.only, section) }
@@ -137,12 +137,17 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 
 // runSections goes on after a failed section, but not after Ctrl-C.
 func (b *bench) runSections(ctx context.Context) error {
+	if b.measures(bouncer) && !b.programs.pgbouncer.knowsPrepared() {
+		b.report.note("%v knows no prepared statements under transaction pooling; 1.21 and later do.", b.programs.pgbouncer)
+	}
 	var failed []error
 	for _, section := range []struct {
 		name string
 		run  func(context.Context) error
 	}{
 		{"pgbench", b.runCases},
+		{"odoo", b.runOdoo},
+		{"prepared200", b.runPrepared},
 		{"syscalls", b.runSyscalls},
 		{"loops", b.runLoops},
 		{"memory", b.runMemory},

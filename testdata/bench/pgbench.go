@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// load is what pgbench does: always -S, one SELECT by primary key.
+// load is what pgbench does: without a script -S, one SELECT by primary key.
 type load struct {
+	script    string // file
 	mode      string // simple, extended, prepared
 	clients   int
 	tls       bool
@@ -35,7 +36,12 @@ func (o outcome) micros(d time.Duration) float64 {
 
 // arguments of pgbench, apart from how long it runs and where it connects.
 func (l load) arguments() []string {
-	args := []string{"-n", "-S", "-M", l.mode, "-c", strconv.Itoa(l.clients), "-j", strconv.Itoa(min(2, l.clients))}
+	args := []string{"-n", "-M", l.mode, "-c", strconv.Itoa(l.clients), "-j", strconv.Itoa(min(2, l.clients))}
+	if l.script == "" {
+		args = append(args, "-S")
+	} else {
+		args = append(args, "-f", l.script)
+	}
 	if l.reconnect {
 		args = append(args, "-C")
 	}

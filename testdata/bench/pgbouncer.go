@@ -29,20 +29,21 @@ func (b *bench) configurePgBouncer(port int, s poolerSettings) ([]string, error)
 		{"auth_type", auth},
 		{"auth_file", users},
 		{"pool_mode", "transaction"},
-		{"default_pool_size", poolSize},
+		{"default_pool_size", s.servers},
 		{"max_client_conn", b.idle[1] + 1000},
 		{"client_tls_sslmode", "allow"},
 		{"client_tls_cert_file", b.cert.file},
 		{"client_tls_key_file", b.cert.key},
 		{"server_tls_sslmode", "disable"},
 		{"ignore_startup_parameters", "extra_float_digits"},
+		{"stats_users", tenant},
 		{"log_connections", 0},
 		{"log_disconnections", 0},
 	} {
 		fmt.Fprintf(&text, "%v = %v\n", setting[0], setting[1])
 	}
 	if b.programs.pgbouncer.knowsPrepared() {
-		fmt.Fprintf(&text, "max_prepared_statements = %d\n", maxPrepared)
+		fmt.Fprintf(&text, "max_prepared_statements = %d\n", s.statements)
 	}
 	path := filepath.Join(b.dir, fmt.Sprintf("pgbouncer-%d.ini", port))
 	if err := os.WriteFile(path, []byte(text.String()), 0o644); err != nil {

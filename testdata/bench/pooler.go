@@ -19,19 +19,21 @@ func (c contender) String() string {
 	return [...]string{"PostgreSQL", "PgBouncer", "Howdah"}[c]
 }
 
-// poolSize is the servers per tenant, in both poolers.
+// poolSize is the servers per tenant in most sections.
 const poolSize = 20
 
-// maxPrepared is the statements kept per server, in both poolers.
+// maxPrepared is the statements kept per server in most sections.
 const maxPrepared = 200
 
 // poolerSettings is what both poolers are told, each in its own words:
 // transaction pooling, TLS for clients that ask, none to the servers.
 type poolerSettings struct {
-	backend  int      // port of PostgreSQL on 127.0.0.1
-	tenants  []string // databases, each with a role of the same name
-	verifier string   // of every role; "" lets everybody in
-	loops    int      // Howdah's; PgBouncer has one thread
+	backend    int      // port of PostgreSQL on 127.0.0.1
+	tenants    []string // databases, each with a role of the same name
+	verifier   string   // of every role; "" lets everybody in
+	loops      int      // Howdah's; PgBouncer has one thread
+	servers    int      // per tenant
+	statements int      // prepared ones kept per server
 }
 
 // pooler is a PgBouncer or a Howdah that answers.
@@ -78,5 +80,6 @@ func (b *bench) startPooler(ctx context.Context, c contender, s poolerSettings) 
 func (b *bench) overDatabase() poolerSettings {
 	return poolerSettings{
 		backend: b.database.server.Port(), tenants: []string{tenant}, verifier: b.database.verifier, loops: 1,
+		servers: poolSize, statements: maxPrepared,
 	}
 }

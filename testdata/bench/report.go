@@ -49,6 +49,19 @@ func (r *report) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
+// cpuRows are a pooler's own CPU time in microseconds, and its two parts.
+type cpuRows struct{ total, user, system *row }
+
+func (r *report) addCPU(figure string, t target) *cpuRows {
+	return &cpuRows{r.add(figure, t), r.add("– user", target{}), r.add("– system", target{})}
+}
+
+func (w *cpuRows) sample(c contender, o outcome) {
+	w.total.sample(c, o.micros(o.cpu.total()))
+	w.user.sample(c, o.micros(o.cpu.user))
+	w.system.sample(c, o.micros(o.cpu.system))
+}
+
 func (w *row) sample(c contender, value float64) { w.samples[c] = append(w.samples[c], value) }
 
 func (w *row) empty() bool {
