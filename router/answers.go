@@ -381,7 +381,11 @@ func (s *session) serverReady(body []byte) (verb, error) {
 		s.dropMaybes()
 	}
 	s.ready(status)
-	if s.tuning != nil && s.tuned() && v == verbForward {
+	var restores []wire.Parameter
+	if done.more != nil {
+		restores = done.more.restores
+	}
+	if s.tuning != nil && s.tuned(restores) && v == verbForward {
 		v = verbDrop
 		if !s.awaits(status) {
 			s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, status)

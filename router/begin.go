@@ -242,7 +242,7 @@ func (s *session) asBelieved(status wire.TxStatus, done *entry) bool {
 	case s.beginFailed && status == wire.TxIdle:
 		s.injectBegin(txBegun)
 		s.fail(nil)
-	case !s.beginFailed && status != wire.TxIdle:
+	case !s.beginFailed && status != wire.TxIdle && s.status == wire.TxIdle:
 		s.helper(helperRollback, rollbackName, "rollback")
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, rollbackName)
 		s.injectExecute(0)

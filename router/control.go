@@ -105,6 +105,9 @@ func (s *Server) isPaused(tenant string) bool {
 
 // KillClient closes the client with this ID.
 func (s *Server) KillClient(id uint64) error {
+	if s.replications.kill(id) {
+		return nil
+	}
 	var found bool
 	var mu sync.Mutex
 	s.everyWorker(func(w *worker) {

@@ -41,6 +41,12 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbStall // what the name means is not decided
 	}
 	name := string(m.Name)
+	if s.prepared[name] && s.named[name] == nil {
+		s.shared.statements.drop(st)
+		s.pins |= pinLarge // it may have been deallocated, and this one is the server's then
+		s.forward(entry{typ: wire.Parse, more: &detail{}, flags: flagCommit})
+		return verbForward
+	}
 	if _, taken := s.named[name]; taken {
 		ends := st.endsBlock()
 		s.shared.statements.drop(st)
@@ -245,7 +251,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	}
 	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && s.named[st.name] != nil {
 		return s.bindDeallocate(h, b, m, st)
-	} else if st != nil && st.command == commandExecute && s.named[st.name] != nil {
+	} else if st != nil && (st.command == commandExecute || st.command == commandPrepare) && s.named[st.name] != nil {
 		return s.bindExecute(h, b, m, st)
 	}
 	name, v, ok := s.place(m.Statement)

@@ -96,9 +96,13 @@ func (s *session) injectVars() {
 		s.injectExecute(0)
 	}
 	for _, p := range set {
-		if p.Name != "role" {
-			s.injectSet(p.Name, p.Value)
+		if p.Name == "role" {
+			continue
 		}
+		if base, ok := b.base.value(p.Name); ok && s.startup == nil {
+			s.injectSet(p.Name, base) // a login's value may be half of one
+		}
+		s.injectSet(p.Name, p.Value)
 	}
 	for _, name := range reset {
 		s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, resetName)
@@ -152,7 +156,7 @@ type tuning struct {
 // only if it is not what it reported last: one that was injected and is not
 // reported has been put back to its old value by the client's own statement.
 // It reports whether there was one; the client has then been told.
-func (s *session) tuned() (any bool) {
+func (s *session) tuned(restores []wire.Parameter) (any bool) {
 	t, table := s.tuning, &s.shared.vars
 	s.tuning = nil
 	if !t.done {
@@ -167,6 +171,9 @@ func (s *session) tuned() (any bool) {
 			continue
 		}
 		s.backend.vars = table.with(s.backend.vars, p.Name, old)
+		if _, restored := resetTo(restores, p.Name); restored {
+			continue
+		}
 		if now, _ := s.vars.value(p.Name); now != old {
 			s.vars = table.with(s.vars, p.Name, old)
 			if !s.checking {

@@ -249,7 +249,7 @@ func (m *model) parse(name, text string) string {
 	if text == "bad" {
 		return "42601"
 	}
-	if m.aborted(text) {
+	if text != "" && m.aborted(text) {
 		return "25P02"
 	}
 	if _, taken := m.prepared[name]; taken {

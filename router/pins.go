@@ -104,7 +104,15 @@ func (s *session) note(r *reading) {
 	s.done |= r.effects
 	s.moved = s.moved || r.effects&movesSequence != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
-	s.raw = s.raw || r.effects&prepares != 0
+	if r.effects&prepares != 0 {
+		s.raw = true
+		if r.command == commandPrepare {
+			if s.prepared == nil {
+				s.prepared = map[string]bool{}
+			}
+			s.prepared[r.name] = true
+		}
+	}
 	for _, t := range r.settings {
 		if t.name != allSettings {
 			s.touch(t)
@@ -348,7 +356,9 @@ func (s *session) looked() {
 	if s.asked.failed == 0 {
 		s.asked = asked{}
 	}
-	s.raw = s.pins&(pinPrepared|pinLarge) != 0 || s.done&prepares != 0
+	if s.raw = s.pins&(pinPrepared|pinLarge) != 0 || s.done&prepares != 0; !s.raw {
+		s.prepared = nil
+	}
 }
 
 // lookFailed has what was asked asked again, a few times: a cancel request or

@@ -31,9 +31,11 @@ type command uint8
 
 const (
 	commandOther command = iota
+	commandEmpty
 	commandBegin
 	commandCommit
 	commandRollback
+	commandRollbackTo
 	commandDiscardAll
 	commandResetAll
 	commandDeallocateAll
@@ -58,7 +60,11 @@ type reading struct {
 
 // endsBlock reports whether a failed transaction takes the command.
 func (r *reading) endsBlock() bool {
-	return r.command == commandCommit || r.command == commandRollback || r.effects&marksPlace != 0
+	switch r.command {
+	case commandCommit, commandRollback, commandRollbackTo, commandEmpty:
+		return true
+	}
+	return false
 }
 
 // touch is a setting that a text may change.
@@ -86,9 +92,12 @@ func read(text []byte, conforming bool) reading {
 		n++
 		r.statement()
 	}
-	if n > 1 {
+	switch {
+	case n > 1:
 		r.effects |= several
 		r.command = commandOther
+	case n == 0 && r.effects == 0:
+		r.command = commandEmpty
 	}
 	return r.reading
 }

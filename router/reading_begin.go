@@ -119,6 +119,10 @@ func (r *reader) endTransaction(word token) {
 	if !r.takes("work") {
 		r.takes("transaction")
 	}
+	if c == commandRollback && r.last.is("to") {
+		r.command = commandRollbackTo
+		return
+	}
 	var options txOptions
 	if r.takes("and") {
 		if !r.takes("no") {

@@ -78,6 +78,10 @@ func (r *reader) setNamed(reset bool) {
 func (r *reader) touch(reset bool, names ...string) {
 	r.effects |= maySet
 	for _, name := range names {
+		switch name {
+		case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
+			continue // forgotten with the transaction
+		}
 		if name == "seed" {
 			r.effects |= leavesSeed
 		}

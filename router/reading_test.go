@@ -12,8 +12,8 @@ func TestRead(t *testing.T) {
 		text string
 		want reading
 	}{
-		{"", reading{}},
-		{" ; ;", reading{}},
+		{"", reading{command: commandEmpty}},
+		{" ; ;", reading{command: commandEmpty}},
 		{"select 1", reading{}},
 		{"select 'a;set x=1' -- ; set y=2", reading{}},
 		{"select $tag$;set x=1 $$ $tag$", reading{}},
@@ -38,7 +38,7 @@ func TestRead(t *testing.T) {
 		{"end transaction and no chain", reading{effects: mayCommit, command: commandCommit}},
 		{"abort", reading{command: commandRollback}},
 		{"commit prepared 'x'", reading{effects: mayCommit | marksPlace}},
-		{"rollback to savepoint a", reading{effects: marksPlace}},
+		{"rollback to savepoint a", reading{effects: marksPlace, command: commandRollbackTo}},
 		{"discard all", reading{effects: mayFree | mayForget | maySet | mayReset, command: commandDiscardAll}},
 		{"deallocate prepare \"S\"\"1\"", reading{effects: mayFree | mayForget, command: commandDeallocate, name: "S\"1", from: 19, to: 25}},
 		{"execute S1 (1, 2)", reading{effects: maySet | maySetAny, command: commandExecute, name: "s1", from: 8, to: 10}},

@@ -2,12 +2,14 @@ package router_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"testing"
 
+	"howdah/router"
 	"howdah/tenants"
 	"howdah/wire"
 	"howdah/wire/wiretest"
@@ -33,6 +35,7 @@ func TestRealReplication(t *testing.T) {
 		{"ReplicationIsRefused", testReplicationIsRefused},
 		{"ReplicationFindsItsCluster", testReplicationFindsItsCluster},
 		{"ReplicationCounts", testReplicationCounts},
+		{"ReplicationIsShownAndKilled", testReplicationIsShownAndKilled},
 		{"ReplicationEndsWithShutdown", testReplicationEndsWithShutdown},
 		{"ReplicationEndsWithItsPermission", testReplicationEndsWithItsPermission},
 		{"ReplicationEndsWithItsServer", testReplicationEndsWithItsServer},
@@ -190,6 +193,54 @@ func testReplicationCounts(t *testing.T, h *house) {
 		t.Error("its place was not freed")
 	}
 	ordinary.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+}
+
+// testReplicationIsShownAndKilled finds both sides in the reports.
+func testReplicationIsShownAndKilled(t *testing.T, h *house) {
+	d := h.open(t)
+	stays := d.raw(t)
+	stream := d.replica(t)
+	decoded := newRaw(dial(t, d.replicaConfig(copier, "database", "acme", wire.Parameter{Name: "application_name", Value: "mine"})))
+	defer decoded.Close()
+	var clients, servers []router.ConnStats
+	if !poll(func() bool {
+		clients, servers = d.Clients(), d.Servers()
+		return len(clients) == 3 && len(servers) >= 2
+	}) {
+		t.Fatalf("clients %+v, servers %+v", clients, servers)
+	}
+	if st := d.Stats(); st.Clients != 3 || st.Servers != len(servers) {
+		t.Errorf("%d clients and %d servers are counted, %d and %d shown", st.Clients, st.Servers, len(clients), len(servers))
+	}
+	servers = servers[len(servers)-2:] // a pool's come first
+	for i, want := range []router.ConnStats{
+		{Replication: "physical", Database: "replication"},
+		{Replication: "logical", Database: "acme", ApplicationName: "mine"},
+	} {
+		c, s := clients[i+1], servers[i]
+		if c.Replication != want.Replication || s.Replication != want.Replication || c.Database != want.Database ||
+			c.ApplicationName != want.ApplicationName || c.User != copier || c.State != "active" {
+			t.Errorf("client %+v, server %+v", c, s)
+		}
+		if c.ID != s.Link || s.ID != c.Link || c.RemotePID != s.RemotePID || s.Port != h.Port() || c.Port == 0 {
+			t.Errorf("client %+v, server %+v", c, s)
+		}
+		if n := ask[int](t, h, "select count(*) from pg_stat_replication where pid = $1", c.RemotePID); i == 0 && n != 1 {
+			t.Errorf("%d walsenders have the process ID shown", n)
+		}
+		if err := d.KillClient(c.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	stream.wantEnd(t, "57P01", "terminating connection")
+	decoded.wantEnd(t, "57P01", "terminating connection")
+	if !poll(func() bool { return len(d.Clients()) == 1 }) {
+		t.Errorf("still shown: %+v", d.Clients())
+	}
+	if err := d.KillClient(clients[1].ID); !errors.Is(err, router.ErrNotFound) {
+		t.Errorf("killed twice: %v", err)
+	}
+	stays.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 }
 
 // testReplicationEndsWithShutdown drains: the stream goes on beside an open

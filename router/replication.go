@@ -32,6 +32,8 @@ type replication struct {
 	walsender *wire.Established
 	worker    *worker // where it is counted, nil without a tenant
 	counted   *tenant // as one of its clients; worker's loop owns it
+	id        uint64  // in reports
+	kill      context.CancelFunc
 }
 
 // replicationKind reads a StartupMessage's parameter "replication" as

@@ -20,12 +20,20 @@ const farewell = time.Second
 // replicationBuffer is how many bytes are on their way in each direction.
 const replicationBuffer = 64 << 10
 
-// live carries the connection's bytes until one side closes it, Howdah shuts
-// down, or the registry permits it no longer.
+// live carries the connection's bytes until one side closes it, an operator
+// does, Howdah shuts down, or the registry permits it no longer.
 func (p *replication) live() {
 	s, client, server := p.server, p.accepted.Conn, p.walsender.Conn
 	changes, unwatch := s.registry.Watch()
 	defer unwatch()
+	ctx, kill := context.WithCancel(s.ctx)
+	defer kill()
+	if t := p.accepted.TLS; t != nil {
+		p.about.tls = wire.TLSName(t.ConnectionState())
+	}
+	p.kill = kill
+	s.replications.add(p)
+	defer s.replications.remove(p)
 	s.log.Info("replication begins", "kind", p.kind, "user", p.user, "address", p.about.address, "member", p.member.Address, "pid", p.walsender.Key.PID)
 	var answers frames
 	up, down := make(chan struct{}), make(chan struct{})
@@ -42,7 +50,7 @@ func (p *replication) live() {
 		}
 		carry(client, server, &answers)
 	}()
-	ended := p.wait(s.ctx, up, down, changes)
+	ended := p.wait(ctx, up, down, changes)
 	limit := time.Now().Add(farewell)
 	if ended {
 		limit = time.Unix(1, 0)

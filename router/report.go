@@ -34,7 +34,8 @@ func (s *Server) Stats() Stats {
 		st.Servers += servers
 		st.LoopsStats[w.index] = LoopStats{Conns: l.Conns, Turns: l.Turns, Waits: l.Waits}
 	})
-	st.Clients += st.Logins
+	st.Clients += st.Logins + s.replications.len()
+	st.Servers += s.replications.len()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Refused = map[string]uint64{}
@@ -156,7 +157,7 @@ func (s *Server) Clients() []ConnStats {
 		rows = append(rows, part...)
 		mu.Unlock()
 	})
-	return rows
+	return append(rows, s.replications.rows((*replication).clientStats)...)
 }
 
 func (w *worker) clientStats(c *client) ConnStats {
@@ -204,7 +205,7 @@ func (s *Server) Servers() []ConnStats {
 		rows = append(rows, part...)
 		mu.Unlock()
 	})
-	return rows
+	return append(rows, s.replications.rows((*replication).serverStats)...)
 }
 
 func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats {

@@ -77,6 +77,8 @@ type Server struct {
 	loggedIn atomic.Int64 // clients handed to workers and not closed yet
 	starting atomic.Int64 // logins in progress
 
+	replications replications
+
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool
 	homes       map[tenantKey]*home

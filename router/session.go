@@ -109,6 +109,8 @@ type session struct {
 	barrier     bool       // ReadyForQuery waits for the listener
 	committed   bool       // the last transaction ended so
 
+	prepared map[string]bool // names that PREPARE may have given at the server
+
 	restoring []wire.Parameter // the login's settings that the next message resets
 	pins      pin              // why the server stays
 	sticky    bool             // values of sequences are asked for

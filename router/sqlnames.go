@@ -66,8 +66,8 @@ func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st
 	return verbRewrite
 }
 
-// bindExecute binds EXECUTE of such a statement, with the name that the server
-// knows it by.
+// bindExecute binds EXECUTE or PREPARE of such a statement, with the name that
+// the server knows it by.
 func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
 	at, v, ok := s.place([]byte(st.name))
 	if !ok {
@@ -124,7 +124,7 @@ func (s *session) clientName(own string) string {
 // clearSequences has the server forget what other sessions' nextval left
 // there, in front of the first text that asks for such values.
 func (s *session) clearSequences(r *reading) {
-	if r.effects&readsSequence == 0 || s.pins&pinSequence != 0 || s.moved || s.mode != tenants.Transaction {
+	if r.effects&readsSequence == 0 || s.pins&pinSequence != 0 || s.moved || s.mode != tenants.Transaction || s.status == wire.TxFailed {
 		return
 	}
 	s.helper(helperSequences, sequencesName, "discard sequences")
