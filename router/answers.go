@@ -37,13 +37,18 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		if outdated(body) {
 			s.backend.poisoned = true // its statements, which others share, would fail for ever
 		}
+		var meant string
+		if !s.queue.empty() && s.queue.first().more != nil && s.queue.first().kind == entryForward {
+			meant = s.queue.first().more.name
+		}
 		v := s.serverError()
+		s.lastWords = s.lastWords || fatal(body)
 		switch {
 		case v == verbDrop:
 		case s.checking:
 			v = s.loginError(body)
 		case bytes.Contains(body, []byte(ownPrefix)):
-			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body))
+			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body, meant))
 			v = verbDrop
 		}
 		return v, nil
@@ -253,7 +258,7 @@ func outdated(body []byte) bool {
 
 // serverError handles an ErrorResponse.
 func (s *session) serverError() verb {
-	s.copyIn, s.copyBoth = false, false
+	s.copyIn, s.copyBoth, s.committed = false, false, false
 	if s.queue.empty() { // the server speaks up by itself, before it goes
 		if s.releasable() {
 			s.unsure = true // nothing runs there: the client need not know
@@ -297,6 +302,12 @@ func (s *session) loginError(body []byte) verb {
 	e.Severity = "FATAL"
 	s.shared.toClient = wire.AppendError(s.shared.toClient, e)
 	return verbDrop
+}
+
+// fatal reports whether an error is a server's last word.
+func fatal(body []byte) bool {
+	e, err := wire.ParseError(body)
+	return err == nil && (e.Severity == "FATAL" || e.Severity == "PANIC")
 }
 
 // skip drops the entries of all messages that the server discards after an

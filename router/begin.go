@@ -50,9 +50,6 @@ func (s *session) do(r *reading) {
 		s.listened(r.command == commandCommit)
 	case commandListen, commandUnlisten, commandUnlistenAll:
 		s.listenTo(r)
-		if s.deferred == 0 {
-			s.listened(true)
-		}
 	case commandDeallocateAll:
 		s.forgetNames()
 	case commandDeallocate:
@@ -109,8 +106,17 @@ func (s *session) queryHere(text []byte) verb {
 	s.unnamed, s.ranHere = nil, false
 	s.dropPortal()
 	s.do(&r)
-	s.sayReady()
+	s.endHere()
 	return verbDrop
+}
+
+// endHere ends a transaction that needed no server, unless BEGIN has begun one.
+func (s *session) endHere() {
+	if s.deferred == 0 {
+		s.listened(true)
+		s.ranHere = false
+	}
+	s.sayReady()
 }
 
 // parseHere takes a Parse without a server, if its statement can be done
@@ -119,7 +125,7 @@ func (s *session) parseHere(m wire.ParseMessage) bool {
 	if !mayBeHere(m.Text) || len(m.ParamOIDs) > 0 {
 		return false
 	}
-	if _, taken := s.named[string(m.Name)]; taken {
+	if _, taken := s.named[string(cutName(m.Name))]; taken {
 		return false
 	}
 	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, true)
@@ -132,7 +138,7 @@ func (s *session) parseHere(m wire.ParseMessage) bool {
 		s.shared.statements.drop(s.unnamed)
 		s.unnamed = st
 	} else {
-		s.name(string(m.Name), st)
+		s.name(string(cutName(m.Name)), st)
 	}
 	s.shared.toClient = append(s.shared.toClient, parseComplete...)
 	return true
@@ -146,10 +152,11 @@ func (s *session) bindHere(b []byte) bool {
 		return false
 	}
 	st := s.meant(m.Statement)
-	if st == nil || !s.can(&st.reading) {
+	if st == nil || !s.can(&st.reading) || st.command == commandResetAll { // a later error would undo it
 		return false
 	}
 	s.shared.counts.binds++
+	s.ranHere = false
 	s.portal = st
 	st.refs++
 	s.shared.toClient = append(s.shared.toClient, bindComplete...)
@@ -186,6 +193,13 @@ func (s *session) describeHere(kind byte, name []byte) bool {
 
 // executeHere runs the portal that was bound here, or asks for a server.
 func (s *session) executeHere(b []byte) verb {
+	if s.ranHere && s.portal == nil && b[wire.HeaderLen] == 0 && s.status == wire.TxIdle {
+		s.shared.toClient = wire.AppendError(s.shared.toClient, &wire.Error{
+			Severity: "ERROR", Code: "55000", Message: `portal "" cannot be run`,
+		})
+		s.skipping = true
+		return verbDrop
+	}
 	if s.portal == nil || b[wire.HeaderLen] != 0 || !s.can(&s.portal.reading) {
 		return verbAcquire
 	}
@@ -193,8 +207,13 @@ func (s *session) executeHere(b []byte) verb {
 		return verbSubscribe
 	}
 	s.do(&s.portal.reading)
+	switch s.portal.command {
+	case commandCommit, commandRollback, commandDiscardAll: // they end portals
+		s.ranHere = false
+	default:
+		s.ranHere = true
+	}
 	s.dropPortal()
-	s.ranHere = true
 	return verbDrop
 }
 

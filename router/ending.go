@@ -132,7 +132,7 @@ func (c *client) serverLost(why error) {
 	partly := c.backend.streams > 0 && !c.backend.drop
 	c.letGo()
 	if !c.leaving {
-		if !partly {
+		if !partly && !c.lastWords {
 			c.shared.toClient = wire.AppendError(c.shared.toClient, e)
 			c.tell()
 		}

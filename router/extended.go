@@ -40,7 +40,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		s.shared.statements.drop(st)
 		return verbStall // what the name means is not decided
 	}
-	name := string(m.Name)
+	name := string(cutName(m.Name))
 	if s.prepared[name] && s.named[name] == nil {
 		s.shared.statements.drop(st)
 		s.pins |= pinLarge // it may have been deallocated, and this one is the server's then
@@ -61,7 +61,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 			return v
 		}
 		s.shared.toServer = wire.AppendParse(s.shared.toServer, at, string(m.Text), m.ParamOIDs)
-		s.forward(entry{typ: wire.Parse, more: &detail{}}) // the server will refuse it
+		s.forward(entry{typ: wire.Parse, more: &detail{name: name}}) // the server will refuse it
 		return verbDrop
 	}
 	return s.parseNamed(name, st)
@@ -116,9 +116,10 @@ func (s *session) parseAgain(st *statement, d *detail) {
 }
 
 var (
-	parseComplete = wire.AppendEmpty(nil, wire.ParseComplete)
-	bindComplete  = wire.AppendEmpty(nil, wire.BindComplete)
-	closeComplete = wire.AppendEmpty(nil, wire.CloseComplete)
+	parseComplete  = wire.AppendEmpty(nil, wire.ParseComplete)
+	describedQuiet = wire.AppendEmpty(wire.AppendMessage(nil, wire.ParameterDescription, []byte{0, 0}), wire.NoData)
+	bindComplete   = wire.AppendEmpty(nil, wire.BindComplete)
+	closeComplete  = wire.AppendEmpty(nil, wire.CloseComplete)
 )
 
 // answer queues what we answer ourselves, or answers it at once when nothing
@@ -164,7 +165,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	if s.changes > 0 {
 		return "", verbStall, false
 	}
-	st := s.named[string(name)]
+	st := s.meant(name)
 	if st == nil && s.raw {
 		return string(name), 0, true
 	}
@@ -176,7 +177,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	}
 	p := s.backend.find(st)
 	if p == nil {
-		st = s.renew(string(name), st)
+		st = s.renew(string(cutName(name)), st)
 		p = s.backend.find(st)
 	}
 	if p != nil && p.pending && p.syncs != s.syncs {
@@ -279,14 +280,14 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	return verbRewrite
 }
 
-func (s *session) clientExecute(b []byte) verb {
+func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	e := entry{typ: wire.Execute}
 	if s.committing {
 		e.flags = flagCommit
 	}
 	s.forward(e)
-	if len(s.restoring) > 0 && b[wire.HeaderLen] == 0 {
-		s.shared.toServer = wire.AppendMessage(s.shared.toServer, wire.Execute, []byte{0, 0, 0, 0, 0})
+	if len(s.restoring) > 0 && len(b) == h.Len {
+		s.shared.toServer = append(s.shared.toServer, b...)
 		s.restore()
 		return verbDrop
 	}
@@ -298,8 +299,12 @@ func (s *session) meant(name []byte) *statement {
 	if len(name) == 0 {
 		return s.unnamed
 	}
-	return s.named[string(name)]
+	return s.named[string(cutName(name))]
 }
+
+// cutName returns what PostgreSQL takes for the name: it knows statements by
+// so many bytes.
+func cutName(name []byte) []byte { return name[:min(len(name), maxName)] }
 
 func commitFlag(st *statement) uint16 {
 	if st.effects&mayCommit != 0 {
@@ -320,6 +325,10 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Describe})
 		return verbForward
 	}
+	if st := s.meant(name); st != nil && s.status == wire.TxFailed && st.quiet && len(st.key.oids) == 0 {
+		s.answer(entry{typ: wire.Describe, more: &detail{reply: describedQuiet}})
+		return verbDrop // it can perhaps not be prepared there now
+	}
 	at, v, ok := s.place(name)
 	if !ok {
 		return v
@@ -335,7 +344,7 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 // clientClose forgets a statement's name; the server keeps the statement.
 func (s *session) clientClose(h wire.Header, b []byte) verb {
 	kind, name, err := target(h, b)
-	if err != nil || kind == wire.KindPortal || s.raw && s.named[string(name)] == nil {
+	if err != nil || kind == wire.KindPortal || s.raw && s.meant(name) == nil {
 		if !s.held {
 			return verbAcquire
 		}
@@ -348,8 +357,8 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		s.unnamed, s.hereNow = nil, false
 	} else if s.changes > 0 {
 		return verbStall
-	} else if st := s.named[string(name)]; st != nil {
-		e.more.name, e.more.prev, e.more.named = string(name), st, true
+	} else if st := s.meant(name); st != nil {
+		e.more.name, e.more.prev, e.more.named = string(cutName(name)), st, true
 		delete(s.named, e.more.name)
 	}
 	s.answer(e)

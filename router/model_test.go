@@ -288,9 +288,9 @@ func (m *model) describe(kind, name string) string {
 	} else if !ok {
 		return wire.CodeInvalidStatementName
 	}
-	// PostgreSQL would describe statements without rows, but refuses the Parse
-	// that may have to come first: Howdah's only difference here.
-	if m.aborted(st.text) {
+	// PostgreSQL would describe some more without rows, but refuses the Parse
+	// that may have to come first.
+	if m.aborted(st.text) && (st.text == "" || !read([]byte(st.text), true).quiet) {
 		return "25P02"
 	}
 	if kind == "S" {

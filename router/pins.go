@@ -68,7 +68,7 @@ const pinsText = `select exists(select from pg_catalog.pg_locks where locktype =
 const (
 	settingText = "select pg_catalog.current_setting($1, true), " +
 		"coalesce((select source from pg_catalog.pg_settings where lower(name) = lower($1)), 'session')"
-	settingsText = "select name, setting from pg_catalog.pg_settings where source = 'session'"
+	settingsText = "select name, setting from pg_catalog.pg_settings where source = 'session' and name not like 'transaction%'"
 )
 
 const (
@@ -124,6 +124,9 @@ func (s *session) note(r *reading) {
 
 // touchAll touches whatever the session has set, but the role.
 func (s *session) touchAll() {
+	for _, t := range s.asked.touched {
+		s.touch(t)
+	}
 	for _, p := range s.vars.list {
 		if p.Name != "role" {
 			s.touch(touch{p.Name, true})
@@ -135,7 +138,7 @@ func (s *session) touchAll() {
 // are at the server: they are put back to the login's right behind it.
 func (s *session) willRestore(r *reading) {
 	s.restoring = nil
-	if r.effects&(mayReset|mayForget) != mayReset || s.startup == s.base {
+	if r.effects&mayReset == 0 || s.startup == s.base {
 		return
 	}
 	for _, p := range s.startup.list {

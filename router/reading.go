@@ -56,6 +56,7 @@ type reading struct {
 	name     string    // that the command names
 	from, to int       // where the name stands in the text
 	settings []touch   // that it may change
+	quiet    bool      // it has no rows and no parameters
 }
 
 // endsBlock reports whether a failed transaction takes the command.
@@ -94,6 +95,7 @@ func read(text []byte, conforming bool) reading {
 	}
 	switch {
 	case n > 1:
+		r.quiet = false
 		r.effects |= several
 		r.command = commandOther
 	case n == 0 && r.effects == 0:
@@ -141,6 +143,7 @@ func (r *reader) statement() {
 // first reads the word that a statement begins with.
 func (r *reader) first() {
 	word := r.last
+	r.quiet = !hasRows(word)
 	switch {
 	case word.is("select"), word.is("update"), word.is("delete"): // most
 	case word.is("insert"), word.is("merge"):
@@ -184,6 +187,17 @@ func (r *reader) first() {
 	case word.is("load"):
 		r.effects |= leavesOther
 	}
+}
+
+// hasRows reports whether a statement that begins with word may have rows or
+// parameters.
+func hasRows(word token) bool {
+	for _, w := range []string{"select", "values", "with", "table", "insert", "update", "delete", "merge", "explain", "show", "fetch", "execute", "call"} {
+		if word.is(w) {
+			return true
+		}
+	}
+	return false
 }
 
 // executes looks for EXECUTE in EXPLAIN and CREATE TABLE AS.

@@ -23,6 +23,7 @@ func (r *reader) set(reset bool) {
 	case !reset && r.takes("local"), r.last.is("constraints"), r.last.is("transaction"):
 		return // forgotten with the transaction
 	case r.takes("session"):
+		r.takes("session") // SET SESSION SESSION AUTHORIZATION
 		if r.takes("authorization") {
 			r.touch(false, "session_authorization", "role")
 			return

@@ -68,7 +68,9 @@ func TestRead(t *testing.T) {
 		{"select 'unterminated", reading{effects: anything}},
 		{"select /* unterminated", reading{effects: anything}},
 	} {
-		if got := read([]byte(tt.text), true); !reflect.DeepEqual(got, tt.want) {
+		got := read([]byte(tt.text), true)
+		got.quiet = false
+		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s\n got %+v\nwant %+v", tt.text, got, tt.want)
 		}
 	}

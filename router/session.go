@@ -111,6 +111,8 @@ type session struct {
 
 	prepared map[string]bool // names that PREPARE may have given at the server
 
+	lastWords bool // the server has told the client why it goes
+
 	restoring []wire.Parameter // the login's settings that the next message resets
 	pins      pin              // why the server stays
 	sticky    bool             // values of sequences are asked for
@@ -142,7 +144,7 @@ func peek(h wire.Header) int {
 	case wire.Query:
 		return min(h.Len, maxQuery)
 	case wire.Execute:
-		return min(h.Len, wire.HeaderLen+1)
+		return min(h.Len, maxExecute)
 	}
 	return wire.HeaderLen
 }
@@ -151,6 +153,8 @@ const (
 	maxParse = 4 << 20 // of a Parse that can be given to other servers
 	maxQuery = 1 << 20 // of a Query that is taken apart
 	maxPeek  = 32 << 10
+
+	maxExecute = wire.HeaderLen + maxName + 1 + 4 // of an Execute that names what PostgreSQL can
 )
 
 // fromClient handles a message from the client. b holds at least what peek asked
@@ -214,7 +218,7 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 		if !s.held {
 			return s.executeHere(b)
 		}
-		return s.clientExecute(b)
+		return s.clientExecute(h, b)
 	}
 	return s.refuse(wire.Fatal(wire.CodeProtocolViolation,
 		"invalid frontend message type "+string(appendInt(nil, int(h.Type))), ""))
@@ -241,7 +245,7 @@ func (s *session) clientCopy(typ byte) verb {
 func (s *session) clientSync() verb {
 	s.skipping = false
 	if !s.held {
-		s.sayReady()
+		s.endHere()
 		return verbDrop
 	}
 	s.changes += s.pendingChanges()
@@ -343,6 +347,7 @@ func (s *session) refuse(e *wire.Error) verb {
 // the session's.
 func (s *session) assigned(b *backend) {
 	s.held, s.backend = true, b
+	s.committed = s.status == wire.TxIdle // for what a pipeline has begun without a server
 	s.hereNow, s.unsure, s.resetting, s.tuning, s.moved = false, false, false, nil, false
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()

@@ -89,8 +89,8 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 }
 
 // clientNames puts the client's names of statements into an error that names
-// them as the server does.
-func (s *session) clientNames(body []byte) []byte {
+// them as the server does; meant is the one it must be, if that is known.
+func (s *session) clientNames(body []byte, meant string) []byte {
 	var renamed []byte
 	for {
 		at := bytes.Index(body, []byte(ownPrefix))
@@ -102,7 +102,9 @@ func (s *session) clientNames(body []byte) []byte {
 			end++
 		}
 		own := string(body[at:end])
-		if name := s.clientName(own); name != "" {
+		if meant != "" {
+			own = meant
+		} else if name := s.clientName(own); name != "" {
 			own = name
 		}
 		renamed = append(append(renamed, body[:at]...), own...)
