@@ -38,8 +38,9 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 			s.backend.poisoned = true // its statements, which others share, would fail for ever
 		}
 		var meant string
+		longer := 0
 		if !s.queue.empty() && s.queue.first().more != nil && s.queue.first().kind == entryForward {
-			meant = s.queue.first().more.name
+			meant, longer = s.queue.first().more.name, s.queue.first().more.longer
 		}
 		v := s.serverError()
 		s.lastWords = s.lastWords || fatal(body)
@@ -47,7 +48,8 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		case v == verbDrop:
 		case s.checking:
 			v = s.loginError(body)
-		case bytes.Contains(body, []byte(ownPrefix)):
+		case longer != 0, bytes.Contains(body, []byte(ownPrefix)):
+			body = clientPosition(body, longer)
 			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body, meant))
 			v = verbDrop
 		}
@@ -283,6 +285,9 @@ func (s *session) serverError() verb {
 		s.prefixFailed, s.beginFailed = true, s.begun
 		s.prefix, s.begun = false, false
 	}
+	if e.more != nil {
+		e.more.restores = nil // RESET may not have run
+	}
 	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
 		if e.flags&flagCopyIn != 0 && s.queue.len() > 1 && s.queue.entries[s.queue.head+1].flags&flagMaybe != 0 {
 			s.unsure = true
@@ -396,7 +401,11 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	if done.more != nil {
 		restores = done.more.restores
 	}
-	if s.tuning != nil && s.tuned(restores) && v == verbForward {
+	told := s.tellRestored(restores)
+	if s.tuning != nil && s.tuned(restores) {
+		told = true
+	}
+	if told && v == verbForward {
 		v = verbDrop
 		if !s.awaits(status) {
 			s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, status)

@@ -1,6 +1,9 @@
 package router
 
 import (
+	"slices"
+	"strings"
+
 	"howdah/wire"
 )
 
@@ -61,7 +64,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 			return v
 		}
 		s.shared.toServer = wire.AppendParse(s.shared.toServer, at, string(m.Text), m.ParamOIDs)
-		s.forward(entry{typ: wire.Parse, more: &detail{name: name}}) // the server will refuse it
+		s.forward(entry{typ: wire.Parse, more: &detail{name: string(m.Name)}}) // the server will refuse it
 		return verbDrop
 	}
 	return s.parseNamed(name, st)
@@ -176,7 +179,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 		}), false
 	}
 	p := s.backend.find(st)
-	if p == nil {
+	if p == nil && s.uncertain() {
 		st = s.renew(string(cutName(name)), st)
 		p = s.backend.find(st)
 	}
@@ -188,19 +191,39 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 		p = s.backend.add(st)
 		p.syncs = s.syncs
 		s.shared.counts.serverParses++
-		s.shared.toServer = wire.AppendParse(s.shared.toServer, p.name, st.key.text, []byte(st.key.oids))
-		s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{ready: p}})
+		s.underVars(st, func() {
+			s.shared.toServer = wire.AppendParse(s.shared.toServer, p.name, st.key.text, []byte(st.key.oids))
+			s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{ready: p}})
+		})
 	}
 	return p.name, 0, true
 }
 
-// renew returns the statement to parse for one that the session prepared under
-// settings which are no longer in force: what the server makes of it now must
-// not pass for what others mean by the old one.
-func (s *session) renew(name string, st *statement) *statement {
-	if st.key.vars == s.vars.parse && !s.uncertain() {
-		return st
+// underVars has parse done under the settings under which the client prepared
+// st, which may no longer be in force: a literal means what it meant then.
+func (s *session) underVars(st *statement, parse func()) {
+	if st.key.vars == s.vars.parse || s.uncertain() {
+		parse()
+		return
 	}
+	var now []wire.Parameter
+	words := strings.Split(st.key.vars, "\x00")
+	for i := 0; i+1 < len(words); i += 2 {
+		if value, ok := s.vars.value(words[i]); ok && value != words[i+1] {
+			now = append(now, wire.Parameter{Name: words[i], Value: value})
+			s.injectSetAside(words[i], words[i+1])
+		}
+	}
+	parse()
+	for _, p := range slices.Backward(now) {
+		s.injectSetAside(p.Name, p.Value)
+	}
+}
+
+// renew returns the statement to parse for one that the session prepared under
+// settings which may no longer be in force, and nobody knows: what the server
+// makes of it now must not pass for what others mean by the old one.
+func (s *session) renew(name string, st *statement) *statement {
 	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, !s.uncertain())
 	s.shared.statements.drop(st)
 	s.named[name] = now
@@ -225,8 +248,10 @@ func (s *session) placeUnnamed() (at string, v verb, ok bool) {
 		}), false
 	}
 	s.shared.counts.serverParses++
-	s.shared.toServer = wire.AppendParse(s.shared.toServer, "", st.key.text, []byte(st.key.oids))
-	s.forward(entry{kind: entrySwallow, typ: wire.Parse})
+	s.underVars(st, func() {
+		s.shared.toServer = wire.AppendParse(s.shared.toServer, "", st.key.text, []byte(st.key.oids))
+		s.forward(entry{kind: entrySwallow, typ: wire.Parse})
+	})
 	s.hereNow, s.hereAt = true, s.syncs
 	return "", 0, true
 }

@@ -1,8 +1,8 @@
 package router
 
 import (
-	"encoding/binary"
 	"slices"
+	"strings"
 
 	"howdah/wire"
 )
@@ -126,22 +126,34 @@ func (s *session) injectSet(name, value string) {
 	s.injectExecute(0)
 }
 
-// injectSetAside sets a setting behind a message of the client's, and leaves
-// its unnamed portal alone.
+// injectSetAside sets a setting behind a message of the client's. It leaves the
+// unnamed portal alone, and takes no snapshot: the transaction may have yet to
+// choose its isolation.
 func (s *session) injectSetAside(name, value string) {
-	s.helper(helperSet, setName, setText)
 	sh := s.shared
-	rest := []byte{0, 0, 0, 2}
-	for _, v := range []string{name, value} {
-		rest = append(binary.BigEndian.AppendUint32(rest, uint32(len(v))), v...)
+	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+	value = strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", "''")
+	text := "set " + quoteSetting(name) + " to E'" + value + "'"
+	if listSettings[name] {
+		text = "select pg_catalog.set_config('" + name + "', E'" + value + "', false)"
 	}
-	rest = append(rest, 0, 0)
-	sh.toServer = append(wire.AppendBindHeader(sh.toServer, []byte(asideName), setName, len(rest)), rest...)
+	sh.toServer = wire.AppendParse(sh.toServer, againName, text, nil)
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	rest := make([]byte, 6)
+	sh.toServer = append(wire.AppendBindHeader(sh.toServer, []byte(asideName), againName, len(rest)), rest...)
 	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
 	sh.toServer = wire.AppendMessage(sh.toServer, wire.Execute, append([]byte(asideName), 0, 0, 0, 0, 0))
 	s.forward(entry{kind: entrySwallow, typ: wire.Execute})
 	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindPortal, asideName)
 	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+}
+
+// listSettings are those whose value is a list of names, each of which SET
+// would quote.
+var listSettings = map[string]bool{
+	"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true, "local_preload_libraries": true,
+	"createrole_self_grant": true,
 }
 
 // tuning remembers settings that were injected until ReadyForQuery tells what

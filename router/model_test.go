@@ -349,6 +349,7 @@ func (m *model) run(p *modelPortal, max int, how byte) (code string) {
 	case "create", "drop":
 		m.temporary = word == "create"
 	case "set", "reset":
+		rest = strings.TrimSuffix(strings.Replace(rest, " to E'", "=", 1), "'")
 		name, value, _ := strings.Cut(rest, "=")
 		m.set(word, strings.ReplaceAll(name, `"`, ""), value)
 	case "discard", "deallocate":

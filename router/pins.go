@@ -354,6 +354,21 @@ func resetTo(restores []wire.Parameter, name string) (own string, ok bool) {
 	return "", false
 }
 
+// tellRestored tells the client of the login's settings that its RESET has
+// brought back, before the server has them again.
+func (s *session) tellRestored(restores []wire.Parameter) (any bool) {
+	for _, p := range restores {
+		told, _ := s.vars.value(p.Name)
+		if _, reported := s.base.value(p.Name); !reported || told == p.Value {
+			continue
+		}
+		s.vars = s.shared.vars.with(s.vars, p.Name, p.Value)
+		s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, p.Value)
+		any = true
+	}
+	return any
+}
+
 // looked ends a look.
 func (s *session) looked() {
 	if s.asked.failed == 0 {

@@ -52,6 +52,7 @@ type detail struct {
 	look     lookFor          // flagLook: what its row tells
 	setting  touch            // lookSetting: which
 	restores []wire.Parameter // the login's settings that a Query resets
+	longer   int              // by how much our name of a statement lengthens the client's Query
 	reply    []byte           // entryLocal: what the client gets
 	err      *wire.Error      // entryFail; nil for none
 }

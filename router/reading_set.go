@@ -37,6 +37,11 @@ func (r *reader) set(reset bool) {
 	switch {
 	case r.last.is("time"):
 		r.touch(reset, "TimeZone")
+		r.step()
+		if r.takes("zone") && r.last.is("local") { // the same as DEFAULT
+			r.effects |= mayReset
+			r.settings[first].reset = true
+		}
 	case r.last.is("schema"):
 		r.touch(reset, "search_path")
 	case r.last.is("names"):

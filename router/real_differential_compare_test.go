@@ -175,11 +175,13 @@ func tellsApart(direct, through map[string]string) string {
 // line because a statement had to be prepared again.
 var ownErrors = map[string]bool{
 	"25P02": true, "26000": true, "42P05": true, "34000": true, "42P03": true, "25001": true, "25P01": true, "08P01": true,
+	"55000": true,
 }
 
 // otherRefusal are errors of PostgreSQL's in whose place Howdah may have others.
 var otherRefusal = map[[2]string]bool{
 	{"08P01", "25P02"}: true, {"42601", "25P02"}: true, {"42P05", "25P02"}: true, // the server does not know the statement
+	{"42P05", "42P01"}: true, // the one that has the name cannot be prepared any more
 	{"54001", "26000"}: true, // a statement that executes itself
 }
 

@@ -46,7 +46,11 @@ func (g *grammar) text() text {
 	}
 	if g.in(4) {
 		k := g.kind(func(k kind) bool { return k.sql != nil && k.name != "multi" })
-		return text{sql: k.sql(g)}
+		sql := k.sql(g)
+		for runsAnother.MatchString(sql) {
+			sql = k.sql(g)
+		}
+		return text{sql: sql}
 	}
 	return texts[g.IntN(len(texts))]
 }

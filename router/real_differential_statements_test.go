@@ -193,12 +193,19 @@ func (g *grammar) lock() string {
 // protocol's.
 var byName = regexp.MustCompile(`(?i)\b(execute|deallocate|prepare)\b`)
 
+// resets are statements that put settings back to those of the login.
+var resets = regexp.MustCompile(`(?i)\b(reset|discard|default|local)\b`)
+
+// runsAnother are statements that, prepared by the protocol and executed by
+// SQL's EXECUTE, run another in turn.
+var runsAnother = regexp.MustCompile(`(?i)\b(execute|prepare)\b`)
+
 // several statements in one message.
 func (g *grammar) several() string {
 	var all []string
 	for range 2 + g.IntN(3) {
 		k := g.kind(func(k kind) bool { return k.sql != nil && k.name != "multi" })
-		if sql := k.sql(g); !byName.MatchString(sql) {
+		if sql := k.sql(g); !byName.MatchString(sql) && !resets.MatchString(sql) {
 			all = append(all, sql)
 		}
 	}

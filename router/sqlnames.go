@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"strconv"
 
 	"howdah/tenants"
 	"howdah/wire"
@@ -35,7 +36,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		return v, true
 	}
 	renamed := string(text[:r.from]) + at + string(text[r.to:])
-	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed}
+	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{longer: len(at) - (r.to - r.from)}}
 	if !s.queue.empty() {
 		e.flags |= flagGated
 	}
@@ -110,6 +111,25 @@ func (s *session) clientNames(body []byte, meant string) []byte {
 		renamed = append(append(renamed, body[:at]...), own...)
 		body = body[end:]
 	}
+}
+
+// clientPosition puts an error's position in a text in which a statement has
+// another name back to where it is in the client's.
+func clientPosition(body []byte, longer int) []byte {
+	for at := 0; at < len(body) && body[at] != 0; {
+		end := at + bytes.IndexByte(body[at:], 0)
+		if end < at {
+			break
+		}
+		if body[at] == 'P' {
+			if n, err := strconv.Atoi(string(body[at+1 : end])); err == nil && n > longer {
+				renamed := strconv.AppendInt(append([]byte(nil), body[:at+1]...), int64(n-longer), 10)
+				return append(renamed, body[end:]...)
+			}
+		}
+		at = end + 1
+	}
+	return body
 }
 
 // clientName returns what the client calls the statement that is called own at
