@@ -26,7 +26,7 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		}
 		return verbForward, nil
 	case wire.NotificationResponse:
-		if s.mode != tenants.Session && s.pins == 0 {
+		if s.mode != tenants.Session && s.pins == 0 && s.done&mayKeep == 0 {
 			s.backend.poisoned = true // of a LISTEN that nobody knows of
 			return verbDrop, nil
 		}
@@ -261,6 +261,9 @@ func outdated(body []byte) bool {
 // serverError handles an ErrorResponse.
 func (s *session) serverError() verb {
 	s.copyIn, s.copyBoth, s.committed = false, false, false
+	if s.done&holdsCursor != 0 {
+		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of it
+	}
 	if s.queue.empty() { // the server speaks up by itself, before it goes
 		if s.releasable() {
 			s.unsure = true // nothing runs there: the client need not know
@@ -478,6 +481,9 @@ func (s *session) commandComplete(body []byte) {
 		s.committed = true
 	case "ROLLBACK":
 		s.committed = false
+	}
+	if s.ddl != nil && changesMeaning(tag) {
+		*s.ddl++
 	}
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return

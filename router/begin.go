@@ -128,7 +128,7 @@ func (s *session) parseHere(m wire.ParseMessage) bool {
 	if _, taken := s.named[string(cutName(m.Name))]; taken {
 		return false
 	}
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, true)
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), true)
 	if !s.can(&st.reading) {
 		s.shared.statements.drop(st)
 		return false
@@ -177,7 +177,7 @@ func withoutParameters(rest []byte) bool {
 func (s *session) describeHere(kind byte, name []byte) bool {
 	switch {
 	case kind == wire.KindPortal:
-		if s.portal == nil || len(name) > 0 {
+		if s.portal == nil && !s.ranHere || len(name) > 0 {
 			return false
 		}
 	default:

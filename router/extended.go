@@ -32,7 +32,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbForward // PostgreSQL will say what is wrong with it
 	}
 	s.shared.counts.clientParses++
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, !s.uncertain())
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), !s.uncertain())
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
 		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st)})
@@ -175,7 +175,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	if st == nil {
 		return "", s.fail(&wire.Error{
 			Severity: "ERROR", Code: wire.CodeInvalidStatementName,
-			Message: "prepared statement \"" + string(name) + "\" does not exist",
+			Message: "prepared statement \"" + string(name) + "\" does not exist", Routine: "FetchPreparedStatement",
 		}), false
 	}
 	p := s.backend.find(st)
@@ -202,7 +202,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 // underVars has parse done under the settings under which the client prepared
 // st, which may no longer be in force: a literal means what it meant then.
 func (s *session) underVars(st *statement, parse func()) {
-	if st.key.vars == s.vars.parse || s.uncertain() {
+	if st.key.vars == s.vars.parse || s.uncertain() || s.status == wire.TxFailed {
 		parse()
 		return
 	}
@@ -224,7 +224,7 @@ func (s *session) underVars(st *statement, parse func()) {
 // settings which may no longer be in force, and nobody knows: what the server
 // makes of it now must not pass for what others mean by the old one.
 func (s *session) renew(name string, st *statement) *statement {
-	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, !s.uncertain())
+	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, s.generation(), !s.uncertain())
 	s.shared.statements.drop(st)
 	s.named[name] = now
 	return now

@@ -157,6 +157,18 @@ func (s *session) willRestore(r *reading) {
 	}
 }
 
+// restoreBehind puts them back behind a simple query, which is the last entry.
+func (s *session) restoreBehind() {
+	e := s.queue.last()
+	if e.more == nil {
+		e.more = &detail{}
+	}
+	e.more.restores = s.restoring
+	s.restore()
+	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+	s.forward(entry{kind: entrySwallow, typ: wire.Sync})
+}
+
 // restore puts them back. In a failed transaction that fails too, which nobody
 // need know.
 func (s *session) restore() {
@@ -208,8 +220,12 @@ func (s *session) settled() {
 	s.pinDone()
 	s.listened(s.committed)
 	s.committed = false
-	if s.mode != tenants.Transaction || !s.queue.empty() || s.done == 0 {
+	if s.mode != tenants.Transaction || !s.queue.empty() || s.done == 0 && len(s.touched) == 0 {
 		return
+	}
+	if s.backend.poisoned && s.done&holdsCursor != 0 {
+		s.done, s.touched = 0, nil
+		return // it goes, with whatever it holds
 	}
 	const keep = mayKeep | mayFree
 	switch {

@@ -8,7 +8,10 @@ import (
 // statementKey is the full identity of a statement that sessions may share:
 // its text, its parameter types, and the settings that PostgreSQL looks at
 // when it parses. Never a hash alone.
-type statementKey struct{ text, oids, vars string }
+type statementKey struct {
+	text, oids, vars string
+	generation       uint64
+}
 
 // statement is a text that some session has prepared, whatever it calls it.
 type statement struct {
@@ -27,15 +30,15 @@ type statements struct {
 
 // take returns the statement with this identity, counted once more: one of its
 // own when sure is false, which says that v may not be what holds at the server.
-func (t *statements) take(text, oids []byte, v *vars, sure bool) *statement {
+func (t *statements) take(text, oids []byte, v *vars, generation uint64, sure bool) *statement {
 	shared := sure && len(text) <= maxSharedText && !freezes(text)
 	if shared {
-		if st := t.known[statementKey{string(text), string(oids), v.parse}]; st != nil {
+		if st := t.known[statementKey{string(text), string(oids), v.parse, generation}]; st != nil {
 			st.refs++
 			return st
 		}
 	}
-	st := &statement{key: statementKey{string(text), string(oids), v.parse}, refs: 1, reading: v.read(text)}
+	st := &statement{key: statementKey{string(text), string(oids), v.parse, generation}, refs: 1, reading: v.read(text)}
 	if shared {
 		if t.known == nil {
 			t.known = map[statementKey]*statement{}
@@ -53,6 +56,26 @@ func (t *statements) drop(st *statement) {
 	if st.refs--; st.refs == 0 && t.known[st.key] == st {
 		delete(t.known, st.key)
 	}
+}
+
+// generation counts the commands that may have changed what statements mean in
+// the database: a Parse behind one is a real Parse.
+func (s *session) generation() uint64 {
+	if s.ddl == nil {
+		return 0
+	}
+	return *s.ddl
+}
+
+// changesMeaning reports whether a command with this tag may change what
+// statements mean.
+func changesMeaning(tag []byte) bool {
+	for _, word := range []string{"CREATE ", "ALTER ", "DROP ", "DO", "CALL"} {
+		if bytes.HasPrefix(tag, []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 // frozen are the literals that PostgreSQL replaces by the current time when

@@ -3,7 +3,7 @@ package router
 import "strings"
 
 // effect says what a text may do beyond its result. In doubt a text may do it.
-type effect uint16
+type effect uint32
 
 const (
 	mayCommit     effect = 1 << iota // end a transaction block with COMMIT
@@ -15,6 +15,7 @@ const (
 	mayFree                          // end such state
 	leavesSeed                       // leave state behind that nothing can find: of random()
 	leavesOther                      // of other kinds
+	holdsCursor                      // declare a cursor WITH HOLD
 	leavesSetting                    // a setting whose name is computed
 	readsSequence                    // ask for a value that nextval left in the session
 	movesSequence                    // leave one
@@ -130,14 +131,19 @@ func (r *reader) statement() {
 	if r.last.kind == tokenWord {
 		r.first()
 	}
+	quiet := r.quiet
 	var before token
 	for !r.over() {
 		if r.last.kind == tokenWord || r.last.kind == tokenQuoted {
 			r.word(before)
 		}
+		if r.last.kind == tokenParam || r.last.is("returning") {
+			quiet = false
+		}
 		before = r.last
 		r.step()
 	}
+	r.quiet = quiet
 }
 
 // first reads the word that a statement begins with.
@@ -189,10 +195,10 @@ func (r *reader) first() {
 	}
 }
 
-// hasRows reports whether a statement that begins with word may have rows or
-// parameters.
+// hasRows reports whether a statement that begins with word has rows without
+// RETURNING.
 func hasRows(word token) bool {
-	for _, w := range []string{"select", "values", "with", "table", "insert", "update", "delete", "merge", "explain", "show", "fetch", "execute", "call"} {
+	for _, w := range []string{"select", "values", "with", "table", "explain", "show", "fetch", "execute", "call"} {
 		if word.is(w) {
 			return true
 		}
@@ -344,7 +350,7 @@ func (r *reader) word(before token) {
 		}
 	case "hold":
 		if before.is("with") {
-			r.effects |= mayKeep
+			r.effects |= mayKeep | holdsCursor
 		}
 	case "currval", "lastval":
 		r.effects |= readsSequence

@@ -61,7 +61,7 @@ func TestRead(t *testing.T) {
 		{"select pg_advisory_xact_lock(1)", reading{}},
 		{"create temp table x()", reading{effects: mayKeep}},
 		{"select temp from weather", reading{}},
-		{"declare c cursor with hold for select 1", reading{effects: mayKeep}},
+		{"declare c cursor with hold for select 1", reading{effects: mayKeep | holdsCursor}},
 		{"do $$begin perform setseed(1); end$$", reading{
 			effects: maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | leavesSeed,
 		}},

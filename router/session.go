@@ -125,7 +125,8 @@ type session struct {
 	tuning  *tuning // nil but between injected settings and ReadyForQuery
 
 	shared *shared
-	limit  int // statements kept per server
+	ddl    *uint64 // counts the database's changes; nil for never
+	limit  int     // statements kept per server
 }
 
 // counts are what the machine counts as it goes.
@@ -315,11 +316,8 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 	}
 	s.forward(e)
 	if len(s.restoring) > 0 {
-		s.queue.last().more = &detail{restores: s.restoring}
 		s.shared.toServer = append(s.shared.toServer, b...)
-		s.restore()
-		s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
-		s.forward(entry{kind: entrySwallow, typ: wire.Sync})
+		s.restoreBehind()
 		return verbDrop
 	}
 	return verbForward

@@ -14,7 +14,7 @@ import (
 // queryNamed handles DEALLOCATE, EXECUTE and PREPARE of such a statement in a simple
 // query; ok is false for others.
 func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
-	if s.named[r.name] == nil || s.status == wire.TxFailed {
+	if s.named[r.name] == nil || s.status == wire.TxFailed && s.queue.empty() {
 		return 0, false
 	}
 	// A PREPARE under such a name is refused by the server, in the same words.
@@ -41,10 +41,14 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		e.flags |= flagGated
 	}
 	s.unnamed, s.hereNow = nil, false
+	st := &s.named[r.name].reading
 	s.note(r)
-	s.note(&s.named[r.name].reading)
+	s.note(st)
 	s.forward(e)
 	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, renamed)
+	if s.willRestore(st); len(s.restoring) > 0 && s.queue.len() == 1 {
+		s.restoreBehind()
+	}
 	return verbDrop, true
 }
 

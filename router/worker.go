@@ -53,6 +53,7 @@ type route struct {
 	pool   *pool.Pool
 	member atomic.Pointer[member]
 
+	ddl    uint64                      // commands seen that changed the database
 	base   *vars                       // settings of a fresh server; nil until there was one
 	logins map[string]*vars            // settings that logins asked for and a server accepted
 	secret atomic.Pointer[wire.Secret] // of the last login, to open servers with
@@ -215,13 +216,16 @@ func (w *worker) dropBackend(s *pool.Server) {
 	}
 }
 
+// minFree is how many slots are left unused before the first is used again.
+const minFree = 64
+
 // place gives a client its slot, which is in its cancel key.
 func (w *worker) place(c *client) {
 	w.serial++
 	c.serial = w.serial
-	if n := len(w.free); n > 0 {
-		c.slot = w.free[n-1]
-		w.free = w.free[:n-1]
+	if len(w.free) > minFree { // oldest first: a process id is not soon another's
+		c.slot = w.free[0]
+		w.free = w.free[1:]
 		w.slots[c.slot] = c
 	} else {
 		c.slot = uint32(len(w.slots))

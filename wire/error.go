@@ -38,6 +38,7 @@ type Error struct {
 	Message  string
 	Detail   string
 	Hint     string
+	Routine  string // of PostgreSQL's source; some clients look for it
 }
 
 // Error returns severity, message and SQLSTATE in psql's order.
@@ -66,7 +67,7 @@ func appendFields(dst []byte, typ byte, e *Error) []byte {
 	for _, f := range []struct {
 		code  byte
 		value string
-	}{{'S', e.Severity}, {'V', e.Severity}, {'C', e.Code}, {'M', e.Message}, {'D', e.Detail}, {'H', e.Hint}} {
+	}{{'S', e.Severity}, {'V', e.Severity}, {'C', e.Code}, {'M', e.Message}, {'D', e.Detail}, {'H', e.Hint}, {'R', e.Routine}} {
 		if f.value == "" {
 			continue
 		}
@@ -115,6 +116,8 @@ func (e *Error) setField(code byte, value string) {
 		e.Detail = value
 	case 'H':
 		e.Hint = value
+	case 'R':
+		e.Routine = value
 	}
 }
 
