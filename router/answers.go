@@ -261,9 +261,6 @@ func outdated(body []byte) bool {
 // serverError handles an ErrorResponse.
 func (s *session) serverError() verb {
 	s.copyIn, s.copyBoth, s.committed = false, false, false
-	if s.done&holdsCursor != 0 {
-		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of it
-	}
 	if s.queue.empty() { // the server speaks up by itself, before it goes
 		if s.releasable() {
 			s.unsure = true // nothing runs there: the client need not know
@@ -272,6 +269,9 @@ func (s *session) serverError() verb {
 		return verbForward
 	}
 	e := s.queue.first()
+	if s.done&holdsCursor != 0 && e.flags&flagCommit != 0 && s.status == wire.TxOpen {
+		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of the cursor
+	}
 	s.refused = s.refused || s.checking
 	v := verbForward
 	if e.flags&flagLook != 0 {
@@ -400,7 +400,7 @@ func (s *session) serverReady(body []byte) (verb, error) {
 		s.dropMaybes()
 	}
 	s.ready(status)
-	var restores []wire.Parameter
+	var restores []restored
 	if done.more != nil {
 		restores = done.more.restores
 	}

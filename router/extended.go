@@ -211,12 +211,12 @@ func (s *session) underVars(st *statement, parse func()) {
 	for i := 0; i+1 < len(words); i += 2 {
 		if value, ok := s.vars.value(words[i]); ok && value != words[i+1] {
 			now = append(now, wire.Parameter{Name: words[i], Value: value})
-			s.injectSetAside(words[i], words[i+1])
+			s.injectSetAside(words[i], words[i+1], false)
 		}
 	}
 	parse()
 	for _, p := range slices.Backward(now) {
-		s.injectSetAside(p.Name, p.Value)
+		s.injectSetAside(p.Name, p.Value, false)
 	}
 }
 
@@ -350,7 +350,7 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Describe})
 		return verbForward
 	}
-	if st := s.meant(name); st != nil && s.status == wire.TxFailed && st.quiet && len(st.key.oids) == 0 {
+	if st := s.meant(name); st != nil && len(name) > 0 && s.changes == 0 && s.status == wire.TxFailed && st.quiet && len(st.key.oids) == 0 {
 		s.answer(entry{typ: wire.Describe, more: &detail{reply: describedQuiet}})
 		return verbDrop // it can perhaps not be prepared there now
 	}
@@ -372,6 +372,9 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 	if err != nil || kind == wire.KindPortal || s.raw && s.meant(name) == nil {
 		if !s.held {
 			return verbAcquire
+		}
+		if kind == wire.KindStatement {
+			delete(s.prepared, string(cutName(name)))
 		}
 		s.forward(entry{typ: wire.Close})
 		return verbForward

@@ -129,14 +129,18 @@ func (s *session) injectSet(name, value string) {
 // injectSetAside sets a setting behind a message of the client's. It leaves the
 // unnamed portal alone, and takes no snapshot: the transaction may have yet to
 // choose its isolation.
-func (s *session) injectSetAside(name, value string) {
+func (s *session) injectSetAside(name, value string, local bool) {
 	sh := s.shared
 	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
 	s.forward(entry{kind: entrySwallow, typ: wire.Close})
 	value = strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", "''")
-	text := "set " + quoteSetting(name) + " to E'" + value + "'"
+	set, isLocal := "set ", "false"
+	if local {
+		set, isLocal = "set local ", "true"
+	}
+	text := set + quoteSetting(name) + " to E'" + value + "'"
 	if listSettings[name] {
-		text = "select pg_catalog.set_config('" + name + "', E'" + value + "', false)"
+		text = "select pg_catalog.set_config('" + name + "', E'" + value + "', " + isLocal + ")"
 	}
 	sh.toServer = wire.AppendParse(sh.toServer, againName, text, nil)
 	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
@@ -168,7 +172,7 @@ type tuning struct {
 // only if it is not what it reported last: one that was injected and is not
 // reported has been put back to its old value by the client's own statement.
 // It reports whether there was one; the client has then been told.
-func (s *session) tuned(restores []wire.Parameter) (any bool) {
+func (s *session) tuned(restores []restored) (any bool) {
 	t, table := s.tuning, &s.shared.vars
 	s.tuning = nil
 	if !t.done {

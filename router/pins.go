@@ -129,9 +129,15 @@ func (s *session) touchAll() {
 	}
 	for _, p := range s.vars.list {
 		if p.Name != "role" {
-			s.touch(touch{p.Name, true})
+			s.touch(touch{name: p.Name, reset: true})
 		}
 	}
+}
+
+// restored is a setting of the login's that comes back.
+type restored struct {
+	wire.Parameter
+	local bool // until the end of the transaction
 }
 
 // willRestore notes which of the login's settings a text resets to what they
@@ -145,14 +151,14 @@ func (s *session) willRestore(r *reading) {
 		if base, ok := s.base.value(p.Name); ok && base == p.Value || fixedVars[p.Name] {
 			continue
 		}
-		reset := false
+		var last touch
 		for _, t := range r.settings {
 			if t.name == p.Name || t.name == allSettings && p.Name != "role" {
-				reset = t.reset
+				last = t
 			}
 		}
-		if reset {
-			s.restoring = append(s.restoring, p)
+		if last.reset {
+			s.restoring = append(s.restoring, restored{p, last.local})
 		}
 	}
 }
@@ -174,7 +180,7 @@ func (s *session) restoreBehind() {
 func (s *session) restore() {
 	n := len(s.queue.entries)
 	for _, p := range s.restoring {
-		s.injectSetAside(p.Name, p.Value)
+		s.injectSetAside(p.Name, p.Value, p.local)
 	}
 	s.restoring = nil
 	for i := n; i < len(s.queue.entries); i++ {
@@ -187,6 +193,9 @@ func (s *session) restore() {
 }
 
 func (s *session) touch(t touch) {
+	if t.local {
+		return
+	}
 	if _, reported := s.base.value(t.name); reported && t.name != "session_authorization" {
 		return // we are told
 	}
@@ -361,7 +370,7 @@ func (s *session) readBack(name, value string, set bool) {
 
 // resetTo returns the login's value of a setting that has gone back to the
 // server's.
-func resetTo(restores []wire.Parameter, name string) (own string, ok bool) {
+func resetTo(restores []restored, name string) (own string, ok bool) {
 	for _, p := range restores {
 		if p.Name == name {
 			return p.Value, true
@@ -372,7 +381,7 @@ func resetTo(restores []wire.Parameter, name string) (own string, ok bool) {
 
 // tellRestored tells the client of the login's settings that its RESET has
 // brought back, before the server has them again.
-func (s *session) tellRestored(restores []wire.Parameter) (any bool) {
+func (s *session) tellRestored(restores []restored) (any bool) {
 	for _, p := range restores {
 		told, _ := s.vars.value(p.Name)
 		if _, reported := s.base.value(p.Name); !reported || told == p.Value {

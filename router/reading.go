@@ -73,6 +73,7 @@ func (r *reading) endsBlock() bool {
 type touch struct {
 	name  string
 	reset bool // to its value at login
+	local bool // until the end of the transaction
 }
 
 // reader takes a text apart, statement by statement.

@@ -20,7 +20,10 @@ func (r *reader) set(reset bool) {
 		}
 	}
 	switch {
-	case !reset && r.takes("local"), r.last.is("constraints"), r.last.is("transaction"):
+	case !reset && r.takes("local"):
+		r.setLocal()
+		return
+	case r.last.is("constraints"), r.last.is("transaction"):
 		return // forgotten with the transaction
 	case r.takes("session"):
 		r.takes("session") // SET SESSION SESSION AUTHORIZATION
@@ -60,6 +63,21 @@ func (r *reader) set(reset bool) {
 	}
 }
 
+// setLocal reads SET LOCAL, which only matters where it resets.
+func (r *reader) setLocal() {
+	name, ok := r.identifier()
+	if r.takes("time") {
+		name = "TimeZone"
+	}
+	for ; ok && !r.over(); r.step() {
+		if r.last.is("default") {
+			r.effects |= mayReset
+			r.settings = append(r.settings, touch{settingName(name), true, true})
+			return
+		}
+	}
+}
+
 // allSettings stands for those that RESET ALL resets.
 const allSettings = "*"
 
@@ -91,7 +109,7 @@ func (r *reader) touch(reset bool, names ...string) {
 		if name == "seed" {
 			r.effects |= leavesSeed
 		}
-		r.settings = append(r.settings, touch{name, reset})
+		r.settings = append(r.settings, touch{name: name, reset: reset})
 	}
 }
 

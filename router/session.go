@@ -113,10 +113,10 @@ type session struct {
 
 	lastWords bool // the server has told the client why it goes
 
-	restoring []wire.Parameter // the login's settings that the next message resets
-	pins      pin              // why the server stays
-	sticky    bool             // values of sequences are asked for
-	moved     bool             // a value of a sequence may be the client's own, at this server
+	restoring []restored // the login's settings that the next message resets
+	pins      pin        // why the server stays
+	sticky    bool       // values of sequences are asked for
+	moved     bool       // a value of a sequence may be the client's own, at this server
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
