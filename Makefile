@@ -15,7 +15,7 @@ PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.g
 PACKAGES = ./... $(PROGRAMS)
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race fuzz bench lint soak help
+.PHONY: run build test race fuzz bench clients odoo lint soak help
 
 run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
 	@testdata/install postgresql postgresql-contrib
@@ -41,9 +41,17 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
 	done
 
-soak: ## run the long tests (names with Soak) for SOAKTIME (5m) each
+soak: ## run the long tests (names with Soak) for SOAKTIME (5m) each, then real clients and a real Odoo
 	@testdata/install postgresql postgresql-contrib
 	HOWDAH_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -run Soak -v ./...
+	testdata/clients/run
+	testdata/odoo/run
+
+clients: ## compare twelve client libraries through Howdah and directly; installs them
+	testdata/clients/run
+
+odoo: ## run Odoo 19 through Howdah in transaction mode; fetches it
+	testdata/odoo/run
 
 bench: build ## measure side by side with PgBouncer and print the ratios
 	@testdata/install postgresql postgresql-contrib pgbouncer strace
@@ -56,4 +64,4 @@ lint: ## check format, go vet and staticcheck
 	$(STATICCHECK) $(PACKAGES)
 
 help: ## say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-6s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-7s %s\n' "$$name" "$$what"; done

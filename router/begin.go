@@ -46,6 +46,8 @@ func (s *session) do(r *reading) {
 	case commandCommit, commandRollback:
 		if r.options&txChain == 0 {
 			s.deferred, s.status = 0, wire.TxIdle
+		} else {
+			s.deferred |= txChain
 		}
 		s.listened(r.command == commandCommit)
 	case commandListen, commandUnlisten, commandUnlistenAll:
@@ -237,6 +239,11 @@ func (s *session) injectPortal() {
 // injectBegin begins a transaction.
 func (s *session) injectBegin(options txOptions) {
 	s.injectBlock(options)
+	if options&txChain != 0 { // options that came by a chain outlive an error
+		s.helper(helperChain, chainName, "commit and chain")
+		s.shared.toServer = wire.AppendBindText(s.shared.toServer, chainName)
+		s.injectExecute(0)
+	}
 	if s.ranHere {
 		return // the client has a portal that has run
 	}

@@ -5,11 +5,20 @@
 // Then the connection is handed to the worker (worker.go) on whose event loop
 // the tenant lives, and the goroutine ends. There it is a client (client.go):
 // two sockets and between them a session, the state machine that decides what
-// becomes of each message (session.go for what clients send, extended.go for
-// prepared statements, answers.go for what servers send, inject.go for what
-// Howdah itself sends to servers). The machine does no input or output, so
-// that its scenarios are text files in testdata/session. relay.go moves the
-// bytes of answers, ending.go is every way in which a session can end.
+// becomes of each message. session.go is for what clients send, extended.go
+// for prepared statements and sqlnames.go for SQL that names them, begin.go for
+// what needs no server, answers.go for what servers send, inject.go for what
+// Howdah itself sends to servers. The machine takes texts apart (lex.go,
+// reading.go and the files beside it) to know what they may leave at a server,
+// and pins.go looks whether they did: then the server stays. The machine does
+// no input or output, so that its scenarios are text files in testdata/session.
+// relay.go moves the bytes of answers, ending.go is every way in which a session
+// can end.
+//
+// LISTEN is done for all sessions of a database on one connection: listen.go is
+// the machine's part of it, listener.go the connection, notify.go what is
+// between the two. Connections for replication (replication.go) have a server
+// of their own and never come to a loop.
 //
 // What the machine remembers of a server travels with the server from client
 // to client: its settings (vars.go) and its prepared statements (prepared.go).

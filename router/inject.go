@@ -17,6 +17,7 @@ const (
 	helperSettings              // reads all settings that were set
 	helperSequences             // forgets the values of sequences
 	helperSpare                 // deallocates a statement that is nobody's
+	helperChain                 // begins a transaction like the one before
 	helperRollback              // ends a transaction in which settings could not be set
 	helperBegin                 // the first of those that begin a transaction, one for each combination of options
 )
@@ -31,6 +32,7 @@ const (
 	sequencesName = ownPrefix + "sequences"
 	dropName      = ownPrefix + "drop"
 	rollbackName  = ownPrefix + "rollback"
+	chainName     = ownPrefix + "chain"
 	spareName     = ownPrefix + "spare"
 	beginName     = ownPrefix + "begin"
 	againName     = ownPrefix + "again"
