@@ -226,7 +226,7 @@ func testSessionMode(t *testing.T, h *house) {
 	r.expect(t, "row 1; SELECT 1; ready I", query("execute p"))
 	r.expect(t, "INSERT 0 1; ready I", query("insert into mine values (1)"))
 	r.expect(t, "bound; row named; SELECT 1; ready I", bind("named"), execute, syncMsg)
-	if got := strings.Join(r.say(t, query("notify ch, 'hello'")), "; "); !strings.Contains(got, "NotificationResponse") {
+	if got := strings.Join(r.say(t, query("notify ch, 'hello'")), "; "); !strings.Contains(got, "note ch hello") {
 		t.Errorf("got %q, want the notification", got)
 	}
 	if err := r.send(terminate); err != nil {
