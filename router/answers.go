@@ -202,6 +202,12 @@ func (s *session) undo(e *entry) {
 	if e.flags&flagForgets != 0 {
 		s.forgetting--
 	}
+	if e.flags&flagPrefix != 0 {
+		s.prefix, s.begun = false, false
+	}
+	if e.flags&flagSequences != 0 {
+		s.backend.ownValues = false
+	}
 	if e.changesUnnamed() {
 		s.undoUnnamed(e)
 	} else if e.typ == wire.Parse && e.more == nil {
@@ -276,7 +282,8 @@ func (s *session) serverError() verb {
 	v := verbForward
 	if e.flags&flagLook != 0 {
 		s.lookFailed()
-		v = verbDrop
+		s.skip()
+		return verbDrop
 	}
 	if e.kind == entryFail {
 		if e.more.err != nil {
@@ -428,6 +435,11 @@ func (s *session) serverReady(body []byte) (verb, error) {
 func (s *session) ready(status wire.TxStatus) {
 	s.status = status
 	s.skipping, s.copyIn, s.copyBoth, s.resetting = false, false, false, false
+	s.piped = s.piped && !s.queue.empty()
+	if status == wire.TxOpen && s.committed { // COMMIT AND CHAIN
+		s.listened(true)
+		s.committed = false
+	}
 	s.open = !s.queue.empty()
 	s.setting = s.setting && s.open
 	if status == wire.TxIdle && s.held && !s.checking {
@@ -481,6 +493,9 @@ func (s *session) commandComplete(body []byte) {
 		s.committed = true
 	case "ROLLBACK":
 		s.committed = false
+	}
+	if s.taint != nil && codeChanges(tag) {
+		s.taint.known = false
 	}
 	if s.ddl != nil && changesMeaning(tag) {
 		*s.ddl++

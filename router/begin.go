@@ -32,7 +32,9 @@ func (s *session) can(r *reading) bool {
 		return s.deferred != 0
 	case commandDeallocate:
 		return s.named[r.name] != nil
-	case commandListen, commandUnlisten, commandUnlistenAll:
+	case commandListen:
+		return s.listens == nil || len(s.listens.on)+len(s.listens.ops) < maxChannels
+	case commandUnlisten, commandUnlistenAll:
 		return true
 	}
 	return false
@@ -195,6 +197,9 @@ func (s *session) describeHere(kind byte, name []byte) bool {
 
 // executeHere runs the portal that was bound here, or asks for a server.
 func (s *session) executeHere(b []byte) verb {
+	if len(b) == wire.HeaderLen {
+		return verbAcquire // PostgreSQL will say what is wrong with it
+	}
 	if s.ranHere && s.portal == nil && b[wire.HeaderLen] == 0 && s.status == wire.TxIdle {
 		s.shared.toClient = wire.AppendError(s.shared.toClient, &wire.Error{
 			Severity: "ERROR", Code: "55000", Message: `portal "" cannot be run`,

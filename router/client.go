@@ -275,6 +275,10 @@ func (c *client) settleDown() {
 		return
 	}
 	c.tidySubscriptions()
+	if !c.leaving && c.listens != nil && len(c.listens.notes) > 0 && c.idle() && !c.awaiting && c.waiter == nil {
+		c.tellNotes()
+		c.tell()
+	}
 	if c.maybeRelease() {
 		return
 	}

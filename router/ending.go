@@ -14,9 +14,14 @@ func (c *client) leave(reason string) {
 	if c.leaving {
 		return
 	}
+	barrier := c.barrier
 	c.hangUp(reason)
 	if c.server == nil {
 		c.forget()
+		return
+	}
+	if barrier && c.streams == 0 {
+		c.resumeAnswers() // nobody waits for the listener any more
 		return
 	}
 	if c.streams > 0 {
@@ -90,7 +95,7 @@ func (c *client) refuseWith(e *wire.Error) {
 
 // hangUp ends the client's half: from now on only its server is still ours.
 func (c *client) hangUp(reason string) {
-	c.leaving = true
+	c.leaving, c.barrier = true, false
 	if c.waiter != nil {
 		c.waiter.Leave()
 		c.waiter = nil

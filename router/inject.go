@@ -13,6 +13,7 @@ const (
 	helperCommit                // ends the implicit transaction in which settings were set
 	helperResetAll              // resets settings that nobody knows
 	helperPins                  // looks for what pins the server
+	helperTaint                 // asks for the database's taint
 	helperSetting               // reads one setting
 	helperSettings              // reads all settings that were set
 	helperSequences             // forgets the values of sequences
@@ -146,11 +147,18 @@ func (s *session) injectSetAside(name, value string, local bool) {
 	}
 	sh.toServer = wire.AppendParse(sh.toServer, againName, text, nil)
 	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.injectAside(againName, 0)
+}
+
+// injectAside executes a statement of ours that takes no parameters, and leaves
+// the client's unnamed portal alone.
+func (s *session) injectAside(name string, flags uint16) {
+	sh := s.shared
 	rest := make([]byte, 6)
-	sh.toServer = append(wire.AppendBindHeader(sh.toServer, []byte(asideName), againName, len(rest)), rest...)
+	sh.toServer = append(wire.AppendBindHeader(sh.toServer, []byte(asideName), name, len(rest)), rest...)
 	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
 	sh.toServer = wire.AppendMessage(sh.toServer, wire.Execute, append([]byte(asideName), 0, 0, 0, 0, 0))
-	s.forward(entry{kind: entrySwallow, typ: wire.Execute})
+	s.forward(entry{kind: entrySwallow, typ: wire.Execute, flags: flags})
 	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindPortal, asideName)
 	s.forward(entry{kind: entrySwallow, typ: wire.Close})
 }

@@ -1,6 +1,9 @@
 package router
 
-import "howdah/wire"
+import (
+	"howdah/tenants"
+	"howdah/wire"
+)
 
 // A LISTEN of its own holds no server: one connection per database and loop
 // listens for all sessions (listener.go). What a transaction listens for is
@@ -18,6 +21,9 @@ type listening struct {
 	notes   []byte // NotificationResponse messages for when the client is idle
 	changed bool   // subscriptions may be more than what is wanted
 }
+
+// maxChannels is how many a session can listen for without a server of its own.
+const maxChannels = 1000
 
 // listenOp is a LISTEN or UNLISTEN.
 type listenOp struct {
@@ -108,7 +114,7 @@ func (l *listening) wanted(notes []byte) []byte {
 // queryListens handles LISTEN and UNLISTEN in a transaction that has a server;
 // ok is false where the server must do it, which pins it.
 func (s *session) queryListens(r *reading) (v verb, ok bool) {
-	if s.status != wire.TxOpen || s.pins != 0 || s.done&marksPlace != 0 {
+	if s.mode != tenants.Transaction || s.status != wire.TxOpen || s.pins != 0 || s.done&marksPlace != 0 {
 		return 0, false
 	}
 	if !s.queue.empty() {
@@ -156,5 +162,5 @@ func (s *session) passed() {
 // idle reports whether the client believes itself idle, and so can be told of
 // notifications.
 func (s *session) idle() bool {
-	return s.status == wire.TxIdle && s.deferred == 0 && s.queue.empty() && !s.open && !s.barrier && len(s.subscribing) == 0
+	return s.status == wire.TxIdle && s.deferred == 0 && s.queue.empty() && !s.open && !s.barrier
 }

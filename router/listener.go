@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +30,16 @@ type listener struct {
 	partial  []byte
 	failures int // to open, in a row
 	retry    loop.Timer
+	patience loop.Timer // for the oldest reply
 }
+
+// listenerPatience is how long the server may take for an answer.
+const listenerPatience = 15 * time.Second
+
+var (
+	errSilent = errors.New("no answer")
+	errMoved  = errors.New("the database is at another member now")
+)
 
 type listenKey struct{ cluster, database string }
 
@@ -80,7 +90,7 @@ func (l *listener) unsubscribe(c *client, keep ...map[string]bool) {
 		if len(clients) == 0 {
 			delete(l.channels, name)
 			if l.conn != nil {
-				l.send(wire.AppendString(nil, wire.Query, "unlisten "+quoteSetting(name)), func(error) {})
+				l.send(wire.AppendString(nil, wire.Query, "unlisten "+quoteName(name)), func(error) {})
 			}
 		}
 	}
@@ -95,6 +105,7 @@ func (l *listener) close() {
 		delete(l.w.listeners, l.key)
 	}
 	l.w.loop.Disarm(&l.retry)
+	l.w.loop.Disarm(&l.patience)
 	if l.conn != nil {
 		l.conn.Write(wire.AppendEmpty(nil, wire.Terminate))
 		l.conn.Close()
@@ -115,10 +126,15 @@ func (l *listener) sync(done func(error)) {
 }
 
 func (l *listener) command(name string, done func(error)) {
-	l.send(wire.AppendString(nil, wire.Query, `listen "`+strings.ReplaceAll(name, `"`, `""`)+`"`), done)
+	l.send(wire.AppendString(nil, wire.Query, "listen "+quoteName(name)), done)
 }
 
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
 func (l *listener) send(b []byte, done func(error)) {
+	if len(l.replies) == 0 {
+		l.w.loop.Arm(&l.patience, listenerPatience, func() { l.lost(errSilent) })
+	}
 	l.replies = append(l.replies, done)
 	l.conn.Write(b)
 }
@@ -163,15 +179,31 @@ func (l *listener) opened(est *wire.Established, err error) {
 		return
 	}
 	l.failures, l.partial, l.failed = 0, nil, nil
+	for _, text := range listenerSettings { // of the role, perhaps
+		l.send(wire.AppendString(nil, wire.Query, text), func(error) {})
+	}
+	var failed error
 	for name := range l.channels {
-		l.command(name, func(error) {})
+		l.command(name, func(err error) {
+			if err != nil {
+				failed = err
+			}
+		})
 	}
 	waiting := l.waiting
 	l.waiting = nil
 	for _, done := range waiting {
-		l.sync(done)
+		l.sync(func(err error) {
+			if err == nil {
+				err = failed
+			}
+			done(err)
+		})
 	}
 }
+
+// listenerSettings are what a role's own settings may not change.
+var listenerSettings = []string{"set idle_session_timeout = 0", "set statement_timeout = 0"}
 
 // openFailed tells those who wait, and tries again for those who stay.
 func (l *listener) openFailed(err error) {
@@ -244,6 +276,11 @@ func (l *listener) message(typ byte, body []byte) {
 		if len(l.replies) > 0 {
 			done, err := l.replies[0], l.failed
 			l.replies, l.failed = l.replies[1:], nil
+			if len(l.replies) == 0 {
+				l.w.loop.Disarm(&l.patience)
+			} else {
+				l.w.loop.Arm(&l.patience, listenerPatience, func() { l.lost(errSilent) })
+			}
 			done(err)
 		}
 	}
@@ -285,6 +322,10 @@ func (s *Server) ownerNamed(payload string) string {
 // that are not to be kept over a loss are closed, because they would rely on
 // having missed nothing.
 func (l *listener) lost(err error) {
+	if l.conn == nil {
+		return
+	}
+	l.w.loop.Disarm(&l.patience)
 	l.conn.Close()
 	l.conn, l.partial = nil, nil
 	l.w.log.Warn("the connection that listens for notifications was lost", "database", l.key.database, "error", err)

@@ -61,7 +61,7 @@ func (c *client) notify(n wire.Notification) {
 	if c.leaving || c.listens == nil {
 		return
 	}
-	if c.server != nil && n.PID == c.server.Key.PID {
+	if c.server != nil && c.session.notify && n.PID == c.server.Key.PID {
 		n.PID = c.w.server.clientPID(c.w.index, c.slot) // its own
 	}
 	l := c.listens

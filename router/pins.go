@@ -84,6 +84,7 @@ const (
 	lookPins lookFor = iota + 1
 	lookSetting
 	lookSettings
+	lookTaint
 )
 
 // asked is what a look that is under way is for.
@@ -102,7 +103,7 @@ func (s *session) note(r *reading) {
 		s.setting = true
 	}
 	s.done |= r.effects
-	s.moved = s.moved || r.effects&movesSequence != 0
+	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
 	if r.effects&prepares != 0 {
 		s.raw = true
@@ -232,6 +233,7 @@ func (s *session) settled() {
 	if s.mode != tenants.Transaction || !s.queue.empty() || s.done == 0 && len(s.touched) == 0 {
 		return
 	}
+	s.done = s.actsOnTaint(s.done)
 	if s.backend.poisoned && s.done&holdsCursor != 0 {
 		s.done, s.touched = 0, nil
 		return // it goes, with whatever it holds
@@ -239,6 +241,8 @@ func (s *session) settled() {
 	const keep = mayKeep | mayFree
 	switch {
 	case s.pins != 0 && s.done&keep != 0, s.pins == 0 && s.done&(mayKeep|maySetAny) != 0, s.pins == 0 && len(s.touched) > 0:
+		s.look()
+	case s.unknownTaint():
 		s.look()
 	case s.pins == 0:
 		s.done = 0
@@ -273,7 +277,16 @@ func (s *session) look() {
 		sh.toServer = wire.AppendBindText(sh.toServer, pinsName)
 		s.injectLook(lookPins, touch{})
 	}
+	if s.unknownTaint() {
+		s.taint.asking = true
+		s.helper(helperTaint, taintName, taintText)
+		sh.toServer = wire.AppendBindText(sh.toServer, taintName)
+		s.injectLook(lookTaint, touch{})
+	}
 	s.asked.done, s.asked.touched = s.done, nil
+	if s.asked.done&maySetAny != 0 && s.pins == 0 {
+		s.touch(touch{name: "role"})
+	}
 	s.done = 0
 	if s.pins == 0 {
 		if s.asked.done&maySetAny != 0 {
@@ -323,6 +336,11 @@ func (s *session) lookRow(body []byte) {
 	case lookPins:
 		n, _ := strconv.Atoi(string(first))
 		s.pins = s.pins&^pinFound | pin(n)&pinFound
+	case lookTaint:
+		*s.taint = taint{known: true, tainted: string(first) != "0"}
+		if s.taint.tainted {
+			s.done |= s.asked.done & acts
+		}
 	case lookSetting:
 		source, _, _ := column(rest)
 		s.readBack(d.setting.name, string(first), ok && string(source) == "session")
@@ -396,7 +414,9 @@ func (s *session) tellRestored(restores []restored) (any bool) {
 
 // looked ends a look.
 func (s *session) looked() {
-	if s.asked.failed == 0 {
+	if s.lookErred {
+		s.lookErred = false
+	} else {
 		s.asked = asked{}
 	}
 	if s.raw = s.pins&(pinPrepared|pinLarge) != 0 || s.done&prepares != 0; !s.raw {
@@ -408,13 +428,19 @@ func (s *session) looked() {
 // a timeout of the client's hit it.
 func (s *session) lookFailed() {
 	s.done |= s.asked.done
+	if s.taint != nil {
+		s.taint.asking = false
+	}
 	for _, t := range s.asked.touched {
 		s.touch(t)
 	}
+	s.lookErred = true
 	n := s.asked.failed + 1
 	s.asked = asked{failed: n}
 	if n >= 3 {
 		s.pins |= pinUnknown
+		s.done &^= mayKeep | mayFree | maySet | maySetAny
+		s.touched = nil
 	}
 }
 

@@ -112,6 +112,8 @@ type prepared struct {
 // the server from client to client.
 type backend struct {
 	vars      *vars    // in force, as far as reported or set by us
+	user      *session // who has it, or had it last
+	ownValues bool     // values of sequences there are that session's own
 	changedBy *session // who changed settings that nobody knows
 	base      *vars    // in force after login
 

@@ -14,16 +14,17 @@ const (
 
 // Flags of entries.
 const (
-	flagMaybe   = 1 << iota // a Sync that COPY may have eaten
-	flagGated               // injected messages stand in front: their failure skips this Query
-	flagCommit              // may end the transaction
-	flagVars                // with its answer the session's settings are in force
-	flagCheck               // the Sync that ends a login's check of its settings
-	flagCopyIn              // it takes data in
-	flagCopyEnd             // CopyDone or CopyFail was sent behind it
-	flagForgets             // a Query that may destroy prepared statements, or the Sync behind an Execute that may
-	flagLook                // part of a look at the server
-	flagPrefix              // the last of the messages in front of the first that the client sends to a server
+	flagMaybe     = 1 << iota // a Sync that COPY may have eaten
+	flagGated                 // injected messages stand in front: their failure skips this Query
+	flagCommit                // may end the transaction
+	flagVars                  // with its answer the session's settings are in force
+	flagCheck                 // the Sync that ends a login's check of its settings
+	flagCopyIn                // it takes data in
+	flagCopyEnd               // CopyDone or CopyFail was sent behind it
+	flagForgets               // a Query that may destroy prepared statements, or the Sync behind an Execute that may
+	flagSequences             // with its answer the server has forgotten the values of sequences
+	flagLook                  // part of a look at the server
+	flagPrefix                // the last of the messages in front of the first that the client sends to a server
 )
 
 // entry stands for one message in the order in which answers are due.

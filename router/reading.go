@@ -16,7 +16,9 @@ const (
 	leavesSeed                       // leave state behind that nothing can find: of random()
 	leavesOther                      // of other kinds
 	holdsCursor                      // declare a cursor WITH HOLD
+	acts                             // run code of the database's own: see taint.go
 	leavesSetting                    // a setting whose name is computed
+	mayNotify                        // send a notification
 	readsSequence                    // ask for a value that nextval left in the session
 	movesSequence                    // leave one
 	marksPlace                       // SAVEPOINT and its kin
@@ -80,21 +82,14 @@ type touch struct {
 type reader struct {
 	lexer
 	reading
-	last token
+	last  token
+	inner bool // it reads code inside a text
 }
 
 // read takes a text apart. conforming is standard_conforming_strings.
 func read(text []byte, conforming bool) reading {
 	r := reader{lexer: lexer{text: text, conforming: conforming}}
-	n := 0
-	for r.step(); r.last.kind != tokenEnd; {
-		if r.last.symbol(';') {
-			r.step()
-			continue
-		}
-		n++
-		r.statement()
-	}
+	n := r.statements()
 	switch {
 	case n > 1:
 		r.quiet = false
@@ -104,6 +99,19 @@ func read(text []byte, conforming bool) reading {
 		r.command = commandEmpty
 	}
 	return r.reading
+}
+
+// statements reads to the end, and returns how many statements there were.
+func (r *reader) statements() (n int) {
+	for r.step(); r.last.kind != tokenEnd; {
+		if r.last.symbol(';') {
+			r.step()
+			continue
+		}
+		n++
+		r.statement()
+	}
+	return n
 }
 
 func (r *reader) step() token {
@@ -138,6 +146,9 @@ func (r *reader) statement() {
 		if r.last.kind == tokenWord || r.last.kind == tokenQuoted {
 			r.word(before)
 		}
+		if r.last.symbol('(') && (before.kind == tokenWord || before.kind == tokenQuoted) && r.effects&acts == 0 && !harmless(before) {
+			r.effects |= acts
+		}
 		if r.last.kind == tokenParam || r.last.is("returning") {
 			quiet = false
 		}
@@ -152,9 +163,11 @@ func (r *reader) first() {
 	word := r.last
 	r.quiet = !hasRows(word)
 	switch {
-	case word.is("select"), word.is("update"), word.is("delete"): // most
+	case word.is("select"): // most
+	case word.is("update"), word.is("delete"), word.is("with"), word.is("truncate"), word.is("copy"):
+		r.effects |= acts
 	case word.is("insert"), word.is("merge"):
-		r.effects |= movesSequence
+		r.effects |= movesSequence | acts
 	case word.is("begin"), word.is("start"):
 		r.begin()
 	case word.is("commit"), word.is("end"), word.is("rollback"), word.is("abort"):
@@ -188,8 +201,10 @@ func (r *reader) first() {
 		r.executes()
 	case word.is("drop"):
 		r.effects |= mayFree
+	case word.is("notify"):
+		r.effects |= mayNotify
 	case word.is("do"), word.is("call"):
-		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit
+		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | acts
 		r.body()
 	case word.is("load"):
 		r.effects |= leavesOther
@@ -221,13 +236,19 @@ func (r *reader) executes() {
 	r.lexer, r.last = at, last
 }
 
-// body reads the code in a DO for words, as if it were a statement of its own.
+// body reads the code in a DO for words, as if it were statements of its own. A
+// DO in it may do anything.
 func (r *reader) body() {
-	inner := reader{lexer: lexer{text: r.text[r.at:], conforming: r.conforming}}
-	for t := inner.next(); t.kind != tokenEnd && t.kind != tokenBroken; t = inner.next() {
+	if r.inner {
+		r.effects |= anything &^ mayForget
+		return
+	}
+	l := r.lexer
+	for t := l.next(); t.kind != tokenEnd && t.kind != tokenBroken && !t.symbol(';'); t = l.next() {
 		if t.kind == tokenString {
-			code := read(t.text[1:len(t.text)-1], r.conforming)
-			r.effects |= code.effects &^ (several | mayForget)
+			inner := reader{lexer: lexer{text: t.text[1 : len(t.text)-1], conforming: r.conforming}, inner: true}
+			inner.statements()
+			r.effects |= inner.effects &^ mayForget
 		}
 	}
 }
@@ -264,8 +285,8 @@ func (r *reader) identifier() (string, bool) {
 		}
 		return truncate(strings.ToLower(string(text))), true
 	case tokenQuoted:
-		if text[0] != '"' {
-			return "", false // U&
+		if text[0] != '"' || len(text) == 2 {
+			return "", false // U&, or no name at all
 		}
 		return truncate(strings.ReplaceAll(string(text[1:len(text)-1]), `""`, `"`)), true
 	}
@@ -361,6 +382,8 @@ func (r *reader) word(before token) {
 		r.effects |= leavesSeed
 	case "dblink_connect", "dblink_connect_u", "pg_backup_start", "pg_start_backup", "pg_replication_origin_session_setup":
 		r.effects |= leavesOther
+	case "pg_notify":
+		r.effects |= mayNotify
 	case "set_config":
 		r.setConfig()
 	}

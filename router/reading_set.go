@@ -113,56 +113,46 @@ func (r *reader) touch(reset bool, names ...string) {
 	}
 }
 
-// setComputed notes a setting whose name is computed, unless it is forgotten
-// with the transaction: the last word tells.
-func (r *reader) setComputed() {
-	var last token
-	for depth := 0; depth >= 0; {
-		t := r.next()
-		switch {
-		case t.kind == tokenEnd || t.kind == tokenBroken:
-			return
-		case t.symbol('('):
-			depth++
-		case t.symbol(')'):
-			depth--
-		}
-		if depth >= 0 {
-			last = t
-		}
-	}
-	if !last.is("true") {
-		r.effects |= maySet | maySetAny | leavesSetting
-	}
-}
+// maxArguments bounds how far set_config's arguments are looked for, in bytes.
+const maxArguments = 4 << 10
 
-// setConfig reads the arguments of set_config, as far as they are literals.
+// setConfig reads the arguments of set_config, as far as they are literals and
+// near.
 func (r *reader) setConfig() {
-	at := r.lexer
-	defer func() { r.lexer = at }()
-	if !r.next().symbol('(') {
+	l := r.lexer
+	l.text = l.text[:min(len(l.text), l.at+maxArguments)]
+	if !l.next().symbol('(') {
 		return // a column of that name
 	}
-	name := r.next()
-	if name.kind != tokenString || name.text[0] != '\'' || bytes.IndexByte(name.text, '\\') >= 0 || !r.next().symbol(',') {
-		r.setComputed()
-		return
-	}
-	for depth := 0; depth >= 0; {
-		t := r.next()
-		switch {
-		case t.kind == tokenEnd || t.kind == tokenBroken:
-			return // not SQL
-		case t.symbol('('):
-			depth++
-		case t.symbol(')'):
-			depth--
-		case depth == 0 && t.symbol(','):
-			if r.next().is("true") && r.next().symbol(')') {
-				return // forgotten with the transaction
-			}
-			depth = -1
+	name := l.next()
+	literal := name.kind == tokenString && name.text[0] == '\'' && bytes.IndexByte(name.text, '\\') < 0
+	var last, before token
+	commas, alone := 0, false // the name's literal is the whole argument
+	for depth, t := 0, name; ; t = l.next() {
+		if t.kind == tokenEnd || t.kind == tokenBroken || t.symbol(';') || t.is("set_config") {
+			literal, last = false, token{}
+			break
 		}
+		if t.symbol('(') {
+			depth++
+		} else if t.symbol(')') {
+			if depth--; depth < 0 {
+				last = before
+				break
+			}
+		} else if depth == 0 && t.symbol(',') {
+			literal = literal && (commas > 0 || alone)
+			commas++
+		}
+		alone = before.text == nil
+		before = t
 	}
-	r.touch(false, settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'")))
+	switch {
+	case last.is("true") && commas == 2:
+		return // forgotten with the transaction
+	case literal && commas == 2:
+		r.touch(false, settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'")))
+	default:
+		r.effects |= maySet | maySetAny | leavesSetting
+	}
 }

@@ -70,8 +70,22 @@ func TestRead(t *testing.T) {
 	} {
 		got := read([]byte(tt.text), true)
 		got.quiet = false
+		got.effects &^= acts // the test below
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s\n got %+v\nwant %+v", tt.text, got, tt.want)
+		}
+	}
+}
+
+// Texts that may run code of the database's own are told from others.
+func TestReadActs(t *testing.T) {
+	for text, want := range map[string]bool{
+		"select 1": false, "select count(*) from t where a in (1, 2)": false, "select f(1)": true, `select "F" (1)`: true,
+		"insert into t values (1)": true, "update t set a = 1": true, "show work_mem": false, "with x as (select 1) select 1": true,
+		"select sum(n) from t having max(n) > 1": false, "select now()": false,
+	} {
+		if got := read([]byte(text), true).effects&acts != 0; got != want {
+			t.Errorf("%s: %v", text, got)
 		}
 	}
 }

@@ -104,6 +104,8 @@ type session struct {
 	touched []touch // the settings among it
 	asked   asked   // what is being looked at
 
+	lookErred bool // the look that is under way has failed
+
 	listens     *listening // nil until the first LISTEN
 	subscribing []string   // channels that verbSubscribe waits for
 	barrier     bool       // ReadyForQuery waits for the listener
@@ -116,7 +118,8 @@ type session struct {
 	restoring []restored // the login's settings that the next message resets
 	pins      pin        // why the server stays
 	sticky    bool       // values of sequences are asked for
-	moved     bool       // a value of a sequence may be the client's own, at this server
+	notify    bool       // a notification may have been sent from this server
+	piped     bool       // messages of the client's are in front, unconfirmed
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -125,6 +128,7 @@ type session struct {
 	tuning  *tuning // nil but between injected settings and ReadyForQuery
 
 	shared *shared
+	taint  *taint  // of the database; nil for never asked
 	ddl    *uint64 // counts the database's changes; nil for never
 	limit  int     // statements kept per server
 }
@@ -189,6 +193,14 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 		}
 		return verbForward
 	}
+	if s.skipping && s.held && !s.piped && (h.Type == wire.Query || h.Type == wire.FunctionCall) {
+		// Only messages of ours have failed, in front of this one, and the
+		// client knows: what is left is to end it.
+		s.skipping = false
+		s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+		s.forward(entry{typ: h.Type})
+		return verbDrop
+	}
 	if s.skipping {
 		return verbDrop // as the server would
 	}
@@ -229,6 +241,7 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 func (s *session) forward(e entry) {
 	s.queue.push(e)
 	s.open = true
+	s.piped = s.piped || e.kind != entrySwallow && e.typ != wire.Sync
 }
 
 func (s *session) clientCopy(typ byte) verb {
@@ -296,7 +309,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 				s.committed = s.status == wire.TxIdle
 			}
 		}
-		if s.subscribes(&r) && s.status == wire.TxOpen {
+		if s.status == wire.TxOpen && s.subscribes(&r) {
 			return verbSubscribe
 		}
 		s.clearSequences(&r)
@@ -345,8 +358,11 @@ func (s *session) refuse(e *wire.Error) verb {
 // the session's.
 func (s *session) assigned(b *backend) {
 	s.held, s.backend = true, b
+	if b.user != s {
+		b.user, b.ownValues = s, false
+	}
 	s.committed = s.status == wire.TxIdle // for what a pipeline has begun without a server
-	s.hereNow, s.unsure, s.resetting, s.tuning, s.moved = false, false, false, nil, false
+	s.hereNow, s.unsure, s.resetting, s.tuning, s.notify = false, false, false, nil, false
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}

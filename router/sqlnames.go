@@ -97,9 +97,9 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 // them as the server does; meant is the one it must be, if that is known.
 func (s *session) clientNames(body []byte, meant string) []byte {
 	var renamed []byte
-	for {
+	for n := 0; ; n++ {
 		at := bytes.Index(body, []byte(ownPrefix))
-		if at < 0 {
+		if at < 0 || n == maxRenamed {
 			return append(renamed, body...)
 		}
 		end := at + len(ownPrefix)
@@ -116,6 +116,9 @@ func (s *session) clientNames(body []byte, meant string) []byte {
 		body = body[end:]
 	}
 }
+
+// maxRenamed bounds the names that are put into one error.
+const maxRenamed = 4
 
 // clientPosition puts an error's position in a text in which a statement has
 // another name back to where it is in the client's.
@@ -148,14 +151,14 @@ func (s *session) clientName(own string) string {
 }
 
 // clearSequences has the server forget what other sessions' nextval left
-// there, in front of the first text that asks for such values.
+// there, in front of the first text that leaves such values or asks for them:
+// what is left from then on is the client's own.
 func (s *session) clearSequences(r *reading) {
-	if r.effects&readsSequence == 0 || s.pins&pinSequence != 0 || s.moved || s.mode != tenants.Transaction || s.status == wire.TxFailed {
+	if r.effects&(readsSequence|movesSequence) == 0 || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
 		return
 	}
 	s.helper(helperSequences, sequencesName, "discard sequences")
-	s.shared.toServer = wire.AppendBindText(s.shared.toServer, sequencesName)
-	s.injectExecute(0)
+	s.injectAside(sequencesName, flagSequences)
 	s.prefixed()
-	s.moved = true // what is left is the client's own
+	s.backend.ownValues = true
 }

@@ -53,6 +53,7 @@ type route struct {
 	pool   *pool.Pool
 	member atomic.Pointer[member]
 
+	taint  taint
 	ddl    uint64                      // commands seen that changed the database
 	base   *vars                       // settings of a fresh server; nil until there was one
 	logins map[string]*vars            // settings that logins asked for and a server accepted
@@ -123,6 +124,10 @@ func (r *route) update(t *tenants.Tenant, m *member) {
 	if r.member.Load() != m {
 		r.member.Store(m)
 		r.pool.SetMember(&m.Member)
+		if l := r.w.listeners[listenKey{r.key.tenant.cluster, r.key.database}]; l != nil {
+			l.route = r
+			l.lost(errMoved)
+		}
 	}
 }
 
