@@ -227,7 +227,7 @@ func (s *session) undo(e *entry) {
 	if d.named {
 		s.changes = max(0, s.changes-1)
 		s.shared.statements.drop(s.named[d.name])
-		delete(s.named, d.name)
+		s.unname(d.name)
 		if d.prev != nil {
 			s.name(d.name, d.prev)
 		}
@@ -541,7 +541,10 @@ func (s *session) forgetNames() {
 			s.shared.statements.drop(st)
 		}
 	}
-	s.named = kept
+	s.named, s.text = kept, 0
+	for _, st := range kept {
+		s.text += len(st.key.text)
+	}
 	if len(kept) == 0 {
 		s.named = nil
 	}
@@ -569,5 +572,5 @@ func (s *session) dropAll() {
 		s.shared.statements.drop(st)
 	}
 	s.shared.statements.drop(s.unnamed)
-	s.named, s.unnamed = nil, nil
+	s.named, s.unnamed, s.text = nil, nil, 0
 }

@@ -58,7 +58,7 @@ func (s *session) do(r *reading) {
 		s.forgetNames()
 	case commandDeallocate:
 		s.shared.statements.drop(s.named[r.name])
-		delete(s.named, r.name)
+		s.unname(r.name)
 	}
 	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
 	switch r.command {

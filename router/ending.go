@@ -107,6 +107,7 @@ func (c *client) hangUp(reason string) {
 	c.w.loop.Disarm(&c.timer)
 	if c.listens != nil || c.awaiting {
 		c.w.listenerOf(c).unsubscribe(c)
+		c.listens = nil // what still runs waits for no listener
 	}
 	c.conn.Close()
 	c.w.clientClosed(c, reason)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -67,7 +68,22 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Parse, more: &detail{name: string(m.Name)}}) // the server will refuse it
 		return verbDrop
 	}
+	if s.most > 0 && len(s.named) >= s.most || s.text+len(st.key.text) > maxNamedText {
+		s.shared.statements.drop(st)
+		return s.fail(s.tooMany())
+	}
 	return s.parseNamed(name, st)
+}
+
+// maxNamedText bounds the texts of one client's prepared statements, in bytes.
+const maxNamedText = 64 << 20
+
+func (s *session) tooMany() *wire.Error {
+	return &wire.Error{
+		Severity: "ERROR", Code: wire.CodeLimitExceeded,
+		Message: fmt.Sprintf("max_client_prepared_statements: this client has %d prepared statements of %d bytes", len(s.named), s.text),
+		Hint:    fmt.Sprintf("Close those that are no longer used, or raise max_client_prepared_statements (%d) for this tenant; their texts may have %d bytes together.", s.most, maxNamedText),
+	}
 }
 
 // parseHuge passes on a Parse that is too large to be kept, which only its own
@@ -107,6 +123,15 @@ func (s *session) name(name string, st *statement) {
 		s.named = map[string]*statement{}
 	}
 	s.named[name] = st
+	s.text += len(st.key.text)
+}
+
+// unname forgets what the client's name stands for.
+func (s *session) unname(name string) {
+	if st := s.named[name]; st != nil {
+		s.text -= len(st.key.text)
+		delete(s.named, name)
+	}
 }
 
 // parseAgain has the server judge a Parse that it needs no more, under a name
@@ -387,7 +412,7 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		return verbStall
 	} else if st := s.meant(name); st != nil {
 		e.more.name, e.more.prev, e.more.named = string(cutName(name)), st, true
-		delete(s.named, e.more.name)
+		s.unname(e.more.name)
 	}
 	s.answer(e)
 	return verbDrop

@@ -111,10 +111,11 @@ func (l *listening) wanted(notes []byte) []byte {
 	return kept
 }
 
-// queryListens handles LISTEN and UNLISTEN in a transaction that has a server;
-// ok is false where the server must do it, which pins it.
+// queryListens handles LISTEN and UNLISTEN of a client that holds a server; ok
+// is false where the server must do it, which pins it.
 func (s *session) queryListens(r *reading) (v verb, ok bool) {
-	if s.mode != tenants.Transaction || s.status != wire.TxOpen || s.pins != 0 || s.done&marksPlace != 0 {
+	known := r.command == commandListen && s.listens != nil && s.listens.on[r.name]
+	if s.mode != tenants.Transaction || s.status == wire.TxFailed || s.done&marksPlace != 0 || s.pins&pinListen != 0 && !known || !s.can(r) {
 		return 0, false
 	}
 	if !s.queue.empty() {
@@ -123,10 +124,16 @@ func (s *session) queryListens(r *reading) (v verb, ok bool) {
 	if s.open {
 		return 0, false
 	}
+	if s.subscribes(r) {
+		return verbSubscribe, true
+	}
 	s.shared.statements.drop(s.unnamed)
 	s.unnamed, s.hereNow = nil, false
 	s.listenTo(r)
 	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
+	if s.status == wire.TxIdle {
+		s.listened(true)
+	}
 	s.sayReady()
 	return verbDrop, true
 }

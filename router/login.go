@@ -254,7 +254,7 @@ func (w *worker) begin(l *login) {
 	about := l.about // a copy, or it would keep the login
 	about.keyLen = keyLen(l.version)
 	c := &client{w: w, route: r, login: l, about: &about}
-	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: r.tenant.limits.MaxPreparedStatements}
+	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: r.tenant.limits.MaxPreparedStatements, most: r.tenant.limits.MaxClientPreparedStatements}
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
 		l.transport.Conn.Close()

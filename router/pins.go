@@ -91,7 +91,8 @@ const (
 type asked struct {
 	done    effect
 	touched []touch
-	failed  int // looks in a row
+	failed  int  // looks in a row
+	taint   bool // of the database
 }
 
 // maxTouched bounds the settings that are read back one by one.
@@ -243,7 +244,7 @@ func (s *session) settled() {
 	case s.pins != 0 && s.done&keep != 0, s.pins == 0 && s.done&(mayKeep|maySetAny) != 0, s.pins == 0 && len(s.touched) > 0:
 		s.look()
 	case s.unknownTaint():
-		s.look()
+		s.askTaint()
 	case s.pins == 0:
 		s.done = 0
 	}
@@ -276,12 +277,6 @@ func (s *session) look() {
 		s.helper(helperPins, pinsName, pinsText)
 		sh.toServer = wire.AppendBindText(sh.toServer, pinsName)
 		s.injectLook(lookPins, touch{})
-	}
-	if s.unknownTaint() {
-		s.taint.asking = true
-		s.helper(helperTaint, taintName, taintText)
-		sh.toServer = wire.AppendBindText(sh.toServer, taintName)
-		s.injectLook(lookTaint, touch{})
 	}
 	s.asked.done, s.asked.touched = s.done, nil
 	if s.asked.done&maySetAny != 0 && s.pins == 0 {
@@ -428,9 +423,6 @@ func (s *session) looked() {
 // a timeout of the client's hit it.
 func (s *session) lookFailed() {
 	s.done |= s.asked.done
-	if s.taint != nil {
-		s.taint.asking = false
-	}
 	for _, t := range s.asked.touched {
 		s.touch(t)
 	}
@@ -441,6 +433,9 @@ func (s *session) lookFailed() {
 		s.pins |= pinUnknown
 		s.done &^= mayKeep | mayFree | maySet | maySetAny
 		s.touched = nil
+	}
+	if s.taint != nil && s.taint.asking {
+		*s.taint = taint{known: n >= 3, tainted: n >= 3}
 	}
 }
 

@@ -131,6 +131,8 @@ type session struct {
 	taint  *taint  // of the database; nil for never asked
 	ddl    *uint64 // counts the database's changes; nil for never
 	limit  int     // statements kept per server
+	most   int     // statements that the client may have; 0 is no limit
+	text   int     // bytes of their texts
 }
 
 // counts are what the machine counts as it goes.
@@ -420,6 +422,9 @@ func (s *session) close() {
 		s.settle(&s.queue.entries[i])
 	}
 	s.queue = queue{}
+	if s.asked.taint {
+		s.taint.asking = false // somebody else may ask
+	}
 	s.dropPortal()
 	s.dropAll()
 }

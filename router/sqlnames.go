@@ -65,7 +65,7 @@ func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st
 	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
 	s.helper(helperSpare, dropName, "deallocate "+spareName)
 	s.forward(entry{typ: wire.Bind, more: &detail{name: st.name, prev: s.named[st.name], named: true}})
-	delete(s.named, st.name)
+	s.unname(st.name)
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, dropName, h.Len-sh.used)
 	return verbRewrite

@@ -1,6 +1,10 @@
 package router
 
-import "strings"
+import (
+	"strings"
+
+	"howdah/wire"
+)
 
 // taint is what is known of a database's own code: whether functions or
 // extensions in it may leave state in a session that no statement's text tells
@@ -31,6 +35,19 @@ const taintName = ownPrefix + "taint"
 // unknownTaint reports whether the database must be asked for its taint.
 func (s *session) unknownTaint() bool {
 	return s.taint != nil && !s.taint.known && !s.taint.asking
+}
+
+// askTaint asks for it, at the end of a transaction.
+func (s *session) askTaint() {
+	sh := s.shared
+	s.taint.asking = true
+	s.asked.done, s.asked.touched, s.asked.taint = s.done&acts, nil, true
+	s.done = 0
+	s.helper(helperTaint, taintName, taintText)
+	sh.toServer = wire.AppendBindText(sh.toServer, taintName)
+	s.injectLook(lookTaint, touch{})
+	sh.toServer = wire.AppendEmpty(sh.toServer, wire.Sync)
+	s.forward(entry{kind: entrySwallow, typ: wire.Sync, flags: flagLook})
 }
 
 // actsOnTaint has a transaction that may have run code of a tainted database

@@ -95,7 +95,9 @@ type Limits struct {
 	ClientIdleTimeout      time.Duration
 
 	MaxPreparedStatements int // kept per server; at least 1
-	Weight                int // share of a busy cluster, relative to others; at least 1
+
+	MaxClientPreparedStatements int // of one client; 0 = no limit
+	Weight                      int // share of a busy cluster, relative to others; at least 1
 }
 
 // Tenant is one customer: a database on a cluster and what it may use.

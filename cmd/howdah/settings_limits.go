@@ -49,6 +49,11 @@ func poolLimits() []setting {
 			at:  func(p *place) any { return &p.limits.Limits.MaxPreparedStatements },
 		},
 		{
+			name: "max_client_prepared_statements", initial: int64(10_000), most: 10_000_000, reload: true,
+			doc: "Prepared statements that one client may have; one more fails with 53400. Howdah remembers their texts, 64 MB for a client at most. 0 is no limit on their number.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxClientPreparedStatements },
+		},
+		{
 			name: "weight", initial: int64(1), least: 1, most: 10_000, reload: true,
 			doc: "Share of a busy cluster's budget relative to other tenants. This version reads it and does nothing with it yet.",
 			at:  func(p *place) any { return &p.limits.Limits.Weight },
