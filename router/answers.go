@@ -42,8 +42,12 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		if !s.queue.empty() && s.queue.first().more != nil && s.queue.first().kind == entryForward {
 			meant, longer = s.queue.first().more.name, s.queue.first().more.longer
 		}
+		last := fatal(body)
+		if last && s.looksAt() {
+			return verbDrop, nil // serverLost goes on
+		}
 		v := s.serverError()
-		s.lastWords = s.lastWords || fatal(body)
+		s.lastWords = s.lastWords || last && v != verbDrop
 		switch {
 		case v == verbDrop:
 		case s.checking:

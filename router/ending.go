@@ -129,6 +129,13 @@ func (c *client) forget() {
 // serverLost ends a session whose server went away under it.
 func (c *client) serverLost(why error) {
 	s := c.server
+	if !c.leaving && c.onlyAsksTaint() {
+		c.dropLook()
+		c.letGo()
+		c.route.pool.Gone(s, "lost while looked at")
+		c.settleDown()
+		return
+	}
 	e := wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly", "")
 	if c.commits() {
 		e = wire.Fatal(wire.CodeTransactionUnknown, "the server closed the connection before it confirmed the COMMIT",

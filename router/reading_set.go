@@ -126,7 +126,7 @@ func (r *reader) setConfig() {
 	}
 	name := l.next()
 	literal := name.kind == tokenString && name.text[0] == '\'' && bytes.IndexByte(name.text, '\\') < 0
-	var last, before token
+	var last, before, earlier token
 	commas, alone := 0, false // the name's literal is the whole argument
 	for depth, t := 0, name; ; t = l.next() {
 		if t.kind == tokenEnd || t.kind == tokenBroken || t.symbol(';') || t.is("set_config") {
@@ -137,7 +137,9 @@ func (r *reader) setConfig() {
 			depth++
 		} else if t.symbol(')') {
 			if depth--; depth < 0 {
-				last = before
+				if earlier.symbol(',') {
+					last = before // the whole last argument
+				}
 				break
 			}
 		} else if depth == 0 && t.symbol(',') {
@@ -145,7 +147,7 @@ func (r *reader) setConfig() {
 			commas++
 		}
 		alone = before.text == nil
-		before = t
+		earlier, before = before, t
 	}
 	switch {
 	case last.is("true") && commas == 2:

@@ -55,6 +55,7 @@ func TestRead(t *testing.T) {
 		{"select set_config('Search_Path', lower('a,b)'), false)", reading{effects: maySet, settings: []touch{{name: "search_path", reset: false}}}},
 		{"select set_config('x', $1, true)", reading{}},
 		{"select set_config($1, $2, true)", reading{}},
+		{"select set_config('x', 'y', not true)", reading{effects: maySet, settings: []touch{{name: "x"}}}},
 		{"select set_config($1, $2, false)", reading{effects: maySet | maySetAny | leavesSetting}},
 		{"with x as (select pg_catalog.\"set_config\"('x', '1', $1)) select 1", reading{effects: maySet, settings: []touch{{name: "x", reset: false}}}},
 		{"select PG_Advisory_Lock(1)", reading{effects: mayKeep}},
@@ -112,7 +113,7 @@ func FuzzRead(f *testing.F) {
 		}
 		one := read([]byte(text), conforming)
 		two := read([]byte("select nextval('x');"+text), conforming)
-		if want := one.effects | movesSequence; two.effects&^several != want&^several {
+		if want := one.effects | movesSequence | acts; two.effects&^several != want&^several {
 			t.Errorf("%q alone has the effects %b, behind another statement %b", text, one.effects, two.effects)
 		}
 	})

@@ -215,7 +215,10 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.gated() {
 		return verbStall
 	}
-	if s.held && !s.open && s.status == wire.TxIdle && s.backend.vars != s.vars {
+	if s.held && !s.piped && !s.prefix && s.status == wire.TxIdle && s.backend.vars != s.vars {
+		if !s.queue.empty() {
+			return verbStall // a look, or what RESET has to bring back
+		}
 		s.inject() // DISCARD ALL ran on a server that stays
 	}
 	switch h.Type {

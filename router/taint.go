@@ -50,6 +50,22 @@ func (s *session) askTaint() {
 	s.forward(entry{kind: entrySwallow, typ: wire.Sync, flags: flagLook})
 }
 
+// onlyAsksTaint reports whether the server could be lost, and the client would
+// not miss it.
+func (s *session) onlyAsksTaint() bool {
+	return s.asked.taint && !s.piped && s.status == wire.TxIdle && s.pins == 0 && s.done == 0 && len(s.touched) == 0 && !s.barrier
+}
+
+// dropLook forgets a look that will not be answered.
+func (s *session) dropLook() {
+	for !s.queue.empty() {
+		e := s.queue.pop()
+		s.settle(&e)
+	}
+	s.asked, s.open = asked{}, false
+	s.taint.asking = false
+}
+
 // actsOnTaint has a transaction that may have run code of a tainted database
 // looked after as if its texts had said what that code does.
 func (s *session) actsOnTaint(done effect) effect {
