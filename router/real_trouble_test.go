@@ -46,7 +46,9 @@ func testServerDiesUnderClients(t *testing.T, h *house) {
 	t.Run("idle", func(t *testing.T) {
 		d := h.open(t, poolSize(1))
 		r := d.raw(t)
-		kill(t, backendOf(t, r))
+		pid := backendOf(t, r)
+		d.await(t, "an idle server", func(p router.PoolStats) bool { return p.ServersIdle == 1 })
+		kill(t, pid)
 		d.await(t, "no server", func(p router.PoolStats) bool { return p.ServersIdle == 0 })
 		r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 		if ended := d.pool("acme").Ended; len(ended) != 1 {
