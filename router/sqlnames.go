@@ -157,8 +157,17 @@ func (s *session) clearSequences(r *reading) {
 	if r.effects&(readsSequence|movesSequence) == 0 || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
 		return
 	}
+	alone := s.status == wire.TxIdle && !s.piped
+	if alone { // or the client's own BEGIN would come too late for its options
+		s.injectBlock(0)
+	}
 	s.helper(helperSequences, sequencesName, "discard sequences")
 	s.injectAside(sequencesName, flagSequences)
+	if alone {
+		s.helper(helperCommit, commitName, "commit")
+		s.shared.toServer = wire.AppendBindText(s.shared.toServer, commitName)
+		s.injectExecute(0)
+	}
 	s.prefixed()
 	s.backend.ownValues = true
 }
