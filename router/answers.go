@@ -145,15 +145,12 @@ func (s *session) copyBegins(e *entry, typ byte) {
 	}
 }
 
-// dropMaybes takes off the Syncs that COPY has read over, and reports whether
-// there were any.
-func (s *session) dropMaybes() (any bool) {
+// dropMaybes takes off the Syncs that COPY has read over.
+func (s *session) dropMaybes() {
 	for !s.queue.empty() && s.queue.first().flags&flagMaybe != 0 {
 		e := s.queue.pop()
 		s.settle(&e)
-		any = true
 	}
-	return any
 }
 
 // complete takes the first entry off: all of its answer has come.
@@ -475,11 +472,10 @@ func (s *session) serverParameter(body []byte) (verb, error) {
 			return verbDrop, nil
 		}
 	}
+	s.vars = table.with(s.vars, string(name), string(value))
 	if s.checking {
-		s.vars = table.with(s.vars, string(name), string(value))
 		return verbDrop, nil
 	}
-	s.vars = table.with(s.vars, string(name), string(value))
 	return verbForward, nil
 }
 
@@ -525,6 +521,9 @@ func (s *session) commandComplete(body []byte) {
 // still outstanding: they come later. A Close that is outstanding has nothing
 // left to put back, unless it is of one of those.
 func (s *session) forgetNames() {
+	if len(s.named) == 0 && s.queue.empty() {
+		return
+	}
 	kept, parsed := map[string]*statement{}, map[string]bool{}
 	for i := s.queue.head; i < len(s.queue.entries); i++ {
 		d := s.queue.entries[i].more

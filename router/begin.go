@@ -202,7 +202,7 @@ func (s *session) executeHere(b []byte) verb {
 	}
 	if s.ranHere && s.portal == nil && b[wire.HeaderLen] == 0 && s.status == wire.TxIdle {
 		s.shared.toClient = wire.AppendError(s.shared.toClient, &wire.Error{
-			Severity: "ERROR", Code: "55000", Message: `portal "" cannot be run`,
+			Severity: "ERROR", Code: wire.CodeObjectNotInState, Message: `portal "" cannot be run`,
 		})
 		s.skipping = true
 		return verbDrop
@@ -231,12 +231,8 @@ func (s *session) dropPortal() {
 
 // injectPortal makes the portal at the server that was bound without one.
 func (s *session) injectPortal() {
-	sh := s.shared
-	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
-	s.forward(entry{kind: entrySwallow, typ: wire.Close})
-	sh.toServer = wire.AppendParse(sh.toServer, againName, s.portal.key.text, nil)
-	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
-	sh.toServer = wire.AppendBindText(sh.toServer, againName)
+	s.parseOver(againName, s.portal.key.text, nil)
+	s.shared.toServer = wire.AppendBindText(s.shared.toServer, againName)
 	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
 	s.dropPortal()
 }
@@ -245,9 +241,7 @@ func (s *session) injectPortal() {
 func (s *session) injectBegin(options txOptions) {
 	s.injectBlock(options)
 	if options&txChain != 0 { // options that came by a chain outlive an error
-		s.helper(helperChain, chainName, "commit and chain")
-		s.shared.toServer = wire.AppendBindText(s.shared.toServer, chainName)
-		s.injectExecute(0)
+		s.run(helperChain, chainName, "commit and chain", 0)
 	}
 	if s.ranHere {
 		return // the client has a portal that has run
@@ -258,29 +252,32 @@ func (s *session) injectBegin(options txOptions) {
 
 func (s *session) injectBlock(options txOptions) {
 	n := options.index()
-	name := beginName + string(appendInt(nil, n))
-	s.helper(helperBegin<<n, name, options.text())
-	s.shared.toServer = wire.AppendBindText(s.shared.toServer, name)
-	s.injectExecute(0)
+	s.run(helperBegin<<n, begins[n].name, begins[n].text, 0)
 }
+
+// begins are our own statements that begin a transaction, by the number of
+// their options.
+var begins = func() (all [isolations * accesses * deferrings]struct{ name, text string }) {
+	for n := range all {
+		all[n].name, all[n].text = beginName+string(appendInt(nil, n)), txOptions(n).text()
+	}
+	return all
+}()
 
 // asBelieved brings the server to the state in which the client believes
 // itself after what was injected has failed, and reports whether that takes
-// more messages, with whose end done ends. A client that has begun a transaction is in a failed one now,
-// others are in none.
+// more messages, with whose end done ends. A client that has begun a
+// transaction is in a failed one now, others are in none.
 func (s *session) asBelieved(status wire.TxStatus, done *entry) bool {
 	switch {
 	case s.beginFailed && status == wire.TxIdle:
 		s.injectBegin(txBegun)
 		s.fail(nil)
 	case !s.beginFailed && status != wire.TxIdle && s.status == wire.TxIdle:
-		s.helper(helperRollback, rollbackName, "rollback")
-		s.shared.toServer = wire.AppendBindText(s.shared.toServer, rollbackName)
-		s.injectExecute(0)
+		s.run(helperRollback, rollbackName, "rollback", 0)
 	default:
 		return false
 	}
-	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
-	s.forward(entry{kind: done.kind, typ: wire.Sync, flags: done.flags & flagCheck})
+	s.injectSync(done.kind, done.flags&flagCheck)
 	return true
 }

@@ -137,8 +137,7 @@ func (s *session) unname(name string) {
 // parseAgain has the server judge a Parse that it needs no more, under a name
 // for nothing else.
 func (s *session) parseAgain(st *statement, d *detail) {
-	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, againName)
-	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+	s.closeFirst(againName)
 	s.shared.toServer = wire.AppendParse(s.shared.toServer, againName, st.key.text, []byte(st.key.oids))
 	s.forward(entry{typ: wire.Parse, more: d})
 }

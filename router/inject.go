@@ -94,9 +94,7 @@ func (s *session) injectVars() {
 		s.injectSet("role", "none") // what it may not set is set without it
 	}
 	if changed {
-		s.helper(helperResetAll, resetAllName, "reset all")
-		s.shared.toServer = wire.AppendBindText(s.shared.toServer, resetAllName)
-		s.injectExecute(0)
+		s.run(helperResetAll, resetAllName, "reset all", 0)
 	}
 	for _, p := range set {
 		if p.Name == "role" {
@@ -108,34 +106,24 @@ func (s *session) injectVars() {
 		s.injectSet(p.Name, p.Value)
 	}
 	for _, name := range reset {
-		s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, resetName)
-		s.forward(entry{kind: entrySwallow, typ: wire.Close})
-		s.shared.toServer = wire.AppendParse(s.shared.toServer, resetName, "reset "+quoteSetting(name), nil)
-		s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+		s.parseOver(resetName, "reset "+quoteSetting(name), nil)
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, resetName)
 		s.injectExecute(0)
 	}
 	if role, ok := s.vars.value("role"); ok && role != "none" {
 		s.injectSet("role", role)
 	}
-	s.helper(helperCommit, commitName, "commit")
-	s.shared.toServer = wire.AppendBindText(s.shared.toServer, commitName)
-	s.injectExecute(flagVars)
+	s.run(helperCommit, commitName, "commit", flagVars)
 }
 
 func (s *session) injectSet(name, value string) {
-	s.helper(helperSet, setName, setText)
-	s.shared.toServer = wire.AppendBindText(s.shared.toServer, setName, name, value)
-	s.injectExecute(0)
+	s.run(helperSet, setName, setText, 0, name, value)
 }
 
 // injectSetAside sets a setting behind a message of the client's. It leaves the
 // unnamed portal alone, and takes no snapshot: the transaction may have yet to
 // choose its isolation.
 func (s *session) injectSetAside(name, value string, local bool) {
-	sh := s.shared
-	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
-	s.forward(entry{kind: entrySwallow, typ: wire.Close})
 	value = strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", "''")
 	set, isLocal := "set ", "false"
 	if local {
@@ -145,8 +133,7 @@ func (s *session) injectSetAside(name, value string, local bool) {
 	if listSettings[name] {
 		text = "select pg_catalog.set_config('" + name + "', E'" + value + "', " + isLocal + ")"
 	}
-	sh.toServer = wire.AppendParse(sh.toServer, againName, text, nil)
-	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.parseOver(againName, text, nil)
 	s.injectAside(againName, 0)
 }
 
@@ -211,6 +198,32 @@ func (s *session) tuned(restores []restored) (any bool) {
 	return any
 }
 
+// run has one of our own statements executed, and parsed unless it is.
+func (s *session) run(bit uint64, name, text string, flags uint16, params ...string) {
+	s.helper(bit, name, text)
+	s.shared.toServer = wire.AppendBindText(s.shared.toServer, name, params...)
+	s.injectExecute(flags)
+}
+
+// parseOver has a text parsed under a name of ours that stood for another.
+func (s *session) parseOver(name, text string, oids []byte) {
+	s.closeFirst(name)
+	s.shared.toServer = wire.AppendParse(s.shared.toServer, name, text, oids)
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+}
+
+// closeFirst frees a name of ours.
+func (s *session) closeFirst(name string) {
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, name)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close})
+}
+
+// injectSync adds a Sync of ours, and its entry.
+func (s *session) injectSync(kind entryKind, flags uint16) {
+	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+	s.forward(entry{kind: kind, typ: wire.Sync, flags: flags})
+}
+
 // injectExecute adds the Execute behind a Bind of ours, and both entries.
 func (s *session) injectExecute(flags uint16) {
 	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
@@ -257,6 +270,5 @@ func (s *session) fail(e *wire.Error) verb {
 // else.
 func (s *session) tryVars() {
 	s.checking = true
-	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
-	s.forward(entry{kind: entrySwallow, typ: wire.Sync, flags: flagCheck})
+	s.injectSync(entrySwallow, flagCheck)
 }

@@ -22,6 +22,10 @@ type listening struct {
 	changed bool   // subscriptions may be more than what is wanted
 }
 
+func newListening() *listening {
+	return &listening{on: map[string]bool{}, acked: map[string]bool{}}
+}
+
 // maxChannels is how many a session can listen for without a server of its own.
 const maxChannels = 1000
 
@@ -37,7 +41,7 @@ func (s *session) listenTo(r *reading) {
 		if r.command != commandListen {
 			return
 		}
-		s.listens = &listening{on: map[string]bool{}, acked: map[string]bool{}}
+		s.listens = newListening()
 	}
 	s.listens.ops = append(s.listens.ops, listenOp{r.command != commandListen, r.name})
 }
@@ -67,7 +71,7 @@ func (s *session) subscribes(r *reading) bool {
 // subscribed notes that what subscribing names is.
 func (s *session) subscribed() {
 	if s.listens == nil {
-		s.listens = &listening{on: map[string]bool{}, acked: map[string]bool{}}
+		s.listens = newListening()
 	}
 	for _, channel := range s.subscribing {
 		s.listens.acked[channel] = true
@@ -129,8 +133,7 @@ func (s *session) queryListens(r *reading) (v verb, ok bool) {
 	}
 	s.shared.statements.drop(s.unnamed)
 	s.unnamed, s.hereNow = nil, false
-	s.listenTo(r)
-	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
+	s.do(r)
 	if s.status == wire.TxIdle {
 		s.listened(true)
 	}

@@ -173,8 +173,7 @@ func (s *session) restoreBehind() {
 	}
 	e.more.restores = s.restoring
 	s.restore()
-	s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
-	s.forward(entry{kind: entrySwallow, typ: wire.Sync})
+	s.injectSync(entrySwallow, 0)
 }
 
 // restore puts them back. In a failed transaction that fails too, which nobody
@@ -203,7 +202,6 @@ func (s *session) touch(t touch) {
 	}
 	for i := range s.touched {
 		if s.touched[i].name == t.name {
-			s.touched[i].reset = s.touched[i].reset || t.reset
 			return
 		}
 	}
@@ -222,7 +220,7 @@ func (s *session) uncertain() bool {
 
 // unseen reports whether the server may hold state that was not looked at.
 func (s *session) unseen() bool {
-	return s.done&(mayKeep|maySetAny|movesSequence) != 0 && s.sticky || s.done&(mayKeep|maySetAny) != 0 || len(s.touched) > 0 || s.asked.done != 0
+	return s.done&movesSequence != 0 && s.sticky || s.done&(mayKeep|maySetAny) != 0 || len(s.touched) > 0 || s.asked.done != 0
 }
 
 // settled is the end of a transaction: reasons to keep the server are noted,
@@ -272,49 +270,45 @@ func (s *session) pinDone() {
 
 // look asks the server what it holds for the session.
 func (s *session) look() {
-	sh := s.shared
+	first := len(s.queue.entries)
 	if s.pins != 0 || s.done&mayKeep != 0 {
-		s.helper(helperPins, pinsName, pinsText)
-		sh.toServer = wire.AppendBindText(sh.toServer, pinsName)
-		s.injectLook(lookPins, touch{})
+		s.ask(lookPins, helperPins, pinsName, pinsText)
 	}
 	s.asked.done, s.asked.touched = s.done, nil
-	if s.asked.done&maySetAny != 0 && s.pins == 0 {
+	any := s.asked.done&maySetAny != 0
+	if any && s.pins == 0 {
 		s.touch(touch{name: "role"})
 	}
 	s.done = 0
 	if s.pins == 0 {
-		if s.asked.done&maySetAny != 0 {
+		if any {
 			s.touchAll()
 		}
 		s.asked.touched, s.touched = s.touched, nil
 		for _, t := range s.asked.touched {
-			s.helper(helperSetting, readName, settingText)
-			sh.toServer = wire.AppendBindText(sh.toServer, readName, t.name)
-			s.injectLook(lookSetting, t)
+			s.ask(lookSetting, helperSetting, readName, settingText, t.name)
 		}
-		if s.asked.done&maySetAny != 0 {
+		if any {
 			s.backend.changedBy = s
-			s.helper(helperSettings, settingsName, settingsText)
-			sh.toServer = wire.AppendBindText(sh.toServer, settingsName)
-			s.injectLook(lookSettings, touch{})
+			s.ask(lookSettings, helperSettings, settingsName, settingsText)
 		}
 	} else {
 		s.done = s.asked.done & maySetAny // when it is let go
 	}
-	sh.toServer = wire.AppendEmpty(sh.toServer, wire.Sync)
-	s.forward(entry{kind: entrySwallow, typ: wire.Sync, flags: flagLook})
+	s.endLook(first)
 }
 
-// injectLook adds the Execute behind a Bind of a look's.
-func (s *session) injectLook(what lookFor, t touch) {
-	s.injectExecute(0)
-	e := s.queue.last()
-	e.flags |= flagLook
-	e.more = &detail{look: what, setting: t}
-	s.queue.entries[len(s.queue.entries)-2].flags |= flagLook
-	if n := len(s.queue.entries) - 3; n >= s.queue.head && s.queue.entries[n].typ == wire.Parse && s.queue.entries[n].kind == entrySwallow {
-		s.queue.entries[n].flags |= flagLook
+// ask executes a statement whose rows a look takes.
+func (s *session) ask(what lookFor, bit uint64, name, text string, params ...string) {
+	s.run(bit, name, text, 0, params...)
+	s.queue.last().more = &detail{look: what, name: strings.Join(params, "")}
+}
+
+// endLook ends a look that begins with the entry at first.
+func (s *session) endLook(first int) {
+	s.injectSync(entrySwallow, 0)
+	for i := first; i < len(s.queue.entries); i++ {
+		s.queue.entries[i].flags |= flagLook
 	}
 }
 
@@ -338,7 +332,7 @@ func (s *session) lookRow(body []byte) {
 		}
 	case lookSetting:
 		source, _, _ := column(rest)
-		s.readBack(d.setting.name, string(first), ok && string(source) == "session")
+		s.readBack(d.name, string(first), ok && string(source) == "session")
 	case lookSettings:
 		if value, _, ok := column(rest); ok {
 			s.readBack(settingName(string(first)), string(value), true)

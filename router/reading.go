@@ -333,10 +333,27 @@ func (r *reader) listen(not bool) {
 	}
 }
 
+// maxWord is the longest word that means anything here, in bytes.
+const maxWord = 40
+
+// lowered returns text in lower case, in buf; nil where it is too long for it.
+func lowered(text []byte, buf *[maxWord]byte) []byte {
+	if len(text) > len(buf) {
+		return nil
+	}
+	for i, b := range text {
+		if 'A' <= b && b <= 'Z' {
+			b |= 0x20
+		}
+		buf[i] = b
+	}
+	return buf[:len(text)]
+}
+
 // word notes what a word may do wherever it stands. Functions are known by
 // name, quoted or not; a column of that name costs a look in vain.
 func (r *reader) word(before token) {
-	var buf [40]byte
+	var buf [maxWord]byte
 	text := r.last.text
 	if r.last.kind == tokenQuoted {
 		if text[0] != '"' {
@@ -345,7 +362,7 @@ func (r *reader) word(before token) {
 		}
 		text = text[1 : len(text)-1]
 	}
-	if len(text) < 4 || len(text) > len(buf) {
+	if len(text) < 4 {
 		return
 	}
 	switch text[0] | 0x20 {
@@ -353,13 +370,7 @@ func (r *reader) word(before token) {
 	default:
 		return
 	}
-	for i, b := range text {
-		if 'A' <= b && b <= 'Z' {
-			b |= 0x20
-		}
-		buf[i] = b
-	}
-	switch string(buf[:len(text)]) {
+	switch string(lowered(text, &buf)) {
 	case "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
 		"pg_temp", "pg_create_physical_replication_slot", "pg_create_logical_replication_slot",
 		"pg_copy_physical_replication_slot", "pg_copy_logical_replication_slot":

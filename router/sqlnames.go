@@ -59,10 +59,7 @@ func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st
 		return verbStall
 	}
 	sh := s.shared
-	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, spareName)
-	s.forward(entry{kind: entrySwallow, typ: wire.Close})
-	sh.toServer = wire.AppendParse(sh.toServer, spareName, "select", nil)
-	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.parseOver(spareName, "select", nil)
 	s.helper(helperSpare, dropName, "deallocate "+spareName)
 	s.forward(entry{typ: wire.Bind, more: &detail{name: st.name, prev: s.named[st.name], named: true}})
 	s.unname(st.name)
@@ -79,11 +76,7 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 		return v
 	}
 	sh := s.shared
-	sh.toServer = wire.AppendTarget(sh.toServer, wire.Close, wire.KindStatement, againName)
-	s.forward(entry{kind: entrySwallow, typ: wire.Close})
-	text := st.key.text[:st.from] + at + st.key.text[st.to:]
-	sh.toServer = wire.AppendParse(sh.toServer, againName, text, []byte(st.key.oids))
-	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.parseOver(againName, st.key.text[:st.from]+at+st.key.text[st.to:], []byte(st.key.oids))
 	s.note(&st.reading)
 	s.note(&s.named[st.name].reading)
 	s.committing = true
@@ -164,9 +157,7 @@ func (s *session) clearSequences(r *reading) {
 	s.helper(helperSequences, sequencesName, "discard sequences")
 	s.injectAside(sequencesName, flagSequences)
 	if alone {
-		s.helper(helperCommit, commitName, "commit")
-		s.shared.toServer = wire.AppendBindText(s.shared.toServer, commitName)
-		s.injectExecute(0)
+		s.run(helperCommit, commitName, "commit", 0)
 	}
 	s.prefixed()
 	s.backend.ownValues = true

@@ -1,10 +1,6 @@
 package router
 
-import (
-	"strings"
-
-	"howdah/wire"
-)
+import "howdah/wire"
 
 // taint is what is known of a database's own code: whether functions or
 // extensions in it may leave state in a session that no statement's text tells
@@ -39,15 +35,12 @@ func (s *session) unknownTaint() bool {
 
 // askTaint asks for it, at the end of a transaction.
 func (s *session) askTaint() {
-	sh := s.shared
+	first := len(s.queue.entries)
 	s.taint.asking = true
 	s.asked.done, s.asked.touched, s.asked.taint = s.done&acts, nil, true
 	s.done = 0
-	s.helper(helperTaint, taintName, taintText)
-	sh.toServer = wire.AppendBindText(sh.toServer, taintName)
-	s.injectLook(lookTaint, touch{})
-	sh.toServer = wire.AppendEmpty(sh.toServer, wire.Sync)
-	s.forward(entry{kind: entrySwallow, typ: wire.Sync, flags: flagLook})
+	s.ask(lookTaint, helperTaint, taintName, taintText)
+	s.endLook(first)
 }
 
 // onlyAsksTaint reports whether the server could be lost, and the client would
@@ -89,7 +82,8 @@ func codeChanges(tag []byte) bool {
 // harmless reports whether a word in front of a bracket calls no code of the
 // database.
 func harmless(word token) bool {
-	switch strings.ToLower(string(word.text)) {
+	var buf [maxWord]byte
+	switch string(lowered(word.text, &buf)) {
 	case "in", "and", "or", "not", "exists", "any", "all", "some", "as", "from",
 		"join", "on", "using", "values", "over", "filter", "count", "sum", "min", "max",
 		"avg", "coalesce", "nullif", "greatest", "least", "now", "lower", "upper", "length", "cast",

@@ -118,13 +118,7 @@ func (t *varsTable) with(v *vars, name, value string) *vars {
 	if old, ok := v.value(name); ok && old == value {
 		return v
 	}
-	list := make([]wire.Parameter, 0, len(v.list)+1)
-	for _, p := range v.list {
-		if p.Name != name {
-			list = append(list, p)
-		}
-	}
-	list = append(list, wire.Parameter{Name: name, Value: value})
+	list := append(v.others(name), wire.Parameter{Name: name, Value: value})
 	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	return t.intern(list)
 }
@@ -134,13 +128,18 @@ func (t *varsTable) without(v *vars, name string) *vars {
 	if _, ok := v.value(name); !ok {
 		return v
 	}
-	list := make([]wire.Parameter, 0, len(v.list))
+	return t.intern(v.others(name))
+}
+
+// others returns a copy of the list without one setting, with room for one.
+func (v *vars) others(name string) []wire.Parameter {
+	list := make([]wire.Parameter, 0, len(v.list)+1)
 	for _, p := range v.list {
 		if p.Name != name {
 			list = append(list, p)
 		}
 	}
-	return t.intern(list)
+	return list
 }
 
 // of interns a server's ParameterStatus messages.
