@@ -10,9 +10,6 @@ import (
 	"howdah/wire"
 )
 
-// codeInsufficientPrivilege is PostgreSQL's SQLSTATE for what a role may not do.
-const codeInsufficientPrivilege = "42501"
-
 // maxEcho bounds how much of a wrong command its error repeats, in bytes.
 const maxEcho = 200
 
@@ -99,7 +96,7 @@ func (s *session) run(ctx context.Context, text string) error {
 		return nil
 	}
 	if s.role != RoleAdmin && !(cmd.Stats && s.role == RoleStats) {
-		return &wire.Error{Code: codeInsufficientPrivilege, Message: "admin access needed"}
+		return &wire.Error{Code: wire.CodeInsufficientPrivilege, Message: "admin access needed"}
 	}
 	if cmd.Name == "SET" {
 		return s.set(st.argument, st.value)

@@ -46,9 +46,11 @@ type listenKey struct{ cluster, database string }
 // maxNotes bounds the notifications that wait for one client, in bytes.
 const maxNotes = 4 << 20
 
+func (r *route) listenKey() listenKey { return listenKey{r.key.tenant.cluster, r.key.database} }
+
 // listenerOf returns the listener for a client's database, made if need be.
 func (w *worker) listenerOf(c *client) *listener {
-	key := listenKey{c.route.key.tenant.cluster, c.route.key.database}
+	key := c.route.listenKey()
 	l := w.listeners[key]
 	if l == nil {
 		l = &listener{w: w, key: key, route: c.route, channels: map[string]map[*client]bool{}}
@@ -133,10 +135,15 @@ func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, 
 
 func (l *listener) send(b []byte, done func(error)) {
 	if len(l.replies) == 0 {
-		l.w.loop.Arm(&l.patience, listenerPatience, func() { l.lost(errSilent) })
+		l.beImpatient()
 	}
 	l.replies = append(l.replies, done)
 	l.conn.Write(b)
+}
+
+// beImpatient gives the server time for its next answer.
+func (l *listener) beImpatient() {
+	l.w.loop.Arm(&l.patience, listenerPatience, func() { l.lost(errSilent) })
 }
 
 // open connects in a goroutine of its own.
@@ -279,7 +286,7 @@ func (l *listener) message(typ byte, body []byte) {
 			if len(l.replies) == 0 {
 				l.w.loop.Disarm(&l.patience)
 			} else {
-				l.w.loop.Arm(&l.patience, listenerPatience, func() { l.lost(errSilent) })
+				l.beImpatient()
 			}
 			done(err)
 		}

@@ -214,11 +214,15 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 		return wire.Fatal(wire.CodeInvalidCatalogName, fmt.Sprintf("database %q does not exist", database), "")
 	}
 	if t.State == tenants.Suspended {
-		return wire.Fatal(wire.CodeCannotConnectNow, fmt.Sprintf("tenant %q is suspended", t.Name), "Ask the operator to resume it.")
+		return suspended(t)
 	}
 	m, err := l.server.memberOf(snapshot, t.Cluster)
 	l.tenant, l.member = t, m
 	return err
+}
+
+func suspended(t *tenants.Tenant) *wire.Error {
+	return wire.Fatal(wire.CodeCannotConnectNow, fmt.Sprintf("tenant %q is suspended", t.Name), "Ask the operator to resume it.")
 }
 
 // local reports whether a connection cannot come from another machine.
@@ -262,9 +266,7 @@ func (w *worker) begin(l *login) {
 		return
 	}
 	if max := r.tenant.limits.MaxClientConn; max > 0 && r.tenant.clients > max {
-		c.refuseLogin(wire.Fatal(wire.CodeTooManyConnections,
-			fmt.Sprintf("max_client_conn: tenant %q has %d clients already", r.tenant.name, max),
-			"Close connections, or raise max_client_conn for this tenant."))
+		c.refuseLogin(r.tenant.full())
 		return
 	}
 	if w.draining {

@@ -22,9 +22,6 @@ const (
 	logical  = "logical"  // the changes of one database
 )
 
-// codeInsufficientPrivilege is PostgreSQL's for a role that may not.
-const codeInsufficientPrivilege = "42501"
-
 // replication is a replication connection.
 type replication struct {
 	*login    // its tenant is nil where the cluster is found without one
@@ -106,7 +103,7 @@ func (p *replication) open(ctx context.Context) error {
 // aim decides whether the user may have the connection, and to which member.
 func (p *replication) aim(snapshot *tenants.Snapshot) error {
 	if u, ok := snapshot.User(p.user); !ok || !u.Replication {
-		return wire.Fatal(codeInsufficientPrivilege, fmt.Sprintf("user %q may not open replication connections", p.user),
+		return wire.Fatal(wire.CodeInsufficientPrivilege, fmt.Sprintf("user %q may not open replication connections", p.user),
 			"The operator permits them with replication = true in the [[user]] entry.")
 	}
 	if p.kind == logical {
@@ -131,7 +128,7 @@ func (p *replication) cluster(snapshot *tenants.Snapshot) (string, error) {
 			continue
 		}
 		if t.State == tenants.Suspended {
-			return "", wire.Fatal(wire.CodeCannotConnectNow, fmt.Sprintf("tenant %q is suspended", t.Name), "Ask the operator to resume it.")
+			return "", suspended(t)
 		}
 		p.tenant = t
 		return t.Cluster, nil
@@ -146,8 +143,7 @@ func (p *replication) cluster(snapshot *tenants.Snapshot) (string, error) {
 
 // dial logs in to the member as the client did here, with all it asked for.
 func (p *replication) dial(ctx context.Context) error {
-	cfg := p.server.config()
-	timeout := cfg.LoginTimeout
+	timeout := p.server.config().LoginTimeout
 	if p.tenant != nil {
 		timeout = p.tenant.Limits.ServerConnectTimeout
 	}
@@ -156,10 +152,8 @@ func (p *replication) dial(ctx context.Context) error {
 		ctx, stop = context.WithTimeout(ctx, timeout)
 		defer stop()
 	}
-	c := wire.DialConfig{
-		Address: p.member.Address, TLSMode: p.member.tlsMode, TLS: p.member.tls,
-		Transport: cfg.dial, Parameters: p.parameters(),
-	}
+	c := p.server.dialConfig(p.member)
+	c.Parameters = p.parameters()
 	if p.secret != nil {
 		c.Secret = *p.secret
 	}
@@ -231,8 +225,7 @@ func (p *replication) enterTenant(w *worker) error {
 	}
 	t := w.tenantOf(p.tenant)
 	if max := t.limits.MaxClientConn; max > 0 && t.clients >= max {
-		return wire.Fatal(wire.CodeTooManyConnections, fmt.Sprintf("max_client_conn: tenant %q has %d clients already", t.name, max),
-			"Close connections, or raise max_client_conn for this tenant.")
+		return t.full()
 	}
 	t.clients++
 	t.routes++
@@ -249,11 +242,7 @@ func (p *replication) leave() {
 	}
 	s.leaveWorker(keyOf(p.tenant))
 	p.worker.loop.Post(func() {
-		t := p.counted
-		t.clients--
-		if t.routes--; t.routes == 0 {
-			delete(p.worker.tenants, t.key)
-			s.moveOut(t.key)
-		}
+		p.counted.clients--
+		p.worker.dropUse(p.counted)
 	})
 }

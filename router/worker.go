@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -124,7 +125,7 @@ func (r *route) update(t *tenants.Tenant, m *member) {
 	if r.member.Load() != m {
 		r.member.Store(m)
 		r.pool.SetMember(&m.Member)
-		if l := r.w.listeners[listenKey{r.key.tenant.cluster, r.key.database}]; l != nil {
+		if l := r.w.listeners[r.listenKey()]; l != nil {
 			l.route = r
 			l.lost(errMoved)
 		}
@@ -156,12 +157,11 @@ func (r *route) Cancel(ctx context.Context, key wire.Key) error {
 	return wire.SendCancel(ctx, r.dialConfig(), key)
 }
 
-func (r *route) dialConfig() wire.DialConfig {
-	m := r.member.Load()
-	return wire.DialConfig{
-		Address: m.Address, TLSMode: m.tlsMode, TLS: m.tls,
-		Transport: r.w.server.config().dial,
-	}
+func (r *route) dialConfig() wire.DialConfig { return r.w.server.dialConfig(r.member.Load()) }
+
+// dialConfig says how to reach a member; who logs in is for the caller to add.
+func (s *Server) dialConfig(m *member) wire.DialConfig {
+	return wire.DialConfig{Address: m.Address, TLSMode: m.tlsMode, TLS: m.tls, Transport: s.config().dial}
 }
 
 // Opened implements pool.Observer.
@@ -203,10 +203,22 @@ func (r *route) dropIfUnused() {
 // dropRoute takes a route out of the books.
 func (w *worker) dropRoute(r *route) {
 	delete(w.routes, r.key)
-	if r.tenant.routes--; r.tenant.routes == 0 {
-		delete(w.tenants, r.tenant.key)
-		w.server.moveOut(r.tenant.key)
+	w.dropUse(r.tenant)
+}
+
+// dropUse forgets a tenant with the last that uses its entry.
+func (w *worker) dropUse(t *tenant) {
+	if t.routes--; t.routes == 0 {
+		delete(w.tenants, t.key)
+		w.server.moveOut(t.key)
 	}
+}
+
+// full refuses one more client of a tenant that may have so many.
+func (t *tenant) full() *wire.Error {
+	return wire.Fatal(wire.CodeTooManyConnections,
+		fmt.Sprintf("max_client_conn: tenant %q has %d clients already", t.name, t.limits.MaxClientConn),
+		"Close connections, or raise max_client_conn for this tenant.")
 }
 
 // dropBackend lets go of what is remembered of a server.
