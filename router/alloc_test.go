@@ -31,7 +31,10 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			b := newBackend(s.vars)
 			s.assigned(b)
 			play(t, s, [][]byte{parse("s1", "select * from sale_order where id = $1"), empty(wire.Sync)},
-				[][]byte{empty(wire.ParseComplete), wire.AppendReadyForQuery(nil, wire.TxIdle)})
+				[][]byte{
+					empty(wire.ParseComplete), wire.AppendMessage(nil, wire.ParameterDescription, []byte{0, 0}), empty(wire.NoData),
+					wire.AppendReadyForQuery(nil, wire.TxIdle),
+				})
 			s.released()
 			if n := testing.AllocsPerRun(100, func() {
 				if tt.answers != nil {

@@ -36,6 +36,9 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 	case wire.ErrorResponse:
 		if outdated(body) {
 			s.backend.poisoned = true // its statements, which others share, would fail for ever
+			if s.ddl != nil {
+				*s.ddl++ // by somebody whom we did not see
+			}
 		}
 		var meant string
 		longer := 0
@@ -84,6 +87,9 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 func (s *session) progress(e *entry, typ byte, body []byte) (done bool, err error) {
 	simple := e.typ == wire.Query || e.typ == wire.FunctionCall
 	execute := e.typ == wire.Execute
+	if e.more != nil && e.more.describing != nil {
+		s.described(e.more.describing, typ, body)
+	}
 	switch typ {
 	case wire.ParseComplete:
 		return true, s.expect(e.typ == wire.Parse)
@@ -189,6 +195,9 @@ func (s *session) settle(e *entry) {
 		s.forgetting--
 	}
 	s.shared.statements.drop(e.stmt)
+	if e.more != nil && e.more.describing != nil {
+		s.shared.statements.drop(e.more.describing.stmt)
+	}
 	if e.more != nil && e.more.evicted != nil {
 		s.shared.statements.drop(e.more.evicted.stmt)
 	}
@@ -219,6 +228,10 @@ func (s *session) undo(e *entry) {
 		return
 	}
 	s.backend.helpers &^= d.helper
+	if d.describing != nil {
+		d.describing.undescribed()
+		s.shared.statements.drop(d.describing.stmt)
+	}
 	if d.ready != nil && d.ready.pending {
 		s.backend.remove(d.ready, &s.shared.statements)
 	}

@@ -138,6 +138,7 @@ func (s *session) parseHere(m wire.ParseMessage) bool {
 		return false
 	}
 	s.shared.counts.clientParses++
+	st.shape = quietShape()
 	if len(m.Name) == 0 {
 		s.shared.statements.drop(s.unnamed)
 		s.unnamed = st

@@ -114,6 +114,7 @@ func (s *session) parseNamed(name string, st *statement) verb {
 	s.shared.counts.serverParses++
 	s.shared.toServer = wire.AppendParse(s.shared.toServer, d.ready.name, st.key.text, []byte(st.key.oids))
 	s.forward(entry{typ: wire.Parse, more: d})
+	s.learnShape(d.ready)
 	return verbDrop // the rewritten one is in toServer whole
 }
 
@@ -219,8 +220,12 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 			s.shared.toServer = wire.AppendParse(s.shared.toServer, p.name, st.key.text, []byte(st.key.oids))
 			s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{ready: p}})
 		})
+		if s.learnShape(p); s.mayDiffer(st) {
+			p.check = checkNeeded
+		}
 	}
-	return p.name, 0, true
+	v, ok = s.checked(p)
+	return p.name, v, ok
 }
 
 // underVars has parse done under the settings under which the client prepared
@@ -374,9 +379,9 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Describe})
 		return verbForward
 	}
-	if st := s.meant(name); st != nil && len(name) > 0 && s.changes == 0 && s.status == wire.TxFailed && st.quiet && len(st.key.oids) == 0 {
-		s.answer(entry{typ: wire.Describe, more: &detail{reply: describedQuiet}})
-		return verbDrop // it can perhaps not be prepared there now
+	if st := s.meant(name); st != nil && s.knows(st, name) {
+		s.answer(entry{typ: wire.Describe, more: &detail{reply: st.shape.told}})
+		return verbDrop // it could perhaps not be prepared there now
 	}
 	at, v, ok := s.place(name)
 	if !ok {
@@ -396,9 +401,6 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 	if err != nil || kind == wire.KindPortal || s.raw && s.meant(name) == nil {
 		if !s.held {
 			return verbAcquire
-		}
-		if kind == wire.KindStatement {
-			delete(s.prepared, string(cutName(name)))
 		}
 		s.forward(entry{typ: wire.Close})
 		return verbForward

@@ -288,9 +288,9 @@ func (m *model) describe(kind, name string) string {
 	} else if !ok {
 		return wire.CodeInvalidStatementName
 	}
-	// PostgreSQL would describe some more without rows, but refuses the Parse
-	// that may have to come first.
-	if m.aborted(st.text) && (st.text == "" || !read([]byte(st.text), true).quiet) {
+	if m.aborted(st.text) && (returnsRows(st.text) || kind == "S" && name == "") {
+		// Of the unnamed statement PostgreSQL would describe some more, but
+		// refuses the Parse that may have to come first.
 		return "25P02"
 	}
 	if kind == "S" {

@@ -159,7 +159,7 @@ func (s *session) willRestore(r *reading) {
 				last = t
 			}
 		}
-		if last.reset {
+		if last.reset && (!last.local || s.status != wire.TxIdle) {
 			s.restoring = append(s.restoring, restored{p, last.local})
 		}
 	}

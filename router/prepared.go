@@ -16,8 +16,9 @@ type statementKey struct {
 // statement is a text that some session has prepared, whatever it calls it.
 type statement struct {
 	reading
-	key  statementKey
-	refs int // sessions and servers that hold it
+	key   statementKey
+	refs  int // sessions and servers that hold it
+	shape shape
 }
 
 // maxSharedText bounds the texts that are looked up to be shared, in bytes.
@@ -103,8 +104,9 @@ type prepared struct {
 	stmt       *statement
 	name       string
 	pending    bool // ParseComplete has not come yet
-	epoch      int  // of the backend when it was parsed
-	syncs      int  // of the session that has it parsed, while pending
+	check      check
+	epoch      int // of the backend when it was parsed
+	syncs      int // of the session that has it parsed, while pending
 	next, prev *prepared
 }
 

@@ -43,13 +43,16 @@ func (e *entry) ends() bool {
 
 // detail is what rare entries need beside.
 type detail struct {
-	name     string      // the client's prepared statement that the message made or closed; of a look the setting
-	prev     *statement  // what name meant before; nil for nothing
-	named    bool        // name is set, and must be put back if the message is skipped
-	ready    *prepared   // being parsed on the server
-	evicted  *prepared   // being closed at the server
-	unnamed  bool        // a Close of the unnamed statement
-	helper   uint64      // the bit of our own statement that the message parses
+	name    string     // the client's prepared statement that the message made or closed; of a look the setting
+	prev    *statement // what name meant before; nil for nothing
+	named   bool       // name is set, and must be put back if the message is skipped
+	ready   *prepared  // being parsed on the server
+	evicted *prepared  // being closed at the server
+	unnamed bool       // a Close of the unnamed statement
+	helper  uint64     // the bit of our own statement that the message parses
+
+	describing *describing // what a Describe of ours finds out
+
 	look     lookFor     // flagLook: what its row tells
 	restores []restored  // the login's settings that a Query resets
 	longer   int         // by how much our name of a statement lengthens the client's Query

@@ -59,7 +59,7 @@ type reading struct {
 	name     string    // that the command names
 	from, to int       // where the name stands in the text
 	settings []touch   // that it may change
-	quiet    bool      // it has no rows and no parameters
+	planned  bool      // PostgreSQL makes a plan for it, or it is not understood
 }
 
 // endsBlock reports whether a failed transaction takes the command.
@@ -92,7 +92,6 @@ func read(text []byte, conforming bool) reading {
 	n := r.statements()
 	switch {
 	case n > 1:
-		r.quiet = false
 		r.effects |= several
 		r.command = commandOther
 	case n == 0 && r.effects == 0:
@@ -137,10 +136,10 @@ func (r *reader) takes(w string) bool {
 
 // statement reads to the end of one statement.
 func (r *reader) statement() {
-	if r.last.kind == tokenWord {
+	r.planned = r.last.kind != tokenWord
+	if !r.planned {
 		r.first()
 	}
-	quiet := r.quiet
 	var before token
 	for !r.over() {
 		if r.last.kind == tokenWord || r.last.kind == tokenQuoted {
@@ -149,19 +148,15 @@ func (r *reader) statement() {
 		if r.last.symbol('(') && (before.kind == tokenWord || before.kind == tokenQuoted) && r.effects&acts == 0 && !harmless(before) {
 			r.effects |= acts
 		}
-		if r.last.kind == tokenParam || r.last.is("returning") {
-			quiet = false
-		}
 		before = r.last
 		r.step()
 	}
-	r.quiet = quiet
 }
 
 // first reads the word that a statement begins with.
 func (r *reader) first() {
 	word := r.last
-	r.quiet = !hasRows(word)
+	r.planned = isPlanned(word)
 	switch {
 	case word.is("select"): // most
 	case word.is("update"), word.is("delete"), word.is("with"), word.is("truncate"), word.is("copy"):
@@ -211,10 +206,10 @@ func (r *reader) first() {
 	}
 }
 
-// hasRows reports whether a statement that begins with word has rows without
-// RETURNING.
-func hasRows(word token) bool {
-	for _, w := range []string{"select", "values", "with", "table", "explain", "show", "fetch", "execute", "call"} {
+// isPlanned reports whether PostgreSQL makes a plan for a statement that begins
+// with word; it executes all others as they stand.
+func isPlanned(word token) bool {
+	for _, w := range []string{"select", "insert", "update", "delete", "merge", "with", "values", "table"} {
 		if word.is(w) {
 			return true
 		}

@@ -18,6 +18,7 @@ var update = flag.Bool("update", false, "record what the machine does in testdat
 // column, what the machine does about them is indented below. README.txt there
 // describes the notation.
 type scenario struct {
+	ddl      uint64 // changes of the database
 	shared   shared
 	sessions map[string]*session
 	backends map[string]*backend
@@ -87,7 +88,7 @@ func (sc *scenario) choose(name string) *session {
 	sc.name = name
 	s := sc.sessions[name]
 	if s == nil {
-		s = &session{mode: tenants.Transaction, status: wire.TxIdle, shared: &sc.shared, limit: 100}
+		s = &session{mode: tenants.Transaction, status: wire.TxIdle, shared: &sc.shared, ddl: &sc.ddl, limit: 100}
 		s.vars = sc.shared.vars.of(scenarioBase)
 		s.startup, s.base = s.vars, s.vars
 		sc.sessions[name] = s

@@ -212,7 +212,7 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.forgetting > 0 {
 		return verbStall // what names mean is not decided, nor which settings hold
 	}
-	if s.gated() {
+	if s.gated() || s.forgets && !s.queue.empty() && h.Type != wire.Execute {
 		return verbStall
 	}
 	if s.held && !s.piped && !s.prefix && s.status == wire.TxIdle && s.backend.vars != s.vars {

@@ -32,8 +32,17 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		return verbDrop, true
 	}
 	at, v, ok := s.place([]byte(r.name))
+	if v == verbDrop && !ok {
+		s.shared.statements.drop(s.unnamed)
+		s.unnamed, s.hereNow = nil, false
+		s.injectSync(entryForward, 0) // it fails there, and the client waits for the end of a Query
+	}
 	if !ok {
 		return v, true
+	}
+	st := &s.named[r.name].reading
+	if s.willRestore(st); len(s.restoring) > 0 && !s.queue.empty() {
+		return verbStall, true // it must not be skipped
 	}
 	renamed := string(text[:r.from]) + at + string(text[r.to:])
 	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{longer: len(at) - (r.to - r.from)}}
@@ -41,12 +50,11 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		e.flags |= flagGated
 	}
 	s.unnamed, s.hereNow = nil, false
-	st := &s.named[r.name].reading
 	s.note(r)
 	s.note(st)
 	s.forward(e)
 	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, renamed)
-	if s.willRestore(st); len(s.restoring) > 0 && s.queue.len() == 1 {
+	if len(s.restoring) > 0 {
 		s.restoreBehind()
 	}
 	return verbDrop, true
