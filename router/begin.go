@@ -31,7 +31,7 @@ func (s *session) can(r *reading) bool {
 	case commandCommit, commandRollback:
 		return s.deferred != 0
 	case commandDeallocate:
-		return s.named[r.name] != nil
+		return s.deferred == 0 && s.named[r.name] != nil
 	case commandListen:
 		return s.listens == nil || len(s.listens.on)+len(s.listens.ops) < maxChannels
 	case commandUnlisten, commandUnlistenAll:
@@ -138,7 +138,6 @@ func (s *session) parseHere(m wire.ParseMessage) bool {
 		return false
 	}
 	s.shared.counts.clientParses++
-	st.shape = quietShape()
 	if len(m.Name) == 0 {
 		s.shared.statements.drop(s.unnamed)
 		s.unnamed = st

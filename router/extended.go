@@ -52,21 +52,12 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbForward
 	}
 	if _, taken := s.named[name]; taken {
-		ends := st.endsBlock()
 		s.shared.statements.drop(st)
-		if ends && s.status == wire.TxFailed {
-			return s.fail(&wire.Error{
-				Severity: "ERROR", Code: wire.CodeDuplicateStatement,
-				Message: "prepared statement \"" + name + "\" already exists",
-			})
-		}
-		at, v, ok := s.place(m.Name)
-		if !ok {
-			return v
-		}
-		s.shared.toServer = wire.AppendParse(s.shared.toServer, at, string(m.Text), m.ParamOIDs)
-		s.forward(entry{typ: wire.Parse, more: &detail{name: string(m.Name)}}) // the server will refuse it
-		return verbDrop
+		s.parseOver(againName, string(m.Text), m.ParamOIDs) // PostgreSQL looks at the text first
+		return s.fail(&wire.Error{
+			Severity: "ERROR", Code: wire.CodeDuplicateStatement,
+			Message: "prepared statement \"" + name + "\" already exists", Routine: "StorePreparedStatement",
+		})
 	}
 	if s.most > 0 && len(s.named) >= s.most || s.text+len(st.key.text) > maxNamedText {
 		s.shared.statements.drop(st)

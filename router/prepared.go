@@ -40,6 +40,9 @@ func (t *statements) take(text, oids []byte, v *vars, generation uint64, sure bo
 		}
 	}
 	st := &statement{key: statementKey{string(text), string(oids), v.parse, generation}, refs: 1, reading: v.read(text)}
+	if st.quiet && len(oids) == 0 {
+		st.shape = quietShape()
+	}
 	if shared {
 		if t.known == nil {
 			t.known = map[statementKey]*statement{}

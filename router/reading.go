@@ -59,6 +59,7 @@ type reading struct {
 	name     string    // that the command names
 	from, to int       // where the name stands in the text
 	settings []touch   // that it may change
+	quiet    bool      // it is a command without rows and parameters
 	planned  bool      // PostgreSQL makes a plan for it, or it is not understood
 }
 
@@ -93,6 +94,7 @@ func read(text []byte, conforming bool) reading {
 	switch {
 	case n > 1:
 		r.effects |= several
+		r.quiet = false
 		r.command = commandOther
 	case n == 0 && r.effects == 0:
 		r.command = commandEmpty
@@ -140,6 +142,7 @@ func (r *reader) statement() {
 	if !r.planned {
 		r.first()
 	}
+	quiet := !r.planned && r.quiet
 	var before token
 	for !r.over() {
 		if r.last.kind == tokenWord || r.last.kind == tokenQuoted {
@@ -148,15 +151,18 @@ func (r *reader) statement() {
 		if r.last.symbol('(') && (before.kind == tokenWord || before.kind == tokenQuoted) && r.effects&acts == 0 && !harmless(before) {
 			r.effects |= acts
 		}
+		quiet = quiet && r.last.kind != tokenParam
 		before = r.last
 		r.step()
 	}
+	r.quiet = quiet
 }
 
 // first reads the word that a statement begins with.
 func (r *reader) first() {
 	word := r.last
-	r.planned = isPlanned(word)
+	r.planned = word.among("select", "insert", "update", "delete", "merge", "with", "values", "table")
+	r.quiet = !word.among("explain", "show", "fetch", "execute", "call")
 	switch {
 	case word.is("select"): // most
 	case word.is("update"), word.is("delete"), word.is("with"), word.is("truncate"), word.is("copy"):
@@ -206,11 +212,10 @@ func (r *reader) first() {
 	}
 }
 
-// isPlanned reports whether PostgreSQL makes a plan for a statement that begins
-// with word; it executes all others as they stand.
-func isPlanned(word token) bool {
-	for _, w := range []string{"select", "insert", "update", "delete", "merge", "with", "values", "table"} {
-		if word.is(w) {
+// among reports whether the token is one of the key words.
+func (t *token) among(words ...string) bool {
+	for _, w := range words {
+		if t.is(w) {
 			return true
 		}
 	}

@@ -70,7 +70,7 @@ func TestRead(t *testing.T) {
 		{"select /* unterminated", reading{effects: anything}},
 	} {
 		got := read([]byte(tt.text), true)
-		got.planned = false
+		got.planned, got.quiet = false, false
 		got.effects &^= acts // the test below
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s\n got %+v\nwant %+v", tt.text, got, tt.want)

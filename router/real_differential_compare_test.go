@@ -181,7 +181,6 @@ var ownErrors = map[string]bool{
 // otherRefusal are errors of PostgreSQL's in whose place Howdah may have others.
 var otherRefusal = map[[2]string]bool{
 	{"08P01", "25P02"}: true, {"42601", "25P02"}: true, {"42P05", "25P02"}: true, // the server does not know the statement
-	{"42P05", "42P01"}: true, // the one that has the name cannot be prepared any more
 	{"54001", "26000"}: true, // a statement that executes itself
 }
 

@@ -21,6 +21,10 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	if !s.queue.empty() || s.changes > 0 {
 		return verbStall, true
 	}
+	if r.command == commandDeallocate && s.status != wire.TxIdle {
+		s.deallocateThere(r, text)
+		return verbDrop, true
+	}
 	if r.command == commandDeallocate {
 		if s.open {
 			return 0, false
@@ -58,6 +62,20 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		s.restoreBehind()
 	}
 	return verbDrop, true
+}
+
+// deallocateThere has the server deallocate a statement that is nobody's, in a
+// transaction: the command takes the transaction's snapshot.
+func (s *session) deallocateThere(r *reading, text []byte) {
+	s.parseOver(spareName, "select", nil)
+	e := entry{typ: wire.Query, flags: flagGated, stmt: s.unnamed, more: &detail{
+		name: r.name, prev: s.named[r.name], named: true, longer: len(spareName) - (r.to - r.from),
+	}}
+	s.unnamed, s.hereNow = nil, false
+	s.unname(r.name)
+	s.changes++
+	s.forward(e)
+	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, string(text[:r.from])+spareName+string(text[r.to:]))
 }
 
 // bindDeallocate binds DEALLOCATE of such a statement: the server deallocates
