@@ -305,7 +305,7 @@ func (s *session) serverError() verb {
 		}
 		v = verbDrop
 	}
-	if s.prefix && e.kind == entrySwallow {
+	if s.prefix && s.failsPrefix() {
 		s.prefixFailed, s.beginFailed = true, s.begun
 		s.prefix, s.begun = false, false
 	}
@@ -320,6 +320,20 @@ func (s *session) serverError() verb {
 	}
 	s.skip()
 	return v
+}
+
+// failsPrefix reports whether the first entry is one of the messages of ours in
+// front of the client's: none of the client's stands between it and their end.
+func (s *session) failsPrefix() bool {
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		switch e := &s.queue.entries[i]; {
+		case e.kind != entrySwallow:
+			return false
+		case e.flags&flagPrefix != 0:
+			return true
+		}
+	}
+	return false
 }
 
 // loginError tells of a setting that a login may not have, which ends it.

@@ -201,9 +201,7 @@ func (s *session) executeHere(b []byte) verb {
 		return verbAcquire // PostgreSQL will say what is wrong with it
 	}
 	if s.ranHere && s.portal == nil && b[wire.HeaderLen] == 0 && s.status == wire.TxIdle {
-		s.shared.toClient = wire.AppendError(s.shared.toClient, &wire.Error{
-			Severity: "ERROR", Code: wire.CodeObjectNotInState, Message: `portal "" cannot be run`,
-		})
+		s.shared.toClient = wire.AppendError(s.shared.toClient, hasRun())
 		s.skipping = true
 		return verbDrop
 	}
@@ -222,6 +220,11 @@ func (s *session) executeHere(b []byte) verb {
 	}
 	s.dropPortal()
 	return verbDrop
+}
+
+// hasRun refuses to execute the unnamed portal again.
+func hasRun() *wire.Error {
+	return &wire.Error{Severity: "ERROR", Code: wire.CodeObjectNotInState, Message: `portal "" cannot be run`}
 }
 
 func (s *session) dropPortal() {

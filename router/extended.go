@@ -56,7 +56,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		s.parseOver(againName, string(m.Text), m.ParamOIDs) // PostgreSQL looks at the text first
 		return s.fail(&wire.Error{
 			Severity: "ERROR", Code: wire.CodeDuplicateStatement,
-			Message: "prepared statement \"" + name + "\" already exists", Routine: "StorePreparedStatement",
+			Message: "prepared statement \"" + string(m.Name) + "\" already exists", Routine: "StorePreparedStatement",
 		})
 	}
 	if s.most > 0 && len(s.named) >= s.most || s.text+len(st.key.text) > maxNamedText {
@@ -308,6 +308,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		s.clearSequences(&st.reading)
 	}
 	s.shared.counts.binds++
+	s.ranHere = s.ranHere && len(m.Portal) > 0
 	e := entry{typ: wire.Bind}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
@@ -326,6 +327,9 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 }
 
 func (s *session) clientExecute(h wire.Header, b []byte) verb {
+	if s.ranHere && s.status == wire.TxIdle && len(b) > wire.HeaderLen && b[wire.HeaderLen] == 0 {
+		return s.fail(hasRun())
+	}
 	e := entry{typ: wire.Execute}
 	if s.committing {
 		e.flags = flagCommit

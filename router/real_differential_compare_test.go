@@ -188,6 +188,17 @@ var otherRefusal = map[[2]string]bool{
 // temporary object: its schema stays, empty.
 var noTempObject = map[string]bool{"42883": true, "42P01": true, "42704": true}
 
+// noTempSchema reports whether an error says that there is no schema for
+// temporary objects, and the other what PostgreSQL says where there is one.
+func noTempSchema(d, t map[byte]string) bool {
+	return d['C'] == "3F000" && d['M'] == `schema "pg_temp" does not exist` && noTempObject[t['C']] ||
+		strings.HasPrefix(d['M'], "permission denied to create temporary tables") && t['M'] == "permission denied for schema pg_temp"
+}
+
+// inPipeline is why some commands are refused: more than one reason holds where
+// messages of Howdah's stand in front.
+var inPipeline = regexp.MustCompile(`within a pipeline$|from a function$`)
+
 // namesApart are names of statements: one text may have two.
 var namesApart = regexp.MustCompile(`prepared statement "[^"]*"`)
 
@@ -195,10 +206,10 @@ var tempSchema = regexp.MustCompile(`pg_(toast_)?temp_\d+`)
 
 func differingFields(direct, through []byte) string {
 	d, t := fields(direct), fields(through)
-	if d['C'] == "3F000" && d['M'] == `schema "pg_temp" does not exist` && noTempObject[t['C']] {
+	if noTempSchema(d, t) || noTempSchema(t, d) {
 		return ""
 	}
-	if strings.HasPrefix(d['M'], "permission denied to create temporary tables") && t['M'] == "permission denied for schema pg_temp" {
+	if d['C'] == "25001" && t['C'] == "25001" && inPipeline.ReplaceAllString(d['M'], "") == inPipeline.ReplaceAllString(t['M'], "") {
 		return ""
 	}
 	if d['C'] == "08P01" && t['C'] == "08P01" && namesApart.ReplaceAllString(d['M'], "") == namesApart.ReplaceAllString(t['M'], "") {

@@ -270,6 +270,7 @@ func (s *session) clientSync() verb {
 	s.changes += s.pendingChanges()
 	s.syncs++
 	s.committing = false
+	s.ranHere = s.ranHere && s.status != wire.TxIdle
 	e := entry{typ: wire.Sync}
 	if s.forgets {
 		e.flags, s.forgets = flagForgets, false
