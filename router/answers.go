@@ -470,6 +470,10 @@ func (s *session) ready(status wire.TxStatus) {
 	}
 	s.open = !s.queue.empty()
 	s.setting = s.setting && s.open
+	if status == wire.TxIdle {
+		s.shared.counts.altered |= s.altered
+		s.altered = 0
+	}
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()
 	}
@@ -527,6 +531,7 @@ func (s *session) commandComplete(body []byte) {
 	if s.ddl != nil && changesMeaning(tag) {
 		*s.ddl++
 	}
+	s.altered |= alters(tag)
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
 	}

@@ -362,6 +362,10 @@ func (c *client) maybeRelease() bool {
 // letGo ends the use of the server.
 func (c *client) letGo() {
 	c.route.counters.TxTime += uint64((c.w.loop.Now() - c.txSince) / time.Microsecond)
+	if c.altered != 0 { // who knows whether it was committed
+		c.defaultsAltered(c.altered)
+		c.altered = 0
+	}
 	c.server = nil
 	c.released()
 }

@@ -322,7 +322,8 @@ func (w *worker) seedLogin(c *client) {
 
 // wishVars makes the settings that the login asks for the session's.
 func (c *client) wishVars() {
-	c.vars, c.base = c.route.base, c.route.base
+	c.base = c.server.Data.(*backend).base
+	c.vars = c.base
 	for _, p := range settings(c.login.accepted.Startup.Parameters) {
 		c.vars = c.shared.vars.with(c.vars, p.Name, p.Value)
 	}
@@ -348,7 +349,8 @@ func (c *client) loginTried() {
 		return
 	}
 	key := settingsKey(c.login.accepted.Startup.Parameters)
-	if len(c.route.logins) < maxLogins && len(key) <= maxSharedVars {
+	current := c.base == c.route.base && !c.server.Stale()
+	if current && len(c.route.logins) < maxLogins && len(key) <= maxSharedVars {
 		c.route.logins[key] = c.vars
 	}
 	c.welcome()
@@ -363,7 +365,7 @@ func (c *client) welcome() {
 	l, sh := c.login, c.shared
 	out := append(sh.toClient, l.final...)
 	for _, p := range c.vars.list {
-		if _, reported := c.route.base.value(p.Name); reported {
+		if _, reported := c.base.value(p.Name); reported {
 			out = wire.AppendParameterStatus(out, p.Name, p.Value)
 		}
 	}

@@ -106,6 +106,9 @@ func (s *session) note(r *reading) {
 	s.done |= r.effects
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
+	if r.effects&reloads != 0 {
+		s.altered |= alteredSystem
+	}
 	if r.effects&prepares != 0 {
 		s.raw = true
 		if r.command == commandPrepare {

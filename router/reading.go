@@ -24,6 +24,7 @@ const (
 	marksPlace                       // SAVEPOINT and its kin
 	several                          // it is more than one statement
 	prepares                         // PREPARE: names of statements may be the server's own
+	reloads                          // have PostgreSQL read its configuration again
 )
 
 // anything is what a text may do that is not understood.
@@ -393,6 +394,8 @@ func (r *reader) word(before token) {
 		r.effects |= leavesSeed
 	case "dblink_connect", "dblink_connect_u", "pg_backup_start", "pg_start_backup", "pg_replication_origin_session_setup":
 		r.effects |= leavesOther
+	case "pg_reload_conf":
+		r.effects |= reloads
 	case "pg_notify":
 		r.effects |= mayNotify
 	case "set_config":

@@ -110,6 +110,7 @@ type session struct {
 	subscribing []string   // channels that verbSubscribe waits for
 	barrier     bool       // ReadyForQuery waits for the listener
 	committed   bool       // the last transaction ended so
+	altered     alteration // in this transaction, should it commit
 
 	prepared map[string]bool // names that PREPARE may have given at the server
 
@@ -138,6 +139,8 @@ type session struct {
 // counts are what the machine counts as it goes.
 type counts struct {
 	queries, transactions, clientParses, serverParses, binds uint32
+
+	altered alteration // settings that sessions start with
 }
 
 // peek returns how many bytes of a client message the machine must see before

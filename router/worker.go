@@ -62,6 +62,7 @@ type route struct {
 
 	counters Counters
 	clients  int
+	renewal  renewal
 }
 
 // tenant is what the clients of one database name share.
@@ -167,9 +168,8 @@ func (s *Server) dialConfig(m *member) wire.DialConfig {
 // Opened implements pool.Observer.
 func (r *route) Opened(s *pool.Server) {
 	base := r.w.shared.vars.of(s.Parameters)
-	if r.base != base { // PostgreSQL answers differently from before: upgraded, or reconfigured
-		r.base = base
-		clear(r.logins)
+	if r.base == nil || !s.Stale() {
+		r.rebase(base)
 	}
 	r.w.servers++
 	b := newBackend(base)
@@ -177,10 +177,26 @@ func (r *route) Opened(s *pool.Server) {
 	s.Data = b
 }
 
-// Reported implements pool.Observer.
+// rebase takes base for the settings of fresh servers. Where they are others
+// than before, PostgreSQL was upgraded or reconfigured.
+func (r *route) rebase(base *vars) {
+	if r.base != base {
+		r.base = base
+		clear(r.logins)
+	}
+}
+
+// Reported implements pool.Observer. What a server that nobody uses reports is
+// its own doing: it has read its configuration again.
 func (r *route) Reported(s *pool.Server, name, value []byte) {
-	b := s.Data.(*backend)
-	b.vars = r.w.shared.vars.with(b.vars, string(name), string(value))
+	b, table := s.Data.(*backend), &r.w.shared.vars
+	b.vars = table.with(b.vars, string(name), string(value))
+	if base := table.with(b.base, string(name), string(value)); base != b.base {
+		b.base = base
+		if !s.Stale() {
+			r.rebase(table.with(r.base, string(name), string(value)))
+		}
+	}
 }
 
 // Closed implements pool.Observer.
@@ -202,6 +218,7 @@ func (r *route) dropIfUnused() {
 
 // dropRoute takes a route out of the books.
 func (w *worker) dropRoute(r *route) {
+	w.loop.Disarm(&r.renewal.timer)
 	delete(w.routes, r.key)
 	w.dropUse(r.tenant)
 }
@@ -289,5 +306,8 @@ func (w *worker) count(c *client) {
 	t.ClientParses += uint64(n.clientParses)
 	t.ServerParses += uint64(n.serverParses)
 	t.Binds += uint64(n.binds)
+	if n.altered != 0 {
+		c.defaultsAltered(n.altered)
+	}
 	*n = counts{}
 }
