@@ -22,6 +22,8 @@
 //
 // What the machine remembers of a server travels with the server from client
 // to client: its settings (vars.go) and its prepared statements (prepared.go).
+// When a client alters what new sessions start with, servers are replaced
+// (defaults.go).
 //
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and

@@ -271,6 +271,14 @@ func (s *session) pinDone() {
 	s.done &^= leavesAny
 }
 
+// unpinSequence ends the pin for values of sequences. A session that asks for
+// one later gets an error, or its own where the server was nobody else's since.
+func (s *session) unpinSequence() {
+	s.pins &^= pinSequence
+	s.done &^= movesSequence
+	s.settled()
+}
+
 // look asks the server what it holds for the session.
 func (s *session) look() {
 	first := len(s.queue.entries)

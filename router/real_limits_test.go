@@ -17,6 +17,7 @@ func TestRealLimits(t *testing.T) {
 		run  func(*testing.T, *house)
 	}{
 		{"Timeouts", testTimeouts},
+		{"SequencePinTimeout", testSequencePinTimeout},
 		{"ClientLimits", testClientLimits},
 		{"MissingDatabaseDelaysNobody", testMissingDatabaseDelaysNobody},
 		{"StatementMode", testStatementMode},

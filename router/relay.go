@@ -167,6 +167,7 @@ type watch uint8
 const (
 	watchNothing watch = iota
 	watchIdle
+	watchSequence
 	watchTransaction
 	watchQuery
 )
@@ -184,7 +185,7 @@ func (c *client) watchTime() {
 	case c.deferred != 0:
 		w, d = watchTransaction, l.IdleTransactionTimeout
 	case c.server == nil, c.queue.empty() && !c.open && c.status == wire.TxIdle:
-		w, d = watchIdle, l.ClientIdleTimeout
+		w, d = c.watchIdleness()
 	case c.queue.cycles == 0: // nothing that ends by itself is outstanding
 		w, d = watchTransaction, l.IdleTransactionTimeout
 	case !c.queue.empty():
@@ -193,7 +194,7 @@ func (c *client) watchTime() {
 	if d == 0 {
 		w = watchNothing
 	}
-	if w == c.watched && w != watchTransaction && w != watchIdle {
+	if w == c.watched && (w == watchNothing || w == watchQuery) {
 		return
 	}
 	c.watched = w
@@ -204,9 +205,27 @@ func (c *client) watchTime() {
 	c.w.loop.Arm(&c.timer, d, c.timedOut)
 }
 
+// watchIdleness says what comes first for an idle client: the end of its pin
+// for values of sequences, or its own. The one counts for the other.
+func (c *client) watchIdleness() (watch, time.Duration) {
+	l := &c.route.tenant.limits
+	idle, pin := l.ClientIdleTimeout, l.SequencePinTimeout
+	switch {
+	case c.server != nil && c.pins == pinSequence && c.mode == tenants.Transaction && pin > 0 && (idle == 0 || pin < idle):
+		return watchSequence, pin
+	case c.watched == watchSequence && idle > 0:
+		return watchIdle, max(idle-pin, time.Millisecond)
+	}
+	return watchIdle, idle
+}
+
 func (c *client) timedOut() {
 	l := &c.route.tenant.limits
 	switch c.watched {
+	case watchSequence:
+		c.unpinSequence()
+		c.sendInjected()
+		c.settleDown()
 	case watchIdle:
 		c.refuseWith(wire.Fatal(wire.CodeIdleSession, "client_idle_timeout: idle for "+l.ClientIdleTimeout.String(),
 			"Raise client_idle_timeout for this tenant."))

@@ -93,6 +93,7 @@ type Limits struct {
 	QueryTimeout           time.Duration
 	IdleTransactionTimeout time.Duration
 	ClientIdleTimeout      time.Duration
+	SequencePinTimeout     time.Duration // how long a server waits for its idle client to ask for a sequence's value
 
 	MaxPreparedStatements int // kept per server; at least 1
 

@@ -124,5 +124,10 @@ func timeLimits() []setting {
 			doc: "A client idle outside a transaction for this long is cut. 0 is never.",
 			at:  func(p *place) any { return &p.limits.Limits.ClientIdleTimeout },
 		},
+		{
+			name: "sequence_pin_timeout", initial: "60s", reload: true,
+			doc: "A client that uses currval or lastval keeps its server after nextval or INSERT. When it has been idle outside a transaction for this long, and nothing else keeps the server, the server goes to others: currval then fails with 55000 until the next nextval. 0 is never.",
+			at:  func(p *place) any { return &p.limits.Limits.SequencePinTimeout },
+		},
 	}
 }

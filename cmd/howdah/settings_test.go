@@ -55,6 +55,7 @@ func TestDefaults(t *testing.T) {
 		"query_timeout":                  l.QueryTimeout == 0,
 		"idle_transaction_timeout":       l.IdleTransactionTimeout == time.Hour,
 		"client_idle_timeout":            l.ClientIdleTimeout == 0,
+		"sequence_pin_timeout":           l.SequencePinTimeout == time.Minute,
 		"max_prepared_statements":        l.MaxPreparedStatements == 200,
 		"weight":                         l.Weight == 1,
 		"max_client_prepared_statements": l.MaxClientPreparedStatements == 10_000,
