@@ -17,12 +17,17 @@ import (
 // that never does needs none. From the answer on the client believes itself in
 // a transaction (status), while deferred holds the options. Should the BEGIN
 // fail later, the client is told so in place of its statement's result, and
-// gets the failed transaction that it would have.
+// gets the failed transaction that it would have. So does one whose first
+// statement is cancelled before it has a server: should anything but the end of
+// the transaction follow, a server is brought to the same state.
 
 // can reports whether nobody but the session is concerned by r, so that no
 // server is needed. Whatever ends in a warning or an error is left to a server.
 func (s *session) can(r *reading) bool {
 	if s.mode != tenants.Transaction {
+		return false
+	}
+	if s.status == wire.TxFailed && r.command != commandCommit && r.command != commandRollback {
 		return false
 	}
 	switch r.command {
@@ -42,16 +47,21 @@ func (s *session) can(r *reading) bool {
 
 // do does what can allows.
 func (s *session) do(r *reading) {
+	tag := r.tag()
 	switch r.command {
 	case commandBegin:
 		s.deferred, s.status = r.options, wire.TxOpen
 	case commandCommit, commandRollback:
+		commits := r.command == commandCommit && s.status == wire.TxOpen
+		if !commits {
+			tag = "ROLLBACK"
+		}
 		if r.options&txChain == 0 {
 			s.deferred, s.status = 0, wire.TxIdle
 		} else {
-			s.deferred |= txChain
+			s.deferred, s.status = s.deferred|txChain, wire.TxOpen
 		}
-		s.listened(r.command == commandCommit)
+		s.listened(commits)
 	case commandListen, commandUnlisten, commandUnlistenAll:
 		s.listenTo(r)
 	case commandDeallocateAll:
@@ -60,7 +70,7 @@ func (s *session) do(r *reading) {
 		s.shared.statements.drop(s.named[r.name])
 		s.unname(r.name)
 	}
-	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, r.tag())
+	s.shared.toClient = wire.AppendString(s.shared.toClient, wire.CommandComplete, tag)
 	switch r.command {
 	case commandDiscardAll:
 		s.forgetNames()
@@ -225,6 +235,20 @@ func (s *session) executeHere(b []byte) verb {
 // hasRun refuses to execute the unnamed portal again.
 func hasRun() *wire.Error {
 	return &wire.Error{Severity: "ERROR", Code: wire.CodeObjectNotInState, Message: `portal "" cannot be run`}
+}
+
+// failHere ends what a session without a server was about to run: a transaction
+// that was begun here has failed.
+func (s *session) failHere() {
+	s.ranHere = false
+	s.dropPortal()
+	if s.deferred == 0 {
+		return
+	}
+	s.status = wire.TxFailed
+	if s.deferred&txChain == 0 {
+		s.deferred = txBegun // only options that came by a chain outlive an error
+	}
 }
 
 func (s *session) dropPortal() {

@@ -133,6 +133,7 @@ func (c *client) cancelWaiting() {
 		Message: "canceling statement due to user request",
 		Detail:  "It was waiting for a server.",
 	})
+	c.failHere()
 	c.refuseWaiting()
 	c.settleDown()
 }
@@ -152,7 +153,7 @@ func (c *client) refuseWaiting() {
 		c.refeed()
 		return
 	}
-	c.shared.toClient = wire.AppendReadyForQuery(c.shared.toClient, wire.TxIdle)
+	c.shared.toClient = wire.AppendReadyForQuery(c.shared.toClient, c.status)
 	c.tell()
 	n := min(h.Len, len(stash))
 	c.streams, c.drop = h.Len-n, true

@@ -48,12 +48,17 @@ func (s *session) inject() {
 	if b.vars != s.vars || b.changedBy != nil && b.changedBy != s {
 		s.injectVars()
 	}
+	fails := s.deferred != 0 && s.status == wire.TxFailed
 	if s.deferred != 0 {
 		s.injectBegin(s.deferred)
 		s.deferred, s.begun = 0, true
 	}
 	if !s.queue.empty() {
 		s.prefixed()
+	}
+	if fails { // it has, without a server
+		s.fail(nil)
+		s.injectSync(entrySwallow, 0)
 	}
 	if s.portal != nil {
 		s.injectPortal()

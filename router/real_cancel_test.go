@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"howdah/router"
 	"howdah/wire"
 )
@@ -23,6 +25,7 @@ func TestRealCancelling(t *testing.T) {
 	}{
 		{"CancelNeverHitsAnother", testCancelNeverHitsAnother},
 		{"Cancel", testCancel},
+		{"CancelWaitingTransaction", testCancelWaitingTransaction},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -200,6 +203,59 @@ func testCancel(t *testing.T, h *house) {
 		r.expect(t, "COMMIT; ready I", query("commit"))
 		waiter.expect(t, "row 2; SELECT 1; ready I", query("select 2"))
 	})
+}
+
+// testCancelWaitingTransaction cancels the first statement of a transaction
+// whose BEGIN no server has seen: the transaction has failed all the same.
+func testCancelWaitingTransaction(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	holder, r := d.raw(t), d.raw(t)
+	r.expect(t, "SET; ready I", query("set work_mem = '7MB'"))
+	extended := func(sql string) []pgproto3.FrontendMessage {
+		return []pgproto3.FrontendMessage{parse("", sql), bind(""), execute, syncMsg}
+	}
+	for _, c := range []struct {
+		name       string
+		begin, end []pgproto3.FrontendMessage
+		begun      string
+		busy       bool // the end needs no server
+		want       string
+	}{
+		{"rollback", []pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query("rollback")}, "BEGIN; ready T", true, "ROLLBACK; ready I"},
+		{"commit", []pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query("commit")}, "BEGIN; ready T", true, "ROLLBACK; ready I"},
+		{"chain", []pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query("commit and chain"), query("end")}, "BEGIN; ready T", true, "ROLLBACK; ready T; COMMIT; ready I"},
+		{"statement", []pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query("select 1"), query("commit")}, "BEGIN; ready T", false, "error 25P02; ready E; ROLLBACK; ready I"},
+		{"several", []pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query("rollback; show work_mem")}, "BEGIN; ready T", false, "ROLLBACK; row 7MB; SHOW; ready I"},
+		{"extended", extended("begin"), extended("rollback"), "parsed; bound; BEGIN; ready T", true, "parsed; bound; ROLLBACK; ready I"},
+		{"extended statement", extended("begin"), append(extended("select 1"), extended("commit")...), "parsed; bound; BEGIN; ready T", false, "error 25P02; ready E; parsed; bound; ROLLBACK; ready I"},
+		{"options", []pgproto3.FrontendMessage{query("begin isolation level serializable")}, []pgproto3.FrontendMessage{query("rollback and chain"), query("show transaction_isolation"), query("commit")}, "BEGIN; ready T", false, "ROLLBACK; ready T; row read committed; SHOW; ready T; COMMIT; ready I"},
+		{"savepoint", extended("begin isolation level serializable"), []pgproto3.FrontendMessage{query("savepoint a"), query("rollback and chain"), query("show transaction_isolation"), query("commit")}, "parsed; bound; BEGIN; ready T", false, "error 25P02; ready E; ROLLBACK; ready T; row read committed; SHOW; ready T; COMMIT; ready I"},
+	} {
+		for _, way := range [][]pgproto3.FrontendMessage{{query("select 1")}, extended("select 1")} {
+			t.Run(c.name, func(t *testing.T) {
+				holder.expect(t, "BEGIN; row 1; SELECT 1; ready T", query("begin; select 1"))
+				r.expect(t, c.begun, c.begin...)
+				if err := r.send(way...); err != nil {
+					t.Fatal(err)
+				}
+				d.await(t, "a waiting client", func(p router.PoolStats) bool { return p.ClientsWaiting == 1 })
+				if err := d.cancel(r.key); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := r.answers(); err != nil || strings.Join(got, "; ") != "error 57014; ready E" {
+					t.Fatalf("got %q, %v", got, err)
+				}
+				if !c.busy {
+					holder.expect(t, "COMMIT; ready I", query("commit"))
+				}
+				r.expect(t, c.want, c.end...)
+				if c.busy {
+					holder.expect(t, "COMMIT; ready I", query("commit"))
+				}
+				r.expect(t, "row 2; SELECT 1; ready I", query("select 2"))
+			})
+		}
+	}
 }
 
 func wrongKeys(k wire.Key) []wire.Key {
