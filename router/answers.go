@@ -55,6 +55,7 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		case v == verbDrop:
 		case s.checking:
 			v = s.loginError(body)
+		case !bytes.HasSuffix(body, []byte{0, 0}): // its rest is still to come, and goes behind it as it is
 		case longer != 0, bytes.Contains(body, []byte(ownPrefix)):
 			body = clientPosition(body, longer)
 			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body, meant))

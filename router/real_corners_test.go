@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"howdah/router"
 )
 
@@ -23,6 +25,7 @@ func TestRealCorners(t *testing.T) {
 		{"NotificationsDuringALook", testNotificationsDuringALook},
 		{"LeavesWhileTheListenerIsSilent", testLeavesWhileTheListenerIsSilent},
 		{"LookThatFails", testLookThatFails},
+		{"HugeErrorWithOurNames", testHugeErrorWithOurNames},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -43,6 +46,25 @@ func testSequencesOfOthers(t *testing.T, h *house) {
 	r.expect(t, "ROLLBACK; ready T", query("rollback to s"))
 	r.expect(t, "error 55000; ready E", query("select lastval()"))
 	r.expect(t, "ROLLBACK; ready I", query("rollback"))
+}
+
+// testHugeErrorWithOurNames has an error name a statement of ours that is too
+// long to be held until its end: it comes whole.
+func testHugeErrorWithOurNames(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	r := d.raw(t)
+	const long = 2_000_000
+	if err := r.send(query(fmt.Sprintf("do $$begin raise exception '_howdah_1 %%', repeat('x', %d); end$$", long))); err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := m.(*pgproto3.ErrorResponse); !ok || e.Code != "P0001" || len(e.Message) != len("_howdah_1 ")+long || e.Routine == "" {
+		t.Fatalf("not the error, whole: %.100v", m)
+	}
+	r.expect(t, "ready I; row 1; SELECT 1; ready I", query("select 1"))
 }
 
 // testSettingsFailInFrontOfExecute has settings fail in front of a query that
