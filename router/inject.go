@@ -2,7 +2,6 @@ package router
 
 import (
 	"slices"
-	"strings"
 
 	"howdah/wire"
 )
@@ -129,7 +128,7 @@ func (s *session) injectSet(name, value string) {
 // unnamed portal alone, and takes no snapshot: the transaction may have yet to
 // choose its isolation.
 func (s *session) injectSetAside(name, value string, local bool) {
-	value = strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), "'", "''")
+	value = s.vars.escaped(value)
 	set, isLocal := "set ", "false"
 	if local {
 		set, isLocal = "set local ", "true"

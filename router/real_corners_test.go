@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"howdah/router"
+	"howdah/wire"
 )
 
 // TestRealCorners tests where sessions once got stuck, or saw what was not
@@ -26,6 +27,7 @@ func TestRealCorners(t *testing.T) {
 		{"LeavesWhileTheListenerIsSilent", testLeavesWhileTheListenerIsSilent},
 		{"LookThatFails", testLookThatFails},
 		{"HugeErrorWithOurNames", testHugeErrorWithOurNames},
+		{"BackslashInsideACharacter", testBackslashInsideACharacter},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -65,6 +67,39 @@ func testHugeErrorWithOurNames(t *testing.T, h *house) {
 		t.Fatalf("not the error, whole: %.100v", m)
 	}
 	r.expect(t, "ready I; row 1; SELECT 1; ready I", query("select 1"))
+}
+
+// testBackslashInsideACharacter has the login's settings be put back whose
+// characters hold the byte of a backslash.
+func testBackslashInsideACharacter(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	for _, c := range []struct{ encoding, value string }{
+		{"SJIS", "\x95\x5c'"},
+		{"SJIS", "\xb1\\'\x95\x5c\\"},
+		{"SHIFT_JIS_2004", "\x95\x5c' \\ \x95\x5c"},
+		{"BIG5", "\xa5\x5c'\\"},
+		{"GBK", "\x81\x5c'\\"},
+		{"UHC", "\xb0\xa1\\'"},
+		{"GB18030", "\x81\x5c'\x81\x30\x81\x30\\'"},
+		{"UTF8", "\u8868\\'"},
+	} {
+		t.Run(fmt.Sprintf("%s %q", c.encoding, c.value), func(t *testing.T) {
+			r := d.raw(t, wire.Parameter{Name: "client_encoding", Value: c.encoding}, wire.Parameter{Name: "my.own", Value: c.value})
+			want := "row " + c.value + "; SELECT 1; ready I"
+			ask := query("select current_setting('my.own')")
+			r.expect(t, want, ask)
+			r.expect(t, "SET; ready I", query("set my.own = 'other'"))
+			r.expect(t, "row other; SELECT 1; ready I", ask)
+			r.expect(t, "RESET; ready I", query("reset my.own"))
+			r.expect(t, want, ask)
+			r.expect(t, "BEGIN; ready T", query("begin"))
+			r.expect(t, "SET; ready T", query("set my.own = 'other'"))
+			r.expect(t, "RESET; ready T", query("reset my.own"))
+			r.expect(t, want[:len(want)-1]+"T", ask)
+			r.expect(t, "COMMIT; ready I", query("commit"))
+			r.expect(t, want, ask)
+		})
+	}
 }
 
 // testSettingsFailInFrontOfExecute has settings fail in front of a query that

@@ -55,6 +55,28 @@ func (v *vars) scanning() (conforming, readable bool) {
 	return c != "off", true
 }
 
+// escaped returns value as a string behind E takes it. In the encodings in
+// which the byte of a backslash may be the second one of a character it is left
+// alone there.
+func (v *vars) escaped(value string) string {
+	encoding, _ := v.value("client_encoding")
+	pairs := !v.readable && encoding != "JOHAB"                // whose second bytes are none of ASCII's
+	kana := encoding == "SJIS" || encoding == "SHIFT_JIS_2004" // half-width, of one byte
+	escaped := make([]byte, 0, len(value)+8)
+	for i := 0; i < len(value); i++ {
+		b := value[i]
+		escaped = append(escaped, b)
+		switch {
+		case b == '\\', b == '\'':
+			escaped = append(escaped, b)
+		case b >= 0x80 && pairs && i+1 < len(value) && (!kana || b < 0xA1 || b > 0xDF):
+			i++
+			escaped = append(escaped, value[i])
+		}
+	}
+	return string(escaped)
+}
+
 // read takes a text apart as the server will.
 func (v *vars) read(text []byte) reading {
 	if !v.readable && !ascii(text) {
