@@ -1,7 +1,6 @@
 package router
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -14,8 +13,8 @@ import (
 )
 
 // listener is the connection on which a worker listens in one database for all
-// its sessions. It logs in as one of them: notifications are the database's,
-// whoever listens. It closes with the last channel.
+// its sessions: notifications are the database's, whoever listens. Who logs in
+// on it is in listener_login.go. It closes with the last channel.
 type listener struct {
 	w     *worker
 	key   listenKey
@@ -159,9 +158,7 @@ func (l *listener) open() {
 		timeout = time.Minute
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(l.w.server.ctx, timeout)
-		defer cancel()
-		est, err := r.Open(ctx)
+		est, err := r.openListener(l.w.server.ctx, timeout)
 		if !l.w.loop.Post(func() { l.opened(est, err) }) && err == nil {
 			est.Conn.Close()
 		}

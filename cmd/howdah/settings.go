@@ -283,7 +283,7 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "admin_url", initial: "", reload: true, secret: true,
-			doc: "Superuser connection for provisioning, direct to the primary: postgres://… or key=value pairs.",
+			doc: "Superuser connection for provisioning, direct to the primary: postgres://… or key=value pairs. Its user and password also log in at the member for the connection on which a database's sessions LISTEN, which tenants could end if it were theirs; without it, or where it cannot log in, the tenant's role listens.",
 			at:  func(p *place) any { return &p.cluster.AdminURL },
 		},
 		{
