@@ -1,6 +1,8 @@
 package router
 
 import (
+	"bytes"
+
 	"howdah/tenants"
 	"howdah/wire"
 )
@@ -77,6 +79,62 @@ func (s *session) subscribed() {
 		s.listens.acked[channel] = true
 	}
 	s.subscribing = nil
+}
+
+// unsubscribed has the message fail whose channels could not be subscribed: it
+// is presented again, and v is what would become of it. A transaction ends with
+// it, without having been committed.
+func (s *session) unsubscribed(v verb, h wire.Header, b []byte) verb {
+	switch {
+	case v == verbStall || v == verbSubscribe && h.Type == wire.Query && !s.queue.empty():
+		return verbStall // in its turn
+	case v != verbSubscribe: // what came meanwhile has decided otherwise
+		s.unheard = nil
+		return v
+	}
+	e := s.unheard
+	s.unheard = nil
+	if s.held && s.status == wire.TxOpen {
+		s.failCommit(e, h, b)
+		return verbDrop
+	}
+	s.shared.toClient = wire.AppendError(s.shared.toClient, e)
+	s.deferred, s.status, s.ranHere = 0, wire.TxIdle, false
+	s.listened(false)
+	s.dropPortal()
+	if h.Type != wire.Query {
+		s.skipping = true
+		return verbDrop
+	}
+	s.shared.statements.drop(s.unnamed)
+	s.unnamed, s.hereNow = nil, false
+	s.sayReady()
+	return verbDrop
+}
+
+// failCommit has the server fail in place of a message that may commit. After
+// a COMMIT there is no transaction, as after one that fails in PostgreSQL; what
+// only may commit leaves a failed one.
+func (s *session) failCommit(e *wire.Error, h wire.Header, b []byte) {
+	var c command
+	if h.Type == wire.Query {
+		r := s.vars.read(bytes.TrimSuffix(b[wire.HeaderLen:], []byte{0}))
+		c = r.command
+		s.shared.statements.drop(s.unnamed)
+		s.unnamed, s.hereNow = nil, false
+	} else if m, err := wire.ParseBind(b[wire.HeaderLen:]); err == nil {
+		if st := s.meant(m.Statement); st != nil {
+			c = st.command
+		}
+	}
+	s.restoring = nil
+	if c == commandCommit {
+		s.run(helperRollback, rollbackName, "rollback", 0)
+	}
+	s.fail(e)
+	if h.Type == wire.Query {
+		s.injectSync(entryForward, 0)
+	}
 }
 
 // listened ends a transaction for what it listens for.

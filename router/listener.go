@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,9 +24,10 @@ type listener struct {
 	conn     *loop.Conn // nil while there is none
 	opening  bool
 	channels map[string]map[*client]bool
-	waiting  []func(error) // for it to be open
-	replies  []func(error) // one for each ReadyForQuery to come
-	failed   error         // of the command that runs
+	waiting  []func(error)    // for it to be open
+	replies  []func(error)    // one for each ReadyForQuery to come
+	failed   error            // of the command that runs
+	refused  map[string]error // of the channels: the server would not listen
 	partial  []byte
 	failures int // to open, in a row
 	retry    loop.Timer
@@ -52,33 +54,44 @@ func (w *worker) listenerOf(c *client) *listener {
 	key := c.route.listenKey()
 	l := w.listeners[key]
 	if l == nil {
-		l = &listener{w: w, key: key, route: c.route, channels: map[string]map[*client]bool{}}
+		l = &listener{w: w, key: key, route: c.route, channels: map[string]map[*client]bool{}, refused: map[string]error{}}
 		w.listeners[key] = l
 	}
 	return l
 }
 
 // subscribe listens for a client, and calls done when the server has confirmed
-// it.
+// it, or refused one of the names.
 func (l *listener) subscribe(c *client, names []string, done func(error)) {
-	var failed error
+	names = slices.Clone(names)
 	for _, name := range names {
 		clients := l.channels[name]
 		if clients == nil {
 			clients = map[*client]bool{}
 			l.channels[name] = clients
 			if l.conn != nil {
-				l.command(name, func(err error) { failed = err })
+				l.command(name)
 			}
 		}
 		clients[c] = true
 	}
 	l.sync(func(err error) {
-		if err == nil {
-			err = failed
+		for _, name := range names {
+			if err == nil {
+				err = l.refused[name]
+			}
 		}
 		done(err)
 	})
+}
+
+// forget ends for a client what it could not subscribe.
+func (l *listener) forget(c *client) {
+	if c.listens == nil {
+		l.unsubscribe(c)
+	} else {
+		l.unsubscribe(c, c.listens.on, c.listens.acked)
+	}
 }
 
 // unsubscribe ends that for all of a client's channels but those to keep.
@@ -90,6 +103,7 @@ func (l *listener) unsubscribe(c *client, keep ...map[string]bool) {
 		delete(clients, c)
 		if len(clients) == 0 {
 			delete(l.channels, name)
+			delete(l.refused, name)
 			if l.conn != nil {
 				l.send(wire.AppendString(nil, wire.Query, "unlisten "+quoteName(name)), func(error) {})
 			}
@@ -126,8 +140,13 @@ func (l *listener) sync(done func(error)) {
 	l.send(wire.AppendEmpty(nil, wire.Sync), done)
 }
 
-func (l *listener) command(name string, done func(error)) {
-	l.send(wire.AppendString(nil, wire.Query, "listen "+quoteName(name)), done)
+func (l *listener) command(name string) {
+	l.send(wire.AppendString(nil, wire.Query, "listen "+quoteName(name)), func(err error) {
+		delete(l.refused, name)
+		if err != nil && l.channels[name] != nil {
+			l.refused[name] = err
+		}
+	})
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -186,23 +205,14 @@ func (l *listener) opened(est *wire.Established, err error) {
 	for _, text := range listenerSettings { // of the role, perhaps
 		l.send(wire.AppendString(nil, wire.Query, text), func(error) {})
 	}
-	var failed error
+	clear(l.refused)
 	for name := range l.channels {
-		l.command(name, func(err error) {
-			if err != nil {
-				failed = err
-			}
-		})
+		l.command(name)
 	}
 	waiting := l.waiting
 	l.waiting = nil
 	for _, done := range waiting {
-		l.sync(func(err error) {
-			if err == nil {
-				err = failed
-			}
-			done(err)
-		})
+		l.sync(done)
 	}
 }
 
@@ -324,7 +334,7 @@ func (s *Server) ownerNamed(payload string) string {
 
 // lost ends what the connection's end ends: sessions that listen for channels
 // that are not to be kept over a loss are closed, because they would rely on
-// having missed nothing.
+// having missed nothing. What others wait to subscribe fails.
 func (l *listener) lost(err error) {
 	if l.conn == nil {
 		return
@@ -337,7 +347,7 @@ func (l *listener) lost(err error) {
 	gone := map[*client]bool{}
 	for name, clients := range l.channels {
 		for c := range clients {
-			if !slices.Contains(keep, name) {
+			if !slices.Contains(keep, name) && c.listens != nil && (c.listens.on[name] || c.listens.acked[name]) {
 				gone[c] = true
 			}
 		}
@@ -346,7 +356,7 @@ func (l *listener) lost(err error) {
 		c.refuseWith(wire.Fatal(wire.CodeConnectionFailure, "the connection that listens for notifications was lost",
 			"Connect and LISTEN again, and read what you may have missed. listen_keep names channels whose sessions stay."))
 	}
-	l.answerAll(nil)
+	l.answerAll(fmt.Errorf("the connection for it was lost: %w", err))
 	if len(l.channels) > 0 {
 		l.open()
 	} else {

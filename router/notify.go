@@ -6,32 +6,42 @@ import (
 	"howdah/wire"
 )
 
-// subscribe has what the machine names subscribed, and goes on when it is.
+// subscribe has what the machine names subscribed, and goes on when it is, or
+// is known not to be.
 func (c *client) subscribe() {
 	c.awaiting = true
-	c.w.listenerOf(c).subscribe(c, c.subscribing, func(err error) {
+	l := c.w.listenerOf(c)
+	l.subscribe(c, c.subscribing, func(err error) {
 		if c.leaving {
 			return
 		}
 		c.awaiting = false
 		if err != nil {
-			c.listenFailed(err)
-			return
+			c.unheard = unheard(err)
+			l.forget(c)
+		} else {
+			c.subscribed()
 		}
-		c.subscribed()
 		c.refeed()
 		c.settleDown()
 	})
 }
 
-// listenFailed ends a session that would listen in vain.
-func (c *client) listenFailed(err error) {
-	e := wire.Fatal(wire.CodeConnectionFailure, "cannot listen for notifications: "+err.Error(), "")
+// unheard tells the client why its statement failed: in PostgreSQL's words
+// where it has refused.
+func unheard(err error) *wire.Error {
+	e := &wire.Error{
+		Severity: "ERROR", Code: wire.CodeConnectionFailure, Message: "cannot listen for notifications: " + err.Error(),
+		Hint: "Repeat the LISTEN when PostgreSQL can be reached.",
+	}
 	var said *wire.Error
 	if errors.As(err, &said) {
-		e.Code = said.Code
+		e.Code, e.Message, e.Detail, e.Hint = said.Code, "cannot listen for notifications: "+said.Message, said.Detail, said.Hint
+		if e.Hint == "" {
+			e.Hint = "It was said to the connection that listens for all sessions of the database. Repeat the LISTEN when its cause is gone."
+		}
 	}
-	c.refuseWith(e)
+	return e
 }
 
 // awaitBarrier has the listener tell all that was sent before the transaction's
@@ -80,7 +90,7 @@ func (c *client) notify(n wire.Notification) {
 // tidySubscriptions ends those that the session no longer wants.
 func (c *client) tidySubscriptions() {
 	l := c.listens
-	if l == nil || !l.changed {
+	if l == nil || !l.changed || c.awaiting { // what is being subscribed is not among those wanted yet
 		return
 	}
 	l.changed = false

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +10,8 @@ import (
 	"howdah/wire"
 )
 
-// TestRealListener tests who listens for all.
+// TestRealListener tests who listens for all, and what becomes of a LISTEN that
+// cannot be had.
 func TestRealListener(t *testing.T) {
 	h := startHouse(t)
 	h.sql(t, "create role howdah login superuser password 'own'", "grant connect on database postgres to acme")
@@ -19,6 +21,9 @@ func TestRealListener(t *testing.T) {
 	}{
 		{"ListensAsItsOwnRole", testListensAsItsOwnRole},
 		{"ListensAsTheTenant", testListensAsTheTenant},
+		{"RefusedLoginFailsTheStatement", testRefusedLoginFailsTheStatement},
+		{"RefusedChannelFailsTheStatement", testRefusedChannelFailsTheStatement},
+		{"PipelinedListens", testPipelinedListens},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -90,4 +95,65 @@ func testListensAsTheTenant(t *testing.T, h *house) {
 			}
 		})
 	}
+}
+
+// testRefusedLoginFailsTheStatement: a listener that PostgreSQL does not let in
+// fails what needs it, and nothing else.
+func testRefusedLoginFailsTheStatement(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	r := d.raw(t)
+	h.sql(t, "create table if not exists fates (n int)", "grant all on fates to acme", "truncate fates")
+	r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+	h.sql(t, "alter role acme connection limit 1") // the pool has it
+	t.Cleanup(func() {
+		if err := h.Exec(context.Background(), "acme", "alter role acme connection limit -1"); err != nil {
+			t.Error(err)
+		}
+	})
+	r.expect(t, "error 53300; ready I", query("listen news"))
+	r.expect(t, "row 2; SELECT 1; ready I", query("select 2"))
+	r.expect(t, "parsed; bound; error 53300; ready I", parse("", "listen news"), bind(""), execute, syncMsg)
+	r.expect(t, "BEGIN; ready T; LISTEN; ready T; error 53300; ready I", query("begin"), query("listen news"), query("commit"))
+	// A COMMIT that is to subscribe does not commit.
+	r.expect(t, "BEGIN; ready T; INSERT 0 1; ready T", query("begin"), query("insert into fates values (1)"))
+	r.expect(t, "LISTEN; ready T", query("listen news"))
+	r.expect(t, "error 53300; ready I", query("commit"))
+	r.expect(t, "BEGIN; ready T; INSERT 0 1; ready T", query("begin"), query("insert into fates values (2)"))
+	r.expect(t, "LISTEN; ready T", query("listen news"))
+	r.expect(t, "parsed; error 53300; ready I", parse("", "commit"), bind(""), execute, syncMsg)
+	r.expect(t, "BEGIN; ready T; INSERT 0 1; ready T", query("begin"), query("insert into fates values (3)"))
+	r.expect(t, "LISTEN; ready T", query("listen news"))
+	r.expect(t, "error 53300; ready E", query("select 1; commit"))
+	r.expect(t, "error 25P02; ready E; ROLLBACK; ready I", query("select 1"), query("commit"))
+	r.expect(t, "row 0; SELECT 1; ready I", query("select count(*) from fates"))
+	h.sql(t, "alter role acme connection limit -1")
+	r.expect(t, "LISTEN; ready I", query("listen news"))
+	r.expect(t, "NOTIFY; note news now; ready I", query("notify news, 'now'"))
+	r.expect(t, "BEGIN; ready T; INSERT 0 1; ready T", query("begin"), query("insert into fates values (4)"))
+	r.expect(t, "LISTEN; ready T; COMMIT; ready I", query("listen more"), query("commit"))
+	r.expect(t, "row 4; SELECT 1; ready I", query("select n from fates"))
+}
+
+// testRefusedChannelFailsTheStatement: one channel that the listener's server
+// refuses leaves the others and their sessions alone.
+func testRefusedChannelFailsTheStatement(t *testing.T, h *house) {
+	d := h.open(t, poolSize(2), func(s *setup) { s.config.Loops = 1 })
+	r, other := d.raw(t), d.raw(t)
+	other.expect(t, "LISTEN; ready I", query("listen news"))
+	r.expect(t, "error 22021; ready I", query("listen \"h\xe9\""))
+	r.expect(t, "error 08P01; ready I", query("listen \"h\x00\""))
+	r.expect(t, "LISTEN; ready I", query("listen news"))
+	r.expect(t, "NOTIFY; note news one; ready I", query("notify news, 'one'"))
+	other.hears(t, "news one")
+}
+
+// testPipelinedListens: a LISTEN behind another is not given up while it is
+// being subscribed.
+func testPipelinedListens(t *testing.T, h *house) {
+	d := h.open(t, poolSize(1))
+	r := d.raw(t)
+	r.expect(t, "LISTEN; ready I; LISTEN; ready I; UNLISTEN; ready I; LISTEN; ready I",
+		query("listen a"), query("listen b"), query("unlisten a"), query("listen c"))
+	r.expect(t, "NOTIFY; ready I; NOTIFY; note b 2; ready I; NOTIFY; note c 3; ready I",
+		query("notify a, '1'"), query("notify b, '2'"), query("notify c, '3'"))
 }

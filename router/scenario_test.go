@@ -130,6 +130,9 @@ func (sc *scenario) event(words []string) error {
 	case "subscribed":
 		s.subscribed()
 		sc.present(s, sc.waiting)
+	case "unsubscribed":
+		s.unheard = &wire.Error{Severity: "ERROR", Code: words[1], Message: "cannot listen"}
+		sc.present(s, sc.waiting)
 	case "barrier":
 		s.passed()
 		sc.left(s, nil)

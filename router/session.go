@@ -106,11 +106,12 @@ type session struct {
 
 	lookErred bool // the look that is under way has failed
 
-	listens     *listening // nil until the first LISTEN
-	subscribing []string   // channels that verbSubscribe waits for
-	barrier     bool       // ReadyForQuery waits for the listener
-	committed   bool       // the last transaction ended so
-	altered     alteration // in this transaction, should it commit
+	listens     *listening  // nil until the first LISTEN
+	subscribing []string    // channels that verbSubscribe waits for
+	unheard     *wire.Error // why they could not be subscribed; the message is presented again with it
+	barrier     bool        // ReadyForQuery waits for the listener
+	committed   bool        // the last transaction ended so
+	altered     alteration  // in this transaction, should it commit
 
 	prepared map[string]bool // names that PREPARE may have given at the server
 
@@ -171,6 +172,9 @@ const (
 // for, and may hold more or less of the body than there is.
 func (s *session) fromClient(h wire.Header, b []byte) verb {
 	v := s.decide(h, b[:min(len(b), h.Len)])
+	if s.unheard != nil {
+		v = s.unsubscribed(v, h, b[:min(len(b), h.Len)])
+	}
 	if v == verbStall && s.held && !s.copyIn && (s.queue.cycles == 0 || s.queue.len() >= maxQueue) {
 		// What it waits for may sit in the server's buffer.
 		s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Flush)
