@@ -276,8 +276,9 @@ func (c *client) settleDown() {
 	}
 	c.tidySubscriptions()
 	if !c.leaving && c.listens != nil && len(c.listens.notes) > 0 && c.idle() && !c.awaiting && c.waiter == nil {
-		c.tellNotes()
-		c.tell()
+		if !c.tellIdle() {
+			return
+		}
 	}
 	if c.maybeRelease() {
 		return

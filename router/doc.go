@@ -18,7 +18,8 @@
 // LISTEN is done for all sessions of a database on one connection: listen.go is
 // the machine's part of it, listener.go the connection, notify.go what is
 // between the two. listener_login.go says who listens: Howdah's own role if the
-// cluster names it. Connections for replication (replication.go) have a server
+// cluster names it; listen_charset.go converts for clients of other encodings
+// than UTF-8. Connections for replication (replication.go) have a server
 // of their own and never come to a loop.
 //
 // What the machine remembers of a server travels with the server from client

@@ -204,13 +204,27 @@ func (s *session) sayReady() {
 	if s.status == wire.TxIdle {
 		s.tellNotes()
 	}
-	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
+	if !s.untold {
+		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
+	}
 }
 
+// tellNotes tells the client of what waits. A notification that its encoding
+// cannot express ends the session, as it does at PostgreSQL: untold.
 func (s *session) tellNotes() {
-	if s.listens != nil && len(s.listens.notes) > 0 {
-		s.shared.toClient = append(s.shared.toClient, s.listens.notes...)
-		s.listens.notes = nil
+	if s.listens == nil || len(s.listens.notes) == 0 {
+		return
+	}
+	notes := s.listens.notes
+	s.listens.notes = nil
+	for len(notes) > 0 && !s.untold {
+		h, _, _ := wire.ParseHeader(notes)
+		var e *wire.Error
+		if s.shared.toClient, e = s.vars.spoken(s.shared.toClient, notes[:h.Len]); e != nil {
+			s.shared.toClient = wire.AppendError(s.shared.toClient, e)
+			s.untold = true
+		}
+		notes = notes[h.Len:]
 	}
 }
 
@@ -223,6 +237,9 @@ func (s *session) awaits(status wire.TxStatus) bool {
 func (s *session) passed() {
 	s.barrier = false
 	s.tellNotes()
+	if s.untold {
+		return
+	}
 	s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, wire.TxIdle)
 	s.answerLocals()
 }

@@ -205,6 +205,9 @@ func (l *listener) opened(est *wire.Established, err error) {
 	for _, text := range listenerSettings { // of the role, perhaps
 		l.send(wire.AppendString(nil, wire.Query, text), func(error) {})
 	}
+	if slices.Contains(est.Parameters, wire.Parameter{Name: "server_encoding", Value: "SQL_ASCII"}) {
+		l.send(wire.AppendString(nil, wire.Query, "set client_encoding = 'SQL_ASCII'"), func(error) {})
+	}
 	clear(l.refused)
 	for name := range l.channels {
 		l.command(name)

@@ -17,7 +17,7 @@ func (c *client) subscribe() {
 		}
 		c.awaiting = false
 		if err != nil {
-			c.unheard = unheard(err)
+			c.unheard = c.vars.unheard(err)
 			l.forget(c)
 		} else {
 			c.subscribed()
@@ -29,7 +29,7 @@ func (c *client) subscribe() {
 
 // unheard tells the client why its statement failed: in PostgreSQL's words
 // where it has refused.
-func unheard(err error) *wire.Error {
+func (v *vars) unheard(err error) *wire.Error {
 	e := &wire.Error{
 		Severity: "ERROR", Code: wire.CodeConnectionFailure, Message: "cannot listen for notifications: " + err.Error(),
 		Hint: "Repeat the LISTEN when PostgreSQL can be reached.",
@@ -41,6 +41,7 @@ func unheard(err error) *wire.Error {
 			e.Hint = "It was said to the connection that listens for all sessions of the database. Repeat the LISTEN when its cause is gone."
 		}
 	}
+	e.Message, e.Detail, e.Hint = v.spokenText(e.Message), v.spokenText(e.Detail), v.spokenText(e.Hint)
 	return e
 }
 
@@ -60,8 +61,7 @@ func (c *client) barrierPassed() {
 		return
 	}
 	c.passed()
-	c.tell()
-	if c.server != nil {
+	if c.goesOn() && c.server != nil {
 		c.resumeAnswers()
 	}
 }
@@ -78,13 +78,31 @@ func (c *client) notify(n wire.Notification) {
 	pid := [4]byte{byte(n.PID >> 24), byte(n.PID >> 16), byte(n.PID >> 8), byte(n.PID)}
 	l.notes = wire.AppendMessage(l.notes, wire.NotificationResponse, pid[:], n.Channel, []byte{0}, n.Payload, []byte{0})
 	if c.idle() && !c.awaiting && c.waiter == nil && l.on[string(n.Channel)] {
-		c.tellNotes()
-		c.tell()
+		if !c.tellIdle() {
+			return
+		}
 	}
 	if len(l.notes)+c.conn.Buffered() > maxNotes {
 		c.refuseWith(wire.Fatal(wire.CodeProgramLimit, "too many notifications wait for this client",
 			"Read notifications, and end transactions, while listening."))
 	}
+}
+
+// tellIdle tells an idle client of what waits, and reports whether the session
+// goes on.
+func (c *client) tellIdle() bool {
+	c.tellNotes()
+	return c.goesOn()
+}
+
+// goesOn ends the session if that was the last that the client could be told.
+func (c *client) goesOn() bool {
+	c.tell()
+	if c.untold {
+		c.w.server.refused(codeUntranslatable)
+		c.end("a notification that the client's encoding cannot express")
+	}
+	return !c.untold
 }
 
 // tidySubscriptions ends those that the session no longer wants.

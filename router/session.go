@@ -110,6 +110,7 @@ type session struct {
 	subscribing []string    // channels that verbSubscribe waits for
 	unheard     *wire.Error // why they could not be subscribed; the message is presented again with it
 	barrier     bool        // ReadyForQuery waits for the listener
+	untold      bool        // the client was told its last: a notification that its encoding cannot express
 	committed   bool        // the last transaction ended so
 	altered     alteration  // in this transaction, should it commit
 
@@ -174,6 +175,9 @@ func (s *session) fromClient(h wire.Header, b []byte) verb {
 	v := s.decide(h, b[:min(len(b), h.Len)])
 	if s.unheard != nil {
 		v = s.unsubscribed(v, h, b[:min(len(b), h.Len)])
+	}
+	if s.untold {
+		return verbRefuse
 	}
 	if v == verbStall && s.held && !s.copyIn && (s.queue.cycles == 0 || s.queue.len() >= maxQueue) {
 		// What it waits for may sit in the server's buffer.

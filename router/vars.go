@@ -82,7 +82,9 @@ func (v *vars) read(text []byte) reading {
 	if !v.readable && !ascii(text) {
 		return reading{effects: anything}
 	}
-	return read(text, v.conforming)
+	r := read(text, v.conforming)
+	v.heardAs(&r)
+	return r
 }
 
 // ascii reports whether every byte is a character of its own in every encoding.

@@ -59,7 +59,7 @@ func dependencies() map[string]string {
 		"github.com/prometheus/common":        "parses a scrape in tests; tests only",
 		"github.com/spf13/cobra":              "commands, flags, help and completion",
 		"golang.org/x/sys":                    "epoll, eventfd and socket options: raw system calls",
-		"golang.org/x/text":                   "the Unicode tables of SASLprep",
+		"golang.org/x/text":                   "the Unicode tables of SASLprep and of encodings",
 	}
 }
 
