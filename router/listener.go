@@ -201,7 +201,7 @@ func (l *listener) opened(est *wire.Established, err error) {
 		l.openFailed(err)
 		return
 	}
-	l.failures, l.partial, l.failed = 0, nil, nil
+	l.partial, l.failed = nil, nil
 	for _, text := range listenerSettings { // of the role, perhaps
 		l.send(wire.AppendString(nil, wire.Query, text), func(error) {})
 	}
@@ -217,6 +217,27 @@ func (l *listener) opened(est *wire.Established, err error) {
 	for _, done := range waiting {
 		l.sync(done)
 	}
+	if len(l.channels) > 0 {
+		l.sync(l.takenUp)
+	}
+}
+
+// takenUp ends the opening when those who waited for it have been told. If the
+// server refuses channels of sessions that listened before, as a standby does
+// until it is promoted, it is to be tried again: they would listen in vain.
+func (l *listener) takenUp(error) {
+	if l.conn == nil {
+		return
+	}
+	for name, refusal := range l.refused {
+		l.w.log.Warn("cannot listen for notifications", "database", l.key.database, "channel", name, "error", refusal)
+		l.w.loop.Disarm(&l.patience)
+		l.conn.Close()
+		l.conn, l.partial = nil, nil
+		l.openFailed(refusal)
+		return
+	}
+	l.failures = 0
 }
 
 // listenerSettings are what a role's own settings may not change.

@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"howdah/tenants"
 	"howdah/wire"
+	"howdah/wire/wiretest"
 )
 
 // TestRealListener tests who listens for all, and what becomes of a LISTEN that
@@ -24,6 +27,7 @@ func TestRealListener(t *testing.T) {
 		{"RefusedLoginFailsTheStatement", testRefusedLoginFailsTheStatement},
 		{"RefusedChannelFailsTheStatement", testRefusedChannelFailsTheStatement},
 		{"PipelinedListens", testPipelinedListens},
+		{"KeptOverAPromotion", testKeptOverAPromotion},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -156,4 +160,47 @@ func testPipelinedListens(t *testing.T, h *house) {
 		query("listen a"), query("listen b"), query("unlisten a"), query("listen c"))
 	r.expect(t, "NOTIFY; ready I; NOTIFY; note b 2; ready I; NOTIFY; note c 3; ready I",
 		query("notify a, '1'"), query("notify b, '2'"), query("notify c, '3'"))
+}
+
+// testKeptOverAPromotion: sessions that stay when the database moves hear
+// again, though the standby refuses LISTEN until it is the primary.
+func testKeptOverAPromotion(t *testing.T, h *house) {
+	standby := wiretest.StartStandby(t, h.Server)
+	d := h.open(t, poolSize(1), func(s *setup) { s.config.ListenKeep = []string{"kept"} })
+	r := d.raw(t)
+	r.expect(t, "LISTEN; ready I", query("listen kept"))
+	d.reload(t, func(s *setup) { s.cluster.Members[0].Address = standby.Address() })
+	if !poll(func() bool { return len(d.log.lines("cannot listen.*25006")) > 1 }) {
+		t.Fatal("nobody tries to listen at the standby again")
+	}
+	r.expect(t, "error 25006; ready I", query("listen more"))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := standby.Exec(ctx, "acme", "select pg_promote()"); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan error, 1)
+	go func() {
+		m, err := r.receive()
+		if _, ok := m.(*pgproto3.NotificationResponse); !ok && err == nil {
+			err = fmt.Errorf("got %T", m)
+		}
+		heard <- err
+	}()
+	other := d.raw(t)
+	if !poll(func() bool {
+		other.expect(t, "NOTIFY; ready I", query("notify kept"))
+		select {
+		case err := <-heard:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return true
+		default:
+			return false
+		}
+	}) {
+		t.Fatal("the session listens in vain")
+	}
+	other.expect(t, "LISTEN; ready I", query("listen more"))
 }
