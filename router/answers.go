@@ -589,6 +589,9 @@ func (s *session) forgetNames() {
 // discardVars puts the settings back to those of the login, and tells the
 // client which of them that changes. The role may be kept.
 func (s *session) discardVars(keepRole bool) {
+	if s.vars == s.startup {
+		return
+	}
 	for _, p := range s.startup.list {
 		told, _ := s.vars.value(p.Name)
 		if _, reported := s.base.value(p.Name); reported && told != p.Value {

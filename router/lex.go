@@ -67,12 +67,12 @@ func (l *lexer) next() token {
 	}
 	start, b := l.at, l.text[l.at]
 	switch {
+	case isLetter(b):
+		return l.word(start)
 	case b == '\'':
 		return l.literal(start, start, !l.conforming)
 	case b == '"':
 		return l.quotedName(start, start)
-	case isLetter(b):
-		return l.word(start)
 	case isDigit(b), b == '.' && l.peek(1) != 0 && isDigit(l.peek(1)):
 		return l.number(start)
 	case b == '$':
@@ -203,10 +203,12 @@ func (l *lexer) quotedName(start, quote int) token {
 // word reads a name or key word, or the literal that it introduces: E”, B”,
 // X”, N”, U&” and U&"".
 func (l *lexer) word(start int) token {
-	for l.at < len(l.text) && (isLetter(l.text[l.at]) || isDigit(l.text[l.at]) || l.text[l.at] == '$') {
-		l.at++
+	at := start + 1
+	for at < len(l.text) && classes[l.text[at]]&inName != 0 {
+		at++
 	}
-	text := l.text[start:l.at]
+	l.at = at
+	text := l.text[start:at]
 	if len(text) != 1 {
 		return token{tokenWord, text}
 	}
@@ -260,10 +262,27 @@ func (l *lexer) dollar(start int) token {
 	return token{tokenString, l.text[start:l.at]}
 }
 
-// isLetter reports whether b may begin a name: PostgreSQL takes every byte
-// above ASCII for a letter.
-func isLetter(b byte) bool {
-	return 'a' <= b|0x20 && b|0x20 <= 'z' || b == '_' || b >= 0x80
-}
+// What a byte may be part of.
+const (
+	beginsName = 1 << iota
+	inName
+)
+
+// classes says it of each byte: PostgreSQL takes all above ASCII for letters.
+var classes = func() (all [256]uint8) {
+	for i := range all {
+		b := byte(i)
+		switch {
+		case 'a' <= b|0x20 && b|0x20 <= 'z', b == '_', b >= 0x80:
+			all[i] = beginsName | inName
+		case isDigit(b), b == '$':
+			all[i] = inName
+		}
+	}
+	return all
+}()
+
+// isLetter reports whether b may begin a name.
+func isLetter(b byte) bool { return classes[b]&beginsName != 0 }
 
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }

@@ -146,13 +146,16 @@ func (r *reader) statement() {
 	quiet := !r.planned && r.quiet
 	var before token
 	for !r.over() {
-		if r.last.kind == tokenWord || r.last.kind == tokenQuoted {
+		switch r.last.kind {
+		case tokenWord, tokenQuoted:
 			r.word(before)
+		case tokenParam:
+			quiet = false
+		case tokenSymbol:
+			if r.last.symbol('(') && (before.kind == tokenWord || before.kind == tokenQuoted) && r.effects&acts == 0 && !harmless(before) {
+				r.effects |= acts
+			}
 		}
-		if r.last.symbol('(') && (before.kind == tokenWord || before.kind == tokenQuoted) && r.effects&acts == 0 && !harmless(before) {
-			r.effects |= acts
-		}
-		quiet = quiet && r.last.kind != tokenParam
 		before = r.last
 		r.step()
 	}
