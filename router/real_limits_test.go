@@ -73,6 +73,13 @@ func testTimeouts(t *testing.T, h *house) {
 		}
 		r.expect(t, "COMMIT; ready I", query("commit"))
 	})
+	t.Run("idle_transaction_timeout spares a long statement, and comes after it", func(t *testing.T) {
+		d := h.open(t, poolSize(1), limits(func(l *tenants.Limits) { l.IdleTransactionTimeout = short }))
+		r := d.raw(t)
+		r.say(t, query("begin; select 1"))
+		r.expect(t, "row ; SELECT 1; ready T", query("select pg_sleep(0.8)"))
+		r.wantEnd(t, "25P03", "idle_transaction_timeout")
+	})
 	t.Run("a pipeline without Sync counts as a transaction", func(t *testing.T) {
 		d := h.open(t, poolSize(1), limits(func(l *tenants.Limits) { l.IdleTransactionTimeout = short }))
 		r := d.raw(t)

@@ -194,15 +194,18 @@ func (c *client) watchTime() {
 	if d == 0 {
 		w = watchNothing
 	}
-	if w == c.watched && (w == watchNothing || w == watchQuery) {
+	if w == c.watched && w == watchQuery {
 		return
 	}
 	c.watched = w
-	if w == watchNothing {
+	switch {
+	case w != watchNothing && c.timer.Armed():
+		c.w.loop.Rearm(&c.timer, d)
+	case w != watchNothing:
+		c.w.loop.Arm(&c.timer, d, c.timedOut)
+	case c.status == wire.TxIdle: // in a transaction it is soon needed again, and timedOut looks at watched
 		c.w.loop.Disarm(&c.timer)
-		return
 	}
-	c.w.loop.Arm(&c.timer, d, c.timedOut)
 }
 
 // watchIdleness says what comes first for an idle client: the end of its pin

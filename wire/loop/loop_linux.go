@@ -298,6 +298,9 @@ func (l *Loop) Arm(t *Timer, d time.Duration, fire func()) {
 	l.wheel.arm(t, l.clock()+int64(d), fire)
 }
 
+// Rearm has t, which is armed, fire after d instead; what it calls stays.
+func (l *Loop) Rearm(t *Timer, d time.Duration) { l.wheel.arm(t, l.clock()+int64(d), t.fire) }
+
 // Disarm takes t back, if it has not fired.
 func (l *Loop) Disarm(t *Timer) { l.wheel.stop(t) }
 

@@ -38,16 +38,20 @@ func (w *wheel) stop(t *Timer) {
 		return
 	}
 	t.prev.next, t.next.prev = t.next, t.prev
-	t.next, t.prev = nil, nil
+	t.next, t.prev, t.fire = nil, nil, nil
 	w.armed--
 }
 
 // arm sets t to fire not before the instant due, in nanoseconds of the loop's
 // clock, and at most one tick after it.
 func (w *wheel) arm(t *Timer, due int64, fire func()) {
+	tick := max((due+int64(wheelTick)-1)/int64(wheelTick), w.tick+1)
+	if t.next != nil && t.tick == tick { // as when one is moved all the time
+		t.fire = fire
+		return
+	}
 	w.stop(t)
-	t.tick = max((due+int64(wheelTick)-1)/int64(wheelTick), w.tick+1)
-	t.fire = fire
+	t.tick, t.fire = tick, fire
 	w.next = min(w.next, t.tick)
 	head := &w.slots[t.tick%wheelSlots]
 	t.prev, t.next = head.prev, head

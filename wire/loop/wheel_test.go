@@ -117,6 +117,20 @@ func TestArmingAgainMovesATimer(t *testing.T) {
 	}
 }
 
+// Within one tick the last call counts too.
+func TestArmingAgainInTheSameTick(t *testing.T) {
+	t.Parallel()
+	w := loop.NewWheel()
+	var timer loop.Timer
+	fired := 0
+	w.Arm(&timer, 5*time.Second, func() { t.Error("what was replaced was called") })
+	w.Arm(&timer, 5*time.Second+1, func() { fired++ })
+	w.Advance(6 * time.Second)
+	if fired != 1 || w.Armed() != 0 {
+		t.Errorf("fired %d times, %d armed", fired, w.Armed())
+	}
+}
+
 // After a stall of many rounds everything due fires, and nothing else.
 func TestWheelCatchesUpAfterAStall(t *testing.T) {
 	t.Parallel()
