@@ -306,7 +306,7 @@ func (s *session) serverError() verb {
 		}
 		v = verbDrop
 	}
-	if s.prefix && s.failsPrefix() {
+	if s.prefix && e.kind == entrySwallow && s.inPrefix() {
 		s.prefixFailed, s.beginFailed = true, s.begun
 		s.prefix, s.begun = false, false
 	}
@@ -323,15 +323,15 @@ func (s *session) serverError() verb {
 	return v
 }
 
-// failsPrefix reports whether the first entry is one of the messages of ours in
-// front of the client's: none of the client's stands between it and their end.
-func (s *session) failsPrefix() bool {
+// inPrefix reports whether the messages of ours in front of the client's will be
+// skipped with the first entry: no Sync stands between.
+func (s *session) inPrefix() bool {
 	for i := s.queue.head; i < len(s.queue.entries); i++ {
 		switch e := &s.queue.entries[i]; {
-		case e.kind != entrySwallow:
-			return false
 		case e.flags&flagPrefix != 0:
 			return true
+		case e.ends():
+			return false
 		}
 	}
 	return false
