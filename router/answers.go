@@ -579,7 +579,7 @@ func (s *session) forgetNames() {
 	}
 	s.named, s.text = kept, 0
 	for _, st := range kept {
-		s.text += len(st.key.text)
+		s.text += int32(len(st.key.text))
 	}
 	if len(kept) == 0 {
 		s.named = nil

@@ -42,9 +42,11 @@ type client struct {
 type about struct {
 	address, local string
 	tls            string
-	connected      time.Time
-	keyLen         int // of the cancel key's secret, in bytes
+	connected      int64 // nanoseconds since 1970
+	keyLen         int   // of the cancel key's secret, in bytes
 }
+
+func (a *about) connectTime() time.Time { return time.Unix(0, a.connected) }
 
 // Readable implements loop.Handler for both of the client's sockets.
 func (c *client) Readable(conn *loop.Conn) {

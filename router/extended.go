@@ -59,7 +59,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 			Message: "prepared statement \"" + string(m.Name) + "\" already exists", Routine: "StorePreparedStatement",
 		})
 	}
-	if s.most > 0 && len(s.named) >= s.most || s.text+len(st.key.text) > maxNamedText {
+	if s.most > 0 && len(s.named) >= int(s.most) || int(s.text)+len(st.key.text) > maxNamedText {
 		s.shared.statements.drop(st)
 		return s.fail(s.tooMany())
 	}
@@ -115,13 +115,13 @@ func (s *session) name(name string, st *statement) {
 		s.named = map[string]*statement{}
 	}
 	s.named[name] = st
-	s.text += len(st.key.text)
+	s.text += int32(len(st.key.text))
 }
 
 // unname forgets what the client's name stands for.
 func (s *session) unname(name string) {
 	if st := s.named[name]; st != nil {
-		s.text -= len(st.key.text)
+		s.text -= int32(len(st.key.text))
 		delete(s.named, name)
 	}
 }
@@ -155,7 +155,7 @@ func (s *session) answer(e entry) {
 
 // evict makes room for one more statement at the server.
 func (s *session) evict() {
-	for len(s.backend.known) >= max(1, s.limit) {
+	for len(s.backend.known) >= max(1, int(s.limit)) {
 		old := s.backend.oldest()
 		if old == nil {
 			return
@@ -423,7 +423,7 @@ func target(h wire.Header, b []byte) (kind byte, name []byte, err error) {
 
 // pendingChanges counts the entries behind the last Sync that may yet be
 // skipped and change what a name means.
-func (s *session) pendingChanges() (n int) {
+func (s *session) pendingChanges() (n int32) {
 	for i := len(s.queue.entries) - 1; i >= s.queue.head; i-- {
 		e := &s.queue.entries[i]
 		if e.typ == wire.Sync {

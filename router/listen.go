@@ -49,12 +49,12 @@ func (s *session) listenTo(r *reading) {
 }
 
 // subscribes reports whether channels must be subscribed before r can be done,
-// and names them in subscribing.
+// and leaves their names in channels.
 func (s *session) subscribes(r *reading) bool {
-	s.subscribing = s.subscribing[:0]
+	s.shared.channels = nil
 	want := func(channel string) {
 		if s.listens == nil || !s.listens.on[channel] && !s.listens.acked[channel] {
-			s.subscribing = append(s.subscribing, channel)
+			s.shared.channels = append(s.shared.channels, channel)
 		}
 	}
 	switch {
@@ -67,18 +67,17 @@ func (s *session) subscribes(r *reading) bool {
 			}
 		}
 	}
-	return len(s.subscribing) > 0
+	return len(s.shared.channels) > 0
 }
 
-// subscribed notes that what subscribing names is.
-func (s *session) subscribed() {
+// subscribed notes that the channels are.
+func (s *session) subscribed(channels []string) {
 	if s.listens == nil {
 		s.listens = newListening()
 	}
-	for _, channel := range s.subscribing {
+	for _, channel := range channels {
 		s.listens.acked[channel] = true
 	}
-	s.subscribing = nil
 }
 
 // unsubscribed has the message fail whose channels could not be subscribed: it

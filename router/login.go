@@ -52,7 +52,7 @@ func (s *Server) serveConn(nc net.Conn) {
 		nc.SetDeadline(time.Now().Add(d))
 	}
 	l := &login{server: s, transport: &loop.Transport{Conn: nc}}
-	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now()}
+	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now().UnixNano()}
 	l.stop = context.AfterFunc(s.ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	l.inside = true
 	handed, err := l.run(s.ctx)
@@ -258,7 +258,7 @@ func (w *worker) begin(l *login) {
 	about := l.about // a copy, or it would keep the login
 	about.keyLen = keyLen(l.version)
 	c := &client{w: w, route: r, login: l, about: &about}
-	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: r.tenant.limits.MaxPreparedStatements, most: r.tenant.limits.MaxClientPreparedStatements}
+	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: int32(r.tenant.limits.MaxPreparedStatements), most: int32(r.tenant.limits.MaxClientPreparedStatements)}
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
 		l.transport.Conn.Close()

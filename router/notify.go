@@ -10,8 +10,8 @@ import (
 // is known not to be.
 func (c *client) subscribe() {
 	c.awaiting = true
-	l := c.w.listenerOf(c)
-	l.subscribe(c, c.subscribing, func(err error) {
+	l, channels := c.w.listenerOf(c), c.shared.channels
+	l.subscribe(c, channels, func(err error) {
 		if c.leaving {
 			return
 		}
@@ -20,7 +20,7 @@ func (c *client) subscribe() {
 			c.unheard = c.vars.unheard(err)
 			l.forget(c)
 		} else {
-			c.subscribed()
+			c.subscribed(channels)
 		}
 		c.refeed()
 		c.settleDown()

@@ -90,9 +90,9 @@ const (
 // asked is what a look that is under way is for.
 type asked struct {
 	done    effect
-	touched []touch
-	failed  int  // looks in a row
+	failed  int8 // looks in a row
 	taint   bool // of the database
+	touched []touch
 }
 
 // maxTouched bounds the settings that are read back one by one.

@@ -108,8 +108,8 @@ type prepared struct {
 	name       string
 	pending    bool // ParseComplete has not come yet
 	check      check
-	epoch      int // of the backend when it was parsed
-	syncs      int // of the session that has it parsed, while pending
+	epoch      int    // of the backend when it was parsed
+	syncs      uint32 // of the session that has it parsed, while pending
 	next, prev *prepared
 }
 

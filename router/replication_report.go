@@ -85,7 +85,7 @@ func (p *replication) serverStats() ConnStats {
 func (p *replication) stats(side string, id, link uint64) ConnStats {
 	row := ConnStats{
 		Type: side, User: p.user, Database: p.database, Replication: p.kind, State: "active",
-		ConnectTime: p.about.connected, RequestTime: p.about.connected, ID: id, Link: link,
+		ConnectTime: p.about.connectTime(), RequestTime: p.about.connectTime(), ID: id, Link: link,
 		RemotePID: int(p.walsender.Key.PID),
 	}
 	if p.tenant != nil {

@@ -163,7 +163,7 @@ func (s *Server) Clients() []ConnStats {
 func (w *worker) clientStats(c *client) ConnStats {
 	row := ConnStats{
 		Type: "C", User: c.route.key.user, Database: c.route.tenant.name, Replication: "none", State: "idle",
-		ConnectTime: c.about.connected, RequestTime: w.wall(c.since), ID: w.clientID(c),
+		ConnectTime: c.about.connectTime(), RequestTime: w.wall(c.since), ID: w.clientID(c),
 		TLS: c.about.tls, PreparedStatements: len(c.named),
 	}
 	row.Addr, row.Port = split(c.about.address)

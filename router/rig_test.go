@@ -145,7 +145,7 @@ func (r *rig) join(number int, p program) {
 		v = r.shared.vars.with(v, name, value)
 		own.base[name], own.vars[name], own.reported[name] = value, value, value
 	}
-	c.session = session{mode: tenants.Transaction, status: wire.TxIdle, shared: &r.shared, limit: r.limit}
+	c.session = session{mode: tenants.Transaction, status: wire.TxIdle, shared: &r.shared, limit: int32(r.limit)}
 	c.session.vars, c.session.startup, c.session.base = v, v, r.servers[0].backend.base
 	if p.keeps {
 		c.session.mode = tenants.Session

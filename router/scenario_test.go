@@ -112,7 +112,7 @@ func (sc *scenario) event(words []string) error {
 		s.startup = s.vars
 	case "limit":
 		n, err := strconv.Atoi(words[1])
-		s.limit = n
+		s.limit = int32(n)
 		return err
 	case "mode":
 		mode, err := tenants.ParsePoolMode(words[1])
@@ -128,7 +128,7 @@ func (sc *scenario) event(words []string) error {
 		s.close()
 		sc.say("", "statements kept: "+strconv.Itoa(len(sc.shared.statements.known)))
 	case "subscribed":
-		s.subscribed()
+		s.subscribed(sc.shared.channels)
 		sc.present(s, sc.waiting)
 	case "unsubscribed":
 		s.unheard = &wire.Error{Severity: "ERROR", Code: words[1], Message: "cannot listen"}

@@ -16,7 +16,7 @@ const (
 	verbDrop                  // it is not passed on
 	verbAcquire               // it needs a server: present it again when one is assigned
 	verbStall                 // present it again when the queue has moved
-	verbSubscribe             // it needs what subscribing names: present it again when that is done
+	verbSubscribe             // it needs the channels: present it again when that is done
 	verbLeave                 // the client is leaving
 	verbRefuse                // close the session with toClient as its last words
 )
@@ -32,7 +32,8 @@ type shared struct {
 	// what the last event left
 	toServer []byte
 	toClient []byte
-	used     int // verbRewrite: bytes of the message, header included, that were replaced
+	used     int      // verbRewrite: bytes of the message, header included, that were replaced
+	channels []string // verbSubscribe: what it waits for
 	counts   counts
 
 	queues [][]entry // of sessions that hold no server
@@ -83,59 +84,54 @@ type session struct {
 	committing bool // a portal was bound that may end the transaction, since the last Sync
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
-	forgetting int // entries with flagForgets
+	lookErred bool // the look that is under way has failed
+	barrier   bool // ReadyForQuery waits for the listener
+	untold    bool // the client was told its last: a notification that its encoding cannot express
+	committed bool // the last transaction ended so
+	lastWords bool // the server has told the client why it goes
+	sticky    bool // values of sequences are asked for
+	notify    bool // a notification may have been sent from this server
+	piped     bool // messages of the client's are in front, unconfirmed
 
-	deferred     txOptions  // the BEGIN that no server has seen yet
-	begun        bool       // it is on its way, and not yet confirmed
-	prefixFailed bool       // what was injected failed
-	beginFailed  bool       // a BEGIN was among it: the client is in a failed transaction
-	portal       *statement // the unnamed portal, while no server has it
-	ranHere      bool       // it was executed without a server
-	prefix       bool       // messages of ours are in front of the client's first, unconfirmed
+	begun        bool // the BEGIN that was deferred is on its way, and not yet confirmed
+	prefixFailed bool // what was injected failed
+	beginFailed  bool // a BEGIN was among it: the client is in a failed transaction
+	ranHere      bool // the portal was executed without a server
+	prefix       bool // messages of ours are in front of the client's first, unconfirmed
+
+	altered    alteration // in this transaction, should it commit
+	deferred   txOptions  // the BEGIN that no server has seen yet
+	pins       pin        // why the server stays
+	forgetting uint16     // entries with flagForgets
+	done       effect     // what texts may have done since the server was last looked at
+	changes    int32      // of named, not yet confirmed, before the last Sync
+	syncs      uint32     // Syncs sent, to tell what they separate
+	hereAt     uint32     // syncs when hereNow became true
+	limit      int32      // statements kept per server
+	most       int32      // statements that the client may have; 0 is no limit
+	text       int32      // bytes of their texts
 
 	queue   queue
+	portal  *statement            // the unnamed portal, while no server has it
 	named   map[string]*statement // prepared statements by the client's names
-	changes int                   // of named, not yet confirmed, before the last Sync
 	unnamed *statement
-	syncs   int // Syncs sent, to tell what they separate
-	hereAt  int // syncs when hereNow became true
 
-	done    effect  // what texts may have done since the server was last looked at
-	touched []touch // the settings among it
-	asked   asked   // what is being looked at
-
-	lookErred bool // the look that is under way has failed
-
-	listens     *listening  // nil until the first LISTEN
-	subscribing []string    // channels that verbSubscribe waits for
-	unheard     *wire.Error // why they could not be subscribed; the message is presented again with it
-	barrier     bool        // ReadyForQuery waits for the listener
-	untold      bool        // the client was told its last: a notification that its encoding cannot express
-	committed   bool        // the last transaction ended so
-	altered     alteration  // in this transaction, should it commit
-
-	prepared map[string]bool // names that PREPARE may have given at the server
-
-	lastWords bool // the server has told the client why it goes
-
-	restoring []restored // the login's settings that the next message resets
-	pins      pin        // why the server stays
-	sticky    bool       // values of sequences are asked for
-	notify    bool       // a notification may have been sent from this server
-	piped     bool       // messages of the client's are in front, unconfirmed
+	touched   []touch         // the settings that done may have changed
+	asked     asked           // what is being looked at
+	listens   *listening      // nil until the first LISTEN
+	unheard   *wire.Error     // why channels could not be subscribed; the message is presented again with it
+	prepared  map[string]bool // names that PREPARE may have given at the server
+	restoring []restored      // the login's settings that the next message resets
+	tuning    *tuning         // nil but between injected settings and ReadyForQuery
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
 	base    *vars // of servers: tells which settings are reported
 	backend *backend
-	tuning  *tuning // nil but between injected settings and ReadyForQuery
 
 	shared *shared
 	taint  *taint  // of the database; nil for never asked
 	ddl    *uint64 // counts the database's changes; nil for never
-	limit  int     // statements kept per server
-	most   int     // statements that the client may have; 0 is no limit
-	text   int     // bytes of their texts
 }
 
 // counts are what the machine counts as it goes.
