@@ -21,7 +21,7 @@ func (s *session) plain() bool {
 func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 	switch typ {
 	case wire.NoticeResponse:
-		if s.releasable() || !s.queue.empty() && s.queue.first().kind == entrySwallow {
+		if s.releasable() || !s.queue.empty() && s.queue.first().kind == entrySwallow && s.queue.first().flags&flagMeant == 0 {
 			return verbDrop, nil
 		}
 		return verbForward, nil
@@ -202,6 +202,9 @@ func (s *session) settle(e *entry) {
 	if e.more != nil && e.more.evicted != nil {
 		s.shared.statements.drop(e.more.evicted.stmt)
 	}
+	if e.more != nil && e.more.frees != "" {
+		delete(s.prepared, e.more.frees)
+	}
 	if e.more != nil && e.more.named {
 		s.shared.statements.drop(e.more.prev)
 		s.changes = max(0, s.changes-1)
@@ -268,7 +271,7 @@ func (s *session) undoUnnamed(e *entry) {
 	s.shared.statements.drop(*before)
 	*before = e.stmt
 	if before == &s.unnamed {
-		s.hereNow = false
+		s.hereNow, s.hereAt = e.flags&flagHere != 0, s.syncs
 	}
 }
 
@@ -507,6 +510,9 @@ func (s *session) serverParameter(body []byte) (verb, error) {
 	s.vars = table.with(s.vars, string(name), string(value))
 	if s.checking {
 		return verbDrop, nil
+	}
+	if string(name) == "client_encoding" {
+		s.touchEncoded()
 	}
 	return verbForward, nil
 }

@@ -36,7 +36,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), !s.uncertain())
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
-		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st)})
+		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st) | s.hereFlag()})
 		s.unnamed, s.hereNow, s.hereAt = st, true, s.syncs
 		return verbForward
 	}
@@ -54,6 +54,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 	if _, taken := s.named[name]; taken {
 		s.shared.statements.drop(st)
 		s.parseOver(againName, string(m.Text), m.ParamOIDs) // PostgreSQL looks at the text first
+		s.queue.last().flags |= flagMeant
 		return s.fail(&wire.Error{
 			Severity: "ERROR", Code: wire.CodeDuplicateStatement,
 			Message: "prepared statement \"" + string(m.Name) + "\" already exists", Routine: "StorePreparedStatement",
@@ -245,6 +246,9 @@ func (s *session) underVars(st *statement, parse func()) {
 // makes of it now must not pass for what others mean by the old one.
 func (s *session) renew(name string, st *statement) *statement {
 	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, s.generation(), !s.uncertain())
+	if !now.shape.known {
+		now.shape = st.shape
+	}
 	s.shared.statements.drop(st)
 	s.named[name] = now
 	return now
@@ -355,6 +359,15 @@ func (s *session) meant(name []byte) *statement {
 // so many bytes.
 func cutName(name []byte) []byte { return name[:min(len(name), maxName)] }
 
+// hereFlag marks a message that replaces the unnamed statement, should it be
+// skipped.
+func (s *session) hereFlag() uint16 {
+	if s.hereNow {
+		return flagHere
+	}
+	return 0
+}
+
 func commitFlag(st *statement) uint16 {
 	if st.effects&mayCommit != 0 {
 		return flagCommit
@@ -397,12 +410,17 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		if !s.held {
 			return verbAcquire
 		}
-		s.forward(entry{typ: wire.Close})
+		e := entry{typ: wire.Close}
+		if kind == wire.KindStatement && s.prepared[string(cutName(name))] {
+			e.more = &detail{frees: string(cutName(name))}
+			s.forgets = true
+		}
+		s.forward(e)
 		return verbForward
 	}
 	e := entry{typ: wire.Close, more: &detail{reply: closeComplete}}
 	if len(name) == 0 {
-		e.stmt, e.more.unnamed = s.unnamed, true
+		e.stmt, e.more.unnamed, e.flags = s.unnamed, true, s.hereFlag()
 		s.unnamed, s.hereNow = nil, false
 	} else if s.changes > 0 {
 		return verbStall

@@ -288,9 +288,7 @@ func (m *model) describe(kind, name string) string {
 	} else if !ok {
 		return wire.CodeInvalidStatementName
 	}
-	if m.aborted(st.text) && (returnsRows(st.text) || kind == "S" && name == "") {
-		// Of the unnamed statement PostgreSQL would describe some more, but
-		// refuses the Parse that may have to come first.
+	if m.aborted(st.text) && returnsRows(st.text) {
 		return "25P02"
 	}
 	if kind == "S" {

@@ -139,6 +139,15 @@ func (s *session) touchAll() {
 	}
 }
 
+// touchEncoded touches what has other bytes in another encoding.
+func (s *session) touchEncoded() {
+	for _, p := range s.vars.list {
+		if !ascii([]byte(p.Value)) {
+			s.touch(touch{name: p.Name})
+		}
+	}
+}
+
 // restored is a setting of the login's that comes back.
 type restored struct {
 	wire.Parameter

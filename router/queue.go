@@ -24,6 +24,8 @@ const (
 	flagForgets               // a Query that may destroy prepared statements, or the Sync behind an Execute that may
 	flagSequences             // with its answer the server has forgotten the values of sequences
 	flagLook                  // part of a look at the server
+	flagMeant                 // it stands for a message of the client's, which sees notices and errors
+	flagHere                  // the unnamed statement before this message was the server's
 	flagPrefix                // the last of the messages in front of the first that the client sends to a server
 )
 
@@ -49,6 +51,7 @@ type detail struct {
 	ready   *prepared  // being parsed on the server
 	evicted *prepared  // being closed at the server
 	unnamed bool       // a Close of the unnamed statement
+	frees   string     // the name that PREPARE gave and a Close takes away
 	helper  uint64     // the bit of our own statement that the message parses
 
 	describing *describing // what a Describe of ours finds out

@@ -64,15 +64,6 @@ type reading struct {
 	planned  bool      // PostgreSQL makes a plan for it, or it is not understood
 }
 
-// endsBlock reports whether a failed transaction takes the command.
-func (r *reading) endsBlock() bool {
-	switch r.command {
-	case commandCommit, commandRollback, commandRollbackTo, commandEmpty:
-		return true
-	}
-	return false
-}
-
 // touch is a setting that a text may change.
 type touch struct {
 	name  string
@@ -98,7 +89,7 @@ func read(text []byte, conforming bool) reading {
 		r.quiet = false
 		r.command = commandOther
 	case n == 0 && r.effects == 0:
-		r.command = commandEmpty
+		r.command, r.quiet = commandEmpty, true
 	}
 	return r.reading
 }

@@ -335,6 +335,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		}
 		s.note(&r)
 		e.stmt = s.unnamed
+		e.flags |= s.hereFlag()
 		s.unnamed, s.hereNow = nil, false // a simple query drops it
 	}
 	if !s.queue.empty() && s.queue.last().kind == entrySwallow {
