@@ -309,7 +309,7 @@ func (s *session) serverError() verb {
 		}
 		v = verbDrop
 	}
-	if s.prefix && e.kind == entrySwallow && s.inPrefix() {
+	if s.prefix && e.flags&flagInjected != 0 {
 		s.prefixFailed, s.beginFailed = true, s.begun
 		s.prefix, s.begun = false, false
 	}
@@ -324,20 +324,6 @@ func (s *session) serverError() verb {
 	}
 	s.skip()
 	return v
-}
-
-// inPrefix reports whether the messages of ours in front of the client's will be
-// skipped with the first entry: no Sync stands between.
-func (s *session) inPrefix() bool {
-	for i := s.queue.head; i < len(s.queue.entries); i++ {
-		switch e := &s.queue.entries[i]; {
-		case e.flags&flagPrefix != 0:
-			return true
-		case e.ends():
-			return false
-		}
-	}
-	return false
 }
 
 // loginError tells of a setting that a login may not have, which ends it.

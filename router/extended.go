@@ -232,12 +232,12 @@ func (s *session) underVars(st *statement, parse func()) {
 	for i := 0; i+1 < len(words); i += 2 {
 		if value, ok := s.vars.value(words[i]); ok && value != words[i+1] {
 			now = append(now, wire.Parameter{Name: words[i], Value: value})
-			s.injectSetAside(words[i], words[i+1], false)
+			s.injectSetAside(words[i], words[i+1], true)
 		}
 	}
 	parse()
-	for _, p := range slices.Backward(now) {
-		s.injectSetAside(p.Name, p.Value, false)
+	for _, p := range slices.Backward(now) { // for the transaction: what the client has set may be no more
+		s.injectSetAside(p.Name, p.Value, true)
 	}
 }
 

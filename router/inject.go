@@ -43,7 +43,7 @@ const (
 // inject sends what must be in front of the client's first message to a
 // server: its settings, and the BEGIN that was deferred.
 func (s *session) inject() {
-	b := s.backend
+	b, first := s.backend, len(s.queue.entries)
 	if b.vars != s.vars || b.changedBy != nil && b.changedBy != s {
 		s.injectVars()
 	}
@@ -53,7 +53,7 @@ func (s *session) inject() {
 		s.deferred, s.begun = 0, true
 	}
 	if !s.queue.empty() {
-		s.prefixed()
+		s.prefixed(first)
 	}
 	if fails { // it has, without a server
 		s.fail(nil)
@@ -64,10 +64,14 @@ func (s *session) inject() {
 	}
 }
 
-// prefixed has what the client sends wait for the fate of what was injected.
-func (s *session) prefixed() {
+// prefixed has what the client sends wait for the fate of what was injected:
+// the entries from first on.
+func (s *session) prefixed(first int) {
 	for i := s.queue.head; i < len(s.queue.entries); i++ {
 		s.queue.entries[i].flags &^= flagPrefix
+		if i >= first {
+			s.queue.entries[i].flags |= flagInjected
+		}
 	}
 	s.queue.last().flags |= flagPrefix
 	s.prefix = true

@@ -129,6 +129,7 @@ func (s *session) note(r *reading) {
 
 // touchAll touches whatever the session has set, but the role.
 func (s *session) touchAll() {
+	s.done |= (s.done | s.asked.done) & maySetAny // what that changed is not known yet
 	for _, t := range s.asked.touched {
 		s.touch(t)
 	}

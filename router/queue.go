@@ -25,6 +25,7 @@ const (
 	flagSequences             // with its answer the server has forgotten the values of sequences
 	flagLook                  // part of a look at the server
 	flagMeant                 // it stands for a message of the client's, which sees notices and errors
+	flagInjected              // part of what is in front of the client's messages: it fails for them
 	flagHere                  // the unnamed statement before this message was the server's
 	flagPrefix                // the last of the messages in front of the first that the client sends to a server
 )

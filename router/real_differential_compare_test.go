@@ -46,7 +46,9 @@ func (a *arena) play(p program) *difference {
 		}
 		d := &difference{program: p, at: i, direct: direct.exchange(s), through: through.exchange(s)}
 		a.tally.count(d.direct)
-		if d.reason = w.compare(d.direct, d.through); d.reason != "" {
+		if d.reason = w.compare(d.direct, d.through); d.reason == partings {
+			return nil
+		} else if d.reason != "" {
 			return d
 		}
 		if n := len(d.direct); n > 0 && d.direct[n-1].typ == lost {
@@ -68,10 +70,13 @@ func sameRefusal(direct, through error) bool {
 // compare returns the first difference that is not allowed. Each allowance has
 // its entry in testdata/differential/allowed.md.
 func (w *twin) compare(direct, through []reply) string {
-	direct, through = notificationsLast(direct), notificationsLast(through)
+	direct, through = announced(notificationsLast(direct)), announced(notificationsLast(through))
 	for i, d := range direct {
 		if i == len(through) {
 			return fmt.Sprintf("reply %d is missing", i)
+		}
+		if tooLate(through[i]) && !tooLate(d) {
+			return partings
 		}
 		if r := w.differs(d, through[i]); r != "" {
 			return fmt.Sprintf("reply %d: %s", i, r)
@@ -81,6 +86,27 @@ func (w *twin) compare(direct, through []reply) string {
 		return fmt.Sprintf("reply %d is too much", len(direct))
 	}
 	return ""
+}
+
+// partings is where a program is not followed any further.
+const partings = "allowed, but the two are in different states now"
+
+// tooLate reports whether a reply refuses to change the mode of a transaction
+// that has a snapshot already.
+func tooLate(r reply) bool {
+	return r.typ == 'E' && mustComeFirst.MatchString(fields(r.body)['M'])
+}
+
+var mustComeFirst = regexp.MustCompile(`must be (called|set) before any query$`)
+
+// announced takes off a ParameterDescription with an error behind it.
+func announced(replies []reply) (kept []reply) {
+	for i, r := range replies {
+		if r.typ != 't' || i+1 == len(replies) || replies[i+1].typ != 'E' {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }
 
 // notificationsLast puts notifications directly before the next ReadyForQuery.
@@ -181,6 +207,7 @@ var ownErrors = map[string]bool{
 // otherRefusal are errors of PostgreSQL's in whose place Howdah may have others.
 var otherRefusal = map[[2]string]bool{
 	{"08P01", "25P02"}: true, {"42601", "25P02"}: true, {"42P05", "25P02"}: true, // the server does not know the statement
+	{"42704", "25001"}: true, // no such prepared transaction, and none may be committed in a pipeline
 	{"54001", "26000"}: true, // a statement that executes itself
 }
 

@@ -33,7 +33,7 @@ func someSettings() [][]string {
 		{"default_transaction_isolation", "'repeatable read'", "'read committed'", "'read uncommitted'", "'whatever'"},
 		{"default_transaction_read_only", "on", "off", "off", "off", "2"},
 		{"enable_seqscan", "on", "off", "1", "'f'", "perhaps"},
-		{"my.x", "1", "'one two'", "''", "a.b", "'ü\\'", "x, y", "1 2"},
+		{"my.x", "1", "'one two'", "''", "a.b", "'u\\'", "x, y", "1 2"},
 		{"my.y", "'why'", "true", "on", "- 5", "select"},
 		{"max_connections", "5"},
 		{"nonsense", "1"},

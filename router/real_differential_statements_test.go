@@ -200,15 +200,12 @@ var resets = regexp.MustCompile(`(?i)\b(reset|discard|default|local)\b`)
 // SQL's EXECUTE, run another in turn.
 var runsAnother = regexp.MustCompile(`(?i)\b(execute|prepare)\b`)
 
-// comeFirst are statements that must come before any other of a transaction.
-var comeFirst = regexp.MustCompile(`(?i)\b(isolation|snapshot|deferrable)\b`)
-
 // several statements in one message.
 func (g *grammar) several() string {
 	var all []string
 	for range 2 + g.IntN(3) {
 		k := g.kind(func(k kind) bool { return k.sql != nil && k.name != "multi" })
-		if sql := k.sql(g); !byName.MatchString(sql) && !resets.MatchString(sql) && !comeFirst.MatchString(sql) {
+		if sql := k.sql(g); !byName.MatchString(sql) && !resets.MatchString(sql) {
 			all = append(all, sql)
 		}
 	}

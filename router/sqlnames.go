@@ -176,7 +176,7 @@ func (s *session) clearSequences(r *reading) {
 	if r.effects&(readsSequence|movesSequence) == 0 || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
 		return
 	}
-	alone := s.status == wire.TxIdle && !s.piped
+	alone, first := s.status == wire.TxIdle && !s.piped, len(s.queue.entries)
 	if alone { // or the client's own BEGIN would come too late for its options
 		s.injectBlock(0)
 	}
@@ -185,6 +185,6 @@ func (s *session) clearSequences(r *reading) {
 	if alone {
 		s.run(helperCommit, commitName, "commit", 0)
 	}
-	s.prefixed()
+	s.prefixed(first)
 	s.backend.ownValues = true
 }
