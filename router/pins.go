@@ -124,12 +124,12 @@ func (s *session) note(r *reading) {
 			continue
 		}
 		s.touchAll()
+		s.done |= s.asked.done & maySetAny // what that has set is not known yet
 	}
 }
 
 // touchAll touches whatever the session has set, but the role.
 func (s *session) touchAll() {
-	s.done |= (s.done | s.asked.done) & maySetAny // what that changed is not known yet
 	for _, t := range s.asked.touched {
 		s.touch(t)
 	}
