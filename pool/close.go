@@ -67,6 +67,7 @@ func (p *Pool) finishClose(s *Server) {
 	s.Conn.Close()
 	p.counts[Closing]--
 	p.total--
+	p.freeSeat(s)
 	p.grow()
 	if p.Empty() {
 		p.observer.Emptied()

@@ -25,12 +25,10 @@ func (p *Pool) grow() {
 		p.idle.remove(s)
 		p.startCheck(s)
 	}
-	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
-	if p.seeded {
-		want = max(want, p.cfg.MinPoolSize-p.total)
-	}
-	limit := p.limit()
-	for ; want > 0 && p.total < limit; want-- {
+	for p.wanted() > 0 {
+		if !p.takeSeat() {
+			break
+		}
 		wait := p.refusals.wait()
 		if wait <= 0 {
 			var ok bool
@@ -39,12 +37,31 @@ func (p *Pool) grow() {
 				continue
 			}
 		}
+		if p.share != nil {
+			p.spare++
+		}
 		p.loop.Arm(&p.retry, wait, p.grow)
-		return
+		break
 	}
+	p.trim()
+}
+
+// wanted is how many more servers there should be, within the pool's limit.
+func (p *Pool) wanted() int {
+	if p.paused || p.closed {
+		return 0
+	}
+	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
+	if p.seeded {
+		want = max(want, p.cfg.MinPoolSize-p.total)
+	}
+	return min(want, p.limit()-p.total)
 }
 
 func (p *Pool) open() {
+	if w := p.waiting.first(); p.total >= p.cfg.PoolSize && w != nil && w.urgent {
+		p.overdrawn = w.process
+	}
 	p.total++
 	p.counts[Login]++
 	timeout, longest, member, generation := p.cfg.ConnectTimeout, p.cfg.LoginRetry, p.member, p.generation
@@ -70,6 +87,7 @@ func (p *Pool) finishOpen(est *wire.Established, err error, generation uint64) {
 	}
 	if err != nil {
 		p.total--
+		p.freeSeat(nil)
 		p.openFailed(err)
 		if p.Empty() {
 			p.observer.Emptied()

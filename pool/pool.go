@@ -80,6 +80,13 @@ type Pool struct {
 	sweep      loop.Timer
 	ended      map[string]uint64
 	idleWait   []func() // called when no server is active
+
+	share     *Share        // of the cluster's budget; nil for no budget
+	asked     int           // seats that were asked for and have not come
+	askedFor  *Process      // a seat was asked for on its behalf
+	spare     int           // seats that have come and are not used yet
+	seatedAt  time.Duration // when the last one came that was asked for
+	overdrawn *Process      // that may have servers above PoolSize
 }
 
 // New returns an empty pool on l.
@@ -110,13 +117,16 @@ func (p *Pool) Seed() {
 // Acquire returns a server for c. When none is idle it returns nil and a
 // place in the line: c will be told by Assigned or Refused, never before
 // Acquire has returned.
-func (p *Pool) Acquire(c Client) (*Server, *Waiter) {
+//
+// process is the client's, nil for unknown.
+func (p *Pool) Acquire(c Client, process *Process) (*Server, *Waiter) {
 	if p.waiting.len == 0 && !p.paused && !p.closed {
 		if s := p.takeIdle(); s != nil {
+			p.hand(s, process)
 			return s, nil
 		}
 	}
-	w := p.enqueue(c)
+	w := p.enqueue(c, process)
 	p.grow()
 	return nil, w
 }
@@ -130,6 +140,13 @@ func (p *Pool) takeIdle() *Server {
 	p.idle.remove(s)
 	p.setState(s, Active)
 	return s
+}
+
+// hand notes whose a server is now.
+func (p *Pool) hand(s *Server, process *Process) {
+	if s.process = process; process != nil {
+		process.held++
+	}
 }
 
 // Release takes back a server on which nothing is open, unread or running.
@@ -148,6 +165,10 @@ func (p *Pool) Release(s *Server) {
 func (p *Pool) offer(s *Server) {
 	if reason := p.unwanted(s); reason != "" {
 		p.Destroy(s, reason, false)
+		return
+	}
+	if p.share != nil && p.share.vacates(s, 0) {
+		p.Destroy(s, seatMoved, false)
 		return
 	}
 	if w := p.waiting.first(); w != nil && !p.paused {
@@ -185,10 +206,24 @@ func (p *Pool) limit() int {
 		(w != nil && p.loop.Now()-w.since >= p.cfg.ReservePoolTimeout || p.total > limit && w != nil) {
 		limit += p.cfg.ReservePoolSize
 	}
+	if w != nil && w.urgent && (p.overdrawn == nil || p.overdrawn == w.process) {
+		limit += overdraft
+	}
 	return limit
 }
 
 func (p *Pool) setState(s *Server, state State) {
+	if s.process != nil && s.state == Active {
+		p.takenBack(s)
+	}
+	if p.share != nil {
+		if s.state == Idle {
+			p.share.seats.idle.removeSeat(s)
+		}
+		if state == Idle {
+			p.share.seats.idle.addSeat(s)
+		}
+	}
 	p.counts[s.state]--
 	p.counts[state]++
 	s.state = state
@@ -198,6 +233,7 @@ func (p *Pool) setState(s *Server, state State) {
 // quiet is called once no server is active.
 func (p *Pool) Pause(quiet func()) {
 	p.paused = true
+	p.trim()
 	p.closeIdle("paused")
 	p.idleWait = append(p.idleWait, quiet)
 	p.checkQuiet()
@@ -227,6 +263,7 @@ func (p *Pool) SetMember(m *Member) {
 // refuses whoever waits.
 func (p *Pool) Close() {
 	p.closed = true
+	p.trim()
 	p.loop.Disarm(&p.retry)
 	p.loop.Disarm(&p.reserve)
 	p.refuseAll(ErrClosed)
@@ -273,7 +310,7 @@ func (p *Pool) Stats() Stats {
 
 // Empty reports whether the pool has no server, in whatever state, and nobody
 // waiting.
-func (p *Pool) Empty() bool { return p.total == 0 && p.waiting.len == 0 }
+func (p *Pool) Empty() bool { return p.total == 0 && p.waiting.len == 0 && p.spare == 0 }
 
 // Servers calls f for every open server.
 func (p *Pool) Servers(f func(*Server)) {

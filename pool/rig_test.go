@@ -238,10 +238,11 @@ func (h *house) eventually(what string, ok func() bool) {
 
 // client is one who wants a server. Its answer comes once, through the channel.
 type client struct {
-	house  *house
-	waiter *pool.Waiter
-	answer chan answer
-	told   func(*pool.Server) // called in Assigned, where not nil
+	process *pool.Process
+	house   *house
+	waiter  *pool.Waiter
+	answer  chan answer
+	told    func(*pool.Server) // called in Assigned, where not nil
 }
 
 type answer struct {
@@ -271,7 +272,7 @@ func (h *house) acquire() *client {
 
 // ask belongs to the loop's thread.
 func (c *client) ask() {
-	s, w := c.house.pool.Acquire(c)
+	s, w := c.house.pool.Acquire(c, c.process)
 	if c.waiter = w; s != nil {
 		c.Assigned(s)
 	}

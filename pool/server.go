@@ -41,7 +41,11 @@ type Server struct {
 	born       time.Duration // loop time
 	since      time.Duration // loop time of the last release
 	opened     time.Time
-	next, prev *Server // in the idle list
+	next, prev *Server  // in the idle list
+	process    *Process // that holds it
+	vacated    bool     // its seat is another's when its backend has gone
+	nextSeat   *Server  // in the loop's list of idle servers of a budget
+	prevSeat   *Server
 	nextAll    *Server // in the list of all
 	prevAll    *Server
 	timer      loop.Timer
@@ -152,6 +156,7 @@ type list struct {
 func (l *list) init() {
 	l.head.next, l.head.prev = &l.head, &l.head
 	l.head.nextAll, l.head.prevAll = &l.head, &l.head
+	l.head.nextSeat, l.head.prevSeat = &l.head, &l.head
 }
 
 func (l *list) first() *Server {
@@ -194,4 +199,28 @@ func (l *list) removeAll(s *Server) {
 	}
 	s.prevAll.nextAll, s.nextAll.prevAll = s.nextAll, s.prevAll
 	s.nextAll, s.prevAll = nil, nil
+}
+
+func (l *list) addSeat(s *Server) {
+	s.prevSeat, s.nextSeat = &l.head, l.head.nextSeat
+	l.head.nextSeat.prevSeat, l.head.nextSeat = s, s
+}
+
+func (l *list) removeSeat(s *Server) {
+	if s.nextSeat == nil {
+		return
+	}
+	s.prevSeat.nextSeat, s.nextSeat.prevSeat = s.nextSeat, s.prevSeat
+	s.nextSeat, s.prevSeat = nil, nil
+}
+
+func (l *list) oldestSeat() *Server { return l.newerSeat(&l.head) }
+
+// newerSeat returns the server that has idled for less time than s, nil for
+// none.
+func (l *list) newerSeat(s *Server) *Server {
+	if s.prevSeat == &l.head {
+		return nil
+	}
+	return s.prevSeat
 }

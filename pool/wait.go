@@ -22,6 +22,9 @@ type Waiter struct {
 	next, prev *Waiter
 	pool       *Pool
 	client     Client
+	process    *Process
+	urgent     bool // its process holds a server already
+	limited    bool // all servers of the pool were taken
 	since      time.Duration
 	timer      loop.Timer
 }
@@ -31,15 +34,17 @@ func (w *Waiter) Leave() {
 	if w.next != nil {
 		w.pool.waiting.remove(w)
 		w.pool.loop.Disarm(&w.timer)
+		w.pool.trim()
 	}
 }
 
 // Since returns the loop time at which the client joined the line.
 func (w *Waiter) Since() time.Duration { return w.since }
 
-func (p *Pool) enqueue(c Client) *Waiter {
-	w := &Waiter{pool: p, client: c, since: p.loop.Now()}
-	p.waiting.pushBack(w)
+func (p *Pool) enqueue(c Client, process *Process) *Waiter {
+	w := &Waiter{pool: p, client: c, since: p.loop.Now(), process: process, limited: p.total >= p.cfg.PoolSize}
+	w.urgent = process != nil && process.held > 0
+	p.waiting.push(w)
 	if p.closed {
 		p.loop.Arm(&w.timer, 0, func() { w.refuse(ErrClosed) })
 		return w
@@ -84,7 +89,23 @@ func (w *Waiter) refuse(err error) {
 func (p *Pool) assign(w *Waiter, s *Server) {
 	p.waiting.remove(w)
 	p.loop.Disarm(&w.timer)
+	p.hand(s, w.process)
+	p.trim()
+	if p.share != nil {
+		p.share.waited(w.why(), p.loop.Now()-w.since)
+	}
 	w.client.Assigned(s)
+}
+
+// why says because of whom the client has waited.
+func (w *Waiter) why() string {
+	switch p := w.pool; {
+	case w.limited:
+		return BlameOwnLimit
+	case p.share.whose != "" && (p.seatedAt >= w.since || p.asked > 0):
+		return p.share.whose
+	}
+	return BlameConnecting
 }
 
 func (p *Pool) refuseAll(err error) {
@@ -95,8 +116,9 @@ func (p *Pool) refuseAll(err error) {
 
 // waiters is the line.
 type waiters struct {
-	head Waiter
-	len  int
+	head   Waiter
+	urgent *Waiter // the last urgent one: they stand in front
+	len    int
 }
 
 func (l *waiters) init() { l.head.next, l.head.prev = &l.head, &l.head }
@@ -108,13 +130,25 @@ func (l *waiters) first() *Waiter {
 	return l.head.next
 }
 
-func (l *waiters) pushBack(w *Waiter) {
-	w.prev, w.next = l.head.prev, &l.head
-	l.head.prev.next, l.head.prev = w, w
+func (l *waiters) push(w *Waiter) {
+	before := l.head.prev
+	if w.urgent {
+		if before = l.urgent; before == nil {
+			before = &l.head
+		}
+		l.urgent = w
+	}
+	w.prev, w.next = before, before.next
+	before.next.prev, before.next = w, w
 	l.len++
 }
 
 func (l *waiters) remove(w *Waiter) {
+	if l.urgent == w {
+		if l.urgent = w.prev; w.prev == &l.head {
+			l.urgent = nil
+		}
+	}
 	w.prev.next, w.next.prev = w.next, w.prev
 	w.next, w.prev = nil, nil
 	l.len--

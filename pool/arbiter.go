@@ -1,0 +1,288 @@
+package pool
+
+import (
+	"container/heap"
+	"time"
+)
+
+// arbiter decides who gets the seats of a budget: each is the right to have one
+// server. It knows no clock, no lock and no connection; the simulator in
+// simulator_test.go runs it against written workloads.
+//
+// Its rule is weighted max-min fairness. A free seat goes to the tenant that
+// holds the fewest for its weight, among equals to the one that has held seats
+// the least time. A seat is taken from a tenant for another that would, after
+// it, not hold more; and where there are not enough to go round, from one that
+// has had its turn: a seat stays for a quantum, because to move it costs a
+// login.
+type arbiter struct {
+	seats   int           // servers that may exist
+	reserve int           // of those, only for processes that hold a server already
+	quantum time.Duration // a seat stays with a busy tenant for so long
+
+	used   int       // seats whose backends exist, or are to
+	shed   int       // of those, to be given up without a successor
+	line   shareHeap // shares that want a seat
+	urgent []request // processes that hold a server and want one more
+	due    []request // for whom seats are being vacated
+	token  *Process  // that may use the reserve
+
+	clock float64 // virtual time of the last grant
+	asks  uint64  // to break ties
+	moved uint64  // seats taken from one share for another
+}
+
+// request is one seat that somebody wants.
+type request struct {
+	share   *Share
+	process *Process // nil for an ordinary one
+}
+
+// share is the arbiter's part of a Share.
+type share struct {
+	weight float64
+	min    int     // seats that are never taken away
+	held   int     // seats, those on their way included
+	want   int     // seats in line for
+	served float64 // seat seconds by weight, at since
+	since  time.Duration
+	asked  uint64 // when it joined the line
+	index  int    // in the line
+}
+
+// load is how many seats it holds for its weight.
+func (s *share) load() float64 { return float64(s.held) / s.weight }
+
+// servedAt is for how long it has held seats, for its weight, in seconds.
+func (s *share) servedAt(now time.Duration) float64 {
+	return s.served + s.load()*(now-s.since).Seconds()
+}
+
+// hold changes how many seats a share holds.
+func (a *arbiter) hold(s *Share, n int, now time.Duration) {
+	s.served, s.since = s.servedAt(now), now
+	if s.held == 0 && s.want == 0 {
+		s.served = max(s.served, a.clock) // time spent away earns nothing
+	}
+	s.held += n
+	a.fix(s)
+}
+
+func (a *arbiter) fix(s *Share) {
+	switch in := s.index > 0; {
+	case in && s.want == 0:
+		heap.Remove(&a.line, s.index-1)
+	case in:
+		heap.Fix(&a.line, s.index-1)
+	case s.want > 0:
+		a.asks++
+		s.asked = a.asks
+		heap.Push(&a.line, s)
+	}
+}
+
+// ask wants one more seat for a share: it is granted at once, or the share is
+// in line for it.
+func (a *arbiter) ask(r request, now time.Duration) bool {
+	s := r.share
+	if s.held == 0 && s.want == 0 {
+		s.served, s.since = max(s.servedAt(now), a.clock), now
+	}
+	if len(a.due) == 0 && a.mayGrant(r.process) && (r.process != nil || len(a.urgent) == 0 && len(a.line) == 0) {
+		a.grant(r, now)
+		return true
+	}
+	if r.process != nil {
+		a.urgent = append(a.urgent, r)
+		return false
+	}
+	s.want++
+	a.fix(s)
+	return false
+}
+
+// withdraw takes one wish back. It may have been granted meanwhile: then the
+// seat comes, and is given back.
+func (a *arbiter) withdraw(r request) {
+	if r.process == nil {
+		if r.share.want > 0 {
+			r.share.want--
+			a.fix(r.share)
+		}
+		return
+	}
+	for i, u := range a.urgent {
+		if u == r {
+			a.urgent = append(a.urgent[:i], a.urgent[i+1:]...)
+			return
+		}
+	}
+}
+
+// mayGrant reports whether there is a seat for one more backend. The reserve is
+// one process's at a time, until it holds nothing: whoever holds a server and
+// waits for another can always end.
+func (a *arbiter) mayGrant(p *Process) bool {
+	if a.used < a.seats-a.reserve {
+		return true
+	}
+	return p != nil && a.used < a.seats && (a.token == nil || a.token == p)
+}
+
+func (a *arbiter) grant(r request, now time.Duration) {
+	if a.used >= a.seats-a.reserve {
+		a.token = r.process
+	}
+	a.used++
+	a.clock = max(a.clock, r.share.servedAt(now))
+	a.hold(r.share, 1, now)
+}
+
+// freed takes note that a backend has gone, and returns who gets its seat, if
+// anybody. s held it; nil where it was Howdah's own.
+func (a *arbiter) freed(s *Share, now time.Duration) (to request) {
+	if s != nil {
+		a.hold(s, -1, now)
+	}
+	a.used--
+	return a.next(now)
+}
+
+// vacated is freed for a seat that had been taken away before.
+func (a *arbiter) vacated(now time.Duration) (to request) {
+	a.shed = max(0, a.shed-1)
+	return a.freed(nil, now)
+}
+
+// next grants one seat, if there is one and somebody wants it.
+func (a *arbiter) next(now time.Duration) (to request) {
+	if len(a.due) > 0 && a.used < a.seats {
+		to = a.due[0]
+		a.due = append(a.due[:0], a.due[1:]...)
+		a.used++
+		return to // it was counted when the seat was vacated for it
+	}
+	for i, u := range a.urgent {
+		if a.mayGrant(u.process) {
+			a.urgent = append(a.urgent[:i], a.urgent[i+1:]...)
+			a.grant(u, now)
+			return u
+		}
+	}
+	if len(a.line) > 0 && a.mayGrant(nil) {
+		s := a.line[0]
+		s.want--
+		to = request{share: s}
+		a.grant(to, now)
+	}
+	return to
+}
+
+// contended reports whether a seat that becomes idle may be wanted elsewhere.
+func (a *arbiter) contended() bool {
+	return len(a.line) > 0 || len(a.urgent) > 0 || a.used-a.shed > a.seats
+}
+
+// tenancy is what counts about a server whose seat may be taken.
+type tenancy struct {
+	age  time.Duration // since the server was opened
+	idle time.Duration // since its last transaction; 0 where that ends now
+}
+
+// vacates decides whether a share gives up a seat, of a server between two
+// transactions. If so the seat is another's, which will be told when the
+// backend has gone.
+func (a *arbiter) vacates(from *Share, t tenancy, now time.Duration) bool {
+	if from.held <= from.min {
+		return false
+	}
+	if a.used-a.shed > a.seats {
+		a.shed++
+		a.hold(from, -1, now)
+		return true
+	}
+	to, ok := a.candidate()
+	if !ok || to.share == from || !a.fair(from, to, t, now) {
+		return false
+	}
+	if to.process != nil {
+		a.urgent = append(a.urgent[:0], a.urgent[1:]...)
+	} else {
+		to.share.want--
+	}
+	a.clock = max(a.clock, to.share.servedAt(now))
+	a.hold(from, -1, now)
+	a.hold(to.share, 1, now)
+	a.due = append(a.due, to)
+	a.moved++
+	return true
+}
+
+// candidate is who gets the next seat.
+func (a *arbiter) candidate() (to request, ok bool) {
+	if len(a.urgent) > 0 {
+		return a.urgent[0], true
+	}
+	if len(a.line) > 0 {
+		return request{share: a.line[0]}, true
+	}
+	return request{}, false
+}
+
+// unused is after how many quanta an idle seat is nobody's.
+const unused = 4
+
+// fair reports whether a seat may go from one share to another.
+func (a *arbiter) fair(from *Share, to request, t tenancy, now time.Duration) bool {
+	w := to.share
+	switch {
+	case to.process != nil && t.idle > 0:
+		return true
+	case float64(from.held-1)/from.weight >= float64(w.held+1)/w.weight:
+		return true
+	case from.load() > w.load():
+		return t.idle >= a.quantum || t.age >= a.quantum && from.servedAt(now) > w.servedAt(now)
+	}
+	return t.idle >= unused*a.quantum
+}
+
+// shareHeap holds those in line, who is due first at the front.
+type shareHeap []*Share
+
+func (h shareHeap) Len() int { return len(h) }
+
+// Less compares what shares hold; where that is equal, so is how fast they are
+// served, and the order between them does not change with time.
+func (h shareHeap) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	if x, y := a.load(), b.load(); x != y {
+		return x < y
+	}
+	now := max(a.since, b.since)
+	if x, y := a.servedAt(now), b.servedAt(now); x != y {
+		return x < y
+	}
+	return a.asked < b.asked
+}
+
+func (h shareHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i+1, j+1
+}
+
+// Push implements heap.Interface.
+func (h *shareHeap) Push(x any) {
+	s := x.(*Share)
+	*h = append(*h, s)
+	s.index = len(*h)
+}
+
+// Pop implements heap.Interface.
+func (h *shareHeap) Pop() any {
+	n := len(*h) - 1
+	s := (*h)[n]
+	(*h)[n] = nil
+	*h = (*h)[:n]
+	s.index = 0
+	return s
+}

@@ -1,0 +1,91 @@
+package pool
+
+// Join has the pool draw its servers from a share of a budget. It must come
+// before the pool is used.
+func (p *Pool) Join(h *Share) { p.share = h }
+
+// takeSeat reports whether one more server may be opened now. Where it may not,
+// the seats that are wanted have been asked for.
+func (p *Pool) takeSeat() bool {
+	switch {
+	case p.spare > 0:
+		p.spare--
+		return true
+	case p.share == nil:
+		return true
+	}
+	if w := p.waiting.first(); w != nil && w.urgent && p.askedFor == nil {
+		if p.share.ask(p, w.process) {
+			return true
+		}
+		p.askedFor = w.process
+	}
+	for p.asked < p.wanted() {
+		if p.share.ask(p, nil) {
+			return true
+		}
+		p.asked++
+	}
+	return false
+}
+
+// seated is told that a seat has come that was asked for.
+func (p *Pool) seated(urgent *Process) {
+	if urgent != nil {
+		p.askedFor = nil
+	} else {
+		p.asked--
+	}
+	p.seatedAt = p.loop.Now()
+	p.spare++
+	p.grow()
+}
+
+// freeSeat gives back the seat of a server that is gone.
+func (p *Pool) freeSeat(s *Server) {
+	if p.share != nil {
+		p.share.free(s)
+	}
+}
+
+// trim gives back what is not wanted any more: wishes first, then seats.
+func (p *Pool) trim() {
+	if p.asked == 0 && p.askedFor == nil && p.spare == 0 {
+		return
+	}
+	want := p.wanted()
+	if p.askedFor != nil && (want <= 0 || p.waiting.urgent == nil) {
+		p.share.withdraw(p, p.askedFor)
+		p.askedFor = nil
+	}
+	for p.asked > max(want-p.spare, 0) {
+		p.share.withdraw(p, nil)
+		p.asked--
+	}
+	for p.spare > max(want, 0) {
+		p.spare--
+		p.freeSeat(nil)
+	}
+	if p.spare == 0 && p.Empty() {
+		p.loop.Post(func() {
+			if p.Empty() {
+				p.observer.Emptied()
+			}
+		})
+	}
+}
+
+// takenBack notes that a process holds one server less.
+func (p *Pool) takenBack(s *Server) {
+	process := s.process
+	s.process = nil
+	if process.held--; process.held > 0 {
+		return
+	}
+	if p.overdrawn == process {
+		p.overdrawn = nil
+	}
+	if p.share != nil {
+		p.share.leaves(process)
+	}
+}

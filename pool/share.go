@@ -1,0 +1,220 @@
+package pool
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"howdah/wire/loop"
+)
+
+// Process is an application's process, as far as can be seen: sessions with one
+// user, address and application_name. One that holds a server and waits for
+// another must get it, or it will never give back the first.
+type Process struct {
+	held int // servers; belongs to the loop of its tenant
+}
+
+// overdraft is how many servers a process that holds one may have above its
+// tenant's limit. Odoo's cron workers hold up to three.
+const overdraft = 2
+
+// Share is one tenant's part of a budget, on the loop where the tenant lives.
+// Its pools draw their seats from it.
+type Share struct {
+	share // guarded by the budget's mutex
+	name  string
+
+	// owned by the loop
+	seats *Seats
+	line  []wish // of its pools, in order
+	blame map[string]time.Duration
+	whose string // who held the seat that came last
+}
+
+// wish is a pool's for one seat, for a process that holds one if it is not nil.
+type wish struct {
+	pool   *Pool
+	urgent *Process
+}
+
+// Seats is a budget as one loop sees it.
+type Seats struct {
+	budget  *Budget
+	loop    *loop.Loop
+	idle    list // idle servers of all its pools, by their third links
+	timer   loop.Timer
+	poked   atomic.Bool // a call of reclaim is on its way
+	reclaim func()
+}
+
+// Share returns a new part of the budget for a tenant. Its weight says how much
+// of what is scarce it gets beside others; min seats are never taken from it.
+func (s *Seats) Share(name string, weight float64, min int) *Share {
+	h := &Share{name: name, seats: s, blame: map[string]time.Duration{}}
+	h.weight, h.min = max(weight, 0.01), min
+	return h
+}
+
+// Configure changes a share's weight and minimum.
+func (h *Share) Configure(weight float64, min int) {
+	b := h.seats.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	h.served, h.since = h.servedAt(now), now
+	h.weight, h.min = max(weight, 0.01), min
+	b.arbiter.fix(h)
+}
+
+// Held returns how many seats the tenant holds.
+func (h *Share) Held() int {
+	b := h.seats.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return h.held
+}
+
+// ask wants a seat for a pool, which gets it at once or by seated.
+func (h *Share) ask(p *Pool, urgent *Process) bool {
+	b := h.seats.budget
+	b.mu.Lock()
+	granted := b.arbiter.ask(request{h, urgent}, b.now())
+	b.note()
+	b.mu.Unlock()
+	if !granted {
+		h.line = append(h.line, wish{p, urgent})
+		b.pokeAll()
+	}
+	return granted
+}
+
+// withdraw takes back a pool's wish.
+func (h *Share) withdraw(p *Pool, urgent *Process) {
+	if i := slices.Index(h.line, wish{p, urgent}); i >= 0 {
+		h.line = slices.Delete(h.line, i, i+1)
+	}
+	b := h.seats.budget
+	b.mu.Lock()
+	b.arbiter.withdraw(request{h, urgent})
+	b.note()
+	b.mu.Unlock()
+}
+
+// seated is told on the share's loop that a seat has come, and from whom.
+func (h *Share) seated(urgent *Process, whose string) {
+	h.whose = whose
+	for i, w := range h.line {
+		if w.urgent == urgent {
+			h.line = slices.Delete(h.line, i, i+1)
+			w.pool.seated(urgent)
+			return
+		}
+	}
+	h.free(nil) // the wish was taken back when the seat was on its way
+}
+
+// free gives back the seat of s, whose backend has gone, or one that was not
+// used.
+func (h *Share) free(s *Server) {
+	b := h.seats.budget
+	var to request
+	b.mu.Lock()
+	if s != nil && s.vacated {
+		to = b.arbiter.vacated(b.now())
+	} else {
+		to = b.arbiter.freed(h, b.now())
+	}
+	b.note()
+	b.mu.Unlock()
+	b.tell(to, h.name)
+}
+
+// vacates reports whether the seat of s, which no client uses, is to be given
+// up for somebody else.
+func (h *Share) vacates(s *Server, idle time.Duration) bool {
+	b := h.seats.budget
+	if !b.contended.Load() {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.arbiter.vacates(h, tenancy{age: h.seats.loop.Now() - s.born, idle: idle}, b.now()) {
+		return false
+	}
+	s.vacated = true
+	b.note()
+	return true
+}
+
+// leaves ends what a process has above others', when it holds no server.
+func (h *Share) leaves(p *Process) {
+	b := h.seats.budget
+	b.mu.Lock()
+	if b.arbiter.token != p {
+		b.mu.Unlock()
+		return
+	}
+	b.arbiter.token = nil
+	to := b.arbiter.next(b.now())
+	b.note()
+	b.mu.Unlock()
+	b.tell(to, h.name)
+}
+
+// maxBlamed bounds the tenants that one remembers waiting for.
+const maxBlamed = 20
+
+// Blame kinds that are nobody else's doing.
+const (
+	BlameOwnLimit   = "(its own limit)"
+	BlameConnecting = "(connecting)"
+	blameOthers     = "(others)"
+)
+
+// waited notes for how long a client has waited, and because of whom.
+func (h *Share) waited(why string, d time.Duration) {
+	if _, known := h.blame[why]; !known && len(h.blame) >= maxBlamed {
+		why = blameOthers
+	}
+	h.blame[why] += d
+}
+
+// Blame calls f for whom the tenant's clients have waited for, and how long.
+func (h *Share) Blame(f func(why string, d time.Duration)) {
+	for why, d := range h.blame {
+		f(why, d)
+	}
+}
+
+// lookAt is how many idle servers are looked at in one go.
+const lookAt = 16
+
+// reclaimIdle closes idle servers whose seats are wanted, oldest first, and
+// looks again for as long as any are.
+func (s *Seats) reclaimIdle() {
+	if !s.budget.contended.Load() {
+		return
+	}
+	now := s.loop.Now()
+	v := s.idle.oldestSeat()
+	for range lookAt {
+		if v == nil {
+			break
+		}
+		newer := s.idle.newerSeat(v)
+		if v.pool.share.vacates(v, max(now-v.since, 1)) {
+			v.pool.Destroy(v, seatMoved, false)
+		}
+		v = newer
+	}
+	if s.idle.oldestSeat() != nil && !s.timer.Armed() {
+		s.loop.Arm(&s.timer, reclaimPause, s.reclaimIdle)
+	}
+}
+
+// seatMoved is why a server closes whose seat another tenant gets.
+const seatMoved = "seat given to another tenant"
+
+// reclaimPause is how often idle servers are looked at while seats are wanted.
+const reclaimPause = 20 * time.Millisecond
