@@ -44,6 +44,7 @@ type about struct {
 	tls            string
 	connected      int64 // nanoseconds since 1970
 	keyLen         int   // of the cancel key's secret, in bytes
+	process        *process
 }
 
 func (a *about) connectTime() time.Time { return time.Unix(0, a.connected) }
@@ -222,7 +223,7 @@ func (c *client) acquire() bool {
 		panic("router: acquire by a client that waits for a server or has one")
 	}
 	c.since = c.w.loop.Now()
-	s, w := c.route.pool.Acquire(c)
+	s, w := c.route.pool.Acquire(c, c.about.process.own())
 	if s == nil {
 		c.waiter = w
 		return false

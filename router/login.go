@@ -265,6 +265,7 @@ func (w *worker) begin(l *login) {
 		w.server.leaveWorker(r.tenant.key)
 		return
 	}
+	about.process = r.tenant.processOf(l.user, about.address, applicationName(l.accepted.Startup.Parameters))
 	if max := r.tenant.limits.MaxClientConn; max > 0 && r.tenant.clients > max {
 		c.refuseLogin(r.tenant.full())
 		return

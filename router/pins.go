@@ -172,7 +172,8 @@ func (s *session) willRestore(r *reading) {
 				last = t
 			}
 		}
-		if last.reset && (!last.local || s.status != wire.TxIdle) {
+		outside := s.status == wire.TxIdle && s.queue.empty() // of any transaction
+		if last.reset && (!last.local || !outside) {
 			s.restoring = append(s.restoring, restored{p, last.local})
 		}
 	}

@@ -84,6 +84,7 @@ type Server struct {
 	homes       map[tenantKey]*home
 	crowds      []int // homes per worker
 	members     map[string]*member
+	budgets     map[string]*clusterBudget
 	authorities map[string]string // contents of CA files, until the next Reload
 	paused      map[string]bool   // tenants by name; "" is all
 	refusals    map[string]uint64
@@ -118,7 +119,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	s := &Server{
 		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]Handler{}, started: time.Now(),
-		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, authorities: map[string]string{},
+		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, budgets: map[string]*clusterBudget{}, authorities: map[string]string{},
 		paused: map[string]bool{}, refusals: map[string]uint64{},
 	}
 	s.settings.Store(&cfg)

@@ -18,6 +18,16 @@ var reportedNames = map[string]string{
 	"datestyle": "DateStyle", "intervalstyle": "IntervalStyle", "timezone": "TimeZone",
 }
 
+// applicationName returns what a login calls its application.
+func applicationName(params []wire.Parameter) string {
+	for _, p := range params {
+		if p.Name == "application_name" {
+			return p.Value
+		}
+	}
+	return ""
+}
+
 // settings returns those of a StartupMessage's parameters that are settings,
 // with the ones in "options" taken apart, in the client's order.
 func settings(params []wire.Parameter) (list []wire.Parameter) {

@@ -74,6 +74,9 @@ type tenant struct {
 	source  *tenants.Tenant
 	clients int
 	routes  int
+
+	share     *pool.Share
+	processes map[processKey]*process
 }
 
 func newWorker(s *Server, index int) (*worker, error) {
@@ -94,7 +97,10 @@ func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 		e = &tenant{name: t.Name, key: keyOf(t)}
 		w.tenants[keyOf(t)] = e
 	}
-	e.source, e.limits = t, t.Limits
+	if e.source != t {
+		e.source, e.limits = t, t.Limits
+		e.joinBudget(w)
+	}
 	return e
 }
 
@@ -109,6 +115,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
 	r.member.Store(m)
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(&t.Limits), r, r, &r.tenant.group)
+	r.pool.Join(r.tenant.share)
 	r.tenant.routes++
 	if w.server.isPaused(t.Name) {
 		r.pool.Pause(func() {})
@@ -276,6 +283,7 @@ func (w *worker) clientClosed(c *client, reason string) {
 	c.route.clients--
 	c.route.tenant.clients--
 	w.server.leaveWorker(c.route.tenant.key)
+	c.route.tenant.leaveProcess(c.about.process)
 	c.route.dropIfUnused()
 	c.login = nil
 	w.log.Debug("client closed", "reason", reason, "database", c.route.tenant.name, "user", c.route.key.user, "address", c.about.address)

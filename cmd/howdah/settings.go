@@ -293,8 +293,18 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "budget", initial: int64(0), most: maxInt, reload: true,
-			doc: "Server connections the cluster may hold over all tenants; keep it below its max_connections. 0 is no limit. This version reads it and does nothing with it yet.",
+			doc: "Server connections the cluster may hold over all tenants; keep it below its max_connections. Where tenants want more, they share by weight: see SHOW BUDGET. 0 is no limit.",
 			at:  func(p *place) any { return &p.cluster.Budget },
+		},
+		{
+			section: in, name: "budget_reserve", initial: int64(-1), least: -1, most: maxInt, reload: true,
+			doc: "Seats of the budget that only a process gets which holds a server already and wants another, as Odoo's cron workers do; without them such processes could wait for each other for ever. -1 is a twentieth of the budget, and at least 2.",
+			at:  func(p *place) any { return &p.cluster.BudgetReserve },
+		},
+		{
+			section: in, name: "seat_quantum", initial: "500ms", reload: true,
+			doc: "For how long a server stays with a busy tenant before its seat goes to another that has had less. To move a seat costs a login; a shorter time is fairer, a longer one cheaper. An idle server's seat goes to others after four such times, or at once where its tenant has more than its share. 0 is 500ms.",
+			at:  func(p *place) any { return &p.cluster.SeatQuantum },
 		},
 		{
 			section: in, name: "tls_mode", initial: "prefer", reload: true,

@@ -55,7 +55,7 @@ func poolLimits() []setting {
 		},
 		{
 			name: "weight", initial: int64(1), least: 1, most: 10_000, reload: true,
-			doc: "Share of a busy cluster's budget relative to other tenants. This version reads it and does nothing with it yet.",
+			doc: "Share of a busy cluster's budget relative to other tenants: one of weight 2 gets twice the servers of one of weight 1, when both want them.",
 			at:  func(p *place) any { return &p.limits.Limits.Weight },
 		},
 		{

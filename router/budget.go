@@ -1,0 +1,145 @@
+package router
+
+import (
+	"net"
+	"sort"
+	"time"
+
+	"howdah/pool"
+	"howdah/tenants"
+)
+
+// budgetOf returns the budget of a cluster, which all loops share, as it is now.
+func (s *Server) budgetOf(snapshot *tenants.Snapshot, cluster string) *pool.Budget {
+	c, _ := snapshot.Cluster(cluster)
+	cfg := pool.BudgetConfig{Reserve: -1}
+	if c != nil {
+		cfg.Seats, cfg.Reserve, cfg.Quantum = c.Budget, c.BudgetReserve, c.SeatQuantum
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.budgets[cluster]
+	if e == nil {
+		e = &clusterBudget{Budget: pool.NewBudget(cfg), config: cfg}
+		s.budgets[cluster] = e
+	}
+	if e.config != cfg {
+		e.config = cfg
+		e.Configure(cfg)
+	}
+	return e.Budget
+}
+
+// clusterBudget is a budget and what it was last told.
+type clusterBudget struct {
+	*pool.Budget
+	config pool.BudgetConfig
+}
+
+// joinBudget gives a tenant its share, or brings that up to date.
+func (t *tenant) joinBudget(w *worker) {
+	weight, min := float64(t.limits.Weight), t.limits.MinPoolSize
+	if t.share == nil {
+		b := w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster)
+		t.share = b.On(w.loop).Share(t.name, weight, min)
+		return
+	}
+	t.share.Configure(weight, min)
+}
+
+// process is an application's process and how many clients it has.
+type process struct {
+	pool.Process
+	key     processKey
+	clients int
+}
+
+// processKey is what can be seen of a process. Several containers behind one
+// address may look like one: it then has precedence that it does not need.
+type processKey struct{ user, host, application string }
+
+// processOf returns the process that a client belongs to, nil where it does not
+// say which.
+func (t *tenant) processOf(user, address, application string) *process {
+	if application == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	key := processKey{user, host, application}
+	p := t.processes[key]
+	if p == nil {
+		if t.processes == nil {
+			t.processes = map[processKey]*process{}
+		}
+		p = &process{key: key}
+		t.processes[key] = p
+	}
+	p.clients++
+	return p
+}
+
+// leaveProcess counts a client out. Servers that it still holds know p.
+func (t *tenant) leaveProcess(p *process) {
+	if p == nil {
+		return
+	}
+	if p.clients--; p.clients == 0 {
+		delete(t.processes, p.key)
+	}
+}
+
+// own returns what the pool knows a client's process by.
+func (p *process) own() *pool.Process {
+	if p == nil {
+		return nil
+	}
+	return &p.Process
+}
+
+// BudgetRow is a cluster's budget.
+type BudgetRow struct {
+	Cluster string
+	pool.BudgetStats
+}
+
+// Budgets returns the budgets of the clusters in use, by name.
+func (s *Server) Budgets() (rows []BudgetRow) {
+	s.mu.Lock()
+	for name, b := range s.budgets {
+		rows = append(rows, BudgetRow{Cluster: name, BudgetStats: b.Stats()})
+	}
+	s.mu.Unlock()
+	sort.Slice(rows, func(i, j int) bool { return rows[i].Cluster < rows[j].Cluster })
+	return rows
+}
+
+// BlameRow says for how long a tenant's clients have waited because of whom.
+type BlameRow struct {
+	Cluster, Tenant, Because string
+	Waited                   time.Duration
+}
+
+// Blame returns who waited for whom since the tenants in use were first used,
+// the longest first.
+func (s *Server) Blame() []BlameRow {
+	each := make([][]BlameRow, len(s.workers))
+	s.everyWorker(func(w *worker) {
+		for _, t := range w.tenants {
+			if t.share == nil {
+				continue
+			}
+			t.share.Blame(func(because string, d time.Duration) {
+				each[w.index] = append(each[w.index], BlameRow{t.key.cluster, t.name, because, d})
+			})
+		}
+	})
+	var rows []BlameRow
+	for _, r := range each {
+		rows = append(rows, r...)
+	}
+	sort.SliceStable(rows, func(i, j int) bool { return rows[i].Waited > rows[j].Waited })
+	return rows
+}
