@@ -88,7 +88,7 @@ func (a *arbiter) ask(r request, now time.Duration) bool {
 	if s.held == 0 && s.want == 0 {
 		s.served, s.since = max(s.servedAt(now), a.clock), now
 	}
-	if len(a.due) == 0 && a.mayGrant(r.process) && (r.process != nil || len(a.urgent) == 0 && len(a.line) == 0) {
+	if a.mayGrant(r.process) && (r.process != nil || len(a.urgent) == 0 && len(a.line) == 0) {
 		a.grant(r, now)
 		return true
 	}
@@ -138,23 +138,21 @@ func (a *arbiter) grant(r request, now time.Duration) {
 	a.hold(r.share, 1, now)
 }
 
-// freed takes note that a backend has gone, and returns who gets its seat, if
-// anybody. s held it; nil where it was Howdah's own.
-func (a *arbiter) freed(s *Share, now time.Duration) (to request) {
-	if s != nil {
-		a.hold(s, -1, now)
-	}
+// freed takes note that a backend of a share's has gone. What that frees next
+// gives out.
+func (a *arbiter) freed(s *Share, now time.Duration) {
+	a.hold(s, -1, now)
 	a.used--
-	return a.next(now)
 }
 
 // vacated is freed for a seat that had been taken away before.
-func (a *arbiter) vacated(now time.Duration) (to request) {
+func (a *arbiter) vacated() {
 	a.shed = max(0, a.shed-1)
-	return a.freed(nil, now)
+	a.used--
 }
 
-// next grants one seat, if there is one and somebody wants it.
+// next grants one seat, if there is one and somebody wants it. It must be called
+// until it grants none.
 func (a *arbiter) next(now time.Duration) (to request) {
 	if len(a.due) > 0 && a.used < a.seats {
 		to = a.due[0]
@@ -183,6 +181,9 @@ func (a *arbiter) contended() bool {
 	return len(a.line) > 0 || len(a.urgent) > 0 || a.used-a.shed > a.seats
 }
 
+// inReserve reports whether seats of the reserve are in use.
+func (a *arbiter) inReserve() bool { return a.used-a.shed > a.seats-a.reserve }
+
 // tenancy is what counts about a server whose seat may be taken.
 type tenancy struct {
 	age  time.Duration // since the server was opened
@@ -196,37 +197,55 @@ func (a *arbiter) vacates(from *Share, t tenancy, now time.Duration) bool {
 	if from.held <= from.min {
 		return false
 	}
-	if a.used-a.shed > a.seats {
-		a.shed++
-		a.hold(from, -1, now)
-		return true
+	if a.inReserve() {
+		return a.restores(from, now)
 	}
-	to, ok := a.candidate()
-	if !ok || to.share == from || !a.fair(from, to, t, now) {
+	to := request{}
+	switch {
+	case len(a.urgent) > 0:
+		to = a.urgent[0]
+	case len(a.line) > 0:
+		to.share = a.line[0]
+	}
+	if to.share == nil || to.share == from || !a.fair(from, to, t, now) {
 		return false
 	}
-	if to.process != nil {
-		a.urgent = append(a.urgent[:0], a.urgent[1:]...)
-	} else {
-		to.share.want--
+	a.promise(to, from, now)
+	return true
+}
+
+// restores gives a seat back to the reserve, or to the process that the reserve
+// is for.
+func (a *arbiter) restores(from *Share, now time.Duration) bool {
+	for _, u := range a.urgent {
+		if a.used-a.shed > a.seats || a.token != nil && a.token != u.process {
+			continue
+		}
+		if u.share == from {
+			return false
+		}
+		a.token = u.process
+		a.promise(u, from, now)
+		return true
 	}
+	a.shed++
+	a.hold(from, -1, now)
+	return true
+}
+
+// promise takes a seat from one for another, who gets it when the backend has
+// gone.
+func (a *arbiter) promise(to request, from *Share, now time.Duration) {
 	a.clock = max(a.clock, to.share.servedAt(now))
+	if to.process == nil {
+		to.share.want--
+	} else {
+		a.withdraw(to)
+	}
 	a.hold(from, -1, now)
 	a.hold(to.share, 1, now)
 	a.due = append(a.due, to)
 	a.moved++
-	return true
-}
-
-// candidate is who gets the next seat.
-func (a *arbiter) candidate() (to request, ok bool) {
-	if len(a.urgent) > 0 {
-		return a.urgent[0], true
-	}
-	if len(a.line) > 0 {
-		return request{share: a.line[0]}, true
-	}
-	return request{}, false
 }
 
 // unused is after how many quanta an idle seat is nobody's.

@@ -13,7 +13,9 @@ import (
 // Loops reuse their own servers without asking; only to open one, and to keep
 // one while somebody waits for a seat, is the budget asked.
 type Budget struct {
-	contended atomic.Bool // somebody waits for a seat that others have
+	contended atomic.Bool             // somebody waits for a seat that others have
+	token     atomic.Pointer[Process] // that may use the reserve
+	reserved  atomic.Bool             // the reserve is in use
 
 	start time.Time
 
@@ -66,15 +68,7 @@ func (b *Budget) Configure(c BudgetConfig) {
 	case c.Quantum < 0:
 		a.quantum = 0
 	}
-	var granted []request
-	for r := a.next(b.now()); r.share != nil; r = a.next(b.now()) {
-		granted = append(granted, r)
-	}
-	b.note()
-	b.mu.Unlock()
-	for _, r := range granted {
-		b.tell(r, "")
-	}
+	b.grant("")
 	b.pokeAll()
 }
 
@@ -108,21 +102,30 @@ func (b *Budget) Take() {
 // Give gives such a seat back.
 func (b *Budget) Give() {
 	b.mu.Lock()
-	to := b.arbiter.freed(nil, b.now())
-	b.note()
-	b.mu.Unlock()
-	b.tell(to, "")
+	b.arbiter.used--
+	b.grant("")
 }
 
 func (b *Budget) now() time.Duration { return time.Since(b.start) }
 
-// note brings contended up to date. b.mu is held.
-func (b *Budget) note() { b.contended.Store(b.arbiter.contended()) }
+// note brings what is read without the lock up to date. b.mu is held.
+func (b *Budget) note() {
+	b.contended.Store(b.arbiter.contended())
+	b.token.Store(b.arbiter.token)
+	b.reserved.Store(b.arbiter.inReserve())
+}
 
-// tell has a share's loop told of its seat.
-func (b *Budget) tell(to request, whose string) {
-	if h := to.share; h != nil {
-		h.seats.loop.Post(func() { h.seated(to.process, whose) })
+// grant gives out what is free, and unlocks b.mu, which is held. whose is the
+// tenant that has freed it.
+func (b *Budget) grant(whose string) {
+	var all []request
+	for to := b.arbiter.next(b.now()); to.share != nil; to = b.arbiter.next(b.now()) {
+		all = append(all, to)
+	}
+	b.note()
+	b.mu.Unlock()
+	for _, to := range all {
+		to.share.seats.loop.Post(func() { to.share.seated(to.process, whose) })
 	}
 }
 

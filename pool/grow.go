@@ -17,6 +17,7 @@ func (p *Pool) grow() {
 	if p.paused || p.closed {
 		return
 	}
+	p.promote()
 	for n := p.waiting.len - p.counts[Tested]; n > 0; n-- {
 		s := p.idle.first()
 		if s == nil {

@@ -157,6 +157,10 @@ func (p *Pool) Release(s *Server) {
 	s.since = p.loop.Now()
 	s.Conn.SetHandler(s)
 	s.Conn.Resume()
+	if w := p.waiting.first(); p.share != nil && (w == nil || !w.urgent) && p.share.vacates(s, 0) {
+		p.Destroy(s, seatMoved, false)
+		return
+	}
 	p.offer(s)
 	p.checkQuiet()
 }
@@ -167,11 +171,13 @@ func (p *Pool) offer(s *Server) {
 		p.Destroy(s, reason, false)
 		return
 	}
-	if p.share != nil && p.share.vacates(s, 0) {
+	p.promote()
+	w := p.waiting.first()
+	if p.share != nil && p.share.inReserve() && (w == nil || !p.share.reserved(w.process)) && p.share.vacates(s, 0) {
 		p.Destroy(s, seatMoved, false)
 		return
 	}
-	if w := p.waiting.first(); w != nil && !p.paused {
+	if w != nil && !p.paused {
 		p.setState(s, Active)
 		p.assign(w, s)
 		return
@@ -206,7 +212,11 @@ func (p *Pool) limit() int {
 		(w != nil && p.loop.Now()-w.since >= p.cfg.ReservePoolTimeout || p.total > limit && w != nil) {
 		limit += p.cfg.ReservePoolSize
 	}
-	if w != nil && w.urgent && (p.overdrawn == nil || p.overdrawn == w.process) {
+	switch {
+	case w == nil || !w.urgent:
+	case p.share != nil && p.share.reserved(w.process):
+		limit += 2 * overdraft // also where another process has overdrawn the pool
+	case p.overdrawn == nil || p.overdrawn == w.process:
 		limit += overdraft
 	}
 	return limit

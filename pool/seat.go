@@ -14,7 +14,8 @@ func (p *Pool) takeSeat() bool {
 	case p.share == nil:
 		return true
 	}
-	if w := p.waiting.first(); w != nil && w.urgent && p.askedFor == nil {
+	if w := p.waiting.first(); w != nil && w.urgent && p.askedFor != w.process {
+		p.withdrawUrgent()
 		if p.share.ask(p, w.process) {
 			return true
 		}
@@ -29,10 +30,33 @@ func (p *Pool) takeSeat() bool {
 	return false
 }
 
+// promote puts the process that may have more than others to the front of those
+// that hold a server already: it can end, which the others may have to wait for.
+func (p *Pool) promote() {
+	if p.waiting.urgent == nil {
+		return
+	}
+	var first *Waiter
+	for w := p.waiting.first(); w != &p.waiting.head && w.urgent; w = w.next {
+		if p.share != nil && p.share.reserved(w.process) {
+			first = w
+			break
+		}
+		if first == nil && w.process == p.overdrawn {
+			first = w
+		}
+	}
+	if first != nil && first != p.waiting.first() {
+		p.waiting.remove(first)
+		p.waiting.pushFront(first)
+	}
+}
+
 // seated is told that a seat has come that was asked for.
 func (p *Pool) seated(urgent *Process) {
 	if urgent != nil {
 		p.askedFor = nil
+		p.settle(urgent)
 	} else {
 		p.asked--
 	}
@@ -54,9 +78,8 @@ func (p *Pool) trim() {
 		return
 	}
 	want := p.wanted()
-	if p.askedFor != nil && (want <= 0 || p.waiting.urgent == nil) {
-		p.share.withdraw(p, p.askedFor)
-		p.askedFor = nil
+	if w := p.waiting.first(); want <= 0 || w == nil || w.process != p.askedFor {
+		p.withdrawUrgent()
 	}
 	for p.asked > max(want-p.spare, 0) {
 		p.share.withdraw(p, nil)
@@ -75,11 +98,19 @@ func (p *Pool) trim() {
 	}
 }
 
-// takenBack notes that a process holds one server less.
-func (p *Pool) takenBack(s *Server) {
-	process := s.process
-	s.process = nil
-	if process.held--; process.held > 0 {
+// withdrawUrgent takes back the wish on behalf of a process that waits no more.
+func (p *Pool) withdrawUrgent() {
+	if process := p.askedFor; process != nil {
+		p.askedFor = nil
+		p.share.withdraw(p, process)
+		p.settle(process)
+	}
+}
+
+// settle ends what a process may have above others if it holds nothing: it may
+// have got it when it had ended already.
+func (p *Pool) settle(process *Process) {
+	if process.held > 0 {
 		return
 	}
 	if p.overdrawn == process {
@@ -88,4 +119,12 @@ func (p *Pool) takenBack(s *Server) {
 	if p.share != nil {
 		p.share.leaves(process)
 	}
+}
+
+// takenBack notes that a process holds one server less.
+func (p *Pool) takenBack(s *Server) {
+	process := s.process
+	s.process = nil
+	process.held--
+	p.settle(process)
 }

@@ -118,16 +118,13 @@ func (h *Share) seated(urgent *Process, whose string) {
 // used.
 func (h *Share) free(s *Server) {
 	b := h.seats.budget
-	var to request
 	b.mu.Lock()
 	if s != nil && s.vacated {
-		to = b.arbiter.vacated(b.now())
+		b.arbiter.vacated()
 	} else {
-		to = b.arbiter.freed(h, b.now())
+		b.arbiter.freed(h, b.now())
 	}
-	b.note()
-	b.mu.Unlock()
-	b.tell(to, h.name)
+	b.grant(h.name)
 }
 
 // vacates reports whether the seat of s, which no client uses, is to be given
@@ -147,6 +144,13 @@ func (h *Share) vacates(s *Server, idle time.Duration) bool {
 	return true
 }
 
+// reserved reports whether the budget's reserve is for a process now.
+func (h *Share) reserved(p *Process) bool { return p != nil && h.seats.budget.token.Load() == p }
+
+// inReserve reports whether the budget's reserve is in use: a seat that is
+// given out now must go to whom it is for.
+func (h *Share) inReserve() bool { return h.seats.budget.reserved.Load() }
+
 // leaves ends what a process has above others', when it holds no server.
 func (h *Share) leaves(p *Process) {
 	b := h.seats.budget
@@ -156,10 +160,7 @@ func (h *Share) leaves(p *Process) {
 		return
 	}
 	b.arbiter.token = nil
-	to := b.arbiter.next(b.now())
-	b.note()
-	b.mu.Unlock()
-	b.tell(to, h.name)
+	b.grant(h.name)
 }
 
 // maxBlamed bounds the tenants that one remembers waiting for.

@@ -143,6 +143,15 @@ func (l *waiters) push(w *Waiter) {
 	l.len++
 }
 
+func (l *waiters) pushFront(w *Waiter) {
+	w.prev, w.next = &l.head, l.head.next
+	l.head.next.prev, l.head.next = w, w
+	l.len++
+	if l.urgent == nil {
+		l.urgent = w
+	}
+}
+
 func (l *waiters) remove(w *Waiter) {
 	if l.urgent == w {
 		if l.urgent = w.prev; w.prev == &l.head {
