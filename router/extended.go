@@ -92,7 +92,7 @@ func (s *session) parseNamed(name string, st *statement) verb {
 	s.name(name, st)
 	d := &detail{name: name, named: true}
 	if s.backend.find(st) != nil {
-		if s.status != wire.TxFailed && s.queue.cycles == 0 {
+		if s.status != wire.TxFailed && s.queue.cycles == 0 && st.shape.path == s.searchPath() {
 			d.reply = parseComplete
 			s.answer(entry{typ: wire.Parse, more: d})
 			return verbDrop
@@ -296,6 +296,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Bind})
 		return verbForward
 	}
+	s.ranHere = s.ranHere && len(m.Portal) > 0
 	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
 		return verbSubscribe
 	}
@@ -308,11 +309,13 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if !ok {
 		return v
 	}
-	if st := s.meant(m.Statement); st != nil {
-		s.clearSequences(&st.reading)
+	if st := s.meant(m.Statement); st != nil && s.needsClearing(&st.reading) {
+		if s.queue.cycles > 0 {
+			return verbStall // in what state the transaction is must be known
+		}
+		s.clearSequences()
 	}
 	s.shared.counts.binds++
-	s.ranHere = s.ranHere && len(m.Portal) > 0
 	e := entry{typ: wire.Bind}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)

@@ -49,7 +49,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		return verbStall, true // it must not be skipped
 	}
 	renamed := string(text[:r.from]) + at + string(text[r.to:])
-	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{longer: len(at) - (r.to - r.from)}}
+	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name, longer: len(at) - (r.to - r.from)}}
 	if !s.queue.empty() {
 		e.flags |= flagGated
 	}
@@ -169,13 +169,16 @@ func (s *session) clientName(own string) string {
 	return ""
 }
 
+// needsClearing reports whether a text is the first that leaves values of
+// sequences at the server, or asks for them.
+func (s *session) needsClearing(r *reading) bool {
+	return r.effects&(readsSequence|movesSequence) != 0 && !s.backend.ownValues && s.mode == tenants.Transaction && s.status != wire.TxFailed
+}
+
 // clearSequences has the server forget what other sessions' nextval left
 // there, in front of the first text that leaves such values or asks for them:
 // what is left from then on is the client's own.
-func (s *session) clearSequences(r *reading) {
-	if r.effects&(readsSequence|movesSequence) == 0 || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
-		return
-	}
+func (s *session) clearSequences() {
 	alone, first := s.status == wire.TxIdle && !s.piped, len(s.queue.entries)
 	if alone { // or the client's own BEGIN would come too late for its options
 		s.injectBlock(0)

@@ -38,7 +38,9 @@ func (s *session) askTaint() {
 	first := len(s.queue.entries)
 	s.taint.asking = true
 	s.asked.done, s.asked.touched, s.asked.taint = s.done&acts, nil, true
-	s.done = 0
+	if s.done &^= acts; s.pins == 0 {
+		s.done = 0 // or the rest waits for the pin's end
+	}
 	s.ask(lookTaint, helperTaint, taintName, taintText)
 	s.endLook(first)
 }
