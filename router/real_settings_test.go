@@ -21,7 +21,6 @@ func TestRealSettings(t *testing.T) {
 		{"BadSettingsAreRefusedAtLogin", testBadSettingsAreRefusedAtLogin},
 		{"SettingsOfManyClientsStayApart", testSettingsOfManyClientsStayApart},
 		{"FailedSettingDoesNotRunTheStatement", testFailedSettingDoesNotRunTheStatement},
-		{"SettingWhilePinned", testSettingWhilePinned},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -152,19 +151,6 @@ func keepSettings(d *door, name, zone, style string) error {
 		}
 	}
 	return nil
-}
-
-// testSettingWhilePinned sets something in code while the server is pinned: it
-// is the client's own when the pin ends, and nobody else's.
-func testSettingWhilePinned(t *testing.T, h *house) {
-	d := h.open(t, poolSize(2))
-	r, other := d.raw(t), d.raw(t)
-	r.expect(t, "PREPARE; ready I", query("prepare held as select 1"))
-	r.expect(t, "DO; ready I", query("do $$ begin perform set_config('work_mem', '5MB', false); end $$"))
-	other.expect(t, "row ; SELECT 1; ready I", query("select pg_sleep(0.05)")) // elsewhere, while the first is looked at
-	r.expect(t, "DEALLOCATE; ready I", query("deallocate held"))
-	other.expect(t, "row 4MB; SHOW; ready I", query("show work_mem"))
-	r.expect(t, "row 5MB; SHOW; ready I", query("show work_mem"))
 }
 
 // testFailedSettingDoesNotRunTheStatement lets a setting of the session become
