@@ -11,7 +11,8 @@ import (
 
 // Mistake is one thing wrong in the configuration file.
 type Mistake struct {
-	Line    int // from 1; 0 = the file as a whole
+	File    string // "" = the one that all is about
+	Line    int    // from 1; 0 = the file as a whole
 	Problem string
 	Remedy  string // what to write instead
 }
@@ -32,6 +33,9 @@ func (e *ConfigError) Error() string {
 }
 
 func (m Mistake) describe(path string) string {
+	if m.File != "" {
+		path = m.File
+	}
 	if m.Line == 0 {
 		return fmt.Sprintf("%s: %s; %s", path, m.Problem, m.Remedy)
 	}
