@@ -11,4 +11,10 @@
 // then look for contradictions. Whatever is wrong is a Mistake (mistake.go), and
 // all mistakes are told at once. What comes out is a Config, whose Snapshot is
 // what package tenants works with.
+//
+// A pgbouncer.ini's way to a howdah.toml (import_pgbouncer.go): _ini.go reads it
+// with its includes, _connstring.go splits the lines of databases and users;
+// _settings.go is the table of PgBouncer's settings and what becomes of each, by
+// the conversions of _values.go; _listen.go, _auth.go, _users.go, _databases.go
+// and _pools.go do what is more than one value for another; _print.go writes.
 package main

@@ -27,6 +27,7 @@ func newRootCommand() *cobra.Command {
 		newUpCommand(),
 		newServeCommand(),
 		newCheckCommand(),
+		newImportPgbouncerCommand(),
 		newVersionCommand(),
 		newSettingsTopic(),
 	)

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// translateAuth decides auth_type, and adds the users of auth_file.
+func (t *bouncerTranslation) translateAuth() {
+	word, from, _ := t.given("auth_type", "md5")
+	word = strings.ToLower(word)
+	auth := t.byPassword()
+	switch word {
+	case "md5", "scram-sha-256":
+		auth = word
+	case "trust", "any":
+		if t.loopbackOnly() {
+			auth = "trust"
+		} else {
+			t.listen.note("%s = %s: Howdah trusts clients only where nobody but this machine reaches its addresses. Users need a verifier.", from, word)
+		}
+		if word == "any" {
+			t.listen.note("%s = any: in Howdah a client is the user that it names, for PostgreSQL too, and only admin users may change things in the console.", from)
+		}
+	case "cert":
+		if t.listen.value("tls_mode") == "require" && t.listen.value("tls_ca_file") != nil {
+			auth = "cert"
+		} else {
+			t.badValue(t.settings["auth_type"], errors.New("it needs client_tls_sslmode = verify-full and client_tls_ca_file"))
+		}
+	case "plain":
+		t.listen.note("%s = plain: Howdah asks for no password in plain text.", from)
+	case "ldap", "pam":
+		t.listen.note("%s = %s: Howdah asks neither LDAP nor PAM. Users need a verifier and a password in PostgreSQL.", from, word)
+	case "hba":
+		t.translateHBA()
+	default:
+		t.badValue(t.settings["auth_type"], fmt.Errorf("it is none of %s", oneOf([]string{"md5", "scram-sha-256", "plain", "trust", "any", "cert", "hba", "ldap", "pam"})))
+	}
+	t.listen.add("auth_type", auth, from+" = "+word)
+	t.unusedHBA(word)
+	if e, ok := t.settings["scram_iterations"]; ok {
+		n, err := parseBouncerNumber(e.value)
+		if err != nil {
+			t.badValue(e, err)
+		}
+		t.without(e, fmt.Sprintf("Howdah hashes no passwords but those in plain text above, in at least 1 and at most 1000000 rounds, for which it was heeded (%d)", n), false)
+	}
+	t.lookUp()
+	for _, u := range t.listed {
+		t.addUser(u.from, u.name, u.secret)
+	}
+}
+
+// byPassword is the auth_type under which all users of the list can log in.
+func (t *bouncerTranslation) byPassword() string {
+	for _, u := range t.listed {
+		if strings.HasPrefix(u.secret, "md5") && isVerifier(u.secret) {
+			return "md5"
+		}
+	}
+	return "scram-sha-256"
+}
+
+// lookUp says what takes the place of auth_query.
+func (t *bouncerTranslation) lookUp() {
+	const why = "Howdah looks no users up in this version: each needs a [[user]]. This prints them: " +
+		`SELECT format(E'[[user]]\nname = "%s"\nverifier = "%s"\n', rolname, rolpassword) FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL`
+	for _, name := range []string{"auth_user", "auth_query", "auth_dbname"} {
+		if e, ok := t.settings[name]; ok {
+			t.without(e, why, false)
+		}
+	}
+}
+
+// translateHBA lists the rules of auth_hba_file and auth_ident_file. Howdah has
+// no such rules yet: when it has, this is the one place to write them.
+func (t *bouncerTranslation) translateHBA() {
+	for _, f := range []struct{ name, what string }{
+		{"auth_hba_file", "Howdah has no rules by address, database or user yet: every user proves a password, wherever from, so what a rule rejects must be kept out by a firewall or by PostgreSQL, and what a rule trusts needs a verifier. The rules were:"},
+		{"auth_ident_file", "Howdah has no maps of users yet: a client's name is its role's name. The maps were:"},
+	} {
+		e, ok := t.settings[f.name]
+		if !ok || e.value == "" {
+			continue
+		}
+		found, text, err := t.find(e.value)
+		if err != nil {
+			t.wrong(e.file, e.line, "name a file that can be read, or run as somebody who may", "%s %q: %v", f.name, e.value, unwrapPath(err))
+			continue
+		}
+		t.listen.note("%s: %s = %s: %s", e.at(), f.name, e.value, f.what)
+		for i, line := range strings.Split(string(text), "\n") {
+			if line, _, _ = strings.Cut(line, "#"); strings.TrimSpace(line) != "" {
+				t.listen.note("%s: %s", iniEntry{file: found, line: i + 1}.at(), hideSecrets(line))
+			}
+		}
+	}
+}
+
+// unusedHBA names files that PgBouncer does not read under this auth_type.
+func (t *bouncerTranslation) unusedHBA(word string) {
+	for _, name := range []string{"auth_hba_file", "auth_ident_file"} {
+		if e, ok := t.settings[name]; ok && (word != "hba" || e.value == "") {
+			t.without(e, "PgBouncer reads it only with auth_type = hba", false)
+		}
+	}
+}
+
+// hideSecrets blots out the one option of a rule that is a password.
+func hideSecrets(rule string) string {
+	words := strings.Fields(rule)
+	for i, w := range words {
+		if strings.Contains(strings.ToLower(w), "ldapbindpasswd") {
+			return strings.Join(words[:i], " ") + " ldapbindpasswd=… (and what stands behind it, as it may hold a password)"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// translatePeers lists [peers].
+func (t *bouncerTranslation) translatePeers() {
+	known := []bouncerSetting{{name: "host"}, {name: "port", kind: kindCount}, {name: "pool_size", kind: kindCount}}
+	for _, e := range t.peers {
+		if n, err := parseBouncerNumber(e.key); err != nil || n < 1 {
+			t.wrong(e.file, e.line, "write its peer_id", "peer %q is no number above 0", e.key)
+		}
+		pairs, err := t.pairs(e)
+		if err != nil {
+			continue
+		}
+		host := false
+		for _, p := range pairs {
+			host = host || p.key == "host"
+			if s := bouncerSettingOf(known, p.key); s == nil {
+				t.unknownPair(e, p, known)
+			} else if _, err := parseBouncerValue(s.kind, p.value); err != nil {
+				t.wrong(e.file, e.line, "mend it", "%s=%s of peer %q: %v", p.key, p.value, e.key, err)
+			}
+		}
+		if !host {
+			t.wrong(e.file, e.line, "write host=…", "peer %q has no host", e.key)
+		}
+		t.rest.add(fmt.Sprintf("%s: peer %s = %q", e.at(), e.key, e.value), noPeers)
+	}
+}
