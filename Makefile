@@ -26,11 +26,11 @@ build: ## write bin/howdah; needs nothing but Go
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/howdah ./cmd/howdah
 
 test: ## install what is missing and run all tests
-	@testdata/install postgresql postgresql-contrib python3-psycopg2
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer
 	$(GO) test -count=1 -timeout 15m $(PACKAGES)
 
 race: ## run all tests under the race detector
-	@testdata/install postgresql postgresql-contrib python3-psycopg2 gcc libc6-dev
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
