@@ -305,6 +305,13 @@ func (c *client) resting() bool {
 
 // regulate pauses what may not be read now.
 func (c *client) regulate() {
+	if c.w.suspended && c.login == nil {
+		c.conn.Pause()
+		if c.server != nil {
+			c.server.Conn.Pause()
+		}
+		return
+	}
 	if !c.leaving {
 		if c.waiter != nil || c.stalled || c.awaiting || c.login != nil || c.conn.Buffered() > maxUnsent ||
 			c.server != nil && c.server.Conn.Buffered() > 0 {

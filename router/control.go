@@ -27,82 +27,6 @@ func (s *Server) everyWorker(f func(w *worker)) {
 	wg.Wait()
 }
 
-// Pause closes the servers of a database as they become idle and lets clients
-// wait, until Resume; "" means all databases. It returns when no server is
-// active any more.
-func (s *Server) Pause(ctx context.Context, database string) error {
-	if err := s.setPaused(database, true); err != nil {
-		return err
-	}
-	var quiet sync.WaitGroup
-	s.everyWorker(func(w *worker) {
-		for _, r := range w.routes {
-			if database == "" || r.tenant.name == database {
-				quiet.Add(1)
-				r.pool.Pause(quiet.Done)
-			}
-		}
-	})
-	done := make(chan struct{})
-	go func() { quiet.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("pause %q: %w", database, ctx.Err())
-	}
-}
-
-// Resume ends Pause.
-func (s *Server) Resume(database string) error {
-	if err := s.setPaused(database, false); err != nil {
-		return err
-	}
-	s.everyWorker(func(w *worker) {
-		for _, r := range w.routes {
-			if (database == "" || r.tenant.name == database) && !s.isPaused(r.tenant.name) {
-				r.pool.Resume()
-			}
-		}
-	})
-	return nil
-}
-
-func (s *Server) setPaused(database string, paused bool) error {
-	if database != "" {
-		if _, ok := s.registry.Snapshot().Lookup(database, ""); !ok && !s.hasHome(database) {
-			return fmt.Errorf("%w: database %q", ErrNotFound, database)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !paused && database == "" {
-		clear(s.paused)
-	} else if paused {
-		s.paused[database] = true
-	} else {
-		delete(s.paused, database)
-	}
-	return nil
-}
-
-func (s *Server) hasHome(tenant string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key := range s.homes {
-		if key.name == tenant {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *Server) isPaused(tenant string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.paused[""] || s.paused[tenant]
-}
-
 // KillClient closes the client with this ID.
 func (s *Server) KillClient(id uint64) error {
 	if s.replications.kill(id) {
@@ -168,6 +92,7 @@ func (w *worker) closeRoute(r *route) {
 // end their transactions, until ctx ends; then it closes everything.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeListeners()
+	s.wake()
 	s.everyWorker(func(w *worker) { w.drain() })
 	err := s.waitForClients(ctx)
 	s.Close()
@@ -206,12 +131,12 @@ func (s *Server) waitForClients(ctx context.Context) error {
 	}
 }
 
-// drain closes the clients that are idle, and has the others closed when they
-// become so.
+// drain closes the clients that are idle, and those that wait for a server
+// while there is a PAUSE, and has the others closed when they become idle.
 func (w *worker) drain() {
 	w.draining = true
 	for _, c := range w.slots {
-		if c != nil && c.resting() {
+		if c != nil && (c.resting() || c.waiter != nil && w.server.switches.holds(c.route.tenant.name)) {
 			c.refuseWith(errShutdown)
 		}
 	}
@@ -220,6 +145,7 @@ func (w *worker) drain() {
 // Close closes every connection at once and stops the loops.
 func (s *Server) Close() {
 	s.closeListeners()
+	s.switches.wake()
 	s.stop()
 	s.everyWorker(func(w *worker) {
 		for _, c := range w.slots {
@@ -253,6 +179,7 @@ func split(address string) (host string, port int) {
 // by itself, or with ctx's error; then it closes everything.
 func (s *Server) WaitForClients(ctx context.Context) error {
 	s.closeListeners()
+	s.wake()
 	err := s.waitForClients(ctx)
 	s.Close()
 	return err

@@ -216,6 +216,9 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 	if t.State == tenants.Suspended {
 		return suspended(t)
 	}
+	if _, off := l.server.switches.of(t.Name); off {
+		return disabled(t)
+	}
 	m, err := l.server.memberOf(snapshot, t.Cluster)
 	l.tenant, l.member = t, m
 	return err
@@ -223,6 +226,10 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 
 func suspended(t *tenants.Tenant) *wire.Error {
 	return wire.Fatal(wire.CodeCannotConnectNow, fmt.Sprintf("tenant %q is suspended", t.Name), "Ask the operator to resume it.")
+}
+
+func disabled(t *tenants.Tenant) *wire.Error {
+	return wire.Fatal(wire.CodeConnectionRefused, fmt.Sprintf("database %q is disabled", t.Name), "ENABLE in the console takes new clients again.")
 }
 
 // local reports whether a connection cannot come from another machine.
@@ -238,7 +245,7 @@ func local(nc net.Conn) bool {
 
 // handOver gives the connection to the tenant's worker.
 func (l *login) handOver() (bool, error) {
-	if !l.past() {
+	if !l.server.awaitWaking() || !l.past() {
 		return false, errShutdown
 	}
 	if t := l.accepted.TLS; t != nil {

@@ -223,6 +223,9 @@ func (c *client) watchIdleness() (watch, time.Duration) {
 }
 
 func (c *client) timedOut() {
+	if c.w.suspended {
+		return // listen begins its time anew
+	}
 	l := &c.route.tenant.limits
 	switch c.watched {
 	case watchSequence:

@@ -130,6 +130,9 @@ func (p *replication) cluster(snapshot *tenants.Snapshot) (string, error) {
 		if t.State == tenants.Suspended {
 			return "", suspended(t)
 		}
+		if _, off := p.server.switches.of(t.Name); off {
+			return "", disabled(t)
+		}
 		p.tenant = t
 		return t.Cluster, nil
 	}

@@ -47,6 +47,17 @@ func (r *replications) kill(id uint64) bool {
 	return false
 }
 
+// killDatabase ends the connections of a tenant, or with "" all.
+func (r *replications) killDatabase(database string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.all {
+		if database == "" || p.tenant != nil && p.tenant.Name == database {
+			p.kill()
+		}
+	}
+}
+
 func (r *replications) len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

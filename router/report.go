@@ -42,7 +42,8 @@ func (s *Server) Stats() Stats {
 	for code, n := range s.refusals {
 		st.Refused[code] = n
 	}
-	st.Paused, st.ShutDown = s.paused[""], s.draining
+	mode := s.switches.current()
+	st.Paused, st.Suspended, st.ShutDown = mode == modePaused, mode == modeSuspended, s.draining
 	sort.Slice(st.Pools, func(i, j int) bool {
 		a, b := &st.Pools[i], &st.Pools[j]
 		return a.Database < b.Database || a.Database == b.Database && a.User < b.User
@@ -132,8 +133,8 @@ func (s *Server) Databases() []DatabaseStats {
 			PoolSize: t.Limits.PoolSize, MinPoolSize: t.Limits.MinPoolSize, ReservePoolSize: t.Limits.ReservePoolSize,
 			ServerLifetime: t.Limits.ServerLifetime, MaxClientConnections: t.Limits.MaxClientConn,
 			CurrentConnections: loads[t.Name].servers, CurrentClientConns: loads[t.Name].clients,
-			Paused: s.isPaused(t.Name),
 		}
+		row.Paused, row.Disabled = s.switches.of(t.Name)
 		if c, ok := snapshot.Cluster(t.Cluster); ok && len(c.Members) > 0 {
 			row.Host, row.Port = split(c.Members[0].Address)
 		}
@@ -168,9 +169,8 @@ func (w *worker) clientStats(c *client) ConnStats {
 	}
 	row.Addr, row.Port = split(c.about.address)
 	row.LocalAddr, row.LocalPort = split(c.about.local)
-	if c.vars != nil {
-		row.ApplicationName, _ = c.vars.value("application_name")
-	}
+	row.settings(c.vars)
+	row.FD = c.conn.FD()
 	if c.pins != 0 {
 		row.Pins, row.PinnedFor = c.pins.names(), w.loop.Now()-c.txSince
 	}
@@ -184,6 +184,18 @@ func (w *worker) clientStats(c *client) ConnStats {
 		row.Wait = w.loop.Now() - c.waiter.Since()
 	}
 	return row
+}
+
+// settings fills in what v says; nil says nothing.
+func (row *ConnStats) settings(v *vars) {
+	if v == nil {
+		return
+	}
+	row.ApplicationName, _ = v.value("application_name")
+	row.ClientEncoding, _ = v.value("client_encoding")
+	row.StandardStrings, _ = v.value("standard_conforming_strings")
+	row.DateStyle, _ = v.value("DateStyle")
+	row.TimeZone, _ = v.value("TimeZone")
 }
 
 // Servers returns the open server connections.
@@ -217,7 +229,8 @@ func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats
 	}
 	row.Addr, row.Port = split(r.member.Load().Address)
 	row.LocalAddr, row.LocalPort = split(s.LocalAddr)
-	row.ApplicationName, _ = b.vars.value("application_name")
+	row.settings(b.vars)
+	row.FD = s.Conn.FD()
 	if holder != nil {
 		row.Link = w.clientID(holder)
 		row.RequestTime = w.wall(holder.since)

@@ -78,6 +78,7 @@ type Server struct {
 	starting atomic.Int64 // logins in progress
 
 	replications replications
+	switches     switches
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool
@@ -86,7 +87,6 @@ type Server struct {
 	members     map[string]*member
 	budgets     map[string]*clusterBudget
 	authorities map[string]string // contents of CA files, until the next Reload
-	paused      map[string]bool   // tenants by name; "" is all
 	refusals    map[string]uint64
 	draining    bool
 }
@@ -120,7 +120,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]Handler{}, started: time.Now(),
 		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, budgets: map[string]*clusterBudget{}, authorities: map[string]string{},
-		paused: map[string]bool{}, refusals: map[string]uint64{},
+		refusals: map[string]uint64{},
 	}
 	s.settings.Store(&cfg)
 	rand.Read(s.nodeSecret)

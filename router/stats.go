@@ -59,7 +59,7 @@ type DatabaseStats struct {
 	ServerLifetime                           time.Duration
 	MaxConnections, CurrentConnections       int
 	MaxClientConnections, CurrentClientConns int
-	Paused, Disabled                         bool
+	Paused, Disabled                         bool // by its name
 }
 
 // ConnStats is one client or server connection: SHOW CLIENTS, SHOW SERVERS.
@@ -83,6 +83,10 @@ type ConnStats struct {
 	Received, Processed int
 	Pins                []string      // of a client: why it keeps its server between transactions
 	PinnedFor           time.Duration // since the first of them
+	FD                  int           // file descriptor, 0 if it is not a loop's
+
+	// Settings, as far as they are known.
+	ClientEncoding, StandardStrings, DateStyle, TimeZone string
 }
 
 // Stats is a snapshot of a Server: one row per (database, user) in Pools, summed
@@ -96,7 +100,8 @@ type Stats struct {
 	Servers    int
 	Refused    map[string]uint64 // logins and sessions ended by Howdah, by SQLSTATE
 	Accepted   uint64
-	Paused     bool
+	Paused     bool // all databases together
+	Suspended  bool
 	ShutDown   bool
 	LoopsStats []LoopStats
 }

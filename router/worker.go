@@ -32,6 +32,7 @@ type worker struct {
 	serial    uint32 // of the last client
 	servers   uint64 // number of servers ever opened: their identities
 	draining  bool
+	suspended bool
 }
 
 // routeKey is what distinguishes pools on one worker.
@@ -117,7 +118,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(&t.Limits), r, r, &r.tenant.group)
 	r.pool.Join(r.tenant.share)
 	r.tenant.routes++
-	if w.server.isPaused(t.Name) {
+	if w.server.switches.holds(t.Name) {
 		r.pool.Pause(func() {})
 	}
 	w.routes[key] = r

@@ -9,6 +9,7 @@ import (
 // "PostgreSQL Error Codes").
 const (
 	CodeProtocolViolation     = "08P01"
+	CodeConnectionRefused     = "08004"
 	CodeConnectionFailure     = "08006"
 	CodeTransactionUnknown    = "08007" // the outcome of a COMMIT is unknown
 	CodeFeatureNotSupported   = "0A000"
