@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -71,65 +70,6 @@ func reload(_ context.Context, s *session, _ string) error {
 	return nil
 }
 
-// pause waits as long as transactions do. The client may end that by a
-// CancelRequest (Ctrl-C in psql), which undoes the pause.
-func pause(ctx context.Context, s *session, database string) error {
-	if s.console.Stats().Paused {
-		return wrongState("already suspended/paused")
-	}
-	if isConsole(database) {
-		return wrongState("cannot pause admin db: %s", database)
-	}
-	err := noSuchDatabase(s.console.Pause(ctx, database), database)
-	s.log("PAUSE", database, err)
-	if err == nil || !errors.Is(context.Cause(ctx), errInterrupted) {
-		return err
-	}
-	if err := s.console.Resume(database); err != nil {
-		return fmt.Errorf("resume after a canceled PAUSE: %w", err)
-	}
-	return &wire.Error{Code: wire.CodeQueryCanceled, Message: "PAUSE canceled, everything runs again"}
-}
-
-func resume(_ context.Context, s *session, database string) error {
-	if err := s.resumable(database); err != nil {
-		return err
-	}
-	err := noSuchDatabase(s.console.Resume(database), database)
-	s.log("RESUME", database, err)
-	return err
-}
-
-// noSuchDatabase says in PgBouncer's words that the router does not know the
-// database.
-func noSuchDatabase(err error, database string) error {
-	if errors.Is(err, router.ErrNotFound) {
-		return &wire.Error{Code: wire.CodeInvalidCatalogName, Message: "no such database: " + database}
-	}
-	return err
-}
-
-// resumable gives PgBouncer's answers to a RESUME of what is not paused.
-func (s *session) resumable(database string) error {
-	if database == "" {
-		switch st := s.console.Stats(); {
-		case st.ShutDown:
-			return wrongState("pooler is shutting down")
-		case !st.Paused:
-			return wrongState("pooler is not paused/suspended")
-		}
-		return nil
-	}
-	// A database that is not listed may still be one that "*" made: the router
-	// knows.
-	databases := s.console.Databases()
-	i := slices.IndexFunc(databases, func(d router.DatabaseStats) bool { return d.Name == database })
-	if i >= 0 && !databases[i].Paused {
-		return wrongState("database %s is not paused", database)
-	}
-	return nil
-}
-
 func killClient(_ context.Context, s *session, arg string) error {
 	id, err := strconv.ParseInt(arg, 10, 64)
 	if err != nil || id == 0 {
@@ -169,8 +109,4 @@ func shutdown(_ context.Context, s *session, arg string) error {
 	s.log("SHUTDOWN", arg, nil)
 	s.console.Shutdown(mode)
 	return nil
-}
-
-func isConsole(database string) bool {
-	return database == DatabaseHowdah || database == DatabasePgBouncer
 }

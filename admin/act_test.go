@@ -12,81 +12,7 @@ import (
 	"time"
 
 	"howdah/admin"
-	"howdah/router"
 )
-
-func TestPauseAndResume(t *testing.T) {
-	t.Parallel()
-	p := busyPooler()
-	conn := startConsole(t, &admin.Console{Pooler: p}).connect(t, "boss", "howdah")
-	steps := []struct {
-		text, code, message string
-	}{
-		{"PAUSE", "", ""},
-		{`pause "globex";`, "", ""},
-		{"PAUSE nosuch", "3D000", "no such database: nosuch"},
-		{"PAUSE pgbouncer", "55000", "cannot pause admin db: pgbouncer"},
-		{"PAUSE howdah", "55000", "cannot pause admin db: howdah"},
-		{"RESUME", "55000", "pooler is not paused/suspended"},
-		{"RESUME acme", "", ""},
-		{"RESUME globex", "55000", "database globex is not paused"},
-		{"RESUME nosuch", "3D000", "no such database: nosuch"},
-		{"RESUME made_by_star", "", ""},
-	}
-	for _, s := range steps {
-		results, err := ask(conn, s.text)
-		if s.code != "" {
-			if e := wantCode(t, err, s.code); e.Message != s.message || e.Severity != "ERROR" {
-				t.Errorf("%s: got %+v", s.text, e)
-			}
-			continue
-		}
-		verb, _, _ := strings.Cut(s.text, " ")
-		if err != nil || results[0].CommandTag.String() != strings.ToUpper(verb) {
-			t.Errorf("%s: tag %v, error %v", s.text, results, err)
-		}
-	}
-	p.setStats(func(s *router.Stats) { s.Paused = true })
-	_, err := ask(conn, "PAUSE")
-	wantCode(t, err, "55000")
-	expectRows(t, "SHOW STATE", rows(t, conn, "SHOW STATE"), "active|no", "paused|yes", "suspended|no")
-	if _, err := ask(conn, "RESUME"); err != nil {
-		t.Error(err)
-	}
-	p.setStats(func(s *router.Stats) { s.ShutDown = true })
-	_, err = ask(conn, "RESUME")
-	wantCode(t, err, "55000")
-	want := []string{"pause ", "pause globex", "pause nosuch", "resume acme", "resume nosuch", "resume made_by_star", "resume "}
-	if got := p.history(); !slices.Equal(got, want) {
-		t.Errorf("the pooler was told %q, want %q", got, want)
-	}
-}
-
-func TestCancelUndoesAPauseThatWaits(t *testing.T) {
-	t.Parallel()
-	p := &fakePooler{pausing: make(chan string)}
-	conn := startConsole(t, &admin.Console{Pooler: p}).connect(t, "boss", "howdah")
-	paused := make(chan error)
-	go func() {
-		_, err := ask(conn, "PAUSE acme")
-		paused <- err
-	}()
-	if database := <-p.pausing; database != "acme" {
-		t.Errorf("paused %q", database)
-	}
-	if err := conn.CancelRequest(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	wantCode(t, <-paused, "57014")
-	if got := p.history(); !slices.Equal(got, []string{"pause acme", "resume acme"}) {
-		t.Errorf("the pooler was told %q", got)
-	}
-	// The session goes on, and a cancel that comes late changes nothing.
-	if err := conn.CancelRequest(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	rows(t, conn, "SHOW STATE")
-}
 
 func TestShutdownModes(t *testing.T) {
 	t.Parallel()
@@ -180,8 +106,7 @@ func TestWhatThisProcessCannotDo(t *testing.T) {
 	t.Parallel()
 	conn := startConsole(t, &admin.Console{}).connect(t, "boss", "howdah")
 	for _, text := range []string{
-		"RELOAD", "SHUTDOWN", "SET pool_size = 1", "SHOW FDS", "KILL", "KILL acme", "DISABLE acme",
-		"ENABLE acme", "RECONNECT", "SUSPEND", "WAIT_CLOSE",
+		"RELOAD", "SHUTDOWN", "SET pool_size = 1",
 	} {
 		_, err := ask(conn, text)
 		wantCode(t, err, "0A000")

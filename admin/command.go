@@ -46,34 +46,23 @@ func Commands() []Command {
 		table = append(table, parameterView(p).command())
 	}
 	return append(table,
-		Command{Name: "SHOW FDS", run: laterCommand("SHOW FDS")},
 		Command{Name: "SET", Usage: "SET key = value"},
 		Command{Name: "RELOAD", Usage: "RELOAD", run: reload},
 		Command{Name: "PAUSE", Usage: "PAUSE [db]", argument: argumentOptional, run: pause},
 		Command{Name: "RESUME", Usage: "RESUME [db]", argument: argumentOptional, run: resume},
+		// Without a database these two say themselves what is missing.
+		Command{Name: "DISABLE", Usage: "DISABLE db", argument: argumentOptional, run: disable},
+		Command{Name: "ENABLE", Usage: "ENABLE db", argument: argumentOptional, run: enable},
+		Command{Name: "RECONNECT", Usage: "RECONNECT [db]", argument: argumentOptional, run: reconnect},
+		Command{Name: "KILL", Usage: "KILL [db]", argument: argumentOptional, run: kill},
 		Command{Name: "KILL_CLIENT", Usage: "KILL_CLIENT id", argument: argumentRequired, run: killClient},
+		Command{Name: "SUSPEND", Usage: "SUSPEND", run: suspend},
 		Command{
 			Name: "SHUTDOWN", Usage: "SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]",
 			argument: argumentOptional, run: shutdown,
 		},
-		Command{Name: "DISABLE", argument: argumentOptional, run: laterCommand("DISABLE")},
-		Command{Name: "ENABLE", argument: argumentOptional, run: laterCommand("ENABLE")},
-		Command{Name: "KILL", argument: argumentOptional, run: laterCommand("KILL")},
-		Command{Name: "RECONNECT", argument: argumentOptional, run: laterCommand("RECONNECT")},
-		Command{Name: "SUSPEND", run: laterCommand("SUSPEND")},
-		Command{Name: "WAIT_CLOSE", argument: argumentOptional, run: laterCommand("WAIT_CLOSE")},
+		Command{Name: "WAIT_CLOSE", Usage: "WAIT_CLOSE [db]", argument: argumentOptional, run: waitClose},
 	)
-}
-
-// laterCommand answers what PgBouncer has and Howdah has not.
-func laterCommand(name string) func(context.Context, *session, string) error {
-	return func(context.Context, *session, string) error {
-		return &wire.Error{
-			Code:    wire.CodeFeatureNotSupported,
-			Message: name + " is a command of PgBouncer's that Howdah does not have yet",
-			Hint:    "SHOW HELP lists the commands.",
-		}
-	}
 }
 
 // run executes a Query's text.

@@ -20,13 +20,25 @@ type Pooler interface {
 	Clients() []router.ConnStats
 	Servers() []router.ConnStats
 
-	// Pause holds new transactions of the database ("" = all databases) and
-	// returns when none of its servers is active any more, or with ctx's error;
-	// then the database stays paused. One it does not know is
-	// router.ErrNotFound.
+	// Of the following, "" is all databases, and one that the router does not
+	// know is router.ErrNotFound. What does not fit the state is one of router's
+	// other errors.
+
+	// Pause holds new transactions and returns when no server is left, or with
+	// ctx's error; then it stays paused. Resume undoes it, Kill and Suspend.
 	Pause(ctx context.Context, database string) error
-	// Resume undoes Pause. It may return router.ErrNotFound.
 	Resume(database string) error
+	// Kill closes clients and servers at once and pauses.
+	Kill(database string) error
+	// Reconnect has servers replaced once they are released; WaitClose returns
+	// when those that were so marked are gone, or with ctx's error.
+	Reconnect(database string) error
+	WaitClose(ctx context.Context, database string) error
+	// Disable has new clients refused, or with false taken again.
+	Disable(database string, disabled bool) error
+	// Suspend stops listening to everybody and returns when all is written, or
+	// with ctx's error; then it stays suspended.
+	Suspend(ctx context.Context) error
 	// KillClient closes the client that Clients shows with this ID, or returns
 	// router.ErrNotFound.
 	KillClient(id uint64) error
@@ -110,9 +122,9 @@ func (c *Console) Serve(ctx context.Context, conn net.Conn, login router.Virtual
 	s.serve(ctx)
 }
 
-// Cancel interrupts what the session with this key is waiting for, which only
-// PAUSE does: the pause is undone. It reports whether the key is one of the
-// console's.
+// Cancel interrupts what the session with this key is waiting for: PAUSE and
+// SUSPEND, which are undone, or WAIT_CLOSE. It reports whether the key is one of
+// the console's.
 func (c *Console) Cancel(key wire.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

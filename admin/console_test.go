@@ -24,8 +24,9 @@ type fakePooler struct {
 	clients   []router.ConnStats
 	servers   []router.ConnStats
 	calls     []string // of what changes something
+	trouble   error    // what every change is refused with
 
-	pausing chan string // if not nil: Pause tells it, then waits for its context
+	waiting chan string // if not nil: what may wait tells it, then waits for its context
 }
 
 func (f *fakePooler) Stats() router.Stats {
@@ -39,31 +40,59 @@ func (f *fakePooler) Clients() []router.ConnStats       { return f.clients }
 func (f *fakePooler) Servers() []router.ConnStats       { return f.servers }
 
 func (f *fakePooler) Pause(ctx context.Context, database string) error {
-	f.called("pause " + database)
-	if f.pausing != nil {
-		f.pausing <- database
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	if database == "nosuch" {
-		return fmt.Errorf("%w: database %q", router.ErrNotFound, database)
-	}
-	return nil
+	return f.wait(ctx, "pause", database)
 }
 
-func (f *fakePooler) Resume(database string) error {
-	f.called("resume " + database)
+func (f *fakePooler) WaitClose(ctx context.Context, database string) error {
+	return f.wait(ctx, "wait", database)
+}
+
+func (f *fakePooler) Suspend(ctx context.Context) error { return f.wait(ctx, "suspend", "") }
+
+func (f *fakePooler) Resume(database string) error    { return f.act("resume", database) }
+func (f *fakePooler) Kill(database string) error      { return f.act("kill", database) }
+func (f *fakePooler) Reconnect(database string) error { return f.act("reconnect", database) }
+
+func (f *fakePooler) Disable(database string, disabled bool) error {
+	if disabled {
+		return f.act("disable", database)
+	}
+	return f.act("enable", database)
+}
+
+// act notes what it is told. Errors are the test's, or that there is no such
+// database.
+func (f *fakePooler) act(what, database string) error {
+	f.called(what + " " + database)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if database == "nosuch" {
 		return fmt.Errorf("%w: database %q", router.ErrNotFound, database)
 	}
-	return nil
+	return f.trouble
+}
+
+func (f *fakePooler) wait(ctx context.Context, what, database string) error {
+	err := f.act(what, database)
+	if f.waiting != nil {
+		f.waiting <- what + " " + database
+		<-ctx.Done()
+		return fmt.Errorf("%s: %w", what, ctx.Err())
+	}
+	return err
+}
+
+func (f *fakePooler) setTrouble(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trouble = err
 }
 
 func (f *fakePooler) KillClient(id uint64) error {
 	if id != 7 {
 		return fmt.Errorf("%w: client %d", router.ErrNotFound, id)
 	}
-	f.called("kill 7")
+	f.called("kill_client 7")
 	return nil
 }
 

@@ -7,7 +7,8 @@
 //   - session.go greets it, then takes one Query after the other; parse.go reads
 //     the command, command.go finds it in the one table of commands and checks
 //     the role there and nowhere else.
-//   - act.go does what changes something (PAUSE, RELOAD, KILL_CLIENT); show.go
+//   - act.go does what changes something (RELOAD, KILL_CLIENT), act_database.go
+//     what an operator does to databases (PAUSE, KILL, RECONNECT); show.go
 //     and its neighbours answer SHOW, each view with the columns PgBouncer has,
 //     because exporters in the field read them by name and by position. result.go
 //     sends the rows.

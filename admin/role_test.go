@@ -58,7 +58,7 @@ func TestEveryCommandForEveryRole(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Contains(pooler.history(), "kill 7") {
+	if !slices.Contains(pooler.history(), "kill_client 7") {
 		t.Errorf("admins killed nobody: %q", pooler.history())
 	}
 }

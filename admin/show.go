@@ -18,11 +18,12 @@ type view struct {
 	name    string
 	columns string // as columns reads it
 	hidden  bool   // not in SHOW HELP
+	admins  bool   // not for stats users
 	rows    func(s *session, row func(values ...any))
 }
 
 func (v view) command() Command {
-	c := Command{Name: "SHOW " + v.name, Stats: true}
+	c := Command{Name: "SHOW " + v.name, Stats: !v.admins}
 	if !v.hidden {
 		c.Usage = c.Name
 	}
@@ -61,6 +62,9 @@ func views() []view {
 			"held_us q, remote_pid i, id i"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},
+		{name: "FDS", rows: showFDs, admins: true, columns: "fd i, task s, user s, database s, addr s, port i, cancel q, " +
+			"link i, client_encoding s, std_strings s, datestyle s, timezone s, password s, scram_client_key b, " +
+			"scram_server_key b"},
 		{name: "STATS", rows: showStats, columns: "database s, total_server_assignment_count N, total_xact_count N, " +
 			"total_query_count N, total_received N, total_sent N, total_xact_time N, total_query_time N, " +
 			"total_wait_time N, total_client_parse_count N, total_server_parse_count N, total_bind_count N, " +
@@ -112,10 +116,10 @@ func showConfig(s *session, row func(...any)) {
 }
 
 func showState(s *session, row func(...any)) {
-	paused := s.console.Stats().Paused
-	row("active", yesNo(!paused))
-	row("paused", yesNo(paused))
-	row("suspended", yesNo(false))
+	st := s.console.Stats()
+	row("active", yesNo(!st.Paused && !st.Suspended))
+	row("paused", yesNo(st.Paused))
+	row("suspended", yesNo(st.Suspended))
 }
 
 func yesNo(b bool) string {

@@ -59,6 +59,34 @@ func (s *session) eachSocket(row func(...any), want func(*router.ConnStats) bool
 	show(s.console.Servers(), "S", "sv_")
 }
 
+// showFDs has the sockets that TLS does not protect, as PgBouncer shows them to
+// its successor. Here nobody takes a socket over that way: descriptors are not
+// passed on, and no secret is told, neither cancel keys nor passwords.
+func showFDs(s *session, row func(...any)) {
+	clients, servers := s.console.Clients(), s.console.Servers()
+	byID := make(map[uint64]*router.ConnStats, len(clients)+len(servers))
+	for _, all := range [][]router.ConnStats{clients, servers} {
+		for i := range all {
+			byID[all[i].ID] = &all[i]
+		}
+	}
+	show := func(all []router.ConnStats, task string) {
+		for _, c := range all {
+			link := byID[c.Link]
+			if link == nil {
+				link = &router.ConnStats{}
+			}
+			if c.FD == 0 || c.TLS != "" || link.TLS != "" {
+				continue
+			}
+			row(c.FD, task, c.User, c.Database, c.Addr, c.Port, 0, link.FD, orNull(c.ClientEncoding),
+				orNull(c.StandardStrings), orNull(c.DateStyle), orNull(c.TimeZone), nil, nil, nil)
+		}
+	}
+	show(clients, "client")
+	show(servers, "server")
+}
+
 // socketValues returns the values of socketColumns.
 func socketValues(c *router.ConnStats, typ, prefix string, now time.Time) []any {
 	connected := c.ConnectTime
@@ -70,9 +98,13 @@ func socketValues(c *router.ConnStats, typ, prefix string, now time.Time) []any 
 		asked = connected
 	}
 	wait, us := microseconds(c.Wait)
+	state := prefix + c.State
+	if prefix == "cl_" && c.State == "idle" {
+		state = "cl_active" // PgBouncer knows idle clients by another name only here
+	}
 	return []any{
 		cmp.Or(c.Type, typ), cmp.Or(c.User, "(nouser)"), cmp.Or(c.Database, "(nodb)"), cmp.Or(c.Replication, "none"),
-		prefix + c.State, c.Addr, c.Port, c.LocalAddr, c.LocalPort,
+		state, c.Addr, c.Port, c.LocalAddr, c.LocalPort,
 		connected, asked, wait, us, c.CloseNeeded, pointer(c.ID), pointer(c.Link), c.RemotePID, c.TLS,
 		c.ApplicationName, c.PreparedStatements, shortID(c.ID),
 	}
