@@ -29,6 +29,8 @@ type Config struct {
 
 	// Notes are worth an operator's look but no mistakes.
 	Notes []Mistake
+
+	source source
 }
 
 // Listen is where clients come in and how they prove who they are.

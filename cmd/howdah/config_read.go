@@ -43,16 +43,21 @@ func (b block) has(name string) bool {
 
 // parseConfig reads text, which path was read from. dir is path's folder.
 func parseConfig(path, dir, text string) (*Config, error) {
-	r := &configReader{dir: dir, config: defaultConfig(), rows: make(map[section][]setting)}
-	r.config.Path = path
+	return parseSource(path, source{dir: dir, text: text})
+}
+
+func parseSource(path string, from source) (*Config, error) {
+	r := &configReader{dir: from.dir, config: defaultConfig(), rows: make(map[section][]setting)}
+	r.config.Path, r.config.source = path, from
 	for _, s := range settings() {
 		r.rows[s.section] = append(r.rows[s.section], s)
 	}
 	var file map[string]any
-	if _, err := toml.Decode(text, &file); err != nil {
+	if _, err := toml.Decode(from.text, &file); err != nil {
 		return nil, &ConfigError{Path: path, Mistakes: []Mistake{syntaxMistake(err)}}
 	}
-	r.lines = scanKeys(text)
+	from.overlay(&file)
+	r.lines = scanKeys(from.text)
 	r.readSections(file)
 	r.check()
 	if len(r.mistakes) > 0 {

@@ -215,7 +215,7 @@ func TestDefaultsMayBeWrittenOut(t *testing.T) {
 		fmt.Fprintf(&text, "%s = %s\n", s.name, s.defaultText())
 	}
 	written, empty := mustLoad(t, text.String()+rest), mustLoad(t, rest)
-	written.Path = empty.Path
+	written.Path, written.source = empty.Path, empty.source
 	if !reflect.DeepEqual(written, empty) {
 		t.Errorf("written out\n%+v\nleft out\n%+v", written, empty)
 	}

@@ -141,8 +141,9 @@ func (d *daemon) newConsole() *admin.Console {
 			c := d.current()
 			return admin.RoleOf(user, c.Admin.Users, c.Admin.StatsUsers)
 		},
-		Settings: d.settings,
-		Reload:   d.reload,
+		Settings:   d.settings,
+		SetSetting: d.set,
+		Reload:     d.reload,
 		Shutdown: func(mode admin.ShutdownMode) {
 			select {
 			case d.end <- mode:
@@ -200,6 +201,26 @@ func (d *daemon) reload() error {
 	if fixed := d.current().Diff(next); len(fixed) > 0 {
 		return fmt.Errorf("cannot change while running: %s; restart Howdah, or undo it in %q", oneOf(fixed), d.path)
 	}
+	if err := d.apply(next); err != nil {
+		return err
+	}
+	d.log.Info("configuration reloaded", "file", d.path)
+	return nil
+}
+
+// set changes one setting until the next reload, which takes the file's again.
+func (d *daemon) set(key, value string) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	next, err := d.current().With(key, value)
+	if err != nil {
+		return err
+	}
+	return d.apply(next)
+}
+
+// apply has next in force from now on, or changes nothing.
+func (d *daemon) apply(next *Config) error {
 	snapshot, err := next.Snapshot()
 	if err != nil {
 		return err
@@ -215,7 +236,6 @@ func (d *daemon) reload() error {
 	d.router.Configure(rc)
 	d.registry.Replace(snapshot)
 	d.router.Reload()
-	d.log.Info("configuration reloaded", "file", d.path)
 	return nil
 }
 
