@@ -174,7 +174,7 @@ func busyPooler() *fakePooler {
 					Database: "acme", User: "acme", Mode: "transaction",
 					ClientsActive: 2, ClientsIdle: 3, ClientsWaiting: 4,
 					ServersActive: 5, ServersIdle: 6, ServersUsed: 7, ServersTested: 8, ServersLogin: 9,
-					ServersBeingClosed: 10, ServersCanceling: 1,
+					ServersBeingClosed: 10, ServersCanceling: 1, ClientsCanceling: 3,
 					MaxWait: 2500001 * 1000, Counters: c,
 				},
 			},

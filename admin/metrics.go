@@ -166,6 +166,7 @@ func (f *families) collectPool(m metricSink, p *router.PoolStats) {
 	for state, n := range map[string]int{
 		"active": p.ServersActive, "idle": p.ServersIdle, "used": p.ServersUsed,
 		"tested": p.ServersTested, "login": p.ServersLogin, "closing": p.ServersBeingClosed,
+		"being_canceled": p.ServersCanceling,
 	} {
 		m.gauge(f.poolServers, float64(n), p.Database, p.User, state)
 	}

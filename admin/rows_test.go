@@ -27,7 +27,7 @@ func TestShowPoolsHasOneRowPerDatabaseAndUser(t *testing.T) {
 	t.Parallel()
 	conn := startConsole(t, &admin.Console{Pooler: busyPooler()}).connect(t, "watcher", "pgbouncer")
 	expectRows(t, "SHOW POOLS", rows(t, conn, "SHOW POOLS"),
-		"acme|acme|5|4|0|0|5|0|1|6|7|8|9|2|500001|transaction|<null>",
+		"acme|acme|5|4|3|0|5|3|1|6|7|8|9|2|500001|transaction|<null>",
 		"acme|report|0|0|0|0|0|0|0|0|0|0|0|0|0|transaction|<null>",
 		"globex|globex|0|0|0|0|0|0|0|0|0|0|0|0|0|session|<null>",
 		"pgbouncer|pgbouncer|1|0|0|0|0|0|0|0|0|0|0|0|0|statement|<null>")
@@ -115,7 +115,7 @@ func TestShowListsUsersStateConfig(t *testing.T) {
 		"databases|3", "users|4", "peers|0", "pools|4", "peer_pools|0", "free_clients|0", "used_clients|12",
 		"login_clients|1", "free_servers|0", "used_servers|6", "dns_names|0", "dns_zones|0", "dns_queries|0", "dns_pending|0")
 	expectRows(t, "SHOW USERS", rows(t, conn, "SHOW USERS"),
-		"acme|||session|8|45|0|9", "globex|||<null>|0|0|0|0", "pgbouncer|||<null>|0|0|0|1", "report|||<null>|0|0|0|0")
+		"acme|||session|8|46|0|9", "globex|||<null>|0|0|0|0", "pgbouncer|||<null>|0|0|0|1", "report|||<null>|0|0|0|0")
 	expectRows(t, "SHOW STATE", rows(t, conn, "SHOW STATE"), "active|yes", "paused|no", "suspended|no")
 	expectRows(t, "SHOW CONFIG", rows(t, conn, "SHOW CONFIG"), "pool_size|30|20|yes", "loops|2|0|no")
 	expectRows(t, "SHOW HOWDAH", rows(t, conn, "SHOW HOWDAH"), "version|1.0", "pid|42")

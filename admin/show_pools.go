@@ -32,8 +32,10 @@ func showPools(s *session, row func(...any)) {
 		wait, us := microseconds(p.MaxWait)
 		row(p.Database, p.User,
 			// To PgBouncer a client without work is active.
-			p.ClientsActive+p.ClientsIdle, p.ClientsWaiting, 0, 0,
-			p.ServersActive, 0, p.ServersCanceling, p.ServersIdle, p.ServersUsed, p.ServersTested, p.ServersLogin,
+			p.ClientsActive+p.ClientsIdle, p.ClientsWaiting,
+			// A cancel request never waits for a connection: it has its own.
+			p.ClientsCanceling, 0,
+			p.ServersActive, p.ClientsCanceling, p.ServersCanceling, p.ServersIdle, p.ServersUsed, p.ServersTested, p.ServersLogin,
 			wait, us, p.Mode, nil)
 	}
 }
@@ -83,6 +85,7 @@ func addPool(to, p *router.PoolStats) {
 	to.ServersTested += p.ServersTested
 	to.ServersLogin += p.ServersLogin
 	to.ServersBeingClosed += p.ServersBeingClosed
+	to.ClientsCanceling += p.ClientsCanceling
 	to.ServersCanceling += p.ServersCanceling
 	to.MaxWait = max(to.MaxWait, p.MaxWait)
 	to.Counters.Add(&p.Counters)
@@ -100,10 +103,9 @@ func addPool(to, p *router.PoolStats) {
 	}
 }
 
-// serversOf counts all of a pool's server connections. Those with a cancel
-// request on its way have a state besides that.
+// serversOf counts all of a pool's server connections.
 func serversOf(p *router.PoolStats) int {
-	return p.ServersActive + p.ServersIdle + p.ServersUsed + p.ServersTested + p.ServersLogin + p.ServersBeingClosed
+	return p.ServersActive + p.ServersCanceling + p.ServersIdle + p.ServersUsed + p.ServersTested + p.ServersLogin + p.ServersBeingClosed
 }
 
 func showDatabases(s *session, row func(...any)) {

@@ -43,9 +43,10 @@ func (s *Server) cancelSecret(pid, serial uint32) []byte {
 	return mac.Sum(nil)
 }
 
-// cancel carries out a CancelRequest and returns when it has, or was found
-// void: the client's library takes the end of the connection as the sign.
-func (s *Server) cancel(ctx context.Context, key wire.Key) {
+// cancel carries out the CancelRequest of the connection from and returns when
+// it has, or was found void: the client's library takes the end of the
+// connection as the sign.
+func (s *Server) cancel(ctx context.Context, key wire.Key, from *about) {
 	if key.PID == 0 {
 		return
 	}
@@ -58,7 +59,7 @@ func (s *Server) cancel(ctx context.Context, key wire.Key) {
 	n := uint32(len(s.workers))
 	w, slot := s.workers[(key.PID-1)%n], (key.PID-1)/n
 	done := make(chan struct{})
-	if !w.loop.Post(func() { w.cancel(slot, key, func() { close(done) }) }) {
+	if !w.loop.Post(func() { w.cancel(slot, key, from, func() { close(done) }) }) {
 		return
 	}
 	select {
@@ -70,7 +71,7 @@ func (s *Server) cancel(ctx context.Context, key wire.Key) {
 
 // cancel finds out on the loop what the client runs, so that the answer cannot
 // be out of date.
-func (w *worker) cancel(slot uint32, key wire.Key, done func()) {
+func (w *worker) cancel(slot uint32, key wire.Key, from *about, done func()) {
 	if int(slot) >= len(w.slots) || w.slots[slot] == nil {
 		done()
 		return
@@ -83,7 +84,11 @@ func (w *worker) cancel(slot uint32, key wire.Key, done func()) {
 	}
 	switch {
 	case c.server != nil && !c.queue.empty():
-		c.cancelRunning(done)
+		x := w.server.cancels.begin(c.route, from)
+		c.cancelRunning(func() {
+			w.server.cancels.end(x)
+			done()
+		})
 	case c.waiter != nil && c.login == nil:
 		c.cancelWaiting()
 		done()

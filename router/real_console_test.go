@@ -28,6 +28,7 @@ func TestRealConsole(t *testing.T) {
 		{"SuspendHoldsEverybody", testSuspendHoldsEverybody},
 		{"SuspendStopsTheClocks", testSuspendStopsTheClocks},
 		{"ShutdownWhileSwitched", testShutdownWhileSwitched},
+		{"CancelStates", testCancelStates},
 		{"NothingIsLost", testNothingIsLost},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })

@@ -36,6 +36,7 @@ func (s *Server) Stats() Stats {
 	})
 	st.Clients += st.Logins + s.replications.len()
 	st.Servers += s.replications.len()
+	s.cancels.count(st.Pools)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Refused = map[string]uint64{}
@@ -55,6 +56,7 @@ func (s *Server) Stats() Stats {
 func (w *worker) poolStats() (rows []PoolStats, servers int) {
 	type sums struct {
 		active, idle int
+		canceling    int // servers
 		pinned       map[string]int
 	}
 	clients := map[*route]*sums{}
@@ -73,6 +75,9 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 			}
 			n.pinned[reason]++
 		}
+		if c.canceling() {
+			n.canceling++
+		}
 		if c.server != nil {
 			n.active++
 		} else if c.waiter == nil {
@@ -90,6 +95,8 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 		}
 		if n := clients[r]; n != nil {
 			row.ClientsActive, row.ClientsIdle, row.Pinned = n.active, n.idle, n.pinned
+			row.ServersActive -= n.canceling
+			row.ServersCanceling = n.canceling
 		}
 		for reason, n := range p.Ended {
 			row.Ended[reason] = n
@@ -158,7 +165,8 @@ func (s *Server) Clients() []ConnStats {
 		rows = append(rows, part...)
 		mu.Unlock()
 	})
-	return append(rows, s.replications.rows((*replication).clientStats)...)
+	rows = append(rows, s.replications.rows((*replication).clientStats)...)
+	return append(rows, s.cancels.rows((*cancelling).clientStats)...)
 }
 
 func (w *worker) clientStats(c *client) ConnStats {
@@ -217,7 +225,8 @@ func (s *Server) Servers() []ConnStats {
 		rows = append(rows, part...)
 		mu.Unlock()
 	})
-	return append(rows, s.replications.rows((*replication).serverStats)...)
+	rows = append(rows, s.replications.rows((*replication).serverStats)...)
+	return append(rows, s.cancels.rows((*cancelling).serverStats)...)
 }
 
 func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats {
@@ -234,8 +243,8 @@ func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats
 	if holder != nil {
 		row.Link = w.clientID(holder)
 		row.RequestTime = w.wall(holder.since)
-		if b.cancels > 0 {
-			row.State = "active_cancel"
+		if holder.canceling() {
+			row.State = "being_canceled"
 		}
 	}
 	return row

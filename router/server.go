@@ -78,6 +78,7 @@ type Server struct {
 	starting atomic.Int64 // logins in progress
 
 	replications replications
+	cancels      cancels
 	switches     switches
 
 	mu          sync.Mutex // guards what follows

@@ -42,7 +42,8 @@ type PoolStats struct {
 	ClientsActive, ClientsWaiting, ClientsIdle      int
 	ServersActive, ServersIdle, ServersUsed         int
 	ServersTested, ServersLogin, ServersBeingClosed int
-	ServersCanceling                                int // with a cancel request on its way
+	ClientsCanceling                                int // cancel requests on their way, each on a connection to the server of its own
+	ServersCanceling                                int // not active: they wait for the end of such a request
 	MaxWait                                         time.Duration
 	Counters                                        Counters
 	Ended                                           map[string]uint64 // servers closed, by reason
