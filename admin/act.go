@@ -72,13 +72,15 @@ func reload(_ context.Context, s *session, _ string) error {
 
 func killClient(_ context.Context, s *session, arg string) error {
 	id, err := strconv.ParseInt(arg, 10, 64)
-	if err != nil || id == 0 {
+	if err != nil {
 		return &wire.Error{
 			Code: wire.CodeInvalidParameter, Message: "invalid client pointer supplied",
 			Hint: "Give a number from the column id of SHOW CLIENTS.",
 		}
 	}
 	switch {
+	case id == 0:
+		err = router.ErrNotFound
 	case id == s.id:
 		// Its own session: closed here, it could not be told that it worked.
 		return wrongState("cannot kill this console itself")

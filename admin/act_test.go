@@ -82,7 +82,7 @@ func TestKillClient(t *testing.T) {
 	conn := server.connect(t, "boss", "howdah")
 	victim := server.connect(t, "watcher", "howdah")
 	for text, code := range map[string]string{
-		"KILL_CLIENT": "42601", "KILL_CLIENT 0": "22023", "KILL_CLIENT x": "22023", "KILL_CLIENT 8": "22023",
+		"KILL_CLIENT": "22023", "KILL_CLIENT 0": "22023", "KILL_CLIENT x": "22023", "KILL_CLIENT 8": "22023",
 		"KILL_CLIENT 99999999999999999999": "22023", "KILL_CLIENT -9": "22023", "KILL_CLIENT -1": "55000",
 	} {
 		_, err := ask(conn, text)

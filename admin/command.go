@@ -29,7 +29,6 @@ type argument uint8
 const (
 	argumentNone argument = iota
 	argumentOptional
-	argumentRequired
 )
 
 // Commands returns the table. SET is in it under that name; settings that
@@ -50,12 +49,12 @@ func Commands() []Command {
 		Command{Name: "RELOAD", Usage: "RELOAD", run: reload},
 		Command{Name: "PAUSE", Usage: "PAUSE [db]", argument: argumentOptional, run: pause},
 		Command{Name: "RESUME", Usage: "RESUME [db]", argument: argumentOptional, run: resume},
-		// Without a database these two say themselves what is missing.
+		// Without an argument these two and KILL_CLIENT say themselves what is missing.
 		Command{Name: "DISABLE", Usage: "DISABLE db", argument: argumentOptional, run: disable},
 		Command{Name: "ENABLE", Usage: "ENABLE db", argument: argumentOptional, run: enable},
 		Command{Name: "RECONNECT", Usage: "RECONNECT [db]", argument: argumentOptional, run: reconnect},
 		Command{Name: "KILL", Usage: "KILL [db]", argument: argumentOptional, run: kill},
-		Command{Name: "KILL_CLIENT", Usage: "KILL_CLIENT id", argument: argumentRequired, run: killClient},
+		Command{Name: "KILL_CLIENT", Usage: "KILL_CLIENT id", argument: argumentOptional, run: killClient},
 		Command{Name: "SUSPEND", Usage: "SUSPEND", run: suspend},
 		Command{
 			Name: "SHUTDOWN", Usage: "SHUTDOWN [WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]",
@@ -90,7 +89,7 @@ func (s *session) run(ctx context.Context, text string) error {
 	if cmd.Name == "SET" {
 		return s.set(st.argument, st.value)
 	}
-	if cmd.argument == argumentNone && arg != "" || cmd.argument == argumentRequired && arg == "" {
+	if cmd.argument == argumentNone && arg != "" {
 		return invalid(text)
 	}
 	if err := cmd.run(ctx, s, arg); err != nil {
