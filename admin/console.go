@@ -19,6 +19,8 @@ type Pooler interface {
 	Databases() []router.DatabaseStats
 	Clients() []router.ConnStats
 	Servers() []router.ConnStats
+	Budgets() []router.BudgetRow
+	Blame() []router.BlameRow
 
 	// Of the following, "" is all databases, and one that the router does not
 	// know is router.ErrNotFound. What does not fit the state is one of router's

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/admin"
+	"howdah/pool"
 	"howdah/router"
 	"howdah/wire"
 )
@@ -38,6 +39,14 @@ func (f *fakePooler) Stats() router.Stats {
 func (f *fakePooler) Databases() []router.DatabaseStats { return f.databases }
 func (f *fakePooler) Clients() []router.ConnStats       { return f.clients }
 func (f *fakePooler) Servers() []router.ConnStats       { return f.servers }
+
+func (f *fakePooler) Budgets() []router.BudgetRow {
+	return []router.BudgetRow{{Cluster: "main", BudgetStats: pool.BudgetStats{Seats: 50, Used: 12, Waiting: 2, Moved: 7}}}
+}
+
+func (f *fakePooler) Blame() []router.BlameRow {
+	return []router.BlameRow{{Cluster: "main", Tenant: "acme", Because: "globex", Waited: 1500 * time.Millisecond}}
+}
 
 func (f *fakePooler) Pause(ctx context.Context, database string) error {
 	return f.wait(ctx, "pause", database)

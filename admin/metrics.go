@@ -43,6 +43,8 @@ type families struct {
 	databaseMaxClients, databasePaused *prometheus.Desc
 	databaseMaxServers                 *prometheus.Desc
 	loopConns, loopTurns, loopWaits    *prometheus.Desc
+	budgetSeats, budgetUsed            *prometheus.Desc
+	budgetWaiting, budgetMoved         *prometheus.Desc
 }
 
 // counterFamily is one of router.Counters as a metric.
@@ -75,6 +77,11 @@ func newFamilies() families {
 		poolEnded:    desc("pool_servers_closed_total", "Server connections closed, by reason.", "database", "user", "reason"),
 		poolPinned:   desc("pool_pinned_servers", "Servers that clients keep between transactions, by reason; one may have several.", "database", "user", "reason"),
 		poolCounters: newCounterFamilies(desc),
+
+		budgetSeats:   desc("budget_seats", "Servers that the cluster may hold; 0 is no limit.", "cluster"),
+		budgetUsed:    desc("budget_used_seats", "Servers that the cluster holds, those included that are being opened or closed.", "cluster"),
+		budgetWaiting: desc("budget_waiting_tenants", "Tenants that wait for a seat.", "cluster"),
+		budgetMoved:   desc("budget_moved_seats_total", "Seats that went from one tenant to another.", "cluster"),
 
 		databaseSize:       desc("database_pool_size", "Servers that a pool of the database may have.", "database"),
 		databaseReserve:    desc("database_reserve_pool_size", "Servers on top of the pool size for clients that waited long.", "database"),
@@ -118,6 +125,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		f.poolClients, f.poolServers, f.poolWait, f.poolEnded, f.poolPinned,
 		f.databaseSize, f.databaseReserve, f.databaseServers, f.databaseMaxServers, f.databaseClients,
 		f.databaseMaxClients, f.databasePaused, f.loopConns, f.loopTurns, f.loopWaits,
+		f.budgetSeats, f.budgetUsed, f.budgetWaiting, f.budgetMoved,
 	} {
 		ch <- d
 	}
@@ -148,6 +156,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		m.gauge(f.loopConns, float64(l.Conns), name)
 		m.counter(f.loopTurns, float64(l.Turns), name)
 		m.counter(f.loopWaits, float64(l.Waits), name)
+	}
+	for _, b := range c.pooler.Budgets() {
+		m.gauge(f.budgetSeats, float64(b.Seats), b.Cluster)
+		m.gauge(f.budgetUsed, float64(b.Used), b.Cluster)
+		m.gauge(f.budgetWaiting, float64(b.Waiting), b.Cluster)
+		m.counter(f.budgetMoved, float64(b.Moved), b.Cluster)
 	}
 	for _, p := range mergePools(st.Pools) {
 		f.collectPool(m, &p)

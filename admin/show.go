@@ -60,6 +60,9 @@ func views() []view {
 		{name: "SERVERS", columns: socketColumns, rows: showServers},
 		{name: "PINS", rows: showPins, columns: "database s, user s, addr s, port i, application_name s, reason s, " +
 			"held_us q, remote_pid i, id i"},
+		{name: "BUDGET", rows: showBudget, columns: "cluster s, budget i, reserve i, used i, free i, waiting_tenants i, " +
+			"waiting_processes i, moving i, moved q, overdraft i, quantum_ms q"},
+		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},
 		{name: "FDS", rows: showFDs, admins: true, columns: "fd i, task s, user s, database s, addr s, port i, cancel q, " +

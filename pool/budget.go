@@ -38,12 +38,12 @@ const DefaultQuantum = 500 * time.Millisecond
 const noBudget = 1 << 30
 
 // reserve is the number of seats that are kept for processes that hold one
-// already: a twentieth, and at least what one process may want.
+// already: a twentieth, and what one process may want of a fifth.
 func (c BudgetConfig) reserve() int {
 	if c.Reserve >= 0 {
 		return min(c.Reserve, max(c.Seats-1, 0))
 	}
-	return min(max(overdraft, c.Seats/20), c.Seats/2)
+	return max(c.Seats/20, min(overdraft, c.Seats/5), min(1, c.Seats/2))
 }
 
 // NewBudget returns a budget of which nothing is used.

@@ -111,6 +111,9 @@ func (h *Share) seated(urgent *Process, whose string) {
 			return
 		}
 	}
+	if urgent != nil && urgent.held == 0 {
+		h.leaves(urgent)
+	}
 	h.free(nil) // the wish was taken back when the seat was on its way
 }
 
@@ -170,6 +173,7 @@ const maxBlamed = 20
 const (
 	BlameOwnLimit   = "(its own limit)"
 	BlameConnecting = "(connecting)"
+	BlameBudget     = "(the cluster's budget)"
 	blameOthers     = "(others)"
 )
 

@@ -102,8 +102,10 @@ func (w *Waiter) why() string {
 	switch p := w.pool; {
 	case w.limited:
 		return BlameOwnLimit
-	case p.share.whose != "" && (p.seatedAt >= w.since || p.asked > 0):
+	case p.seatedAt >= w.since && p.share.whose != "":
 		return p.share.whose
+	case p.asked > 0:
+		return BlameBudget
 	}
 	return BlameConnecting
 }

@@ -58,6 +58,9 @@ func (s *Server) Reload() {
 	s.mu.Lock()
 	clear(s.authorities)
 	s.mu.Unlock()
+	for c := range snapshot.Clusters() {
+		s.budgetOf(snapshot, c.Name)
+	}
 	s.everyWorker(func(w *worker) {
 		for key, r := range w.routes {
 			t, ok := snapshot.Lookup(r.tenant.name, key.user)

@@ -55,10 +55,10 @@ func (d *door) raw(t *testing.T, parameters ...wire.Parameter) *raw {
 }
 
 // tryRaw is raw for goroutines.
-func (d *door) tryRaw(tenant string) (*raw, error) {
+func (d *door) tryRaw(tenant string, parameters ...wire.Parameter) (*raw, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	e, err := wire.Dial(ctx, d.dialConfig(tenant))
+	e, err := wire.Dial(ctx, d.dialConfig(tenant, parameters...))
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ type Cluster struct {
 	AdminURL       string        // superuser connection for provisioning; "" = none
 	ReplicationURL string        // for WAL and base backups; "" = none
 	Budget         int           // server connections the cluster may hold; 0 = no limit
-	BudgetReserve  int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2
+	BudgetReserve  int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2 of 10
 	SeatQuantum    time.Duration // a seat stays with a busy tenant for at least so long; 0 = 500 ms
 	TLSMode        string        // disable, prefer, require, verify-ca or verify-full
 	TLSCAFile      string        // "" = the system's authorities
