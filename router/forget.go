@@ -1,0 +1,110 @@
+package router
+
+import (
+	"bytes"
+
+	"howdah/wire"
+)
+
+var (
+	tagDiscardAll    = []byte("DISCARD ALL")
+	tagDeallocateAll = []byte("DEALLOCATE ALL")
+)
+
+// commandComplete looks for the commands that destroy what we keep at the
+// server.
+func (s *session) commandComplete(body []byte) {
+	tag := bytes.TrimSuffix(body, []byte{0})
+	switch string(tag) {
+	case "COMMIT":
+		s.committed = true
+	case "ROLLBACK":
+		s.committed = false
+	}
+	if s.taint != nil && codeChanges(tag) {
+		s.taint.known = false
+	}
+	if s.ddl != nil && changesMeaning(tag) {
+		*s.ddl++
+	}
+	s.altered |= alters(tag)
+	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
+		return
+	}
+	all := bytes.Equal(tag, tagDiscardAll)
+	if !all && !bytes.Equal(tag, tagDeallocateAll) {
+		return
+	}
+	s.backend.removeAll(&s.shared.statements)
+	s.forgetNames()
+	if all {
+		s.backend.vars, s.backend.changedBy = s.backend.base, nil
+		s.resetting, s.tuning = true, nil
+		s.discardVars(false)
+		s.discarded()
+	}
+}
+
+// forgetNames drops the client's prepared statements, but those whose Parse is
+// still outstanding: they come later. A Close that is outstanding has nothing
+// left to put back, unless it is of one of those.
+func (s *session) forgetNames() {
+	if len(s.named) == 0 && s.queue.empty() {
+		return
+	}
+	kept, parsed := map[string]*statement{}, map[string]bool{}
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		d := s.queue.entries[i].more
+		if d == nil || !d.named {
+			continue
+		}
+		if st := s.named[d.name]; st != nil && d.prev == nil {
+			kept[d.name] = st
+		}
+		if d.prev != nil && !parsed[d.name] {
+			s.shared.statements.drop(d.prev)
+			d.prev = nil
+		}
+		parsed[d.name] = true
+	}
+	for name, st := range s.named {
+		if kept[name] == nil {
+			s.shared.statements.drop(st)
+		}
+	}
+	s.named, s.text = kept, 0
+	for _, st := range kept {
+		s.text += int32(len(st.key.text))
+	}
+	if len(kept) == 0 {
+		s.named = nil
+	}
+}
+
+// discardVars puts the settings back to those of the login, and tells the
+// client which of them that changes. The role may be kept.
+func (s *session) discardVars(keepRole bool) {
+	if s.vars == s.startup {
+		return
+	}
+	for _, p := range s.startup.list {
+		told, _ := s.vars.value(p.Name)
+		if _, reported := s.base.value(p.Name); reported && told != p.Value {
+			s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, p.Value)
+		}
+	}
+	role, ok := s.vars.value("role")
+	s.vars = s.startup
+	if ok && keepRole {
+		s.vars = s.shared.vars.with(s.vars, "role", role)
+	}
+}
+
+// dropAll lets go of every statement.
+func (s *session) dropAll() {
+	for _, st := range s.named {
+		s.shared.statements.drop(st)
+	}
+	s.shared.statements.drop(s.unnamed)
+	s.named, s.unnamed, s.text = nil, nil, 0
+}

@@ -1,0 +1,199 @@
+package router
+
+import (
+	"bytes"
+
+	"howdah/wire"
+)
+
+// settle makes an entry's change final, so that what stood before is let go.
+func (s *session) settle(e *entry) {
+	if e.flags&flagForgets != 0 {
+		s.forgetting--
+	}
+	s.shared.statements.drop(e.stmt)
+	if e.more != nil && e.more.describing != nil {
+		s.shared.statements.drop(e.more.describing.stmt)
+	}
+	if e.more != nil && e.more.evicted != nil {
+		s.shared.statements.drop(e.more.evicted.stmt)
+	}
+	if e.more != nil && e.more.frees != "" {
+		delete(s.prepared, e.more.frees)
+	}
+	if e.more != nil && e.more.named {
+		s.shared.statements.drop(e.more.prev)
+		s.changes = max(0, s.changes-1)
+	}
+}
+
+// undo takes back an entry's change: its message failed or was skipped.
+func (s *session) undo(e *entry) {
+	if e.flags&flagForgets != 0 {
+		s.forgetting--
+	}
+	if e.flags&flagPrefix != 0 {
+		s.prefix, s.begun = false, false
+	}
+	if e.flags&flagSequences != 0 {
+		s.backend.ownValues = false
+	}
+	if e.changesUnnamed() {
+		s.undoUnnamed(e)
+	} else if e.typ == wire.Parse && e.more == nil {
+		s.hereNow = false // we had the unnamed one parsed again
+	}
+	d := e.more
+	if d == nil {
+		return
+	}
+	s.backend.helpers &^= d.helper
+	if d.describing != nil {
+		d.describing.undescribed()
+		s.shared.statements.drop(d.describing.stmt)
+	}
+	if d.ready != nil && d.ready.pending {
+		s.backend.remove(d.ready, &s.shared.statements)
+	}
+	if d.evicted != nil {
+		s.backend.restore(d.evicted, &s.shared.statements)
+	}
+	if d.named {
+		s.changes = max(0, s.changes-1)
+		s.shared.statements.drop(s.named[d.name])
+		s.unname(d.name)
+		if d.prev != nil {
+			s.name(d.name, d.prev)
+		}
+	}
+}
+
+// changesUnnamed reports whether the message replaces the unnamed statement.
+func (e *entry) changesUnnamed() bool {
+	return e.typ == wire.Parse && e.kind == entryForward && e.more == nil || e.typ == wire.Query ||
+		e.more != nil && e.more.unnamed
+}
+
+// undoUnnamed puts the unnamed statement back to what it was before e, unless
+// a message that is not skipped replaces it later.
+func (s *session) undoUnnamed(e *entry) {
+	before := &s.unnamed
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		if later := &s.queue.entries[i]; later.changesUnnamed() {
+			before = &later.stmt
+			break
+		}
+	}
+	s.shared.statements.drop(*before)
+	*before = e.stmt
+	if before == &s.unnamed {
+		s.hereNow, s.hereAt = e.flags&flagHere != 0, s.syncs
+	}
+}
+
+// outdated reports whether an error says that a statement's result has another
+// shape than when it was parsed. The name of PostgreSQL's function tells it, as
+// the message may be in any language.
+func outdated(body []byte) bool {
+	return string(wire.ErrorCode(body)) == wire.CodeFeatureNotSupported && bytes.Contains(body, []byte("RRevalidateCachedQuery\x00"))
+}
+
+// serverError handles an ErrorResponse.
+func (s *session) serverError() verb {
+	s.copyIn, s.copyBoth, s.committed = false, false, false
+	if s.queue.empty() { // the server speaks up by itself, before it goes
+		if s.releasable() {
+			s.unsure = true // nothing runs there: the client need not know
+			return verbDrop
+		}
+		return verbForward
+	}
+	e := s.queue.first()
+	if s.done&holdsCursor != 0 && e.flags&flagCommit != 0 && s.status == wire.TxOpen {
+		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of the cursor
+	}
+	s.refused = s.refused || s.checking
+	v := verbForward
+	if e.flags&flagLook != 0 {
+		s.lookFailed()
+		s.skip()
+		return verbDrop
+	}
+	if e.kind == entryFail {
+		if e.more.err != nil {
+			s.shared.toClient = wire.AppendError(s.shared.toClient, e.more.err)
+		}
+		v = verbDrop
+	}
+	if s.prefix && e.flags&flagInjected != 0 {
+		s.prefixFailed, s.beginFailed = true, s.begun
+		s.prefix, s.begun = false, false
+	}
+	if e.more != nil {
+		e.more.restores = nil // RESET may not have run
+	}
+	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
+		if e.flags&flagCopyIn != 0 && s.queue.len() > 1 && s.queue.entries[s.queue.head+1].flags&flagMaybe != 0 {
+			s.unsure = true
+		}
+		return v // ReadyForQuery follows
+	}
+	s.skip()
+	return v
+}
+
+// loginError tells of a setting that a login may not have, which ends it.
+func (s *session) loginError(body []byte) verb {
+	e, err := wire.ParseError(body)
+	if err != nil {
+		return verbForward
+	}
+	e.Severity = "FATAL"
+	s.shared.toClient = wire.AppendError(s.shared.toClient, e)
+	return verbDrop
+}
+
+// fatal reports whether an error is a server's last word.
+func fatal(body []byte) bool {
+	e, err := wire.ParseError(body)
+	return err == nil && (e.Severity == "FATAL" || e.Severity == "PANIC")
+}
+
+// skip drops the entries of all messages that the server discards after an
+// error: everything up to the next Sync. A Sync that stood in front of the end
+// of a COPY's data has most likely been read over.
+func (s *session) skip() {
+	own := s.queue.first().kind == entrySwallow
+	first := s.queue.head
+	end := first
+	for end < len(s.queue.entries) {
+		e := &s.queue.entries[end]
+		if e.typ == wire.Sync && e.flags&flagMaybe == 0 {
+			break
+		}
+		s.unsure = s.unsure || e.flags&flagMaybe != 0
+		if own && e.flags&flagGated != 0 {
+			// The server discards this Query and waits for a Sync, which the
+			// client has no reason to send.
+			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
+			break
+		}
+		end++
+	}
+	if e := s.queue.first(); e.typ == wire.Parse && e.changesUnnamed() {
+		s.shared.statements.drop(e.stmt) // a Parse that fails leaves no unnamed statement
+		e.stmt = nil
+	}
+	skipped := s.queue.entries[first:end:end]
+	s.queue.head = end
+	for i := len(skipped) - 1; i >= 0; i-- {
+		s.undo(&skipped[i])
+	}
+	s.queue.head = first
+	for range skipped {
+		s.queue.pop()
+	}
+	if s.queue.empty() {
+		s.skipping = true
+	}
+}
