@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 )
 
@@ -146,4 +147,37 @@ func pointers[T any](entries []T) iter.Seq[*T] {
 			}
 		}
 	}
+}
+
+// WithLimits returns a snapshot that differs in one tenant's limits, which change
+// may alter, or false if no such tenant is configured. The fallback goes by its
+// name. What Lookup made on demand is made anew.
+func (s *Snapshot) WithLimits(tenant string, change func(*Limits)) (*Snapshot, bool) {
+	old, ok := s.tenantByName[tenant]
+	if !ok && tenant == Fallback && s.fallback != nil {
+		old, ok = s.fallback, true
+	}
+	if !ok {
+		return nil, false
+	}
+	changed := *old
+	change(&changed.Limits)
+	next := &Snapshot{
+		clusters: s.clusters, tiers: s.tiers, tenants: s.tenants, users: s.users,
+		clusterByName: s.clusterByName, tierByName: s.tierByName, tenantByName: s.tenantByName,
+		userByName: s.userByName, tenantOfUser: s.tenantOfUser, fallback: s.fallback,
+	}
+	if old == s.fallback {
+		next.fallback = &changed
+		return next, true
+	}
+	next.tenants = slices.Clone(s.tenants)
+	next.tenants[slices.Index(s.tenants, old)] = &changed
+	next.tenantByName = maps.Clone(s.tenantByName)
+	next.tenantByName[tenant] = &changed
+	if s.tenantOfUser[old.User] == old {
+		next.tenantOfUser = maps.Clone(s.tenantOfUser)
+		next.tenantOfUser[old.User] = &changed
+	}
+	return next, true
 }

@@ -78,7 +78,19 @@ type Limits struct {
 	ReservePoolSize    int           // on top of PoolSize for clients that waited long
 	ReservePoolTimeout time.Duration // how long is long; 0 = the reserve is never used
 
-	MaxClientConn int // clients of the tenant; 0 = no limit
+	// Servers over several pools. 0 = no limit.
+	MaxDBConnections   int // of the tenant, whatever the user
+	MaxUserConnections int // of each user, over all tenants
+
+	// Of clients. 0 = no limit.
+	MaxClientConn     int // of the tenant
+	MaxUserClientConn int // of each user, over all tenants
+	MaxWaitingClients int // of the tenant, that wait for a server or for MaxQueriesPerSecond
+
+	// Of the tenant, on average, with bursts of one second's worth. 0 = no limit.
+	MaxQueriesPerSecond int
+	MaxLoginsPerSecond  int
+	MaxBytesPerSecond   int64 // of the protocol, to clients
 
 	// Of waiting for and keeping servers. 0 = off.
 	QueryWaitTimeout     time.Duration
@@ -91,6 +103,7 @@ type Limits struct {
 
 	// Of clients. 0 = off.
 	QueryTimeout           time.Duration
+	TransactionTimeout     time.Duration // of a whole transaction, waits between its statements included
 	IdleTransactionTimeout time.Duration
 	ClientIdleTimeout      time.Duration
 	SequencePinTimeout     time.Duration // how long a server waits for its idle client to ask for a sequence's value
@@ -148,6 +161,39 @@ type User struct {
 	// Replication lets it open replication connections, as far as PostgreSQL
 	// does too. A physical one copies every tenant of its cluster.
 	Replication bool
+
+	Limits UserLimits
+}
+
+// UserLimits are what a user may have of its own. They go before the tenant's;
+// nil is the tenant's.
+type UserLimits struct {
+	MaxUserConnections *int
+	MaxUserClientConn  *int
+
+	QueryWaitTimeout       *time.Duration
+	QueryTimeout           *time.Duration
+	TransactionTimeout     *time.Duration
+	IdleTransactionTimeout *time.Duration
+	ClientIdleTimeout      *time.Duration
+}
+
+// Over returns l with the user's own limits in it.
+func (u *UserLimits) Over(l Limits) Limits {
+	override(&l.MaxUserConnections, u.MaxUserConnections)
+	override(&l.MaxUserClientConn, u.MaxUserClientConn)
+	override(&l.QueryWaitTimeout, u.QueryWaitTimeout)
+	override(&l.QueryTimeout, u.QueryTimeout)
+	override(&l.TransactionTimeout, u.TransactionTimeout)
+	override(&l.IdleTransactionTimeout, u.IdleTransactionTimeout)
+	override(&l.ClientIdleTimeout, u.ClientIdleTimeout)
+	return l
+}
+
+func override[T any](limit, own *T) {
+	if own != nil {
+		*limit = *own
+	}
 }
 
 // Tier is a service class: limits under a name.

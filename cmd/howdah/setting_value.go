@@ -46,10 +46,23 @@ func (s *setting) set(p *place, value any) (want string) {
 		} else {
 			ok = false
 		}
+	case **int:
+		var n int64
+		if n, ok = value.(int64); ok && n >= s.least && n <= s.most {
+			own := int(n)
+			*home = &own
+		} else {
+			ok = false
+		}
 	case *time.Duration:
 		var d time.Duration
 		if d, ok = parseDuration(value); ok {
 			*home = d
+		}
+	case **time.Duration:
+		var d time.Duration
+		if d, ok = parseDuration(value); ok {
+			*home = &d
 		}
 	case *fs.FileMode:
 		ok = setFileMode(home, value)
@@ -118,14 +131,14 @@ func (s *setting) want() string {
 		return fmt.Sprintf("a list of strings such as [%q]", example)
 	case *bool:
 		return "true or false"
-	case *int:
+	case *int, **int:
 		if s.most == maxInt {
 			return fmt.Sprintf("a whole number, %d or more", s.least)
 		}
 		return fmt.Sprintf("a whole number from %d to %d", s.least, s.most)
 	case *int64:
 		return fmt.Sprintf("a size such as \"64MB\" or a number of bytes, from %d to %d", s.least, s.most)
-	case *time.Duration:
+	case *time.Duration, **time.Duration:
 		return `a duration such as "90s" or "1h30m", or a number of seconds, 0 to 10 years`
 	case *fs.FileMode:
 		return `permissions in octal such as "0770"`
@@ -146,11 +159,11 @@ func (s *setting) kind() string {
 		return "list of strings"
 	case *bool:
 		return "true | false"
-	case *int:
+	case *int, **int:
 		return "whole number"
 	case *int64:
 		return "size (bytes, or kB, MB, GB)"
-	case *time.Duration:
+	case *time.Duration, **time.Duration:
 		return "duration (seconds, or \"1m30s\")"
 	case *fs.FileMode:
 		return "octal permissions"

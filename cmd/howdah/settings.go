@@ -65,7 +65,7 @@ func (s section) about() string {
 	case sectionTenant:
 		return "A database that clients may ask for. Takes every limit of [defaults] too."
 	case sectionUser:
-		return "A role that may log in through Howdah."
+		return "A role that may log in through Howdah. Limits of its own go before its tenant's."
 	}
 	return ""
 }
@@ -124,6 +124,7 @@ func settings() []setting {
 	table = append(table, limitSettings()...)
 	table = append(table, clusterSettings()...)
 	table = append(table, tenantSettings()...)
+	table = append(table, userLimits()...)
 	return table
 }
 

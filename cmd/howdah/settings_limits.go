@@ -1,9 +1,14 @@
 package main
 
+import (
+	"math"
+	"slices"
+)
+
 // limitSettings returns the rows of limits, with PgBouncer's names and defaults
 // where it has them.
 func limitSettings() []setting {
-	table := append(poolLimits(), timeLimits()...)
+	table := slices.Concat(poolLimits(), countLimits(), timeLimits())
 	for i := range table {
 		table[i].section = sectionLimits
 	}
@@ -39,11 +44,6 @@ func poolLimits() []setting {
 			at:  func(p *place) any { return &p.limits.Limits.ReservePoolTimeout },
 		},
 		{
-			name: "max_client_conn", shown: "max_db_client_connections", initial: int64(0), most: maxInt, reload: true,
-			doc: "Clients of the tenant; more are refused with 53300. 0 is no limit.",
-			at:  func(p *place) any { return &p.limits.Limits.MaxClientConn },
-		},
-		{
 			name: "max_prepared_statements", initial: int64(200), least: 1, most: 1_000_000, reload: true,
 			doc: "Prepared statements kept on each server; the least recently used goes first.",
 			at:  func(p *place) any { return &p.limits.Limits.MaxPreparedStatements },
@@ -68,6 +68,52 @@ func poolLimits() []setting {
 			name: "loops", shown: "tenant_loops", initial: int64(1), least: 1, most: 1024,
 			doc: "Event loops a tenant is spread over. More than one lets a single tenant use several CPUs. This version reads it and does nothing with it yet.",
 			at:  func(p *place) any { return &p.limits.Loops },
+		},
+	}
+}
+
+// countLimits are how many and how much.
+func countLimits() []setting {
+	return []setting{
+		{
+			name: "max_client_conn", shown: "max_db_client_connections", initial: int64(0), most: maxInt, reload: true,
+			doc: "Clients of the tenant; more are refused with 53300. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxClientConn },
+		},
+		{
+			name: "max_user_client_connections", initial: int64(0), most: maxInt, reload: true,
+			doc: "Clients of one user, over all tenants; more are refused with 53300. 0 is no limit. A [[user]] may have its own.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxUserClientConn },
+		},
+		{
+			name: "max_db_connections", initial: int64(0), most: maxInt, reload: true,
+			doc: "Servers of the tenant, over all its users. Clients beyond wait. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxDBConnections },
+		},
+		{
+			name: "max_user_connections", initial: int64(0), most: maxInt, reload: true,
+			doc: "Servers of one user, over all tenants. Clients beyond wait. 0 is no limit. A [[user]] may have its own.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxUserConnections },
+		},
+		{
+			name: "max_waiting_clients", initial: int64(0), most: maxInt, reload: true,
+			doc: "Clients of the tenant that may wait, for a server or for max_queries_per_second; the next one is cut at once with 53300 rather than wait. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxWaitingClients },
+		},
+		{
+			name: "max_queries_per_second", initial: int64(0), most: maxInt, reload: true,
+			doc: "Queries of the tenant a second, with bursts of one second's worth. What comes faster waits, which shows as wait time. A transaction that has begun may overdraw by another second's worth before it waits, so that it does not keep its server for nothing. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxQueriesPerSecond },
+		},
+		{
+			name: "max_logins_per_second", initial: int64(0), most: maxInt, reload: true,
+			doc: "Logins to the tenant a second, with bursts of one second's worth; more are refused with 53300, after their password was found right. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxLoginsPerSecond },
+		},
+		{
+			name: "max_bytes_per_second", initial: int64(0), most: math.MaxInt32, reload: true,
+			doc: "Bytes of answers to the tenant's clients a second, with bursts of one second's worth. What PostgreSQL sends faster is left unread until its time comes. Replication does not count. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.MaxBytesPerSecond },
 		},
 	}
 }
@@ -115,6 +161,11 @@ func timeLimits() []setting {
 			at:  func(p *place) any { return &p.limits.Limits.QueryTimeout },
 		},
 		{
+			name: "transaction_timeout", initial: "0s", reload: true,
+			doc: "A transaction that is open for longer, whether it works or idles, is cancelled and its client cut with 25P04. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.TransactionTimeout },
+		},
+		{
 			name: "idle_transaction_timeout", initial: "1h", reload: true,
 			doc: "A client that leaves a transaction open and idle for this long is cut, because nobody can take its server back. 0 is no limit, PgBouncer's default.",
 			at:  func(p *place) any { return &p.limits.Limits.IdleTransactionTimeout },
@@ -130,4 +181,24 @@ func timeLimits() []setting {
 			at:  func(p *place) any { return &p.limits.Limits.SequencePinTimeout },
 		},
 	}
+}
+
+// userLimits returns the rows of limits that a user may have of its own.
+func userLimits() []setting {
+	const inherited = "the tenant's"
+	table := []setting{
+		{name: "max_user_connections", at: func(p *place) any { return &p.user.Limits.MaxUserConnections }},
+		{name: "max_user_client_connections", at: func(p *place) any { return &p.user.Limits.MaxUserClientConn }},
+		{name: "query_wait_timeout", at: func(p *place) any { return &p.user.Limits.QueryWaitTimeout }},
+		{name: "query_timeout", at: func(p *place) any { return &p.user.Limits.QueryTimeout }},
+		{name: "transaction_timeout", at: func(p *place) any { return &p.user.Limits.TransactionTimeout }},
+		{name: "idle_transaction_timeout", at: func(p *place) any { return &p.user.Limits.IdleTransactionTimeout }},
+		{name: "client_idle_timeout", at: func(p *place) any { return &p.user.Limits.ClientIdleTimeout }},
+	}
+	for i := range table {
+		s := &table[i]
+		s.section, s.initialDoc, s.reload, s.most = sectionUser, inherited, true, maxInt
+		s.doc = "The user's own, which goes before that of the tenant, its tier and the defaults. 0 is no limit."
+	}
+	return table
 }

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+const twoUsers = `
+[[cluster]]
+name = "main"
+members = ["127.0.0.1:5442"]
+[defaults]
+max_queries_per_second = 10
+max_bytes_per_second = "1MB"
+[[tier]]
+name = "gold"
+max_queries_per_second = 100
+transaction_timeout = "5m"
+[[tenant]]
+name = "acme"
+tier = "gold"
+max_waiting_clients = 7
+[[tenant]]
+name = "globex"
+[[user]]
+name = "acme"
+verifier = "` + scramVerifier + `"
+[[user]]
+name = "globex"
+verifier = "` + scramVerifier + `"
+[[user]]
+name = "report"
+verifier = "` + scramVerifier + `"
+query_timeout = 0
+transaction_timeout = "1h"
+max_user_client_connections = 2
+`
+
+func TestLimitsOfTenantsAndUsers(t *testing.T) {
+	c := mustLoad(t, twoUsers)
+	acme, globex := c.Tenants[0].Limits, c.Tenants[1].Limits
+	if acme.MaxQueriesPerSecond != 100 || acme.MaxBytesPerSecond != 1<<20 || acme.TransactionTimeout != 5*time.Minute || acme.MaxWaitingClients != 7 {
+		t.Errorf("acme has %+v", acme)
+	}
+	if globex.MaxQueriesPerSecond != 10 || globex.MaxWaitingClients != 0 || globex.TransactionTimeout != 0 {
+		t.Errorf("globex has %+v", globex)
+	}
+	if own := c.Users[0].Limits; own.QueryTimeout != nil || own.MaxUserClientConn != nil {
+		t.Errorf("user acme has limits of its own: %+v", own)
+	}
+	report := c.Users[2].Limits.Over(acme)
+	if report.TransactionTimeout != time.Hour || report.MaxUserClientConn != 2 || report.MaxQueriesPerSecond != 100 {
+		t.Errorf("user report has %+v", report)
+	}
+	if own := c.Users[2].Limits.QueryTimeout; own == nil || *own != 0 {
+		t.Errorf("query_timeout = 0 of a user is read as %v", own)
+	}
+}
+
+func TestLimitsThatAUserCannotHave(t *testing.T) {
+	_, err := parseConfig("x", t.TempDir(), twoUsers+"max_logins_per_second = 3\nquery_wait_timeout = \"soon\"\nmax_user_connections = -1\n")
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) || len(wrong.Mistakes) != 3 {
+		t.Fatalf("got %v, want three mistakes", err)
+	}
+	for _, part := range []string{"max_logins_per_second does not belong in [[user]]", "query_wait_timeout is \"soon\"", "max_user_connections is -1"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%v\ndoes not say %q", err, part)
+		}
+	}
+}
