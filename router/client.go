@@ -24,17 +24,21 @@ type client struct {
 	login  *login // until the welcome was sent
 	about  *about
 
-	slot     uint32
-	serial   uint32 // tells the slot's clients apart
-	streams  int    // bytes of the client's message that are still to come
-	drop     bool   // of that message: it goes nowhere
-	stalled  bool   // the stash waits for the queue to move
-	awaiting bool   // the stash waits for a subscription
-	leaving  bool   // the client has gone; what it began is being finished
-	watched  watch
+	slot      uint32
+	serial    uint32 // tells the slot's clients apart
+	streams   int    // bytes of the client's message that are still to come
+	drop      bool   // of that message: it goes nowhere
+	stalled   bool   // the stash waits for the queue to move
+	awaiting  bool   // the stash waits for a subscription
+	leaving   bool   // the client has gone; what it began is being finished
+	throttled bool   // the stash waits for the tenant's rate of queries
+	choked    bool   // the server is not read, for the tenant's rate of bytes
+	paid      bool   // a query was taken from the rate and not yet counted
+	watched   watch
 
 	since   time.Duration // loop time: of the request, or of the wait
 	txSince time.Duration // loop time at which the server was assigned
+	began   time.Duration // loop time at which the transaction began
 	timer   loop.Timer
 }
 
@@ -73,9 +77,17 @@ func (c *client) clientReadable() {
 	c.route.counters.Received += uint64(n)
 	if c.queue.empty() {
 		c.since = c.w.loop.Now()
+		if c.status == wire.TxIdle {
+			c.began = c.since
+		}
 	}
-	if c.waiter != nil || c.login != nil || c.awaiting { // it was paused: its turn comes
+	if c.waiter != nil || c.login != nil || c.awaiting || c.throttled { // it was paused: its turn comes
 		c.stash = c.w.loop.Buffers().Append(c.stash, buf[:n])
+		return
+	}
+	if c.route.limits.MaxQueriesPerSecond > 0 && !c.mayAsk(buf[0]) {
+		c.stash = c.w.loop.Buffers().Append(c.stash, buf[:n])
+		c.throttle()
 		return
 	}
 	if len(c.stash) == 0 {
@@ -90,7 +102,7 @@ func (c *client) clientReadable() {
 // refeed works through the stash.
 func (c *client) refeed() {
 	stash := c.stash
-	if len(stash) == 0 {
+	if len(stash) == 0 || c.throttled {
 		c.sendInjected()
 		return
 	}
@@ -225,6 +237,10 @@ func (c *client) acquire() bool {
 	c.since = c.w.loop.Now()
 	s, w := c.route.pool.Acquire(c, c.about.process.own())
 	if s == nil {
+		if !c.waitsInLine() {
+			w.Leave()
+			return false
+		}
 		c.waiter = w
 		return false
 	}
@@ -238,8 +254,11 @@ func (c *client) take(s *pool.Server) {
 	c.txSince = c.w.loop.Now()
 	counters := &c.route.counters
 	counters.Assignments++
-	counters.WaitTime += uint64((c.txSince - c.since) / time.Microsecond)
+	c.route.waited(c.txSince - c.since)
 	c.since = c.txSince
+	if c.status == wire.TxIdle {
+		c.began = c.txSince
+	}
 	s.Conn.SetHandler(c)
 	if c.login != nil {
 		c.wishVars()
@@ -250,6 +269,7 @@ func (c *client) take(s *pool.Server) {
 // Assigned implements pool.Client.
 func (c *client) Assigned(s *pool.Server) {
 	c.waiter = nil
+	c.route.tenant.waiting--
 	c.take(s)
 	if c.login != nil {
 		c.tryLogin()
@@ -262,13 +282,8 @@ func (c *client) Assigned(s *pool.Server) {
 // Refused implements pool.Client.
 func (c *client) Refused(err error) {
 	c.waiter = nil
-	var e *wire.Error
-	if !errors.As(err, &e) {
-		e = wire.Fatal(wire.CodeAdminShutdown, err.Error(), "")
-	}
-	last := *e
-	last.Severity = "FATAL"
-	c.refuseWith(&last)
+	c.route.tenant.waiting--
+	c.refuseWith(c.route.explained(err))
 }
 
 // settleDown is the end of every event: the server goes back if it can, the
@@ -297,7 +312,7 @@ func (c *client) settleDown() {
 // resting reports whether nothing runs for a client, though it may keep a
 // server: the moment at which a drain may close it.
 func (c *client) resting() bool {
-	if c.leaving || c.waiter != nil || c.login != nil || c.awaiting || c.barrier {
+	if c.leaving || c.waiter != nil || c.login != nil || c.awaiting || c.barrier || c.throttled {
 		return false
 	}
 	return c.server == nil || c.endable() && c.status == wire.TxIdle && c.streams == 0
@@ -313,7 +328,7 @@ func (c *client) regulate() {
 		return
 	}
 	if !c.leaving {
-		if c.waiter != nil || c.stalled || c.awaiting || c.login != nil || c.conn.Buffered() > maxUnsent ||
+		if c.waiter != nil || c.stalled || c.throttled || c.awaiting || c.login != nil || c.conn.Buffered() > maxUnsent ||
 			c.server != nil && c.server.Conn.Buffered() > 0 {
 			c.conn.Pause()
 		} else {
@@ -321,7 +336,7 @@ func (c *client) regulate() {
 		}
 	}
 	if c.server != nil {
-		if c.conn.Buffered() > 0 || c.barrier {
+		if c.conn.Buffered() > 0 || c.barrier || c.choked {
 			c.server.Conn.Pause()
 		} else {
 			c.server.Conn.Resume()
@@ -377,6 +392,6 @@ func (c *client) letGo() {
 		c.defaultsAltered(c.altered)
 		c.altered = 0
 	}
-	c.server = nil
+	c.server, c.choked = nil, false
 	c.released()
 }

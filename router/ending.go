@@ -99,7 +99,9 @@ func (c *client) hangUp(reason string) {
 	if c.waiter != nil {
 		c.waiter.Leave()
 		c.waiter = nil
+		c.route.tenant.waiting--
 	}
+	c.leaveLines()
 	if c.stash != nil {
 		c.w.loop.Buffers().Give(c.stash)
 		c.stash = nil

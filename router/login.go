@@ -220,8 +220,11 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 		return disabled(t)
 	}
 	m, err := l.server.memberOf(snapshot, t.Cluster)
+	if err != nil {
+		return err
+	}
 	l.tenant, l.member = t, m
-	return err
+	return l.server.metered.mayLogIn(t, time.Since(l.server.started))
 }
 
 func suspended(t *tenants.Tenant) *wire.Error {
@@ -275,6 +278,10 @@ func (w *worker) begin(l *login) {
 	about.process = r.tenant.processOf(l.user, about.address, applicationName(l.accepted.Startup.Parameters))
 	if max := r.tenant.limits.MaxClientConn; max > 0 && r.tenant.clients > max {
 		c.refuseLogin(r.tenant.full())
+		return
+	}
+	if e := r.fullOfUser(); e != nil {
+		c.refuseLogin(e)
 		return
 	}
 	if w.draining {

@@ -3,7 +3,6 @@ package router
 import (
 	"encoding/binary"
 	"errors"
-	"time"
 
 	"howdah/pool"
 	"howdah/tenants"
@@ -18,6 +17,11 @@ const maxHeld = 1 << 20
 func (c *client) serverReadable() {
 	s, b := c.server, c.backend
 	buf := c.w.loop.Buffer()
+	if c.route.limits.MaxBytesPerSecond > 0 {
+		if buf = buf[:c.answersLimit(len(buf))]; len(buf) == 0 {
+			return
+		}
+	}
 	n, err := s.Conn.Read(buf)
 	if err != nil {
 		if !errors.Is(err, loop.ErrWouldBlock) {
@@ -45,7 +49,11 @@ func (c *client) resumeAnswers() {
 // nil if it is the loop's.
 func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 	at, err := c.answers(data)
-	c.route.counters.Sent += uint64(c.w.down.flush(c.conn))
+	sent := c.w.down.flush(c.conn)
+	c.route.counters.Sent += uint64(sent)
+	if rate := c.route.limits.MaxBytesPerSecond; rate > 0 {
+		c.route.tenant.rates.bytes.take(c.w.loop.Now(), int64(sent), rate)
+	}
 	if rest := data[at:]; err == nil && len(rest) > 0 {
 		b.stash = c.w.loop.Buffers().Append(nil, rest)
 	}
@@ -159,87 +167,4 @@ func (c *client) answered() {
 		c.refeed()
 	}
 	c.settleDown()
-}
-
-// watch says which timeout runs for a client.
-type watch uint8
-
-const (
-	watchNothing watch = iota
-	watchIdle
-	watchSequence
-	watchTransaction
-	watchQuery
-)
-
-// watchTime sets the timeout that fits what the client does now.
-func (c *client) watchTime() {
-	if c.leaving || c.login != nil {
-		return
-	}
-	l := &c.route.tenant.limits
-	var w watch
-	var d time.Duration
-	switch {
-	case c.waiter != nil: // the pool watches over waiting
-	case c.deferred != 0:
-		w, d = watchTransaction, l.IdleTransactionTimeout
-	case c.server == nil, c.queue.empty() && !c.open && c.status == wire.TxIdle:
-		w, d = c.watchIdleness()
-	case c.queue.cycles == 0: // nothing that ends by itself is outstanding
-		w, d = watchTransaction, l.IdleTransactionTimeout
-	case !c.queue.empty():
-		w, d = watchQuery, l.QueryTimeout
-	}
-	if d == 0 {
-		w = watchNothing
-	}
-	if w == c.watched && w == watchQuery {
-		return
-	}
-	c.watched = w
-	switch {
-	case w != watchNothing && c.timer.Armed():
-		c.w.loop.Rearm(&c.timer, d)
-	case w != watchNothing:
-		c.w.loop.Arm(&c.timer, d, c.timedOut)
-	case c.status == wire.TxIdle: // in a transaction it is soon needed again, and timedOut looks at watched
-		c.w.loop.Disarm(&c.timer)
-	}
-}
-
-// watchIdleness says what comes first for an idle client: the end of its pin
-// for values of sequences, or its own. The one counts for the other.
-func (c *client) watchIdleness() (watch, time.Duration) {
-	l := &c.route.tenant.limits
-	idle, pin := l.ClientIdleTimeout, l.SequencePinTimeout
-	switch {
-	case c.server != nil && c.pins == pinSequence && c.mode == tenants.Transaction && pin > 0 && (idle == 0 || pin < idle):
-		return watchSequence, pin
-	case c.watched == watchSequence && idle > 0:
-		return watchIdle, max(idle-pin, time.Millisecond)
-	}
-	return watchIdle, idle
-}
-
-func (c *client) timedOut() {
-	if c.w.suspended {
-		return // listen begins its time anew
-	}
-	l := &c.route.tenant.limits
-	switch c.watched {
-	case watchSequence:
-		c.unpinSequence()
-		c.sendInjected()
-		c.settleDown()
-	case watchIdle:
-		c.refuseWith(wire.Fatal(wire.CodeIdleSession, "client_idle_timeout: idle for "+l.ClientIdleTimeout.String(),
-			"Raise client_idle_timeout for this tenant."))
-	case watchTransaction:
-		c.refuseWith(wire.Fatal(wire.CodeIdleInTransaction, "idle_transaction_timeout: idle in a transaction for "+l.IdleTransactionTimeout.String(),
-			"End transactions when their work is done, or raise idle_transaction_timeout for this tenant."))
-	case watchQuery:
-		c.refuseWith(wire.Fatal(wire.CodeQueryCanceled, "query_timeout: no answer within "+l.QueryTimeout.String(),
-			"Raise query_timeout for this tenant."))
-	}
 }

@@ -55,9 +55,10 @@ func (s *Server) Stats() Stats {
 // poolStats returns a row per route.
 func (w *worker) poolStats() (rows []PoolStats, servers int) {
 	type sums struct {
-		active, idle int
-		canceling    int // servers
-		pinned       map[string]int
+		active, idle, throttled int
+
+		canceling int // servers
+		pinned    map[string]int
 	}
 	clients := map[*route]*sums{}
 	for _, c := range w.slots {
@@ -78,7 +79,9 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 		if c.canceling() {
 			n.canceling++
 		}
-		if c.server != nil {
+		if c.throttled {
+			n.throttled++
+		} else if c.server != nil {
 			n.active++
 		} else if c.waiter == nil {
 			n.idle++
@@ -97,6 +100,7 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 			row.ClientsActive, row.ClientsIdle, row.Pinned = n.active, n.idle, n.pinned
 			row.ServersActive -= n.canceling
 			row.ServersCanceling = n.canceling
+			row.ClientsWaiting += n.throttled
 		}
 		for reason, n := range p.Ended {
 			row.Ended[reason] = n
@@ -183,6 +187,9 @@ func (w *worker) clientStats(c *client) ConnStats {
 		row.Pins, row.PinnedFor = c.pins.names(), w.loop.Now()-c.txSince
 	}
 	switch {
+	case c.throttled:
+		row.State = "waiting"
+		row.Wait = w.loop.Now() - c.since
 	case c.server != nil:
 		row.State = "active"
 		row.Link = w.serverID(c.backend)

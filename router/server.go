@@ -80,6 +80,7 @@ type Server struct {
 	replications replications
 	cancels      cancels
 	switches     switches
+	metered      logins
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool

@@ -55,6 +55,10 @@ type route struct {
 	pool   *pool.Pool
 	member atomic.Pointer[member]
 
+	source *tenants.Tenant // what limits are resolved from, and
+	user   *tenants.User   // nil where the registry does not have the user
+	limits *tenants.Limits // of the route's clients
+
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
 	base   *vars                       // settings of a fresh server; nil until there was one
@@ -68,12 +72,15 @@ type route struct {
 
 // tenant is what the clients of one database name share.
 type tenant struct {
+	w       *worker
 	name    string
 	key     tenantKey
 	group   loop.Group
 	limits  tenants.Limits
 	source  *tenants.Tenant
+	rates   rates
 	clients int
+	waiting int // of the clients, for a server or in line
 	routes  int
 
 	share     *pool.Share
@@ -95,12 +102,13 @@ func newWorker(s *Server, index int) (*worker, error) {
 func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 	e := w.tenants[keyOf(t)]
 	if e == nil {
-		e = &tenant{name: t.Name, key: keyOf(t)}
+		e = &tenant{w: w, name: t.Name, key: keyOf(t)}
 		w.tenants[keyOf(t)] = e
 	}
 	if e.source != t {
 		e.source, e.limits = t, t.Limits
 		e.joinBudget(w)
+		e.moved()
 	}
 	return e
 }
@@ -115,7 +123,8 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
 	r.member.Store(m)
-	r.pool = pool.New(w.loop, &m.Member, poolConfig(&t.Limits), r, r, &r.tenant.group)
+	r.setLimits(t, w.server.userOf(user))
+	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
 	r.pool.Join(r.tenant.share)
 	r.tenant.routes++
 	if w.server.switches.holds(t.Name) {
@@ -127,9 +136,10 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 
 // update brings a route to what the registry says now.
 func (r *route) update(t *tenants.Tenant, m *member) {
-	if r.tenant.source != t {
+	if u := r.w.server.userOf(r.key.user); r.source != t || r.user != u {
+		r.setLimits(t, u)
 		r.w.tenantOf(t)
-		r.pool.SetConfig(poolConfig(&t.Limits))
+		r.pool.SetConfig(poolConfig(r.limits))
 	}
 	if r.member.Load() != m {
 		r.member.Store(m)
@@ -234,6 +244,8 @@ func (w *worker) dropRoute(r *route) {
 // dropUse forgets a tenant with the last that uses its entry.
 func (w *worker) dropUse(t *tenant) {
 	if t.routes--; t.routes == 0 {
+		w.loop.Disarm(&t.rates.lineTimer)
+		w.loop.Disarm(&t.rates.chokeTimer)
 		delete(w.tenants, t.key)
 		w.server.moveOut(t.key)
 	}
@@ -243,7 +255,7 @@ func (w *worker) dropUse(t *tenant) {
 func (t *tenant) full() *wire.Error {
 	return wire.Fatal(wire.CodeTooManyConnections,
 		fmt.Sprintf("max_client_conn: tenant %q has %d clients already", t.name, t.limits.MaxClientConn),
-		"Close connections, or raise max_client_conn for this tenant.")
+		fmt.Sprintf("Close connections, or raise max_client_conn for tenant %q.", t.name))
 }
 
 // dropBackend lets go of what is remembered of a server.
@@ -276,6 +288,7 @@ func (w *worker) place(c *client) {
 	w.clients++
 	c.route.clients++
 	c.route.tenant.clients++
+	w.server.metered.enter(c.route.key.user)
 }
 
 // clientClosed counts a client out whose connection is closed.
@@ -283,6 +296,7 @@ func (w *worker) clientClosed(c *client, reason string) {
 	w.clients--
 	c.route.clients--
 	c.route.tenant.clients--
+	w.server.metered.leave(c.route.key.user)
 	w.server.leaveWorker(c.route.tenant.key)
 	c.route.tenant.leaveProcess(c.about.process)
 	c.route.dropIfUnused()
@@ -310,7 +324,13 @@ func (w *worker) count(c *client) {
 		t.QueryTime += uint64((now - c.since) / time.Microsecond)
 		c.since = now
 	}
+	if rate := c.route.limits.MaxQueriesPerSecond; rate > 0 {
+		c.pay(n.queries, rate)
+	}
 	t.Queries += uint64(n.queries)
+	if n.transactions > 0 {
+		c.began = w.loop.Now()
+	}
 	t.Transactions += uint64(n.transactions)
 	t.ClientParses += uint64(n.clientParses)
 	t.ServerParses += uint64(n.serverParses)

@@ -25,6 +25,7 @@ const (
 	CodeAdminShutdown         = "57P01"
 	CodeCannotConnectNow      = "57P03"
 	CodeIdleInTransaction     = "25P03"
+	CodeTransactionTimeout    = "25P04"
 	CodeIdleSession           = "57P05"
 	CodeInvalidCatalogName    = "3D000"
 	CodeInternalError         = "XX000"
