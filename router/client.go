@@ -194,6 +194,9 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	sh.toServer = sh.toServer[:0]
 	c.tell()
 	n = min(h.Len, len(b)-at)
+	if c.server != nil && v != verbStall {
+		c.noteRunning(h.Type, b[at+wire.HeaderLen:at+n])
+	}
 	switch v {
 	case verbForward:
 		c.w.up.pass(at, at+n)
@@ -260,6 +263,7 @@ func (c *client) take(s *pool.Server) {
 		c.began = c.txSince
 	}
 	s.Conn.SetHandler(c)
+	s.Data.(*backend).running.noted = false
 	if c.login != nil {
 		c.wishVars()
 	}

@@ -204,4 +204,5 @@ func (c *client) pay(n uint32, rate int) {
 // waited counts a client's wait, for a server or for its turn.
 func (r *route) waited(d time.Duration) {
 	r.counters.WaitTime += uint64(d / time.Microsecond)
+	r.tenant.times.Wait.observe(d, 1)
 }

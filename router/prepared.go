@@ -135,6 +135,7 @@ type backend struct {
 	streams  int    // bytes of a message from the server that are still to come
 	drop     bool   // of that message: nobody sees it
 	who      uint64 // identity for SHOW SERVERS
+	running  running
 }
 
 func newBackend(base *vars) *backend {

@@ -122,6 +122,9 @@ func (c *client) answers(data []byte) (at int, err error) {
 				return at, err
 			}
 			b.drop = v == verbDrop
+			if h.Type == wire.CommandComplete && !b.drop {
+				b.running.rows += tagRows(data[at+wire.HeaderLen : at+n])
+			}
 		}
 		if !b.drop {
 			down.pass(at, at+n)

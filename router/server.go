@@ -22,16 +22,19 @@ import (
 
 // Config says how a Server treats clients.
 type Config struct {
-	Loops         int                 // event loops; 0 is one per CPU; fixed by New
-	TLS           *tls.Config         // from wire.ServerTLS; nil refuses TLS
-	RequireTLS    bool                // except on Unix sockets
-	AuthType      string              // scram-sha-256, md5, cert, or trust, which holds on loopback and Unix sockets only
-	LoginTimeout  time.Duration       // for TLS, startup and authentication; 0 is no limit
-	MaxClientConn int                 // of all tenants together; 0 is no limit
-	MaxPacketSize int                 // longest message from a client in bytes; 0 is PostgreSQL's own limit
-	KeepAlive     net.KeepAliveConfig // of connections to clients and to servers
-	UserTimeout   time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
-	Log           *slog.Logger        // nil logs nothing; fixed by New
+	Loops            int                 // event loops; 0 is one per CPU; fixed by New
+	TLS              *tls.Config         // from wire.ServerTLS; nil refuses TLS
+	RequireTLS       bool                // except on Unix sockets
+	AuthType         string              // scram-sha-256, md5, cert, or trust, which holds on loopback and Unix sockets only
+	LoginTimeout     time.Duration       // for TLS, startup and authentication; 0 is no limit
+	MaxClientConn    int                 // of all tenants together; 0 is no limit
+	MaxPacketSize    int                 // longest message from a client in bytes; 0 is PostgreSQL's own limit
+	KeepAlive        net.KeepAliveConfig // of connections to clients and to servers
+	UserTimeout      time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
+	TopStatements    int                 // shapes of slow statements kept for each tenant in use; 0 is none
+	TopStatementTime time.Duration       // how long a statement takes that is slow
+
+	Log *slog.Logger // nil logs nothing; fixed by New
 
 	ListenKeep          []string // channels whose listening sessions stay when the connection that listens is lost
 	FilterNotifications bool     // on the shared database: one that names a tenant's database is for that tenant's role only

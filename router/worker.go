@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"howdah/pool"
 	"howdah/tenants"
@@ -29,8 +28,9 @@ type worker struct {
 	slots     []*client // by the number in their cancel key
 	free      []uint32
 	clients   int
-	serial    uint32 // of the last client
-	servers   uint64 // number of servers ever opened: their identities
+	serial    uint32      // of the last client
+	servers   uint64      // number of servers ever opened: their identities
+	gone      TenantStats // of tenants whose entries were dropped, all together
 	draining  bool
 	suspended bool
 }
@@ -79,6 +79,9 @@ type tenant struct {
 	limits  tenants.Limits
 	source  *tenants.Tenant
 	rates   rates
+	times   Times
+	gone    Counters // of routes that were dropped
+	top     *top     // nil until a statement was slow
 	clients int
 	waiting int // of the clients, for a server or in line
 	routes  int
@@ -238,6 +241,7 @@ func (r *route) dropIfUnused() {
 func (w *worker) dropRoute(r *route) {
 	w.loop.Disarm(&r.renewal.timer)
 	delete(w.routes, r.key)
+	r.tenant.gone.Add(&r.counters)
 	w.dropUse(r.tenant)
 }
 
@@ -246,6 +250,8 @@ func (w *worker) dropUse(t *tenant) {
 	if t.routes--; t.routes == 0 {
 		w.loop.Disarm(&t.rates.lineTimer)
 		w.loop.Disarm(&t.rates.chokeTimer)
+		w.gone.Counters.Add(&t.gone)
+		w.gone.Times.Add(&t.times)
 		delete(w.tenants, t.key)
 		w.server.moveOut(t.key)
 	}
@@ -321,7 +327,7 @@ func (w *worker) count(c *client) {
 			c.watched = watchNothing // the next one's time begins now
 		}
 		now := w.loop.Now()
-		t.QueryTime += uint64((now - c.since) / time.Microsecond)
+		c.timed(now, n.queries)
 		c.since = now
 	}
 	if rate := c.route.limits.MaxQueriesPerSecond; rate > 0 {
@@ -329,7 +335,9 @@ func (w *worker) count(c *client) {
 	}
 	t.Queries += uint64(n.queries)
 	if n.transactions > 0 {
-		c.began = w.loop.Now()
+		now := w.loop.Now()
+		c.route.tenant.times.Transaction.observe(now-c.began, n.transactions)
+		c.began = now
 	}
 	t.Transactions += uint64(n.transactions)
 	t.ClientParses += uint64(n.clientParses)
