@@ -53,6 +53,12 @@ func contract() map[string]string {
 			"max_user_client_connections:i current_client_connections:i",
 		"FDS": "fd:i task:s user:s database:s addr:s port:i cancel:q link:i client_encoding:s std_strings:s datestyle:s " +
 			"timezone:s password:s scram_client_key:b scram_server_key:b",
+		"TENANTS": "tenant:s cluster:s database:s user:s tier:s state:s clients:i servers:i waiting:i pool_mode:s pool_size:i " +
+			"min_pool_size:i reserve_pool_size:i max_db_connections:i max_user_connections:i max_client_conn:i " +
+			"max_user_client_connections:i max_waiting_clients:i max_queries_per_second:i max_logins_per_second:i " +
+			"max_bytes_per_second:q query_wait_timeout:N query_timeout:N transaction_timeout:N " +
+			"idle_transaction_timeout:N client_idle_timeout:N weight:i",
+		"TOP":        "tenant:s shape:s calls:q total_ms:N mean_ms:N max_ms:N rows:q",
 		"LISTS":      "list:s items:i",
 		"STATE":      "key:s value:s",
 		"MEM":        "name:s size:i used:i free:i memtotal:i",

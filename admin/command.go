@@ -44,6 +44,7 @@ func Commands() []Command {
 	for _, p := range driverParameters() {
 		table = append(table, parameterView(p).command())
 	}
+	table = append(table, tenantCommands()...)
 	return append(table,
 		Command{Name: "SET", Usage: "SET key = value"},
 		Command{Name: "RELOAD", Usage: "RELOAD", run: reload},
@@ -104,7 +105,7 @@ func (s *session) run(ctx context.Context, text string) error {
 func find(st statement) (cmd Command, arg string, ok bool) {
 	name, arg := st.verb, st.argument
 	if name == "SHOW" || name == "SELECT" {
-		name, arg = "SHOW "+strings.ToUpper(st.argument), ""
+		name, arg = "SHOW "+strings.ToUpper(st.argument), st.value
 	}
 	for _, cmd := range Commands() {
 		if cmd.Name == name {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/subtle"
+	"iter"
 	"log/slog"
 	"net"
 	"sync"
@@ -21,6 +22,13 @@ type Pooler interface {
 	Servers() []router.ConnStats
 	Budgets() []router.BudgetRow
 	Blame() []router.BlameRow
+
+	// Tenants returns the tenants whose names are wanted, Top the slow
+	// statements of one tenant or of all (""), TenantStats what the tenants in
+	// use did, by name, and the sum of what all others did.
+	Tenants(wanted func(name string) bool) iter.Seq[router.TenantRow]
+	Top(tenant string) []router.StatementStats
+	TenantStats() (used map[string]*router.TenantStats, gone router.TenantStats)
 
 	// Of the following, "" is all databases, and one that the router does not
 	// know is router.ErrNotFound. What does not fit the state is one of router's

@@ -24,6 +24,10 @@ type fakePooler struct {
 	databases []router.DatabaseStats
 	clients   []router.ConnStats
 	servers   []router.ConnStats
+	tenants   []router.TenantRow
+	top       []router.StatementStats
+	used      []router.TenantStats
+	gone      router.TenantStats
 	calls     []string // of what changes something
 	trouble   error    // what every change is refused with
 

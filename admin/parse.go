@@ -13,7 +13,7 @@ var errSyntax = errors.New("admin: invalid command")
 type statement struct {
 	verb     string // upper case
 	argument string // as written, without quotes; SET: the setting
-	value    string // SET only
+	value    string // SET's, or what a SHOW is narrowed down to
 }
 
 // parse reads a Query's text. As in PgBouncer a Query holds one command: what
@@ -38,6 +38,9 @@ func parse(text string) (statement, error) {
 	if t.isName() {
 		st.argument = t.text
 		t = sc.next()
+	}
+	if st.verb == "SHOW" && st.argument != "" {
+		t = sc.pattern(&st, t)
 	}
 	return st, sc.endAt(t)
 }
@@ -75,6 +78,21 @@ func (sc *scanner) set(st *statement) error {
 	}
 	st.argument, st.value = key.text, value.text
 	return sc.endAt(sc.next())
+}
+
+// pattern reads what may follow the name of a SHOW, from t on: a name or string,
+// with or without LIKE before it. It returns the token behind.
+func (sc *scanner) pattern(st *statement, t token) token {
+	if t.kind == tokenWord && strings.EqualFold(t.text, "like") {
+		if t = sc.next(); t.kind == 0 {
+			return token{kind: tokenBad}
+		}
+	}
+	if t.isName() || t.kind == tokenString {
+		st.value = t.text
+		return sc.next()
+	}
+	return t
 }
 
 // endAt accepts the end of the text, or one semicolon before it.

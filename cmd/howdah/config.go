@@ -50,6 +50,8 @@ type Admin struct {
 	HTTP       string // address; "" = no HTTP
 	Users      []string
 	StatsUsers []string
+
+	MetricsTenants int // with time series of their own
 }
 
 // Server holds what is one for the whole process.
@@ -62,6 +64,8 @@ type Server struct {
 	MaxPacketSize      int64         // bytes
 	ListenKeep         []string
 	ListenFilter       bool
+	TopStatements      int // per tenant; 0 = none
+	TopStatementTime   time.Duration
 	TCPKeepalive       bool
 	TCPKeepidle        time.Duration // this and the next three: 0 = the system's
 	TCPKeepintvl       time.Duration

@@ -115,12 +115,12 @@ func TestLoadConfigReadsEverySection(t *testing.T) {
 	}
 	wantServer := Server{
 		Loops: 2, LogLevel: slog.LevelDebug, ClientLoginTimeout: 5 * time.Second, DrainTimeout: 1500 * time.Millisecond,
-		MaxPacketSize: 64 << 20, ListenKeep: []string{"news"}, ListenFilter: false,
+		MaxPacketSize: 64 << 20, ListenKeep: []string{"news"}, TopStatements: 20, TopStatementTime: 100 * time.Millisecond, ListenFilter: false,
 	}
 	if !reflect.DeepEqual(c.Server, wantServer) {
 		t.Errorf("server\n%+v, want\n%+v", c.Server, wantServer)
 	}
-	if want := (Admin{Users: []string{"root"}, StatsUsers: []string{"monitor"}}); !reflect.DeepEqual(c.Admin, want) {
+	if want := (Admin{Users: []string{"root"}, StatsUsers: []string{"monitor"}, MetricsTenants: 50}); !reflect.DeepEqual(c.Admin, want) {
 		t.Errorf("admin %+v, want %+v", c.Admin, want)
 	}
 	wantCluster := tenants.Cluster{

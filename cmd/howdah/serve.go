@@ -98,6 +98,7 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType,
 		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, MaxPacketSize: int(s.MaxPacketSize),
 		UserTimeout: s.TCPUserTimeout, Log: d.log, ListenKeep: s.ListenKeep, FilterNotifications: s.ListenFilter,
+		TopStatements: s.TopStatements, TopStatementTime: s.TopStatementTime,
 		KeepAlive: net.KeepAliveConfig{
 			Enable: s.TCPKeepalive, Idle: orSystems(s.TCPKeepidle), Interval: orSystems(s.TCPKeepintvl), Count: orSystems(s.TCPKeepcnt),
 		},
@@ -170,9 +171,15 @@ func (d *daemon) settings() (rows []admin.Setting) {
 
 func (d *daemon) users() (rows []admin.User) {
 	for _, u := range d.current().Users {
-		rows = append(rows, admin.User{Name: u.Name})
+		rows = append(rows, userRow(&u))
 	}
 	return rows
+}
+
+// userRow is a user's row of SHOW USERS.
+func userRow(u *tenants.User) admin.User {
+	l := u.Limits.Over(tenants.Limits{})
+	return admin.User{Name: u.Name, MaxConnections: l.MaxUserConnections, MaxClientConn: l.MaxUserClientConn}
 }
 
 // info returns the rows of SHOW HOWDAH.
@@ -282,6 +289,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	}
 	d.log.Info("listening", "http", l.Addr().String())
 	w := &admin.Web{Ready: d.ready, Registry: admin.NewRegistry(d.router, version)}
+	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil
 }

@@ -185,6 +185,11 @@ func adminSettings() []setting {
 			at:  func(p *place) any { return &p.admin.HTTP },
 		},
 		{
+			section: in, name: "metrics_tenants", initial: int64(50), most: 10_000, reload: true,
+			doc: "Tenants that have time series of their own in /metrics: those whose queries took most time. The others are summed under the name \"other\".",
+			at:  func(p *place) any { return &p.admin.MetricsTenants },
+		},
+		{
 			section: in, name: "users", shown: "admin_users", initial: []any{}, reload: true,
 			doc: "Users who may do everything in the console. On the Unix socket root and the operating system's user who runs Howdah may too.",
 			at:  func(p *place) any { return &p.admin.Users },
@@ -240,6 +245,16 @@ func serverSettings() []setting {
 			section: in, name: "listen_filter", initial: true, reload: true,
 			doc: "On the shared database postgres, tell of a notification that names a tenant's database, as Odoo's do, only sessions of that tenant's user.",
 			at:  func(p *place) any { return &p.server.ListenFilter },
+		},
+		{
+			section: in, name: "top_statements", initial: int64(20), most: 10_000, reload: true,
+			doc: "Shapes of slow statements that are kept for each tenant in use, for SHOW TOP. 0 keeps none.",
+			at:  func(p *place) any { return &p.server.TopStatements },
+		},
+		{
+			section: in, name: "top_statement_time", initial: "100ms", reload: true,
+			doc: "A statement that takes as long is slow, and counted in SHOW TOP. 0 counts all, which costs some microseconds for each.",
+			at:  func(p *place) any { return &p.server.TopStatementTime },
 		},
 		{
 			section: in, name: "tcp_keepalive", initial: true, reload: true,
