@@ -233,6 +233,17 @@ func (r *configReader) checkPools(whose string, t tenants.Tier, b block, always 
 				"%s: min_pool_size %d is above pool_size %d", whose, l.MinPoolSize, l.PoolSize)
 		}
 	}
+	for _, most := range []struct {
+		name  string
+		limit int
+	}{{"max_db_connections", t.Limits.MaxDBConnections}, {"max_user_connections", t.Limits.MaxUserConnections}} {
+		if n := t.Limits.MinPoolSize; most.limit > 0 && n > most.limit {
+			if at, ok := blame(most.name, "min_pool_size"); ok {
+				r.wrong(at, fmt.Sprintf("write min_pool_size = %d or less, or a larger %s", most.limit, most.name),
+					"%s: min_pool_size %d is above %s %d", whose, n, most.name, most.limit)
+			}
+		}
+	}
 	if loops := r.config.Server.Loops; loops > 0 && t.Loops > loops {
 		if at, ok := blame("loops"); ok {
 			r.wrong(at, fmt.Sprintf("write loops = %d or less, or more under [server]", loops),

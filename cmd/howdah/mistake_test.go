@@ -88,6 +88,8 @@ func TestEveryMistakeIsSaidWithItsLine(t *testing.T) {
 		"authorities of cluster": {"[[cluster]]\nname = \"c\"\nmembers = [\"a:1\"]\ntls_ca_file = \"none\"\n[[tenant]]\nname = \"b\"\nuser = \"acme\"\ncluster = \"c\"\n", []string{`4: tls_ca_file "`, `13: tenant "acme" has no cluster`}},
 
 		"min above size":         {"[defaults]\nmin_pool_size = 30\n", []string{`2: [defaults]: min_pool_size 30 is above pool_size 20; write min_pool_size = 20 or less`}},
+		"min above tenant's":     {"[defaults]\nmin_pool_size = 3\nmax_db_connections = 2\n", []string{`3: [defaults]: min_pool_size 3 is above max_db_connections 2; write min_pool_size = 2 or less, or a larger max_db_connections`}},
+		"min above user's":       {"[[tier]]\nname = \"g\"\nmin_pool_size = 3\nmax_user_connections = 2\n", []string{`4: tier "g": min_pool_size 3 is above max_user_connections 2`}},
 		"min above size in tier": {"[[tier]]\nname = \"g\"\npool_size = 1\nmin_pool_size = 2\n", []string{`4: tier "g": min_pool_size 2 is above pool_size 1`}},
 		"min of tier above own":  {"[[tier]]\nname = \"g\"\nmin_pool_size = 9\n[[tenant]]\nname = \"t\"\nuser = \"acme\"\ntier = \"g\"\npool_size = 3\n", []string{`8: tenant "t": min_pool_size 9 is above pool_size 3`}},
 		"more loops than there":  {"[server]\nloops = 2\n[[tier]]\nname = \"g\"\nloops = 3\n", []string{`5: tier "g": loops 3 is above the 2 that [server] has`}},
