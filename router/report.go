@@ -142,7 +142,7 @@ func (s *Server) Databases() []DatabaseStats {
 		row := DatabaseStats{
 			Name: t.Name, Database: t.Database, Mode: t.Limits.PoolMode.String(),
 			PoolSize: t.Limits.PoolSize, MinPoolSize: t.Limits.MinPoolSize, ReservePoolSize: t.Limits.ReservePoolSize,
-			ServerLifetime: t.Limits.ServerLifetime, MaxClientConnections: t.Limits.MaxClientConn,
+			ServerLifetime: t.Limits.ServerLifetime, MaxClientConnections: t.Limits.MaxClientConn, MaxConnections: t.Limits.MaxDBConnections,
 			CurrentConnections: loads[t.Name].servers, CurrentClientConns: loads[t.Name].clients,
 		}
 		row.Paused, row.Disabled = s.switches.of(t.Name)
