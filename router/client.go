@@ -194,7 +194,7 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	sh.toServer = sh.toServer[:0]
 	c.tell()
 	n = min(h.Len, len(b)-at)
-	if c.server != nil && v != verbStall {
+	if (h.Type == wire.Query || h.Type == wire.Bind) && c.server != nil && v != verbStall && !c.backend.running.noted {
 		c.noteRunning(h.Type, b[at+wire.HeaderLen:at+n])
 	}
 	switch v {

@@ -122,7 +122,7 @@ func (c *client) answers(data []byte) (at int, err error) {
 				return at, err
 			}
 			b.drop = v == verbDrop
-			if h.Type == wire.CommandComplete && !b.drop {
+			if h.Type == wire.CommandComplete && b.running.noted && !b.drop {
 				b.running.rows += tagRows(data[at+wire.HeaderLen : at+n])
 			}
 		}

@@ -22,10 +22,11 @@ type running struct {
 // maxNoted bounds how much of a Query is kept for its shape, in bytes.
 const maxNoted = 1 << 10
 
-// noteRunning remembers what the client has just sent to its server.
+// noteRunning remembers the Query or Bind that the client has just sent to its
+// server.
 func (c *client) noteRunning(typ byte, body []byte) {
 	r := &c.backend.running
-	if typ != wire.Query && typ != wire.Bind || r.noted || c.w.server.config().TopStatements == 0 {
+	if c.w.server.config().TopStatements == 0 {
 		return
 	}
 	switch typ {
@@ -52,10 +53,9 @@ func (c *client) noteRunning(typ byte, body []byte) {
 
 // tagRows returns the number of rows that a CommandComplete tells.
 func tagRows(body []byte) (n uint64) {
-	tag := bytes.TrimSuffix(body, []byte{0})
 	unit := uint64(1)
-	for i := len(tag) - 1; i >= 0 && isDigit(tag[i]); i-- {
-		n += unit * uint64(tag[i]-'0')
+	for i := len(body) - 2; i >= 0 && isDigit(body[i]); i-- { // behind it is a zero
+		n += unit * uint64(body[i]-'0')
 		unit *= 10
 	}
 	return n
