@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"howdah/wire"
 )
 
 func TestShape(t *testing.T) {
@@ -103,6 +105,51 @@ func TestTagRows(t *testing.T) {
 		if got := tagRows([]byte(tag)); got != want {
 			t.Errorf("%q tells %d rows, want %d", tag, got, want)
 		}
+	}
+}
+
+// numbered returns a client whose tenant's numbers are kept, and nothing else.
+func numbered(top int) *client {
+	server := &Server{}
+	server.settings.Store(&Config{TopStatements: top, TopStatementTime: 100 * time.Millisecond})
+	c := &client{w: &worker{server: server}, route: &route{tenant: &tenant{}}}
+	c.backend = newBackend(nil)
+	return c
+}
+
+// kept counts a query that was not slow.
+func (c *client) kept(query []byte, now time.Duration) {
+	c.route.waited(0)
+	c.noteRunning(wire.Query, query)
+	c.timed(now, 1)
+	c.route.tenant.times.Transaction.observe(now, 1)
+}
+
+func TestNumbersAllocateNothing(t *testing.T) {
+	c := numbered(20)
+	query := []byte("select * from sale_order where id = 1\x00")
+	if n := testing.AllocsPerRun(1000, func() { c.kept(query, time.Millisecond) }); n != 0 {
+		t.Errorf("%v allocations per query", n)
+	}
+	if n := c.route.tenant.times.Query.Count(); n != 1001 || c.route.tenant.top != nil {
+		t.Errorf("%d queries, slow ones %v", n, c.route.tenant.top)
+	}
+	var b bucket
+	if n := testing.AllocsPerRun(1000, func() { b.take(1, 1, 5); b.wait(2, 5) }); n != 0 {
+		t.Errorf("%v allocations of a bucket", n)
+	}
+}
+
+// BenchmarkNumbers measures what the numbers of a query cost.
+func BenchmarkNumbers(b *testing.B) {
+	query := []byte("SELECT sale_order.id FROM sale_order WHERE (sale_order.partner_id IN (1, 2, 3, 4, 5)) AND state = 'sale' ORDER BY date_order DESC LIMIT 80\x00")
+	for _, top := range []int{0, 20} {
+		b.Run(fmt.Sprint("top_statements=", top), func(b *testing.B) {
+			c := numbered(top)
+			for i := range b.N {
+				c.kept(query, time.Duration(i%100)*time.Millisecond)
+			}
+		})
 	}
 }
 
