@@ -94,6 +94,24 @@ func AuthenticateMD5(rw io.ReadWriter, user, verifier string) error {
 	return nil
 }
 
+// AskPassword has the client on rw send its password in clear text, for which
+// the caller has made sure that nobody listens. It reads no byte past it and
+// leaves checking it and sending AuthenticationOk to the caller.
+func AskPassword(rw io.ReadWriter) (string, error) {
+	if _, err := rw.Write(AppendAuthentication(nil, AuthCleartext, nil)); err != nil {
+		return "", fmt.Errorf("ask for a password: %w", err)
+	}
+	body, err := readPassword(rw, maxPasswordLen)
+	if err != nil {
+		return "", err
+	}
+	password, rest, ok := cstring(body)
+	if !ok || len(rest) != 0 {
+		return "", ErrMalformed
+	}
+	return string(password), nil
+}
+
 // readPassword reads one message of type Password whose body has at most limit
 // bytes, and nothing behind it.
 func readPassword(r io.Reader, limit int) ([]byte, error) {

@@ -1,7 +1,9 @@
 package wire_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net"
@@ -179,5 +181,46 @@ func TestAuthenticateReadsNothingPastTheAnswer(t *testing.T) {
 	}
 	if r.Len() != len("behind") {
 		t.Errorf("%d bytes are left", r.Len())
+	}
+}
+
+func TestAskPassword(t *testing.T) {
+	long := strings.Repeat("x", 70000)
+	for name, c := range map[string]struct {
+		answer []byte
+		want   string
+		err    error
+	}{
+		"a password":    {wire.AppendString(nil, wire.Password, "se cret"), "se cret", nil},
+		"none":          {wire.AppendString(nil, wire.Password, ""), "", nil},
+		"not closed":    {wire.AppendMessage(nil, wire.Password, []byte("se cret")), "", wire.ErrMalformed},
+		"two":           {wire.AppendMessage(nil, wire.Password, []byte("a\x00b\x00")), "", wire.ErrMalformed},
+		"another type":  {wire.AppendString(nil, wire.Query, "select 1"), "", wire.ErrMalformed},
+		"far too long":  {wire.AppendString(nil, wire.Password, long), "", wire.ErrLength},
+		"cut":           {wire.AppendString(nil, wire.Password, "se cret")[:8], "", io.ErrUnexpectedEOF},
+		"no more to it": {append(wire.AppendString(nil, wire.Password, "x"), "behind"...), "x", nil},
+	} {
+		ours, theirs := net.Pipe()
+		go func() {
+			io.ReadFull(theirs, make([]byte, 9))
+			theirs.Write(c.answer)
+			theirs.Close()
+		}()
+		got, err := wire.AskPassword(ours)
+		ours.Close()
+		if got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func TestKeysOfLogIn(t *testing.T) {
+	v := wire.MakeVerifier("se cret", 0, nil)
+	if _, ok := v.KeysOf("secret"); ok || v.Matches("") {
+		t.Error("a wrong password has keys")
+	}
+	keys, ok := v.KeysOf("se cret")
+	if stored := sha256.Sum256(keys.ClientKey); !ok || !bytes.Equal(stored[:], v.StoredKey) || !bytes.Equal(keys.ServerKey, v.ServerKey) {
+		t.Error("the keys are not the verifier's")
 	}
 }

@@ -149,12 +149,21 @@ func MockVerifier(user string, nodeSecret []byte) *Verifier {
 // Matches reports whether password is the one behind v. It costs as much as a
 // login; keep it off the loops.
 func (v *Verifier) Matches(password string) bool {
+	_, ok := v.KeysOf(password)
+	return ok
+}
+
+// KeysOf is Matches that also returns the keys for logging in at servers.
+func (v *Verifier) KeysOf(password string) (keys ScramKeys, ok bool) {
 	k, err := makeKeys(password, v.Iterations, v.Salt)
 	if err != nil {
-		return false
+		return ScramKeys{}, false
 	}
 	stored := sha256.Sum256(k.ClientKey)
-	return subtle.ConstantTimeCompare(stored[:], v.StoredKey) == 1
+	if subtle.ConstantTimeCompare(stored[:], v.StoredKey) != 1 {
+		return ScramKeys{}, false
+	}
+	return k, true
 }
 
 // makeKeys derives both keys from a password (RFC 5802, section 3).
