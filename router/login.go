@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"howdah/tenants"
@@ -29,6 +30,8 @@ type login struct {
 	database  string
 	stop      func() bool // of the hook that ends the login at shutdown
 	inside    bool        // it takes one of the places of connections that log in
+	client    netip.Addr  // where it comes from; zero on a Unix socket
+	physical  bool        // it asks for physical replication
 }
 
 // past ends the time in which the login hangs on the server's: the connection
@@ -53,6 +56,9 @@ func (s *Server) serveConn(nc net.Conn) {
 	}
 	l := &login{server: s, transport: &loop.Transport{Conn: nc}}
 	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now().UnixNano()}
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		l.client = a.AddrPort().Addr().Unmap()
+	}
 	l.stop = context.AfterFunc(s.ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	l.inside = true
 	handed, err := l.run(s.ctx)
@@ -102,7 +108,7 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if l.user = start.Parameter("user"); l.user == "" {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "no PostgreSQL user name specified in startup packet", "")
 	}
-	if s.config().RequireTLS && l.accepted.TLS == nil && l.transport.RemoteAddr().Network() != "unix" {
+	if s.config().RequireTLS && l.accepted.TLS == nil && !l.unix() {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "this server requires TLS", "Set sslmode=require.")
 	}
 	if kind, err := replicationKind(start.Parameter("replication")); err != nil {
@@ -153,60 +159,6 @@ func (l *login) negotiate(start *wire.Startup) error {
 	return err
 }
 
-// authenticate has the client prove who it is. Strangers and users without a
-// password go through the same motions as others.
-func (l *login) authenticate(snapshot *tenants.Snapshot) error {
-	s := l.server
-	if s.config().AuthType == "trust" && local(l.transport) {
-		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
-		return nil
-	}
-	if s.config().AuthType == "cert" {
-		return l.authenticateCertificate()
-	}
-	var stored string
-	if u, ok := snapshot.User(l.user); ok {
-		stored = u.Verifier
-	}
-	if wire.IsMD5(stored) {
-		if err := wire.AuthenticateMD5(l.accepted.Conn, l.user, stored); err != nil {
-			return err
-		}
-		l.secret = &wire.Secret{MD5: stored}
-		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
-		return nil
-	}
-	v, err := wire.ParseVerifier(stored)
-	known := err == nil
-	if !known {
-		v = wire.MockVerifier(l.user, s.nodeSecret)
-	}
-	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, v, l.accepted.Binding)
-	if err != nil {
-		return err
-	}
-	if !known {
-		return wire.ErrAuthentication
-	}
-	l.final = final
-	l.secret = &wire.Secret{Scram: &keys}
-	return nil
-}
-
-// authenticateCertificate takes the common name of a certificate, which the
-// handshake has verified, for the user's proof.
-func (l *login) authenticateCertificate() error {
-	if t := l.accepted.TLS; t != nil {
-		state := t.ConnectionState()
-		if len(state.VerifiedChains) > 0 && state.PeerCertificates[0].Subject.CommonName == l.user {
-			l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
-			return nil
-		}
-	}
-	return wire.Fatal(wire.CodeInvalidAuthorization, fmt.Sprintf("certificate authentication failed for user %q", l.user),
-		"Connect with TLS and a client certificate whose common name is the user.")
-}
-
 // find looks the tenant up, after the client has proved who it is.
 func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 	t, ok := snapshot.Lookup(database, l.user)
@@ -233,17 +185,6 @@ func suspended(t *tenants.Tenant) *wire.Error {
 
 func disabled(t *tenants.Tenant) *wire.Error {
 	return wire.Fatal(wire.CodeConnectionRefused, fmt.Sprintf("database %q is disabled", t.Name), "ENABLE in the console takes new clients again.")
-}
-
-// local reports whether a connection cannot come from another machine.
-func local(nc net.Conn) bool {
-	switch a := nc.RemoteAddr().(type) {
-	case *net.UnixAddr:
-		return true
-	case *net.TCPAddr:
-		return a.IP.IsLoopback()
-	}
-	return false
 }
 
 // handOver gives the connection to the tenant's worker.

@@ -64,6 +64,7 @@ func (l *login) replicate(ctx context.Context, kind string) (lived bool, err err
 	if err := l.server.admit(); err != nil {
 		return false, err
 	}
+	l.physical = kind == physical
 	p := &replication{login: l, kind: kind}
 	err = p.open(ctx)
 	l.server.admitted() // refused, or a session from here on

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"howdah/pool"
+	"howdah/router/hba"
 	"howdah/tenants"
 	"howdah/wire"
 )
@@ -29,6 +30,8 @@ type Config struct {
 	LoginTimeout     time.Duration       // for TLS, startup and authentication; 0 is no limit
 	MaxClientConn    int                 // of all tenants together; 0 is no limit
 	MaxPacketSize    int                 // longest message from a client in bytes; 0 is PostgreSQL's own limit
+	HBA              *hba.Rules          // in AuthType's place; nil = AuthType
+	Maps             *hba.Maps           // of the rules
 	KeepAlive        net.KeepAliveConfig // of connections to clients and to servers
 	UserTimeout      time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
 	TopStatements    int                 // shapes of slow statements kept for each tenant in use; 0 is none

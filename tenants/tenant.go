@@ -158,6 +158,11 @@ type User struct {
 	Name     string
 	Verifier string // as in pg_authid, see CheckVerifier; "" = cannot log in by password
 
+	// ServerSecret logs it in to servers when its login here showed none: a
+	// password, or its md5 form. "" = none.
+	ServerSecret     string
+	ServerSecretFile string // where it stands
+
 	// Replication lets it open replication connections, as far as PostgreSQL
 	// does too. A physical one copies every tenant of its cluster.
 	Replication bool

@@ -1,0 +1,210 @@
+package router
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"strings"
+
+	"howdah/router/hba"
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// unix reports whether the client came by the Unix socket.
+func (l *login) unix() bool { return !l.client.IsValid() }
+
+// local reports whether the client cannot come from another machine.
+func (l *login) local() bool { return l.unix() || l.client.IsLoopback() }
+
+// authenticate has the client prove who it is in the way that the rules want.
+// Strangers and users without a password go through the same motions as others.
+func (l *login) authenticate(snapshot *tenants.Snapshot) error {
+	rule, err := l.rule()
+	if err != nil {
+		return err
+	}
+	if rule.ClientCert != hba.NoCert && !l.certified() {
+		return wire.Fatal(wire.CodeInvalidAuthorization, "connection requires a valid client certificate",
+			"Connect with a certificate that the authorities in tls_ca_file have signed.")
+	}
+	if err := l.prove(snapshot, rule); err != nil {
+		return err
+	}
+	if rule.ClientCert == hba.VerifyFull {
+		if err := l.proveByCertificate(rule); err != nil {
+			return err
+		}
+	}
+	if u, ok := snapshot.User(l.user); ok && l.secret == nil && u.ServerSecret != "" {
+		l.secret = serverSecret(u.ServerSecret)
+	}
+	return nil
+}
+
+// serverSecret makes of a user's configured secret what logs in to servers.
+func serverSecret(s string) *wire.Secret {
+	if wire.IsMD5(s) {
+		return &wire.Secret{MD5: s}
+	}
+	return &wire.Secret{Password: s}
+}
+
+// rule returns what the client has to show. Without a table of rules that is
+// auth_type's, and trust then holds on this machine only.
+func (l *login) rule() (*hba.Rule, error) {
+	c := l.server.config()
+	if c.HBA != nil {
+		return l.ruleOf(c.HBA)
+	}
+	switch {
+	case c.AuthType == "trust" && l.local():
+		return &hba.Rule{Method: hba.Trust}, nil
+	case c.AuthType == "cert":
+		return &hba.Rule{Method: hba.Cert}, nil
+	}
+	return &hba.Rule{Method: hba.MD5}, nil
+}
+
+// ruleOf finds the client's rule in the table. Refusals are in PostgreSQL's
+// words.
+func (l *login) ruleOf(rules *hba.Rules) (*hba.Rule, error) {
+	rule := rules.Match(&hba.Connection{
+		Local: l.unix(), TLS: l.accepted.TLS != nil, Address: l.client,
+		Database: l.database, User: l.user, Replication: l.physical,
+	})
+	said := "no pg_hba.conf entry for"
+	switch {
+	case rule == nil:
+	case rule.Method == hba.Reject:
+		said = "pg_hba.conf rejects connection for"
+	default:
+		return rule, nil
+	}
+	host, encryption := "[local]", "no encryption"
+	if !l.unix() {
+		host = l.client.String()
+	}
+	if l.accepted.TLS != nil {
+		encryption = "SSL encryption"
+	}
+	if l.physical {
+		said = strings.Replace(said, "connection for", "replication connection for", 1)
+		said = strings.Replace(said, "entry for", "entry for replication connection from", 1)
+		return nil, wire.Fatal(wire.CodeInvalidAuthorization, fmt.Sprintf("%s host %q, user %q, %s", said, host, l.user, encryption), "")
+	}
+	return nil, wire.Fatal(wire.CodeInvalidAuthorization,
+		fmt.Sprintf("%s host %q, user %q, database %q, %s", said, host, l.user, l.database, encryption), "")
+}
+
+// prove runs the rule's method.
+func (l *login) prove(snapshot *tenants.Snapshot, rule *hba.Rule) error {
+	l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
+	switch rule.Method {
+	case hba.Trust:
+		return nil
+	case hba.Cert:
+		return l.proveByCertificate(rule)
+	case hba.Peer:
+		return l.proveByPeer(rule)
+	}
+	var stored string
+	if u, ok := snapshot.User(l.user); ok {
+		stored = u.Verifier
+	}
+	switch {
+	case rule.Method == hba.Password:
+		return l.proveByPassword(stored)
+	case rule.Method == hba.MD5 && wire.IsMD5(stored):
+		if err := wire.AuthenticateMD5(l.accepted.Conn, l.user, stored); err != nil {
+			return err
+		}
+		l.secret = &wire.Secret{MD5: stored}
+		return nil
+	}
+	return l.proveByScram(stored)
+}
+
+// verifier returns what a password is checked with, for a user without one a
+// mock that no password fits.
+func (l *login) verifier(stored string) (v *wire.Verifier, known bool) {
+	if v, err := wire.ParseVerifier(stored); err == nil {
+		return v, true
+	}
+	return wire.MockVerifier(l.user, l.server.nodeSecret), false
+}
+
+func (l *login) proveByScram(stored string) error {
+	v, known := l.verifier(stored)
+	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, v, l.accepted.Binding)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return wire.ErrAuthentication
+	}
+	l.final, l.secret = final, &wire.Secret{Scram: &keys}
+	return nil
+}
+
+// proveByPassword takes the password itself, where nobody can listen.
+func (l *login) proveByPassword(stored string) error {
+	if !l.unix() && l.accepted.TLS == nil {
+		return wire.Fatal(wire.CodeInvalidAuthorization, "the password would go over the network in clear text", "Set sslmode=require.")
+	}
+	password, err := wire.AskPassword(l.accepted.Conn)
+	if err != nil {
+		return err
+	}
+	if wire.IsMD5(stored) {
+		if subtle.ConstantTimeCompare([]byte(wire.MakeMD5(password, l.user)), []byte(stored)) != 1 {
+			return wire.ErrAuthentication
+		}
+		l.secret = &wire.Secret{MD5: stored}
+		return nil
+	}
+	v, known := l.verifier(stored)
+	keys, ok := v.KeysOf(password)
+	if !ok || !known {
+		return wire.ErrAuthentication
+	}
+	l.secret = &wire.Secret{Scram: &keys}
+	return nil
+}
+
+// proveByCertificate takes the common name of a certificate, which the
+// handshake has verified, for the user's proof.
+func (l *login) proveByCertificate(rule *hba.Rule) error {
+	if l.server.config().Maps.Allows(rule.Map, l.commonName(), l.user) {
+		return nil
+	}
+	return wire.Fatal(wire.CodeInvalidAuthorization, fmt.Sprintf("certificate authentication failed for user %q", l.user),
+		"Connect with TLS and a client certificate whose common name is the user, or one that the rule's map has.")
+}
+
+// certified reports whether the client has shown a certificate that the
+// authorities have signed.
+func (l *login) certified() bool {
+	return l.accepted.TLS != nil && len(l.accepted.TLS.ConnectionState().VerifiedChains) > 0
+}
+
+// commonName returns that of the client's certificate, "" if it has shown none
+// that was verified, or one with a name that a zero byte cuts short.
+func (l *login) commonName() string {
+	if !l.certified() {
+		return ""
+	}
+	name := l.accepted.TLS.ConnectionState().PeerCertificates[0].Subject.CommonName
+	if strings.Contains(name, "\x00") {
+		return ""
+	}
+	return name
+}
+
+// proveByPeer takes the operating system's word for who is at the other end.
+func (l *login) proveByPeer(rule *hba.Rule) error {
+	if l.server.config().Maps.Allows(rule.Map, peerName(l.transport.Conn), l.user) {
+		return nil
+	}
+	return wire.Fatal(wire.CodeInvalidAuthorization, fmt.Sprintf("Peer authentication failed for user %q", l.user),
+		"The operating system's user must have that name, or one that the rule's map has.")
+}
