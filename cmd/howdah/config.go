@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"howdah/router/hba"
 	"howdah/tenants"
 )
 
@@ -27,6 +28,10 @@ type Config struct {
 	Tenants  []tenants.Tenant // limits resolved
 	Users    []tenants.User
 
+	// HBA are the rules of Listen.HBAFile, nil without one; Maps are theirs.
+	HBA  *hba.Rules
+	Maps *hba.Maps
+
 	// Notes are worth an operator's look but no mistakes.
 	Notes []Mistake
 
@@ -42,7 +47,9 @@ type Listen struct {
 	TLSCertFile    string // this and the next two: absolute, or ""
 	TLSKeyFile     string
 	TLSCAFile      string
-	AuthType       string // scram-sha-256, md5, trust, cert
+	AuthType       string // scram-sha-256, md5, trust, cert; not looked at with an HBAFile
+	HBAFile        string // this and the next: absolute, or ""
+	HBAIdentFile   string
 }
 
 // Admin is the second door: HTTP, and who may use the console.

@@ -33,7 +33,7 @@ func (r *configReader) checkListen() {
 			r.wrong(at, "remove one", "address %q is there twice", address)
 		}
 		seen[address] = true
-		if l.AuthType == "trust" && !isLoopback(address) {
+		if l.AuthType == "trust" && l.HBAFile == "" && !isLoopback(address) {
 			r.wrong(append(in, "auth_type"), `write auth_type = "scram-sha-256", or only loopback addresses`,
 				"auth_type \"trust\" would let everyone in who reaches %q", address)
 		}
@@ -101,13 +101,13 @@ func (r *configReader) checkTLS() {
 	for i := range r.config.Clusters {
 		r.checkAuthorities(r.clusterAt[i].key("tls_ca_file"), r.config.Clusters[i].TLSCAFile)
 	}
-	if l.AuthType != "cert" {
+	if l.AuthType != "cert" || l.HBAFile != "" {
 		return
 	}
 	if l.TLSMode != "require" || l.TLSCAFile == "" {
 		r.wrong(at("auth_type"), `write tls_mode = "require" and tls_ca_file`, "auth_type \"cert\" needs TLS and the authorities of client certificates")
 	}
-	r.note(at("auth_type"), "let the servers trust Howdah in pg_hba.conf, or use scram-sha-256", "a certificate gives Howdah nothing to log in to servers with")
+	r.noteSecrets(at("auth_type"), "", 0, "cert")
 }
 
 // checkAuthorities notes a file without certificates. One that cannot be read
@@ -125,7 +125,7 @@ func (r *configReader) checkAuthorities(at []string, path string) {
 // isWrong reports whether a mistake was noted on the line of one of the keys.
 func (r *configReader) isWrong(keys ...[]string) bool {
 	return slices.ContainsFunc(r.mistakes, func(m Mistake) bool {
-		return slices.ContainsFunc(keys, func(k []string) bool { return r.lines.line(k...) == m.Line })
+		return slices.ContainsFunc(keys, func(k []string) bool { return m.File == "" && r.lines.line(k...) == m.Line })
 	})
 }
 

@@ -14,6 +14,7 @@ func (r *configReader) check() {
 	r.checkTLS()
 	r.checkClusters()
 	r.checkUsers()
+	r.checkRules()
 	r.checkTenants()
 	r.checkLimits()
 }
@@ -85,10 +86,11 @@ func isMistyped(b block, name string) bool {
 func (r *configReader) checkUsers() {
 	c := r.config
 	seen := make(map[string]int)
-	needed := c.Listen.AuthType != "trust" && c.Listen.AuthType != "cert"
+	needed := c.Listen.AuthType != "trust" && c.Listen.AuthType != "cert" && c.Listen.HBAFile == ""
 	for i := range c.Users {
 		u, b := &c.Users[i], r.userAt[i]
 		r.checkName(sectionUser, b, u.Name, seen)
+		r.readServerSecret(b, u)
 		copyIt := fmt.Sprintf("copy it from PostgreSQL: SELECT rolpassword FROM pg_authid WHERE rolname = '%s'", strings.ReplaceAll(u.Name, "'", "''"))
 		if u.Verifier == "" {
 			if given := b.keys["verifier"]; needed && (given == nil || given == "") {
@@ -100,7 +102,7 @@ func (r *configReader) checkUsers() {
 			r.wrong(b.key("verifier"), copyIt, "the verifier of user %q is none, and a password must never stand here: %v", u.Name, err)
 			continue
 		}
-		if c.Listen.AuthType == "scram-sha-256" && strings.HasPrefix(u.Verifier, "md5") {
+		if c.Listen.AuthType == "scram-sha-256" && c.Listen.HBAFile == "" && strings.HasPrefix(u.Verifier, "md5") {
 			r.wrong(b.key("verifier"), `write auth_type = "md5", or set the role's password again with password_encryption = scram-sha-256 and copy its verifier`,
 				"user %q has an md5 verifier and cannot log in by auth_type %q", u.Name, c.Listen.AuthType)
 		}

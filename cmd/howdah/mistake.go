@@ -11,13 +11,14 @@ import (
 
 // Mistake is one thing wrong in the configuration file.
 type Mistake struct {
-	File    string // "" = the one that all is about
+	File    string // "" = the configuration file; else one that it names
 	Line    int    // from 1; 0 = the file as a whole
 	Problem string
 	Remedy  string // what to write instead
 }
 
-// ConfigError lists all mistakes of a file, sorted by line.
+// ConfigError lists all mistakes of a file and of those it names, sorted by
+// file and line.
 type ConfigError struct {
 	Path     string
 	Mistakes []Mistake
@@ -42,9 +43,11 @@ func (m Mistake) describe(path string) string {
 	return fmt.Sprintf("%s:%d: %s; %s", path, m.Line, m.Problem, m.Remedy)
 }
 
-// sortMistakes orders by line and drops what was said twice.
+// sortMistakes orders by file and line and drops what was said twice.
 func sortMistakes(all []Mistake) []Mistake {
-	slices.SortStableFunc(all, func(a, b Mistake) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(all, func(a, b Mistake) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 	return slices.Compact(all)
 }
 

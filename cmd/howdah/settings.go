@@ -153,6 +153,16 @@ func listenSettings() []setting {
 			at:      func(p *place) any { return &p.listen.AuthType },
 		},
 		{
+			section: in, name: "hba_file", shown: "auth_hba_file", initial: "", reload: true,
+			doc: "Rules in pg_hba.conf's syntax that say who may log in from where and how, in place of auth_type: the first that fits decides, and without one the client is refused. Methods: trust, reject, scram-sha-256, md5, password (over TLS or the Unix socket), cert, peer; options: map, clientcert. A rule that cannot be honoured is a mistake of the configuration.",
+			at:  func(p *place) any { return &p.listen.HBAFile },
+		},
+		{
+			section: in, name: "hba_ident_file", shown: "auth_ident_file", initial: "", reload: true,
+			doc: "Maps in pg_ident.conf's syntax, which rules name as map=: who by certificate or operating system may be which user.",
+			at:  func(p *place) any { return &p.listen.HBAIdentFile },
+		},
+		{
 			section: in, name: "tls_mode", shown: "client_tls_sslmode", initial: "disable", reload: true,
 			choices: []string{"disable", "allow", "prefer", "require"},
 			doc:     "TLS for clients on TCP: disable refuses it, allow and prefer take it when asked, require refuses clients without it.",
@@ -380,9 +390,14 @@ func tenantSettings() []setting {
 			at:  func(p *place) any { return &p.user.Name },
 		},
 		{
-			section: sectionUser, name: "verifier", initialDoc: "must be given unless auth_type is trust or cert", reload: true, secret: true,
+			section: sectionUser, name: "verifier", initialDoc: "must be given unless auth_type is trust or cert, or there is an hba_file", reload: true, secret: true,
 			doc: "The role's secret exactly as its clusters have it: SELECT rolpassword FROM pg_authid. Never a password.",
 			at:  func(p *place) any { return &p.user.Verifier },
+		},
+		{
+			section: sectionUser, name: "server_secret_file", initial: "", reload: true,
+			doc: "File with the role's password on its clusters, or the md5 form of it, on the first line; nobody but its owner may read it. It logs in to servers where the client's own login gave nothing to do that with: by certificate, peer and trust. Not needed where the clusters trust Howdah.",
+			at:  func(p *place) any { return &p.user.ServerSecretFile },
 		},
 		{
 			section: sectionUser, name: "replication", initial: false, reload: true,

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"howdah/router/hba"
+)
+
+// writeBeside writes a file into the folder of another, for its owner alone.
+func writeBeside(t *testing.T, path, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withRules loads a configuration that names rules and maps.
+func withRules(t *testing.T, listen, rules, maps string) (*Config, error) {
+	t.Helper()
+	path := writeFile(t, "howdah.toml", "[listen]\nhba_file = \"rules\"\nhba_ident_file = \"maps\"\n"+listen+good)
+	writeBeside(t, path, "rules", rules)
+	writeBeside(t, path, "maps", maps)
+	return LoadConfig(path)
+}
+
+func TestRulesAreReadBesideTheConfiguration(t *testing.T) {
+	c, err := withRules(t, "", "local all all peer map=m\nhost all all 10.0.0.0/8 scram-sha-256\n", "m root acme\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.HBA.All()); n != 2 || c.HBA.All()[0].Method != hba.Peer || !c.Maps.Allows("m", "root", "acme") {
+		t.Errorf("%d rules, maps %v", n, c.Maps)
+	}
+	if len(c.Notes) != 1 || c.Notes[0].Line != 1 || !strings.HasSuffix(c.Notes[0].File, "/rules") || !strings.Contains(c.Notes[0].Problem, `by peer gives Howdah nothing to log in to servers with as "acme"`) {
+		t.Errorf("notes %v", c.Notes)
+	}
+	if c := mustLoad(t, good); c.HBA != nil {
+		t.Error("rules without an hba_file")
+	}
+}
+
+func TestMistakesOfRulesAreSaidWithTheirFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		listen, rules, maps string
+		want                []string // each "FILE:LINE: words"
+	}{
+		"syntax":         {"", "local all all peer\nhost all all nowhere md5\nhost x", "", []string{`rules:2: "nowhere" is no address`, "rules:3: too early"}},
+		"maps":           {"", "local all all peer", "\nm root", []string{"maps:2: three words"}},
+		"no such map":    {"", "local all all peer map=x", "m a b", []string{`rules:1: there is no map "x"`}},
+		"no authorities": {"", "\nhostssl all all all cert", "", []string{"rules:2: the authorities of client certificates are not given; write tls_ca_file in [listen]"}},
+		"clientcert":     {"", "hostssl all all all md5 clientcert=verify-ca", "", []string{"rules:1: the authorities of client certificates"}},
+		"beside others":  {"tls_mode = \"require\"\n", "x", "", []string{"howdah.toml:4: without a certificate", `rules:1: unknown connection type "x"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := withRules(t, c.listen, c.rules, c.maps)
+			var config *ConfigError
+			if !errors.As(err, &config) {
+				t.Fatalf("error %T: %v", err, err)
+			}
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) != len(c.want) {
+				t.Fatalf("mistakes:\n%v", err)
+			}
+			for i, want := range c.want {
+				where, words, _ := strings.Cut(want, ": ")
+				if !strings.Contains(lines[i], "/"+where+":") || !strings.Contains(lines[i], words) {
+					t.Errorf("mistake %q, want %q", lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestServerSecretsAreReadFromTheirFiles(t *testing.T) {
+	path := writeFile(t, "howdah.toml", good+"server_secret_file = \"secret\"\n")
+	writeBeside(t, path, "secret", "hunter2 \r\nrest\n")
+	c, err := LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Users[0].ServerSecret; got != "hunter2 " {
+		t.Errorf("secret %q", got)
+	}
+	secret := filepath.Join(filepath.Dir(path), "secret")
+	for _, test := range []struct {
+		text, want string
+		mode       os.FileMode
+	}{
+		{"hunter2", "others than its owner may use server_secret_file", 0o640},
+		{"hunter2", "others than its owner may use server_secret_file", 0o602},
+		{"\nhunter2", "is empty; write the password on its first line", 0o600},
+		{scramVerifier, "holds a verifier, which checks logins and cannot make any", 0o600},
+		{strings.Repeat("hunter2", 1000), "is longer than", 0o600},
+	} {
+		writeBeside(t, path, "secret", test.text)
+		if err := os.Chmod(secret, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadConfig(path)
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%.20q with mode %o: %v", test.text, test.mode, err)
+		}
+	}
+}
