@@ -2,6 +2,7 @@ package router
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,6 +29,9 @@ func (l *login) authenticate(snapshot *tenants.Snapshot) error {
 			"Connect with a certificate that the authorities in tls_ca_file have signed.")
 	}
 	if err := l.prove(snapshot, rule); err != nil {
+		if errors.Is(err, wire.ErrAuthentication) {
+			l.server.lookups.drop(l.asked) // the password may just have been changed
+		}
 		return err
 	}
 	if rule.ClientCert == hba.VerifyFull {
@@ -107,9 +111,9 @@ func (l *login) prove(snapshot *tenants.Snapshot, rule *hba.Rule) error {
 	case hba.Peer:
 		return l.proveByPeer(rule)
 	}
-	var stored string
-	if u, ok := snapshot.User(l.user); ok {
-		stored = u.Verifier
+	stored, err := l.stored(snapshot)
+	if err != nil {
+		return err
 	}
 	switch {
 	case rule.Method == hba.Password:
@@ -122,6 +126,15 @@ func (l *login) prove(snapshot *tenants.Snapshot, rule *hba.Rule) error {
 		return nil
 	}
 	return l.proveByScram(stored)
+}
+
+// stored returns the user's verifier: the registry's, or that of a cluster that
+// can be asked.
+func (l *login) stored(snapshot *tenants.Snapshot) (string, error) {
+	if u, ok := snapshot.User(l.user); ok && u.Verifier != "" {
+		return u.Verifier, nil
+	}
+	return l.verifierOf(snapshot)
 }
 
 // verifier returns what a password is checked with, for a user without one a

@@ -61,6 +61,7 @@ func (s *Server) Reload() {
 	for c := range snapshot.Clusters() {
 		s.budgetOf(snapshot, c.Name)
 	}
+	s.lookups.forget(false)
 	s.everyWorker(func(w *worker) {
 		for key, r := range w.routes {
 			t, ok := snapshot.Lookup(r.tenant.name, key.user)
@@ -162,6 +163,7 @@ func (s *Server) Close() {
 	})
 	s.serving.Wait()
 	s.logins.Wait()
+	s.lookups.forget(true)
 	for _, w := range s.workers {
 		w.loop.Stop()
 	}

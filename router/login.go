@@ -31,6 +31,7 @@ type login struct {
 	stop      func() bool // of the hook that ends the login at shutdown
 	inside    bool        // it takes one of the places of connections that log in
 	client    netip.Addr  // where it comes from; zero on a Unix socket
+	asked     lookupKey   // whose secret was looked up, zero where none was
 	physical  bool        // it asks for physical replication
 }
 

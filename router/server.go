@@ -87,6 +87,7 @@ type Server struct {
 	cancels      cancels
 	switches     switches
 	metered      logins
+	lookups      lookups
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool

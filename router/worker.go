@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -171,7 +172,12 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 	if s := r.secret.Load(); s != nil {
 		c.Secret = *s
 	}
-	return wire.Dial(ctx, c)
+	e, err := wire.Dial(ctx, c)
+	var refusal *wire.Error
+	if errors.As(err, &refusal) && refusal.Code == wire.CodeInvalidPassword {
+		r.w.server.lookups.drop(lookupKey{r.key.tenant.cluster, r.key.user})
+	}
+	return e, err
 }
 
 // Cancel implements pool.Opener.

@@ -48,6 +48,22 @@ func (s *Snapshot) Lookup(database, user string) (*Tenant, bool) {
 	return s.derived.ofDatabase(database, s.fallback)
 }
 
+// ClusterOf returns the cluster of the tenant that Lookup would find. It
+// remembers nothing, so strangers may have it asked as often as they like.
+func (s *Snapshot) ClusterOf(database, user string) (*Cluster, bool) {
+	t, ok := s.tenantByName[database]
+	if !ok && database == Shared {
+		t, ok = s.tenantOfUser[user]
+	}
+	if !ok {
+		t = s.fallback
+	}
+	if t == nil {
+		return nil, false
+	}
+	return s.Cluster(t.Cluster)
+}
+
 // ofUser is bounded by the configured users.
 func (d *derived) ofUser(user string, owner *Tenant) (*Tenant, bool) {
 	return d.find(&d.byUser, user, func() *Tenant {

@@ -136,3 +136,25 @@ func TestLookupRefusesStrangersBeyondTheCap(t *testing.T) {
 		t.Error("postgres is refused because others filled the table")
 	}
 }
+
+func TestClusterOfFindsWhatLookupWould(t *testing.T) {
+	all := []tenants.Tenant{{Name: "acme", User: "anna"}, {Name: "globex", User: "bob", Cluster: "other"}}
+	for _, fallback := range []bool{false, true} {
+		if fallback {
+			all = append(all, tenants.Tenant{Name: "*", Cluster: "other"})
+		}
+		s := snapshot(t, all...)
+		for _, database := range []string{"acme", "globex", "postgres", "nowhere", ""} {
+			for _, user := range []string{"anna", "bob", "nobody"} {
+				want := ""
+				if tn, ok := s.Lookup(database, user); ok {
+					want = tn.Cluster
+				}
+				c, ok := s.ClusterOf(database, user)
+				if database != "" && (ok != (want != "") || ok && c.Name != want) {
+					t.Errorf("%q as %q, fallback %v: %v, want %q", database, user, fallback, c, want)
+				}
+			}
+		}
+	}
+}

@@ -138,6 +138,11 @@ type Cluster struct {
 	SeatQuantum    time.Duration // a seat stays with a busy tenant for at least so long; 0 = 500 ms
 	TLSMode        string        // disable, prefer, require, verify-ca or verify-full
 	TLSCAFile      string        // "" = the system's authorities
+
+	// Of looking up the secrets of users that are no User of the registry.
+	AuthUser     string // who asks; "" = nobody
+	AuthQuery    string // $1 is the user; gives the name and the secret
+	AuthDatabase string // where
 }
 
 // Member is one PostgreSQL process of a cluster.
