@@ -67,6 +67,7 @@ func (r *configReader) checkClusters() {
 			}
 			addresses[m.Address] = true
 		}
+		r.checkLookup(cluster, b)
 		for _, u := range []struct{ name, url string }{{"admin_url", cluster.AdminURL}, {"replication_url", cluster.ReplicationURL}} {
 			if u.url != "" && !isConnString(u.url) {
 				r.wrong(b.key(u.name), `write "postgres://user@host:5432/postgres" or "host=… port=… user=…"`, "%s is no connection string", u.name)
@@ -86,7 +87,7 @@ func isMistyped(b block, name string) bool {
 func (r *configReader) checkUsers() {
 	c := r.config
 	seen := make(map[string]int)
-	needed := c.Listen.AuthType != "trust" && c.Listen.AuthType != "cert" && c.Listen.HBAFile == ""
+	needed := c.Listen.AuthType != "trust" && c.Listen.AuthType != "cert" && c.Listen.HBAFile == "" && !r.looksUp()
 	for i := range c.Users {
 		u, b := &c.Users[i], r.userAt[i]
 		r.checkName(sectionUser, b, u.Name, seen)
@@ -152,7 +153,7 @@ func (r *configReader) checkTenants() {
 		}
 		if t.Name == tenants.Fallback {
 			r.checkFallback(b)
-		} else if t.User != "" && !users[t.User] {
+		} else if t.User != "" && !users[t.User] && !r.looksUp() {
 			r.wrong(b.key("user"), fmt.Sprintf("write [[user]] with name = %q and its verifier", t.User),
 				"user %q of tenant %q is no [[user]]", t.User, t.Name)
 		}

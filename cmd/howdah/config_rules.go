@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"howdah/router/hba"
@@ -133,5 +134,33 @@ func (r *configReader) readServerSecret(b block, u *tenants.User) {
 		r.wrong(b.key(name), "write the password", "%s %q holds a verifier, which checks logins and cannot make any", name, u.ServerSecretFile)
 	default:
 		u.ServerSecret = secret
+	}
+}
+
+// looksUp reports whether a cluster can be asked for the secrets of users.
+func (r *configReader) looksUp() bool {
+	return slices.ContainsFunc(r.config.Clusters, func(c tenants.Cluster) bool { return c.AuthUser != "" })
+}
+
+// checkLookup notes what is wrong with a cluster's auth_query.
+func (r *configReader) checkLookup(c *tenants.Cluster, b block) {
+	if c.AuthUser == "" {
+		for _, name := range []string{"auth_query", "auth_dbname"} {
+			if b.has(name) {
+				r.note(b.key(name), "write auth_user too, or remove it", "%s of cluster %q does nothing without an auth_user", name, c.Name)
+			}
+		}
+		return
+	}
+	if !strings.Contains(c.AuthQuery, "$1") {
+		r.wrong(b.key("auth_query"), "write $1 where the user's name belongs", "auth_query of cluster %q does not ask for the user", c.Name)
+	}
+	if c.AuthDatabase == "" {
+		r.wrong(b.key("auth_dbname"), `write "postgres"`, "auth_dbname of cluster %q is empty", c.Name)
+	}
+	i := slices.IndexFunc(r.config.Users, func(u tenants.User) bool { return u.Name == c.AuthUser })
+	if i < 0 || r.config.Users[i].ServerSecretFile == "" {
+		r.note(b.key("auth_user"), fmt.Sprintf("write [[user]] with name = %q and server_secret_file, or let the cluster trust Howdah", c.AuthUser),
+			"Howdah has no secret to log in as auth_user %q of cluster %q", c.AuthUser, c.Name)
 	}
 }

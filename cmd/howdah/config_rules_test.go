@@ -106,3 +106,22 @@ func TestServerSecretsAreReadFromTheirFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestAuthUserStandsForUsers(t *testing.T) {
+	const cluster = "[[cluster]]\nname = \"main\"\nmembers = [\"127.0.0.1:5432\"]\n"
+	const tenant = "[[tenant]]\nname = \"acme\"\n"
+	c := mustLoad(t, cluster+"auth_user = \"asker\"\n"+tenant)
+	if got := c.Clusters[0]; got.AuthQuery != defaultAuthQuery || got.AuthDatabase != "postgres" {
+		t.Errorf("cluster %+v", got)
+	}
+	if len(c.Notes) != 1 || !strings.Contains(c.Notes[0].Problem, `no secret to log in as auth_user "asker"`) || c.Notes[0].Line != 4 {
+		t.Errorf("notes %v", c.Notes)
+	}
+	mustLoad(t, cluster+"auth_user = \"asker\"\n"+tenant+"[[user]]\nname = \"acme\"\n") // no verifier is no mistake
+	checkMistakes(t, cluster+"auth_user = \"a\"\nauth_query = \"select usename, passwd from pg_shadow\"\nauth_dbname = \"\"\n"+tenant,
+		[]string{"5: does not ask for the user; write $1", "6: auth_dbname of cluster \"main\" is empty"})
+	checkMistakes(t, cluster+tenant, []string{`4: user "acme" of tenant "acme" is no [[user]]`})
+	if c := mustLoad(t, cluster+"auth_dbname = \"x\"\n"+tenant+"[[user]]\nname = \"acme\"\nverifier = \""+scramVerifier+"\"\n"); len(c.Notes) != 1 {
+		t.Errorf("notes %v", c.Notes)
+	}
+}

@@ -294,6 +294,10 @@ func serverSettings() []setting {
 	}
 }
 
+// defaultAuthQuery honours VALID UNTIL and NOLOGIN, as PgBouncer's does since
+// CVE-2025-2291.
+const defaultAuthQuery = "SELECT rolname, CASE WHEN rolvaliduntil < pg_catalog.now() THEN NULL ELSE rolpassword END FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin"
+
 func clusterSettings() []setting {
 	const in = sectionCluster
 	return []setting{
@@ -331,6 +335,21 @@ func clusterSettings() []setting {
 			section: in, name: "seat_quantum", initial: "500ms", reload: true,
 			doc: "For how long a server stays with a busy tenant before its seat goes to another that has had less. To move a seat costs a login; a shorter time is fairer, a longer one cheaper. An idle server's seat goes to others after four such times, or at once where its tenant has more than its share. 0 is 500ms.",
 			at:  func(p *place) any { return &p.cluster.SeatQuantum },
+		},
+		{
+			section: in, name: "auth_user", initial: "", reload: true,
+			doc: "Role that runs auth_query on the cluster for users who are no [[user]], or one without a verifier; its server_secret_file logs it in unless the cluster trusts Howdah. It need be no superuser where auth_query calls a SECURITY DEFINER function. \"\" is nobody: then only a [[user]] can log in by password.",
+			at:  func(p *place) any { return &p.cluster.AuthUser },
+		},
+		{
+			section: in, name: "auth_query", initial: defaultAuthQuery, reload: true,
+			doc: "What auth_user asks: $1 is the user, and the one row is its name and its secret as in pg_authid, NULL for one that may not log in by password. It runs on a connection of its own whose search_path is pg_catalog. The answer is believed for up to a minute, or until a password does not fit it.",
+			at:  func(p *place) any { return &p.cluster.AuthQuery },
+		},
+		{
+			section: in, name: "auth_dbname", initial: tenants.Shared, reload: true,
+			doc: "The database in which auth_query runs. A tenant's own would let its owner answer.",
+			at:  func(p *place) any { return &p.cluster.AuthDatabase },
 		},
 		{
 			section: in, name: "tls_mode", initial: "prefer", reload: true,
@@ -390,7 +409,7 @@ func tenantSettings() []setting {
 			at:  func(p *place) any { return &p.user.Name },
 		},
 		{
-			section: sectionUser, name: "verifier", initialDoc: "must be given unless auth_type is trust or cert, or there is an hba_file", reload: true, secret: true,
+			section: sectionUser, name: "verifier", initialDoc: "must be given unless auth_type is trust or cert, or there is an hba_file or auth_user", reload: true, secret: true,
 			doc: "The role's secret exactly as its clusters have it: SELECT rolpassword FROM pg_authid. Never a password.",
 			at:  func(p *place) any { return &p.user.Verifier },
 		},
