@@ -24,6 +24,9 @@ func (l *login) authenticate(snapshot *tenants.Snapshot) error {
 	if err != nil {
 		return err
 	}
+	if rule.Method == hba.Trust && !l.trustable() {
+		return wire.Fatal(wire.CodeInvalidAuthorization, "trust does not hold by TCP where proxies are believed", "proxy_protocol_from is set.")
+	}
 	if rule.ClientCert != hba.NoCert && !l.certified() {
 		return wire.Fatal(wire.CodeInvalidAuthorization, "connection requires a valid client certificate",
 			"Connect with a certificate that the authorities in tls_ca_file have signed.")
@@ -45,6 +48,10 @@ func (l *login) authenticate(snapshot *tenants.Snapshot) error {
 	return nil
 }
 
+// trustable reports whether trust may hold. What a proxy tells is no ground for
+// it: a proxy on this machine would make the whole world local.
+func (l *login) trustable() bool { return l.unix() || len(l.server.config().ProxyFrom) == 0 }
+
 // serverSecret makes of a user's configured secret what logs in to servers.
 func serverSecret(s string) *wire.Secret {
 	if wire.IsMD5(s) {
@@ -61,7 +68,7 @@ func (l *login) rule() (*hba.Rule, error) {
 		return l.ruleOf(c.HBA)
 	}
 	switch {
-	case c.AuthType == "trust" && l.local():
+	case c.AuthType == "trust" && l.local() && l.trustable():
 		return &hba.Rule{Method: hba.Trust}, nil
 	case c.AuthType == "cert":
 		return &hba.Rule{Method: hba.Cert}, nil

@@ -28,11 +28,13 @@ type login struct {
 	final     []byte       // the last words of authentication, sent with the welcome
 	about     about
 	database  string
-	stop      func() bool // of the hook that ends the login at shutdown
-	inside    bool        // it takes one of the places of connections that log in
-	client    netip.Addr  // where it comes from; zero on a Unix socket
-	asked     lookupKey   // whose secret was looked up, zero where none was
-	physical  bool        // it asks for physical replication
+	stop      func() bool       // of the hook that ends the login at shutdown
+	inside    bool              // it takes one of the places of connections that log in
+	client    netip.Addr        // where it comes from; zero on a Unix socket
+	proxied   *wire.ProxyHeader // who says so; nil = the connection itself
+	deadline  time.Time         // of the login, zero = none
+	asked     lookupKey         // whose secret was looked up, zero where none was
+	physical  bool              // it asks for physical replication
 }
 
 // past ends the time in which the login hangs on the server's: the connection
@@ -52,14 +54,12 @@ func (l *login) past() bool {
 
 // serveConn takes a new connection through its login.
 func (s *Server) serveConn(nc net.Conn) {
-	if d := s.config().LoginTimeout; d > 0 {
-		nc.SetDeadline(time.Now().Add(d))
-	}
 	l := &login{server: s, transport: &loop.Transport{Conn: nc}}
-	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now().UnixNano()}
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		l.client = a.AddrPort().Addr().Unmap()
+	if d := s.config().LoginTimeout; d > 0 {
+		l.deadline = time.Now().Add(d)
+		nc.SetDeadline(l.deadline)
 	}
+	l.about = about{address: nc.RemoteAddr().String(), local: nc.LocalAddr().String(), connected: time.Now().UnixNano()}
 	l.stop = context.AfterFunc(s.ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
 	l.inside = true
 	handed, err := l.run(s.ctx)
@@ -97,6 +97,9 @@ func (l *login) sayNo(err error) {
 // run reports whether the connection now belongs to somebody else.
 func (l *login) run(ctx context.Context) (handed bool, err error) {
 	s := l.server
+	if err := l.settleOrigin(); err != nil {
+		return false, err
+	}
 	l.accepted, err = wire.Accept(ctx, l.transport, s.config().TLS)
 	if err != nil {
 		return false, err

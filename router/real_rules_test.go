@@ -243,7 +243,15 @@ func testCertificateBesideScram(t *testing.T, h *house) {
 func (d *door) serveUnix(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), ".s.PGSQL.6432")
-	l, err := net.Listen("unix", path)
+	d.serveOn(t, "unix", path)
+	return path
+}
+
+// serveOn has a door serve one address more, until the test's end, and returns
+// it.
+func (d *door) serveOn(t *testing.T, network, address string) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +263,7 @@ func (d *door) serveUnix(t *testing.T) string {
 			t.Errorf("Serve returned %v", err)
 		}
 	})
-	return path
+	return l.Addr().String()
 }
 
 func testPeer(t *testing.T, h *house) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -32,6 +33,7 @@ type Config struct {
 	MaxPacketSize    int                 // longest message from a client in bytes; 0 is PostgreSQL's own limit
 	HBA              *hba.Rules          // in AuthType's place; nil = AuthType
 	Maps             *hba.Maps           // of the rules
+	ProxyFrom        []netip.Prefix      // addresses whose connections begin with a PROXY header; with any, trust holds on Unix sockets only
 	KeepAlive        net.KeepAliveConfig // of connections to clients and to servers
 	UserTimeout      time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
 	TopStatements    int                 // shapes of slow statements kept for each tenant in use; 0 is none
@@ -319,6 +321,9 @@ func (l *login) virtual(ctx context.Context, database string, h Handler) (bool, 
 		l.final = wire.AppendAuthentication(nil, wire.AuthOK, nil)
 	}
 	conn := l.accepted.Conn
+	if l.proxied != nil {
+		conn = proxiedConn{conn, l.proxied}
+	}
 	if _, err := conn.Write(l.final); err != nil {
 		return false, err
 	}
