@@ -50,6 +50,7 @@ type Listen struct {
 	AuthType       string // scram-sha-256, md5, trust, cert; not looked at with an HBAFile
 	HBAFile        string // this and the next: absolute, or ""
 	HBAIdentFile   string
+	ProxyFrom      []string // addresses and networks, see proxies
 }
 
 // Admin is the second door: HTTP, and who may use the console.

@@ -12,6 +12,7 @@ import (
 func (r *configReader) check() {
 	r.checkListen()
 	r.checkTLS()
+	r.checkProxies()
 	r.checkClusters()
 	r.checkUsers()
 	r.checkRules()

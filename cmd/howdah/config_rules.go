@@ -65,7 +65,10 @@ func (r *configReader) checkRule(rule *hba.Rule) {
 	}
 	switch rule.Method {
 	case hba.Trust:
-		if rule.OverTCP() {
+		switch {
+		case rule.OverTCP() && len(l.ProxyFrom) > 0:
+			wrong("write another method, or remove proxy_protocol_from", "trust by TCP does not go with proxies that are believed")
+		case rule.OverTCP():
 			note("write scram-sha-256", "trust believes whoever reaches Howdah from there")
 		}
 		r.noteSecrets(nil, rule.File, rule.Line, "trust")

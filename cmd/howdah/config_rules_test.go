@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,7 @@ func TestMistakesOfRulesAreSaidWithTheirFile(t *testing.T) {
 		"no such map":    {"", "local all all peer map=x", "m a b", []string{`rules:1: there is no map "x"`}},
 		"no authorities": {"", "\nhostssl all all all cert", "", []string{"rules:2: the authorities of client certificates are not given; write tls_ca_file in [listen]"}},
 		"clientcert":     {"", "hostssl all all all md5 clientcert=verify-ca", "", []string{"rules:1: the authorities of client certificates"}},
+		"proxies":        {"proxy_protocol_from = [\"10.0.0.5\"]\n", "local all all trust\nhost all all 127.0.0.1/32 trust", "", []string{"rules:2: trust by TCP does not go with proxies"}},
 		"beside others":  {"tls_mode = \"require\"\n", "x", "", []string{"howdah.toml:4: without a certificate", `rules:1: unknown connection type "x"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,4 +126,18 @@ func TestAuthUserStandsForUsers(t *testing.T) {
 	if c := mustLoad(t, cluster+"auth_dbname = \"x\"\n"+tenant+"[[user]]\nname = \"acme\"\nverifier = \""+scramVerifier+"\"\n"); len(c.Notes) != 1 {
 		t.Errorf("notes %v", c.Notes)
 	}
+}
+
+func TestProxiesAreNetworks(t *testing.T) {
+	c := mustLoad(t, "[listen]\nproxy_protocol_from = [\"10.0.0.5\", \"10.1.2.3/16\", \"fd00::/8\", \"::ffff:10.0.0.6\"]\n"+good)
+	if got := fmt.Sprint(c.Listen.proxies()); got != "[10.0.0.5/32 10.1.0.0/16 fd00::/8 10.0.0.6/32]" {
+		t.Errorf("proxies %s", got)
+	}
+	if c := mustLoad(t, "[listen]\nproxy_protocol_from = [\"0.0.0.0/0\"]\n"+good); len(c.Notes) != 1 || c.Notes[0].Line != 2 {
+		t.Errorf("notes %v", c.Notes)
+	}
+	checkMistakes(t, "[listen]\nproxy_protocol_from = [\"10.0.0.0/33\", \"proxy\", \"10.0.0.1:5\"]\n"+good, []string{
+		`2: "10.0.0.0/33" is no network`, `2: "proxy" is no network`, `2: "10.0.0.1:5" is no network`,
+	})
+	checkMistakes(t, "[listen]\nproxy_protocol_from = [\"10.0.0.5\"]\nauth_type = \"trust\"\n"+good, []string{`3: auth_type "trust" does not go with proxies`})
 }

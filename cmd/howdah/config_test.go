@@ -108,7 +108,7 @@ func TestLoadConfigReadsEverySection(t *testing.T) {
 	dir := filepath.Dir(c.Path)
 	wantListen := Listen{
 		Addresses: []string{"127.0.0.1:7432", "[::1]:7432"}, UnixSocketDir: dir,
-		UnixSocketMode: 0o770, TLSMode: "disable", AuthType: "md5",
+		UnixSocketMode: 0o770, TLSMode: "disable", AuthType: "md5", ProxyFrom: []string{},
 	}
 	if !reflect.DeepEqual(c.Listen, wantListen) {
 		t.Errorf("listen\n%+v, want\n%+v", c.Listen, wantListen)
@@ -235,7 +235,9 @@ func TestShownValuesRoundTrip(t *testing.T) {
 		switch s.at(at).(type) {
 		case *[]string:
 			value = fmt.Sprintf("[%q]", strings.Join(strings.Split(value, ","), "\", \""))
-			value = strings.ReplaceAll(value, `\"`, `"`)
+			if value = strings.ReplaceAll(value, `\"`, `"`); value == `[""]` {
+				value = "[]"
+			}
 		case *bool:
 			value = map[string]string{"0": "false", "1": "true"}[value]
 		case *int, *int64, *time.Duration:

@@ -95,7 +95,7 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 	l, s := &c.Listen, &c.Server
 	rc := router.Config{
-		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType, HBA: c.HBA, Maps: c.Maps,
+		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType, HBA: c.HBA, Maps: c.Maps, ProxyFrom: l.proxies(),
 		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, MaxPacketSize: int(s.MaxPacketSize),
 		UserTimeout: s.TCPUserTimeout, Log: d.log, ListenKeep: s.ListenKeep, FilterNotifications: s.ListenFilter,
 		TopStatements: s.TopStatements, TopStatementTime: s.TopStatementTime,

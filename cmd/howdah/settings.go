@@ -163,6 +163,11 @@ func listenSettings() []setting {
 			at:  func(p *place) any { return &p.listen.HBAIdentFile },
 		},
 		{
+			section: in, name: "proxy_protocol_from", initial: []any{}, reload: true,
+			doc: "Addresses and networks, such as \"10.0.0.5\" or \"10.0.0.0/24\", of proxies: a connection from there must begin with a header of the PROXY protocol, version 2, and the client is whom it names, for rules, the console and the log. From elsewhere no header is looked for. Where proxies are believed trust holds on the Unix socket only.",
+			at:  func(p *place) any { return &p.listen.ProxyFrom },
+		},
+		{
 			section: in, name: "tls_mode", shown: "client_tls_sslmode", initial: "disable", reload: true,
 			choices: []string{"disable", "allow", "prefer", "require"},
 			doc:     "TLS for clients on TCP: disable refuses it, allow and prefer take it when asked, require refuses clients without it.",
