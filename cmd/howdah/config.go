@@ -43,14 +43,16 @@ type Listen struct {
 	Addresses      []string
 	UnixSocketDir  string // absolute; "" = no socket
 	UnixSocketMode fs.FileMode
-	TLSMode        string // disable, allow, prefer, require
-	TLSCertFile    string // this and the next two: absolute, or ""
-	TLSKeyFile     string
-	TLSCAFile      string
-	AuthType       string // scram-sha-256, md5, trust, cert; not looked at with an HBAFile
-	HBAFile        string // this and the next: absolute, or ""
-	HBAIdentFile   string
-	ProxyFrom      []string // addresses and networks, see proxies
+	// UnixSocketGroup is a name or number; "" = that of the process.
+	UnixSocketGroup string
+	TLSMode         string // disable, allow, prefer, require
+	TLSCertFile     string // this and the next two: absolute, or ""
+	TLSKeyFile      string
+	TLSCAFile       string
+	AuthType        string // scram-sha-256, md5, trust, cert; not looked at with an HBAFile
+	HBAFile         string // this and the next: absolute, or ""
+	HBAIdentFile    string
+	ProxyFrom       []string // addresses and networks, see proxies
 }
 
 // Admin is the second door: HTTP, and who may use the console.

@@ -53,6 +53,9 @@ func (r *configReader) checkListen() {
 	} else if l.UnixSocketDir != "" {
 		r.checkSocketDir(append(in, "unix_socket_dir"))
 	}
+	if _, err := groupID(l.UnixSocketGroup); err != nil {
+		r.wrong(append(in, "unix_socket_group"), "write the name or number of a group", "unix_socket_group: %v", err)
+	}
 	if len(l.Addresses) == 0 && l.UnixSocketDir == "" {
 		r.wrong(append(in, "addresses"), `write addresses = ["127.0.0.1:6432"] or a unix_socket_dir`, "there is neither an address nor a Unix socket to listen on")
 	}

@@ -147,6 +147,11 @@ func listenSettings() []setting {
 			at:  func(p *place) any { return &p.listen.UnixSocketMode },
 		},
 		{
+			section: in, name: "unix_socket_group", initial: "",
+			doc: "Group of the Unix socket, by name or number; with a mode such as \"0770\" only its members come in. \"\" is the group that Howdah runs as.",
+			at:  func(p *place) any { return &p.listen.UnixSocketGroup },
+		},
+		{
 			section: in, name: "auth_type", initial: "scram-sha-256", reload: true,
 			choices: []string{"scram-sha-256", "md5", "trust", "cert"},
 			doc:     "How clients prove who they are. md5 takes SCRAM too, by the user's verifier; trust believes everyone and is for loopback addresses only; cert wants a client certificate whose common name is the user.",
