@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"howdah/router/hba"
 	"howdah/tenants"
@@ -17,9 +18,32 @@ func (l *login) unix() bool { return !l.client.IsValid() }
 // local reports whether the client cannot come from another machine.
 func (l *login) local() bool { return l.unix() || l.client.IsLoopback() }
 
-// authenticate has the client prove who it is in the way that the rules want.
-// Strangers and users without a password go through the same motions as others.
+// authenticate has the client prove who it is, unless too many have failed to.
+// What is refused for that reason does not tell whether the proof was right.
 func (l *login) authenticate(snapshot *tenants.Snapshot) error {
+	if err := l.tooMany(time.Now()); err != nil {
+		return err
+	}
+	err := l.authenticateByRule(snapshot)
+	failed := errors.Is(err, wire.ErrAuthentication)
+	if err != nil && !failed {
+		return err
+	}
+	now := time.Now()
+	refusal := l.tooMany(now)
+	if failed || refusal == nil {
+		l.count(failed, now)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return err
+}
+
+// authenticateByRule has the client prove who it is in the way that the rules
+// want. Strangers and users without a password go through the same motions as
+// others.
+func (l *login) authenticateByRule(snapshot *tenants.Snapshot) error {
 	rule, err := l.rule()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"howdah/pool"
@@ -45,44 +46,61 @@ func (s *Server) cancelSecret(pid, serial uint32) []byte {
 
 // cancel carries out the CancelRequest of the connection from and returns when
 // it has, or was found void: the client's library takes the end of the
-// connection as the sign.
-func (s *Server) cancel(ctx context.Context, key wire.Key, from *about) {
-	if key.PID == 0 {
+// connection as the sign. An address with too many wrong keys is not listened
+// to: those of protocol 3.0 have 32 bits that could be guessed.
+func (s *Server) cancel(ctx context.Context, key wire.Key, from *about, address netip.Addr) {
+	limit := s.config().CancelFailures
+	if s.guard.cancels.full(address, limit, time.Now()) {
+		s.log.Warn("cancel request ignored: too many wrong keys", "address", address)
 		return
 	}
-	if key.PID&consolePID != 0 {
-		if s.consoleCancel != nil {
-			s.consoleCancel(key)
-		}
-		return
-	}
-	n := uint32(len(s.workers))
-	w, slot := s.workers[(key.PID-1)%n], (key.PID-1)/n
-	done := make(chan struct{})
-	if !w.loop.Post(func() { w.cancel(slot, key, from, func() { close(done) }) }) {
-		return
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-	case <-s.ctx.Done():
+	if !s.cancelBy(ctx, key, from) {
+		s.guard.cancels.add(address, limit, time.Now())
 	}
 }
 
+// cancelBy reports whether the key was somebody's.
+func (s *Server) cancelBy(ctx context.Context, key wire.Key, from *about) bool {
+	if key.PID == 0 {
+		return false
+	}
+	if key.PID&consolePID != 0 {
+		return s.consoleCancel != nil && s.consoleCancel(key)
+	}
+	n := uint32(len(s.workers))
+	w, slot := s.workers[(key.PID-1)%n], (key.PID-1)/n
+	answer := make(chan bool, 1)
+	if !w.loop.Post(func() {
+		if !w.cancel(slot, key, from, func() { answer <- true }) {
+			answer <- false
+		}
+	}) {
+		return true
+	}
+	select {
+	case right := <-answer:
+		return right
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
+	return true
+}
+
 // cancel finds out on the loop what the client runs, so that the answer cannot
-// be out of date.
-func (w *worker) cancel(slot uint32, key wire.Key, from *about, done func()) {
+// be out of date. It reports whether the key is a client's, and calls done, if
+// it is, when nothing is left to happen.
+func (w *worker) cancel(slot uint32, key wire.Key, from *about, done func()) (right bool) {
 	if int(slot) >= len(w.slots) || w.slots[slot] == nil {
-		done()
-		return
+		return false
 	}
 	c := w.slots[slot]
 	secret := w.server.cancelSecret(key.PID, c.serial)
-	if len(key.Secret) != c.about.keyLen || !hmac.Equal(key.Secret, secret[:len(key.Secret)]) || c.leaving {
-		done()
-		return
+	if len(key.Secret) != c.about.keyLen || !hmac.Equal(key.Secret, secret[:len(key.Secret)]) {
+		return false
 	}
 	switch {
+	case c.leaving:
+		done()
 	case c.server != nil && !c.queue.empty():
 		x := w.server.cancels.begin(c.route, from)
 		c.cancelRunning(func() {
@@ -95,6 +113,7 @@ func (w *worker) cancel(slot uint32, key wire.Key, from *about, done func()) {
 	default:
 		done()
 	}
+	return true
 }
 
 // cancelTimeout bounds a cancel request to a server.

@@ -106,7 +106,7 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	}
 	start := l.accepted.Startup
 	if start.Kind == wire.StartCancel {
-		s.cancel(ctx, start.Key, &l.about)
+		s.cancel(ctx, start.Key, &l.about, neighbourhood(l.client))
 		return false, nil
 	}
 	if l.user = start.Parameter("user"); l.user == "" {

@@ -20,6 +20,7 @@ const (
 	lookupIdle    = 60 * time.Second // after which the connection is closed
 	lookupRetry   = time.Second      // between attempts at a member that cannot be reached
 	maxLookups    = 10_000           // answers kept
+	maxUserLen    = 63               // no role's name is longer (NAMEDATALEN)
 )
 
 // errLookup is what a client is told whose secret cannot be looked up.
@@ -68,7 +69,7 @@ type asker struct {
 // so that strangers cannot tell which databases there are, the first that can
 // be asked.
 func (l *login) verifierOf(snapshot *tenants.Snapshot) (string, error) {
-	if l.server.virtual[l.database] != nil {
+	if l.server.virtual[l.database] != nil || len(l.user) > maxUserLen {
 		return "", nil
 	}
 	cluster, ok := snapshot.ClusterOf(l.database, l.user)

@@ -34,6 +34,9 @@ type Config struct {
 	HBA              *hba.Rules          // in AuthType's place; nil = AuthType
 	Maps             *hba.Maps           // of the rules
 	ProxyFrom        []netip.Prefix      // addresses whose connections begin with a PROXY header; with any, trust holds on Unix sockets only
+	LoginFailures    int                 // wrong passwords a minute from one address; 0 is no limit, and of the next two
+	TenantFailures   int                 // the same for one database
+	CancelFailures   int                 // wrong cancel keys a minute from one address
 	KeepAlive        net.KeepAliveConfig // of connections to clients and to servers
 	UserTimeout      time.Duration       // TCP_USER_TIMEOUT of the same; 0 is the system's
 	TopStatements    int                 // shapes of slow statements kept for each tenant in use; 0 is none
@@ -90,6 +93,7 @@ type Server struct {
 	switches     switches
 	metered      logins
 	lookups      lookups
+	guard        guard
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool
