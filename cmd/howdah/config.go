@@ -53,6 +53,11 @@ type Listen struct {
 	HBAFile         string // this and the next: absolute, or ""
 	HBAIdentFile    string
 	ProxyFrom       []string // addresses and networks, see proxies
+
+	// Failures a minute; 0 = no limit.
+	LoginFailuresPerAddress  int
+	LoginFailuresPerTenant   int
+	CancelFailuresPerAddress int
 }
 
 // Admin is the second door: HTTP, and who may use the console.

@@ -96,6 +96,7 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 	l, s := &c.Listen, &c.Server
 	rc := router.Config{
 		Loops: s.Loops, RequireTLS: l.TLSMode == "require", AuthType: l.AuthType, HBA: c.HBA, Maps: c.Maps, ProxyFrom: l.proxies(),
+		LoginFailures: l.LoginFailuresPerAddress, TenantFailures: l.LoginFailuresPerTenant, CancelFailures: l.CancelFailuresPerAddress,
 		LoginTimeout: s.ClientLoginTimeout, MaxClientConn: s.MaxClientConn, MaxPacketSize: int(s.MaxPacketSize),
 		UserTimeout: s.TCPUserTimeout, Log: d.log, ListenKeep: s.ListenKeep, FilterNotifications: s.ListenFilter,
 		TopStatements: s.TopStatements, TopStatementTime: s.TopStatementTime,

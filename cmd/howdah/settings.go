@@ -173,6 +173,21 @@ func listenSettings() []setting {
 			at:  func(p *place) any { return &p.listen.ProxyFrom },
 		},
 		{
+			section: in, name: "login_failures_per_address", initial: int64(60), most: maxInt, reload: true,
+			doc: "Wrong passwords a minute from one address (of IPv6, one network of 64 bits), beyond which logins from there are refused with 53300 until fewer have failed. Unix sockets are not counted. 0 is no limit.",
+			at:  func(p *place) any { return &p.listen.LoginFailuresPerAddress },
+		},
+		{
+			section: in, name: "login_failures_per_tenant", initial: int64(600), most: maxInt, reload: true,
+			doc: "Wrong passwords a minute for one database, from anywhere, beyond which logins to it are refused with 53300, except from addresses that have logged in to it within the hour. 0 is no limit.",
+			at:  func(p *place) any { return &p.listen.LoginFailuresPerTenant },
+		},
+		{
+			section: in, name: "cancel_failures_per_address", initial: int64(300), most: maxInt, reload: true,
+			doc: "Cancel requests a minute from one address with a key that is nobody's, beyond which its cancel requests are ignored. 0 is no limit.",
+			at:  func(p *place) any { return &p.listen.CancelFailuresPerAddress },
+		},
+		{
 			section: in, name: "tls_mode", shown: "client_tls_sslmode", initial: "disable", reload: true,
 			choices: []string{"disable", "allow", "prefer", "require"},
 			doc:     "TLS for clients on TCP: disable refuses it, allow and prefer take it when asked, require refuses clients without it.",
