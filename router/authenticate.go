@@ -66,10 +66,24 @@ func (l *login) authenticateByRule(snapshot *tenants.Snapshot) error {
 			return err
 		}
 	}
-	if u, ok := snapshot.User(l.user); ok && l.secret == nil && u.ServerSecret != "" {
-		l.secret = serverSecret(u.ServerSecret)
+	if u, ok := snapshot.User(l.user); ok && u.ServerSecret != "" {
+		l.secret = withServerSecret(l.secret, u.ServerSecret)
 	}
 	return nil
+}
+
+// withServerSecret adds a user's configured secret to what the login has shown,
+// for servers that ask for something else.
+func withServerSecret(shown *wire.Secret, s string) *wire.Secret {
+	secret := serverSecret(s)
+	if shown == nil {
+		return secret
+	}
+	secret.Scram = shown.Scram
+	if shown.MD5 != "" {
+		secret.MD5 = shown.MD5
+	}
+	return secret
 }
 
 // trustable reports whether trust may hold. What a proxy tells is no ground for
