@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,4 +141,29 @@ func TestProxiesAreNetworks(t *testing.T) {
 		`2: "10.0.0.0/33" is no network`, `2: "proxy" is no network`, `2: "10.0.0.1:5" is no network`,
 	})
 	checkMistakes(t, "[listen]\nproxy_protocol_from = [\"10.0.0.5\"]\nauth_type = \"trust\"\n"+good, []string{`3: auth_type "trust" does not go with proxies`})
+}
+
+func TestReloadKeepsTheRulesWhenTheFileIsBad(t *testing.T) {
+	path := writeFile(t, "howdah.toml", "[listen]\naddresses = [\"127.0.0.1:0\"]\nunix_socket_dir = \"\"\nhba_file = \"rules\"\n[admin]\nhttp = \"\"\n"+good)
+	writeBeside(t, path, "rules", "host all all 127.0.0.1/32 scram-sha-256\n")
+	d, err := newDaemon(path, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.router.Close()
+	before := d.current()
+	writeBeside(t, path, "rules", "host all all 127.0.0.1/32 scram-sha-256\nhost all all all trsut\n")
+	if err := d.reload(); err == nil || !strings.Contains(err.Error(), `/rules:2: unknown method "trsut"`) {
+		t.Errorf("reload: %v", err)
+	}
+	if d.current() != before || len(before.HBA.All()) != 1 {
+		t.Error("the configuration changed")
+	}
+	writeBeside(t, path, "rules", "host all all all reject\n")
+	if err := d.reload(); err != nil {
+		t.Fatal(err)
+	}
+	if rule := d.current().HBA.All()[0]; rule.Method != hba.Reject {
+		t.Errorf("after a reload the rule is %v", rule.Method)
+	}
 }
