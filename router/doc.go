@@ -1,7 +1,10 @@
 // Package router carries clients to their tenants' servers.
 //
 // A client's life: Server (server.go) accepts it and gives it a goroutine for
-// its login (login.go): TLS, startup, authentication, the tenant's look-up.
+// its login (login.go): whom a proxy names (origin.go), TLS, startup,
+// authentication by the rule that fits (authenticate.go, package hba), for
+// which lookup.go asks clusters for secrets and failures.go slows guessing
+// down, and the tenant's look-up.
 // Then the connection is handed to the worker (worker.go) on whose event loop
 // the tenant lives, and the goroutine ends. There it is a client (client.go):
 // two sockets and between them a session, the state machine that decides what
