@@ -50,6 +50,9 @@ func (a alteration) reaches(key, by routeKey, superuser bool) bool {
 func (c *client) defaultsAltered(a alteration) {
 	by := c.route.key
 	superuser := isSuperuser(c.vars) || isSuperuser(c.base)
+	if a&alteredRole != 0 { // its password, it may be
+		c.w.server.lookups.altered(by.tenant.cluster, by.user, superuser)
+	}
 	for _, w := range c.w.server.workers {
 		w.loop.Post(func() {
 			for key, r := range w.routes {

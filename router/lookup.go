@@ -132,6 +132,22 @@ func (u *lookups) drop(key lookupKey) {
 	}
 }
 
+// altered forgets what a session of a role on a cluster may have changed by
+// ALTER ROLE: a superuser anybody's secret, others their own.
+func (u *lookups) altered(cluster, by string, superuser bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !superuser {
+		delete(u.answers, lookupKey{cluster, by})
+		return
+	}
+	for key := range u.answers {
+		if key.cluster == cluster {
+			delete(u.answers, key)
+		}
+	}
+}
+
 // forget drops all answers and closes the connections. With last set no other
 // is opened.
 func (u *lookups) forget(last bool) {

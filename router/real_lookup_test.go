@@ -96,6 +96,14 @@ func testAChangedPasswordIsLearned(t *testing.T, h *house) {
 		t.Error("the new password is not learned")
 	}
 	wantRefusal(t, d.withPassword("mover", "acme", "before"), "28P01", `password authentication failed for user "mover"`)
+	// Changes that pass through here are known at once: a superuser's, one's own.
+	for i, by := range []wire.DialConfig{d.withPassword("asker", "acme", "asker's own"), d.withPassword("mover", "acme", "new0")} {
+		r := newRaw(dial(t, by))
+		r.expect(t, "ALTER ROLE; ready I", query(fmt.Sprintf("alter role mover password 'new%d'", i)))
+		r.Close()
+		d.atRest(t) // the server that ran it has been given back
+		wantUser(t, d.withPassword("mover", "acme", fmt.Sprintf("new%d", i)), "mover")
+	}
 	d.Close()
 }
 
