@@ -12,11 +12,8 @@ import (
 	"howdah/wire"
 )
 
-// unix reports whether the client came by the Unix socket.
-func (l *login) unix() bool { return !l.client.IsValid() }
-
 // local reports whether the client cannot come from another machine.
-func (l *login) local() bool { return l.unix() || l.client.IsLoopback() }
+func (l *login) local() bool { return l.bySocket || l.client.IsLoopback() }
 
 // authenticate has the client prove who it is, unless too many have failed to.
 // What is refused for that reason does not tell whether the proof was right.
@@ -88,7 +85,7 @@ func withServerSecret(shown *wire.Secret, s string) *wire.Secret {
 
 // trustable reports whether trust may hold. What a proxy tells is no ground for
 // it: a proxy on this machine would make the whole world local.
-func (l *login) trustable() bool { return l.unix() || len(l.server.config().ProxyFrom) == 0 }
+func (l *login) trustable() bool { return l.bySocket || len(l.server.config().ProxyFrom) == 0 }
 
 // serverSecret makes of a user's configured secret what logs in to servers.
 func serverSecret(s string) *wire.Secret {
@@ -118,7 +115,7 @@ func (l *login) rule() (*hba.Rule, error) {
 // words.
 func (l *login) ruleOf(rules *hba.Rules) (*hba.Rule, error) {
 	rule := rules.Match(&hba.Connection{
-		Local: l.unix(), TLS: l.accepted.TLS != nil, Address: l.client,
+		Local: l.bySocket, TLS: l.accepted.TLS != nil, Address: l.client,
 		Database: l.database, User: l.user, Replication: l.physical,
 	})
 	said := "no pg_hba.conf entry for"
@@ -130,7 +127,7 @@ func (l *login) ruleOf(rules *hba.Rules) (*hba.Rule, error) {
 		return rule, nil
 	}
 	host, encryption := "[local]", "no encryption"
-	if !l.unix() {
+	if !l.bySocket {
 		host = l.client.String()
 	}
 	if l.accepted.TLS != nil {
@@ -206,7 +203,7 @@ func (l *login) proveByScram(stored string) error {
 
 // proveByPassword takes the password itself, where nobody can listen.
 func (l *login) proveByPassword(stored string) error {
-	if !l.unix() && l.accepted.TLS == nil {
+	if !l.bySocket && l.accepted.TLS == nil {
 		return wire.Fatal(wire.CodeInvalidAuthorization, "the password would go over the network in clear text", "Set sslmode=require.")
 	}
 	password, err := wire.AskPassword(l.accepted.Conn)

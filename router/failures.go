@@ -152,7 +152,7 @@ func (l *login) visit() visit {
 // strangers do to the same database.
 func (l *login) tooMany(now time.Time) error {
 	c, g, v := l.server.config(), &l.server.guard, l.visit()
-	if !l.unix() && g.byAddress.full(v.from, c.LoginFailures, now) {
+	if !l.bySocket && g.byAddress.full(v.from, c.LoginFailures, now) {
 		return wire.Fatal(wire.CodeTooManyConnections, fmt.Sprintf("too many failed logins from address %q", l.client),
 			fmt.Sprintf("Wait a minute; login_failures_per_address is %d.", c.LoginFailures))
 	}
@@ -170,7 +170,7 @@ func (l *login) count(failed bool, now time.Time) {
 	case !failed && c.TenantFailures > 0:
 		g.greet(v, now)
 	case failed:
-		if !l.unix() {
+		if !l.bySocket {
 			g.byAddress.add(v.from, c.LoginFailures, now)
 		}
 		g.byDatabase.add(v.database, c.TenantFailures, now)

@@ -30,7 +30,8 @@ type login struct {
 	database  string
 	stop      func() bool       // of the hook that ends the login at shutdown
 	inside    bool              // it takes one of the places of connections that log in
-	client    netip.Addr        // where it comes from; zero on a Unix socket
+	client    netip.Addr        // where it comes from, unless by Unix socket
+	bySocket  bool              // it came by a Unix socket
 	proxied   *wire.ProxyHeader // who says so; nil = the connection itself
 	deadline  time.Time         // of the login, zero = none
 	asked     lookupKey         // whose secret was looked up, zero where none was
@@ -112,7 +113,7 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if l.user = start.Parameter("user"); l.user == "" {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "no PostgreSQL user name specified in startup packet", "")
 	}
-	if s.config().RequireTLS && l.accepted.TLS == nil && !l.unix() {
+	if s.config().RequireTLS && l.accepted.TLS == nil && !l.bySocket {
 		return false, wire.Fatal(wire.CodeInvalidAuthorization, "this server requires TLS", "Set sslmode=require.")
 	}
 	if kind, err := replicationKind(start.Parameter("replication")); err != nil {

@@ -18,11 +18,17 @@ const proxyTimeout = 5 * time.Second
 // connection, or who a proxy that is believed says it stands for. From any
 // other address the header is not looked for.
 func (l *login) settleOrigin() error {
-	if a, ok := l.transport.RemoteAddr().(*net.TCPAddr); ok {
+	switch a := l.transport.RemoteAddr().(type) {
+	case *net.UnixAddr:
+		l.bySocket = true
+		return nil
+	case *net.TCPAddr:
 		l.client = a.AddrPort().Addr().Unmap()
+	default:
+		return fmt.Errorf("find out where a client comes from: address %v", a)
 	}
 	inside := func(p netip.Prefix) bool { return p.Contains(l.client.WithZone("")) }
-	if l.unix() || !slices.ContainsFunc(l.server.config().ProxyFrom, inside) {
+	if !slices.ContainsFunc(l.server.config().ProxyFrom, inside) {
 		return nil
 	}
 	l.transport.SetReadDeadline(time.Now().Add(proxyTimeout))
