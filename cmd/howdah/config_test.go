@@ -109,7 +109,7 @@ func TestLoadConfigReadsEverySection(t *testing.T) {
 	wantListen := Listen{
 		Addresses: []string{"127.0.0.1:7432", "[::1]:7432"}, UnixSocketDir: dir,
 		UnixSocketMode: 0o770, TLSMode: "disable", AuthType: "md5", ProxyFrom: []string{},
-		LoginFailuresPerAddress: 60, LoginFailuresPerTenant: 600, CancelFailuresPerAddress: 300,
+		LoginFailuresPerAddress: 60, LoginFailuresPerTenant: 6000, CancelFailuresPerAddress: 300,
 	}
 	if !reflect.DeepEqual(c.Listen, wantListen) {
 		t.Errorf("listen\n%+v, want\n%+v", c.Listen, wantListen)

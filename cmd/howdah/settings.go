@@ -178,7 +178,7 @@ func listenSettings() []setting {
 			at:  func(p *place) any { return &p.listen.LoginFailuresPerAddress },
 		},
 		{
-			section: in, name: "login_failures_per_tenant", initial: int64(600), most: maxInt, reload: true,
+			section: in, name: "login_failures_per_tenant", initial: int64(6000), most: maxInt, reload: true,
 			doc: "Wrong passwords a minute for one database, from anywhere, beyond which logins to it are refused with 53300, except from addresses that have logged in to it within the hour. 0 is no limit.",
 			at:  func(p *place) any { return &p.listen.LoginFailuresPerTenant },
 		},
