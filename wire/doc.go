@@ -2,11 +2,12 @@
 // (PostgreSQL manual, chapter "Frontend/Backend Protocol").
 //
 // A connection's life touches the files in this order. It begins with an
-// untyped packet: tls.go accepts it, through TLS where asked, and startup.go
-// decodes StartupMessage, SSLRequest, GSSENCRequest and CancelRequest. auth.go
-// has a client prove who it is, by scram.go or md5.go. In the other direction
-// dial.go opens a connection to a server, tls_client.go takes it into TLS and
-// login.go logs in. From then on every message is a type byte, a length and a
+// untyped packet, behind a proxy with a header in front (proxy.go): tls.go
+// accepts it, through TLS where asked, and startup.go decodes StartupMessage,
+// SSLRequest, GSSENCRequest and CancelRequest. auth.go has a client prove who
+// it is, by scram.go or md5.go. In the other direction dial.go opens a
+// connection to a server, tls_client.go takes it into TLS, login.go logs in and
+// ask.go asks what we want to know ourselves. From then on every message is a type byte, a length and a
 // body: frame.go reads that header, message.go looks into the few bodies that
 // decide something, append.go builds messages, error.go holds ErrorResponse
 // and the SQLSTATEs that Howdah itself reports.
