@@ -284,15 +284,16 @@ func testSuspendHoldsEverybody(t *testing.T, h *house) {
 
 // testSuspendStopsTheClocks has no timeout strike who was not heard.
 func testSuspendStopsTheClocks(t *testing.T, h *house) {
+	const timeout = 2 * time.Second // long enough for a busy machine to get to SUSPEND
 	d := h.open(t, limits(func(l *tenants.Limits) {
-		l.QueryTimeout, l.IdleTransactionTimeout, l.ClientIdleTimeout = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
+		l.QueryTimeout, l.IdleTransactionTimeout, l.ClientIdleTimeout = timeout, timeout, timeout
 	}))
 	idle, open, busy := d.raw(t), d.raw(t), d.raw(t)
 	open.say(t, query("begin; select 1"))
-	must(t, busy.send(query("select pg_sleep(0.1)")))
+	must(t, busy.send(query("select pg_sleep(1)")))
 	d.await(t, "two busy servers", func(p router.PoolStats) bool { return p.ServersActive == 2 })
 	must(t, d.Suspend(patiently(t)))
-	time.Sleep(500 * time.Millisecond) // is not waited for, but must pass
+	time.Sleep(timeout + 300*time.Millisecond) // is not waited for, but must pass
 	must(t, d.Resume(""))
 	idle.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 	open.expect(t, "COMMIT; ready I", query("commit"))
