@@ -2,7 +2,6 @@ package admin_test
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -20,47 +19,99 @@ func allowedToStats() []string {
 		"DEFAULT_TRANSACTION_ISOLATION STANDARD_CONFORMING_STRINGS DATESTYLE TIMEZONE EXTRA_FLOAT_DIGITS")
 }
 
+// changes are the commands that change something, which stats users may not
+// give, and what the router or the process is told of them.
+func changes() map[string]string {
+	return map[string]string{
+		"SET pool_size = 3": "set", "RELOAD": "reload", "PAUSE acme": "pause acme", "RESUME acme": "resume acme",
+		"DISABLE acme": "disable acme", "ENABLE acme": "enable acme", "RECONNECT acme": "reconnect acme",
+		"KILL acme": "kill acme", "KILL_CLIENT 7": "kill_client 7", "SUSPEND": "suspend ",
+		"SHUTDOWN": "shutdown", "WAIT_CLOSE acme": "wait acme",
+	}
+}
+
+// TestEveryCommandForEveryRole gives every command of the table, each written
+// down here too, as a user of every role: in full, in all the other ways that
+// reach it, and with arguments that it does not take.
 func TestEveryCommandForEveryRole(t *testing.T) {
 	t.Parallel()
-	console := &admin.Console{
-		SetSetting: func(string, string) error { return nil },
-		Reload:     func() error { return nil },
-		Shutdown:   func(admin.ShutdownMode) {},
-	}
 	pooler := busyPooler()
-	console.Pooler = pooler
-	server := startConsole(t, console)
-	// What to add to a command's name to make it complete.
-	arguments := map[string]string{"SET": "pool_size = 3", "KILL_CLIENT": "7", "RESUME": "acme"}
+	server := startConsole(t, &admin.Console{
+		Pooler:     pooler,
+		SetSetting: func(string, string) error { pooler.called("set"); return nil },
+		Reload:     func() error { pooler.called("reload"); return nil },
+		Shutdown:   func(admin.ShutdownMode) { pooler.called("shutdown") },
+	})
+	told := map[string]string{"SHOW FDS": ""} // by full command, for admins only
+	for text, what := range changes() {
+		told[text] = what
+	}
+	full := map[string]string{}
+	for text := range told {
+		name, _, _ := strings.Cut(text, " ")
+		if name == "SHOW" {
+			name = text
+		}
+		full[name] = text
+	}
+	for _, show := range allowedToStats() {
+		full["SHOW "+show] = "SHOW " + show
+	}
+	for _, c := range admin.Commands() {
+		if full[c.Name] == "" {
+			t.Errorf("%s is written down for no role", c.Name)
+		}
+	}
+	if len(full) != len(admin.Commands()) {
+		t.Errorf("%d commands are written down, there are %d", len(full), len(admin.Commands()))
+	}
 	for _, user := range []string{"boss", "both", "peer", "watcher"} {
 		conn := server.connect(t, user, "howdah")
-		for _, c := range admin.Commands() {
-			for _, text := range []string{c.Name + " " + arguments[c.Name], strings.ToLower(c.Name) + " acme", c.Name + " 7"} {
-				before := len(pooler.history())
-				_, err := ask(conn, text)
-				var e *pgconn.PgError
-				if err != nil && !errors.As(err, &e) {
-					t.Fatalf("%s: %q: %v", user, text, err)
+		for name, text := range full {
+			what, adminsOnly := told[text]
+			before := len(pooler.history())
+			refused := user == "watcher" && adminsOnly
+			for _, spelling := range spellings(text) {
+				if got := isRefused(t, conn, spelling); got != refused {
+					t.Errorf("%s: %q: refused %v, want %v", user, spelling, got, refused)
 				}
-				refused := e != nil && e.Code == "42501"
-				show, isShow := strings.CutPrefix(c.Name, "SHOW ")
-				mayStats := isShow && slices.Contains(allowedToStats(), show)
-				want := user == "watcher" && !mayStats
-				// Behind a SHOW or a SET there is nothing to add, so these
-				// may be invalid before anybody's role matters.
-				invalid := e != nil && e.Code == "42601"
-				if refused != want && !(invalid && text != c.Name+" "+arguments[c.Name]) {
-					t.Errorf("%s: %q: refused %v, want %v (%v)", user, text, refused, want, err)
+			}
+			for _, odd := range []string{name, name + " acme", name + " 7", name + ` "x y"`, name + " nosuch", name + " = 3", name + " TO x"} {
+				if user == "watcher" {
+					isRefused(t, conn, odd) // or is no command: nothing may come of it
 				}
-				if user == "watcher" && len(pooler.history()) != before {
-					t.Errorf("%s: %q changed something: %q", user, text, pooler.history()[before:])
+			}
+			done := pooler.history()[before:]
+			if user == "watcher" || what == "" {
+				if len(done) > 0 {
+					t.Errorf("%s: %s changed something: %q", user, text, done)
 				}
+			} else if len(done) != len(spellings(text)) || done[0] != what {
+				t.Errorf("%s: of %s the router was told %q, want %q", user, text, done, what)
 			}
 		}
 	}
-	if !slices.Contains(pooler.history(), "kill_client 7") {
-		t.Errorf("admins killed nobody: %q", pooler.history())
+}
+
+// spellings returns ways to write one command.
+func spellings(text string) []string {
+	verb, rest, _ := strings.Cut(text, " ")
+	all := []string{text, strings.ToLower(text) + ";", "  " + verb + "\n\t" + rest + " ; ", "/* SHOW */ " + text + " -- POOLS", `"` + verb + `" ` + rest}
+	if verb == "SHOW" {
+		all = append(all, "SELECT "+rest, `select "`+rest+`"`)
 	}
+	return all
+}
+
+// isRefused reports whether a command is refused for the user's role.
+func isRefused(t *testing.T, conn *pgconn.PgConn, text string) bool {
+	t.Helper()
+	_, err := ask(conn, text)
+	var e *pgconn.PgError
+	if err != nil && !errors.As(err, &e) {
+		t.Fatalf("%q: %v", text, err)
+	}
+	return e != nil && e.Code == "42501"
 }
 
 func TestOthersAreTurnedAway(t *testing.T) {
