@@ -11,12 +11,12 @@ import (
 
 // Whoever guesses is slowed down: wrong passwords are counted by the address
 // they come from and by the database they are for, wrong cancel keys by
-// address. Each count is a bucket that holds as many failures as its limit and
+// address. Each count is a tally, a bucket that holds as many failures as its limit and
 // empties within a minute. While one is full, what comes from there or is for
 // there is refused, right or wrong, so that many guesses at once gain nothing.
 
 const (
-	maxBuckets    = 10_000 // of each kind
+	maxTallies    = 10_000 // of each kind
 	failurePeriod = time.Minute
 	goodPeriod    = time.Hour // an address that has logged in to a database is no stranger to it for so long
 )
@@ -24,19 +24,19 @@ const (
 // failures counts by key. The zero value is ready.
 type failures[K comparable] struct {
 	mu      sync.Mutex
-	buckets map[K]bucket
+	tallies map[K]tally
 }
 
-// bucket is how full it was at a time.
-type bucket struct {
+// tally is how full it was at a time.
+type tally struct {
 	level float64
 	at    time.Time
 }
 
-// now returns the bucket as it has emptied since.
-func (b bucket) now(now time.Time, limit int) bucket {
+// now returns the tally as it has emptied since.
+func (b tally) now(now time.Time, limit int) tally {
 	level := b.level - now.Sub(b.at).Seconds()*float64(limit)/failurePeriod.Seconds()
-	return bucket{max(level, 0), now}
+	return tally{max(level, 0), now}
 }
 
 // full reports whether there were as many failures as the limit allows. A limit
@@ -47,7 +47,7 @@ func (f *failures[K]) full(key K, limit int, now time.Time) bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b, ok := f.buckets[key]
+	b, ok := f.tallies[key]
 	return ok && b.now(now, limit).level > float64(limit-1)
 }
 
@@ -59,23 +59,23 @@ func (f *failures[K]) add(key K, limit int, now time.Time) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b, ok := f.buckets[key]
-	if !ok && len(f.buckets) >= maxBuckets {
+	b, ok := f.tallies[key]
+	if !ok && len(f.tallies) >= maxTallies {
 		f.evict(limit, now)
 	}
-	if f.buckets == nil {
-		f.buckets = make(map[K]bucket)
+	if f.tallies == nil {
+		f.tallies = make(map[K]tally)
 	}
 	b = b.now(now, limit)
 	b.level = min(b.level+1, float64(limit))
-	f.buckets[key] = b
+	f.tallies[key] = b
 }
 
 func (f *failures[K]) evict(limit int, now time.Time) {
 	const few = 8
 	var emptiest K
 	lowest, seen := 0.0, 0
-	for key, b := range f.buckets { // in an order of chance
+	for key, b := range f.tallies { // in an order of chance
 		if level := b.now(now, limit).level; seen == 0 || level < lowest {
 			emptiest, lowest = key, level
 		}
@@ -83,7 +83,7 @@ func (f *failures[K]) evict(limit int, now time.Time) {
 			break
 		}
 	}
-	delete(f.buckets, emptiest)
+	delete(f.tallies, emptiest)
 }
 
 // visit is an address that has logged in to a database.
@@ -111,7 +111,7 @@ func (g *guard) greet(v visit, now time.Time) {
 	}
 	if _, ok := g.good[v]; !ok {
 		for old := range g.good {
-			if len(g.good) < maxBuckets {
+			if len(g.good) < maxTallies {
 				break
 			}
 			delete(g.good, old)

@@ -41,21 +41,21 @@ func TestFailuresFillAndEmpty(t *testing.T) {
 func TestFailuresAreBounded(t *testing.T) {
 	var f failures[int]
 	now := time.Unix(1_000_000, 0)
-	for i := range 3 * maxBuckets {
+	for i := range 3 * maxTallies {
 		now = now.Add(time.Millisecond)
 		f.add(i, 60, now)
 	}
-	if n := len(f.buckets); n > maxBuckets {
+	if n := len(f.tallies); n > maxTallies {
 		t.Errorf("%d buckets", n)
 	}
 	var g guard
-	for i := range 2 * maxBuckets {
+	for i := range 2 * maxTallies {
 		g.greet(visit{database: fmt.Sprint(i)}, now)
 	}
-	if n := len(g.good); n > maxBuckets {
+	if n := len(g.good); n > maxTallies {
 		t.Errorf("%d visits", n)
 	}
-	last := visit{database: fmt.Sprint(2*maxBuckets - 1)}
+	last := visit{database: fmt.Sprint(2*maxTallies - 1)}
 	if !g.knows(last, now) || g.knows(last, now.Add(goodPeriod)) || g.knows(visit{database: "never"}, now) {
 		t.Error("a visit is not known, for ever, or one that was not is")
 	}
@@ -68,7 +68,7 @@ func TestFailuresKeepTheFullest(t *testing.T) {
 	for range 60 {
 		f.add(-1, 60, now)
 	}
-	for i := range 2 * maxBuckets {
+	for i := range 2 * maxTallies {
 		f.add(i, 60, now)
 	}
 	if !f.full(-1, 60, now) {
