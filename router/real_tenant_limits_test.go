@@ -52,8 +52,8 @@ func (d *door) change(t *testing.T, change func(*tenants.Limits)) {
 	}
 }
 
-// wantRefusal wants a login to fail with all of these words.
-func wantRefusal(t *testing.T, err error, code string, words ...string) {
+// wantLimit wants a login to fail with all of these words.
+func wantLimit(t *testing.T, err error, code string, words ...string) {
 	t.Helper()
 	var e *wire.Error
 	if !errors.As(err, &e) || e.Code != code {
@@ -66,7 +66,7 @@ func wantRefusal(t *testing.T, err error, code string, words ...string) {
 	}
 }
 
-// wantWords is wantRefusal for a session.
+// wantWords is wantLimit for a session.
 func (r *raw) wantWords(t *testing.T, code string, words ...string) {
 	t.Helper()
 	last, err := r.ended()
@@ -115,14 +115,14 @@ func testUserClients(t *testing.T, h *house) {
 	first := d.raw(t)
 	d.raw(t)
 	_, err := d.tryRaw("acme")
-	wantRefusal(t, err, "53300", `max_user_client_connections: user "acme" has 2 clients already, the limit of user "acme"`, "raise max_user_client_connections for user")
+	wantLimit(t, err, "53300", `max_user_client_connections: user "acme" has 2 clients already, the limit of user "acme"`, "raise max_user_client_connections for user")
 	other, err := d.tryRaw("globex")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer other.Close()
 	_, err = d.tryRaw("globex")
-	wantRefusal(t, err, "53300", `user "globex" has 1 clients already, the limit of tenant "globex"`)
+	wantLimit(t, err, "53300", `user "globex" has 1 clients already, the limit of tenant "globex"`)
 
 	first.Close()
 	if !poll(func() bool { first, err = d.tryRaw("acme"); return err == nil }) {
@@ -133,7 +133,7 @@ func testUserClients(t *testing.T, h *house) {
 	d.reload(t, func(s *setup) { s.users[0].Limits.MaxUserClientConn = &three })
 	d.raw(t)
 	_, err = d.tryRaw("acme")
-	wantRefusal(t, err, "53300", "has 3 clients already")
+	wantLimit(t, err, "53300", "has 3 clients already")
 }
 
 func testWaitingClients(t *testing.T, h *house) {
@@ -182,7 +182,7 @@ func testLoginRate(t *testing.T, h *house) {
 			continue
 		}
 		refusals++
-		wantRefusal(t, err, "53300", `max_logins_per_second: tenant "acme" is logged in to more than 2 times a second`, `raise max_logins_per_second for tenant "acme"`)
+		wantLimit(t, err, "53300", `max_logins_per_second: tenant "acme" is logged in to more than 2 times a second`, `raise max_logins_per_second for tenant "acme"`)
 	}
 	if most := 2 + 2*int(time.Since(began)/time.Second+1); 12-refusals > most || refusals == 0 {
 		t.Errorf("%d of 12 logins in %v went through, want %d at most", 12-refusals, time.Since(began), most)
