@@ -26,6 +26,9 @@ func (p *Pool) grow() {
 		p.idle.remove(s)
 		p.startCheck(s)
 	}
+	if p.share != nil && p.waiting.len > 0 {
+		p.share.makeRoom()
+	}
 	for p.wanted() > 0 {
 		if !p.takeSeat() {
 			break
@@ -55,6 +58,10 @@ func (p *Pool) wanted() int {
 	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
 	if p.seeded {
 		want = max(want, p.cfg.MinPoolSize-p.total)
+	}
+	if p.share != nil {
+		w := p.waiting.first()
+		want = min(want, p.share.room(w != nil && w.urgent))
 	}
 	return min(want, p.limit()-p.total)
 }

@@ -161,6 +161,10 @@ func (p *Pool) Release(s *Server) {
 		p.Destroy(s, seatMoved, false)
 		return
 	}
+	if p.share != nil && p.share.starves(p) {
+		p.Destroy(s, "max_db_connections", false)
+		return
+	}
 	p.offer(s)
 	p.checkQuiet()
 }
@@ -274,6 +278,7 @@ func (p *Pool) SetMember(m *Member) {
 func (p *Pool) Close() {
 	p.closed = true
 	p.trim()
+	p.part()
 	p.loop.Disarm(&p.retry)
 	p.loop.Disarm(&p.reserve)
 	p.refuseAll(ErrClosed)

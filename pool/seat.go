@@ -1,8 +1,20 @@
 package pool
 
+import "slices"
+
 // Join has the pool draw its servers from a share of a budget. It must come
 // before the pool is used.
-func (p *Pool) Join(h *Share) { p.share = h }
+func (p *Pool) Join(h *Share) {
+	p.share = h
+	h.pools = append(h.pools, p)
+}
+
+// part ends Join, when the pool has nothing left.
+func (p *Pool) part() {
+	if p.share != nil {
+		p.share.pools = slices.DeleteFunc(p.share.pools, func(q *Pool) bool { return q == p })
+	}
+}
 
 // takeSeat reports whether one more server may be opened now. Where it may not,
 // the seats that are wanted have been asked for.
@@ -69,6 +81,7 @@ func (p *Pool) seated(urgent *Process) {
 func (p *Pool) freeSeat(s *Server) {
 	if p.share != nil {
 		p.share.free(s)
+		p.share.roomier(p)
 	}
 }
 

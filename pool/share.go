@@ -28,6 +28,8 @@ type Share struct {
 	// owned by the loop
 	seats *Seats
 	line  []wish // of its pools, in order
+	pools []*Pool
+	max   int // servers over all pools; 0 is no limit
 	blame map[string]time.Duration
 	whose string // who held the seat that came last
 }
@@ -65,6 +67,65 @@ func (h *Share) Configure(weight float64, min int) {
 	h.served, h.since = h.servedAt(now), now
 	h.weight, h.min = max(weight, 0.01), min
 	b.arbiter.fix(h)
+}
+
+// SetMax bounds the servers of all the tenant's pools together; 0 is no limit.
+func (h *Share) SetMax(max int) { h.max = max }
+
+// room is how many servers the tenant may have beside those there are, the
+// overdraft of processes that hold one already aside.
+func (h *Share) room(urgent bool) int {
+	if h.max <= 0 {
+		return noBudget
+	}
+	room := h.max
+	if urgent {
+		room += overdraft
+	}
+	for _, p := range h.pools {
+		room -= p.total
+	}
+	return room
+}
+
+// starves reports whether p has more servers than another of the tenant's pools
+// for which there is no room.
+func (h *Share) starves(p *Pool) bool {
+	if h.max <= 0 {
+		return false
+	}
+	for _, q := range h.pools {
+		if q.waiting.len > 0 && (q.total == 0 && q != p || q.total+1 < p.total) {
+			return h.room(false) <= 0
+		}
+	}
+	return false
+}
+
+// makeRoom closes an idle server of another of the tenant's pools, if that has
+// more.
+func (h *Share) makeRoom() {
+	if h.max <= 0 || h.room(false) > 0 {
+		return
+	}
+	for _, q := range h.pools {
+		if s := q.idle.last(); s != nil && h.starves(q) {
+			q.Destroy(s, "max_db_connections", false)
+			return
+		}
+	}
+}
+
+// roomier has the tenant's other pools use the room that p has left.
+func (h *Share) roomier(p *Pool) {
+	if h.max <= 0 {
+		return
+	}
+	for _, q := range h.pools {
+		if q != p && q.waiting.len > 0 {
+			q.grow()
+		}
+	}
 }
 
 // Held returns how many seats the tenant holds.

@@ -42,8 +42,10 @@ func (t *tenant) joinBudget(w *worker) {
 	if t.share == nil {
 		b := w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster)
 		t.share = b.On(w.loop).Share(t.name, weight, min)
+		t.share.SetMax(t.limits.MaxDBConnections)
 		return
 	}
+	t.share.SetMax(t.limits.MaxDBConnections)
 	t.share.Configure(weight, min)
 }
 

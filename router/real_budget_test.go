@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ func TestRealBudget(t *testing.T) {
 	}{
 		{"BudgetIsShared", testBudgetIsShared},
 		{"BudgetChanges", testBudgetChanges},
+		{"ServersOfATenant", testServersOfATenant},
 		{"ProcessesThatHoldAndWait", testProcessesThatHoldAndWait},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
@@ -110,6 +112,34 @@ func testBudgetChanges(t *testing.T, h *house) {
 	})
 	d.reload(t, func(s *setup) { s.cluster.Budget = 6 })
 	d.await(t, "more servers again", func(p router.PoolStats) bool { return p.ServersActive > 3 })
+	close(stop)
+	wg.Wait()
+}
+
+// testServersOfATenant has two users of one tenant share its max_db_connections.
+func testServersOfATenant(t *testing.T, h *house) {
+	h.sql(t, "grant connect on database acme to globex")
+	d := h.open(t, poolSize(10), limits(func(l *tenants.Limits) { l.MaxDBConnections = 3 }))
+	stop := make(chan struct{})
+	var done atomic.Int64
+	wg := d.shop(t, "acme", 8, stop, &done)
+	d.await(t, "three servers", func(p router.PoolStats) bool { return p.ServersActive == 3 })
+	guest := d.dialConfig("acme")
+	guest.Parameters[0].Value, guest.Secret = "globex", d.dialConfig("globex").Secret
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	e, err := wire.Dial(ctx, guest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRaw(e)
+	defer r.Close()
+	for range 100 {
+		r.expect(t, "row globex; SELECT 1; ready I", query("select current_user"))
+		if n := h.backends(t); n > 3 {
+			t.Fatalf("%d backends, max_db_connections is 3", n)
+		}
+	}
 	close(stop)
 	wg.Wait()
 }
