@@ -222,7 +222,8 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.gated() || s.forgets && !s.queue.empty() && h.Type != wire.Execute {
 		return verbStall
 	}
-	if s.held && !s.piped && !s.prefix && s.status == wire.TxIdle && s.backend.vars != s.vars {
+	discarded := s.forgets && s.queue.empty() // by a message before this one in the pipeline, which is its own transaction
+	if s.held && (!s.piped || discarded) && !s.prefix && s.status == wire.TxIdle && s.backend.vars != s.vars {
 		if !s.queue.empty() {
 			return verbStall // a look, or what RESET has to bring back
 		}

@@ -35,7 +35,12 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
 		return verbDrop, true
 	}
-	at, v, ok := s.place([]byte(r.name))
+	at, v, ok := againName, verb(0), true
+	if r.command == commandPrepare {
+		s.parseOver(againName, "select", nil) // which is refused for the name alone
+	} else {
+		at, v, ok = s.place([]byte(r.name))
+	}
 	if v == verbDrop && !ok {
 		s.shared.statements.drop(s.unnamed)
 		s.unnamed, s.hereNow = nil, false
