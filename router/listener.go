@@ -21,7 +21,8 @@ type listener struct {
 	key   listenKey
 	route *route // to open it with
 
-	conn     *loop.Conn // nil while there is none
+	conn     *loop.Conn   // nil while there is none
+	budget   *pool.Budget // that it has a seat of, beside the tenants'
 	opening  bool
 	channels map[string]map[*client]bool
 	waiting  []func(error)    // for it to be open
@@ -123,10 +124,16 @@ func (l *listener) close() {
 	l.w.loop.Disarm(&l.patience)
 	if l.conn != nil {
 		l.conn.Write(wire.AppendEmpty(nil, wire.Terminate))
-		l.conn.Close()
-		l.conn = nil
+		l.hangUp()
 	}
 	l.answerAll(nil)
+}
+
+// hangUp closes the connection, whose seat is free then.
+func (l *listener) hangUp() {
+	l.conn.Close()
+	l.conn, l.partial = nil, nil
+	l.budget.Give()
 }
 
 // sync calls done when everything that was sent in the database up to now has
@@ -202,6 +209,8 @@ func (l *listener) opened(est *wire.Established, err error) {
 		return
 	}
 	l.partial, l.failed = nil, nil
+	l.budget = l.w.server.budgetOf(l.w.server.registry.Snapshot(), l.key.cluster)
+	l.budget.Take()
 	for _, text := range listenerSettings { // of the role, perhaps
 		l.send(wire.AppendString(nil, wire.Query, text), func(error) {})
 	}
@@ -232,8 +241,7 @@ func (l *listener) takenUp(error) {
 	for name, refusal := range l.refused {
 		l.w.log.Warn("cannot listen for notifications", "database", l.key.database, "channel", name, "error", refusal)
 		l.w.loop.Disarm(&l.patience)
-		l.conn.Close()
-		l.conn, l.partial = nil, nil
+		l.hangUp()
 		l.openFailed(refusal)
 		return
 	}
@@ -364,8 +372,7 @@ func (l *listener) lost(err error) {
 		return
 	}
 	l.w.loop.Disarm(&l.patience)
-	l.conn.Close()
-	l.conn, l.partial = nil, nil
+	l.hangUp()
 	l.w.log.Warn("the connection that listens for notifications was lost", "database", l.key.database, "error", err)
 	keep := l.w.server.config().ListenKeep
 	gone := map[*client]bool{}

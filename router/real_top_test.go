@@ -40,9 +40,9 @@ func testTop(t *testing.T, h *house) {
 		{query("begin")},
 		{query("SELECT pg_sleep(0.2), g  FROM generate_series(1, 1) g /* again */")},
 		{query("commit")},
-		{parse("", "select pg_sleep($1::float8), g from generate_series(1, $2) g"), bind("", "0.06", "2"), execute, syncMsg},
+		{parse("", "select pg_sleep($1::float8), g from generate_series(1, $2) g"), bind("", "0.15", "2"), execute, syncMsg},
 		{parse("named", "select pg_sleep($1), g from generate_series($2::int, $3) g"), syncMsg},
-		{bind("named", "0.12", "1", "1"), execute, syncMsg},
+		{bind("named", "0.25", "1", "1"), execute, syncMsg},
 		{bind("named", "0.001", "1", "1"), execute, syncMsg},
 	} {
 		r.say(t, messages...)

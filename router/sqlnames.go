@@ -127,7 +127,7 @@ func (s *session) clientNames(body []byte, meant string) []byte {
 			return append(renamed, body...)
 		}
 		end := at + len(ownPrefix)
-		for end < len(body) && isDigit(body[end]) {
+		for end < len(body) && (isDigit(body[end]) || 'a' <= body[end] && body[end] <= 'z') {
 			end++
 		}
 		own := string(body[at:end])
