@@ -221,10 +221,10 @@ func (a *arbiter) restores(from *Share, now time.Duration) bool {
 		if a.used-a.shed > a.seats || a.token != nil && a.token != u.process {
 			continue
 		}
-		if u.share == from {
-			return false
-		}
 		a.token = u.process
+		if u.share == from {
+			return false // it gets the server itself
+		}
 		a.promise(u, from, now)
 		return true
 	}

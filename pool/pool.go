@@ -171,15 +171,19 @@ func (p *Pool) Release(s *Server) {
 
 // offer gives an open server to whoever waits, or to the idle list.
 func (p *Pool) offer(s *Server) {
+	p.promote() // the limit is for whoever is first
 	if reason := p.unwanted(s); reason != "" {
 		p.Destroy(s, reason, false)
 		return
 	}
-	p.promote()
 	w := p.waiting.first()
-	if p.share != nil && p.share.inReserve() && (w == nil || !p.share.reserved(w.process)) && p.share.vacates(s, 0) {
-		p.Destroy(s, seatMoved, false)
-		return
+	if p.share != nil && p.share.inReserve() && (w == nil || !p.share.reserved(w.process)) {
+		if p.share.vacates(s, 0) {
+			p.Destroy(s, seatMoved, false)
+			return
+		}
+		p.promote() // whom the reserve is for now
+		w = p.waiting.first()
 	}
 	if w != nil && !p.paused {
 		p.setState(s, Active)

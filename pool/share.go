@@ -200,12 +200,9 @@ func (h *Share) vacates(s *Server, idle time.Duration) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.arbiter.vacates(h, tenancy{age: h.seats.loop.Now() - s.born, idle: idle}, b.now()) {
-		return false
-	}
-	s.vacated = true
+	s.vacated = b.arbiter.vacates(h, tenancy{age: h.seats.loop.Now() - s.born, idle: idle}, b.now())
 	b.note()
-	return true
+	return s.vacated
 }
 
 // reserved reports whether the budget's reserve is for a process now.

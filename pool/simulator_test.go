@@ -235,6 +235,7 @@ func (t *simTenant) offer(v simServer) {
 		t.shut(true)
 		return
 	}
+	t.promote()
 	if t.total > t.limit && (len(t.waiting) == 0 || t.waiting[0].process.held == 0) {
 		t.shut(false)
 		return
