@@ -15,7 +15,7 @@ PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.g
 PACKAGES = ./... $(PROGRAMS)
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race fuzz bench clients odoo lint soak help
+.PHONY: run build test race fuzz bench bench-tenants clients odoo lint soak help
 
 run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
 	@testdata/install postgresql postgresql-contrib
@@ -58,10 +58,15 @@ bench: build ## measure side by side with PgBouncer and print the ratios
 	@if [ -z "$$HOWDAH_PGBOUNCER" ] && newest=$$(testdata/getpg); then export HOWDAH_PGBOUNCER="$$newest/usr/sbin/pgbouncer"; fi; \
 	$(GO) run ./testdata/bench $(BENCHFLAGS)
 
+bench-tenants: build ## measure many tenants on few servers side by side with PgBouncer
+	@testdata/install postgresql postgresql-contrib pgbouncer
+	@if [ -z "$$HOWDAH_PGBOUNCER" ] && newest=$$(testdata/getpg); then export HOWDAH_PGBOUNCER="$$newest/usr/sbin/pgbouncer"; fi; \
+	$(GO) run ./testdata/bench -tenants -pairs 3 $(BENCHFLAGS)
+
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$($(GOFUMPT) -l . $(PROGRAMS)) && test -z "$$unformatted" || { echo "not formatted as gofumpt does:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet $(PACKAGES)
 	$(STATICCHECK) $(PACKAGES)
 
 help: ## say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-7s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-13s %s\n' "$$name" "$$what"; done

@@ -23,6 +23,19 @@
 //     backend that only pretends (backend.go), so that the pooler is what limits.
 //   - memory (idle.go): how much resident memory one more idle client costs.
 //
+// `make bench-tenants` runs it with -tenants: 50 servers for many tenants, which
+// are names with one role (seats.go), so that PgBouncer's max_user_connections is
+// a budget too. Clients are connections of this program (seats_load.go), servers
+// are counted in pg_stat_activity (seats_watch.go). Its sections:
+//
+//   - fair (seats_fair.go): 100 tenants with 10 connections each.
+//   - moving (seats_moving.go): 20 of 500 databases, others each second; once more
+//     with the least seat_quantum there is.
+//   - flood (seats_flood.go): how long 20 quiet tenants wait beside one with 200
+//     clients.
+//   - known (seats_known.go): CPU and memory of up to 100,000 tenants that do
+//     nothing.
+//
 // A section that fails is reported with the command and what it wrote; the
 // others still run, the table is printed, and the exit status is 1. Processes
 // and files of a run end with it, also on Ctrl-C.

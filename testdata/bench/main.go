@@ -46,6 +46,9 @@ func sections() []string {
 	return []string{"tps", "cpu", "logins", "tls", "odoo", "prepared200", "syscalls", "loops", "memory"}
 }
 
+// tenantSections are the words that -tenants takes instead.
+func tenantSections() []string { return []string{"fair", "moving", "flood", "known"} }
+
 func (o options) wants(section string) bool { return slices.Contains(o.only, section) }
 
 func (o options) measures(c contender) bool { return slices.Contains(o.poolers, c) }
@@ -60,7 +63,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	flags.StringVar(&o.pgBindir, "pg-bindir", "", "folder of PostgreSQL's programs; default the newest installed")
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder with configurations and logs")
 	quick := flags.Bool("quick", false, "one short pair of each: shows that it works, measures nothing")
-	only := flags.String("only", strings.Join(sections(), ","), "sections to run")
+	many := flags.Bool("tenants", false, "measure many tenants on few servers: "+strings.Join(tenantSections(), ","))
+	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants of its own; default all")
 	poolers := flags.String("poolers", "pgbouncer,howdah", "poolers to run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -71,11 +75,9 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	if o.pairs < 1 || o.seconds < 1 || flags.NArg() > 0 {
 		return o, fmt.Errorf("-pairs and -seconds must be positive, and nothing follows the flags: %q", flags.Args())
 	}
-	for _, name := range strings.Split(*only, ",") {
-		if !slices.Contains(sections(), name) {
-			return o, fmt.Errorf("-only %q: sections are %s", name, strings.Join(sections(), ","))
-		}
-		o.only = append(o.only, name)
+	var err error
+	if o.only, err = chooseSections(*only, *many); err != nil {
+		return o, err
 	}
 	for _, name := range strings.Split(*poolers, ",") {
 		c, ok := map[string]contender{"pgbouncer": bouncer, "howdah": howdah}[name]
@@ -85,6 +87,24 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		o.poolers = append(o.poolers, c)
 	}
 	return o, nil
+}
+
+// chooseSections reads -only; "" is all.
+func chooseSections(only string, many bool) ([]string, error) {
+	known := sections()
+	if many {
+		known = tenantSections()
+	}
+	if only == "" {
+		return known, nil
+	}
+	chosen := strings.Split(only, ",")
+	for _, name := range chosen {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("-only %q: sections are %s", name, strings.Join(known, ","))
+		}
+	}
+	return chosen, nil
 }
 
 // bench is one run of this program.
@@ -151,6 +171,10 @@ func (b *bench) runSections(ctx context.Context) error {
 		{"syscalls", b.runSyscalls},
 		{"loops", b.runLoops},
 		{"memory", b.runMemory},
+		{"fair", b.runFair},
+		{"moving", b.runMoving},
+		{"flood", b.runFlood},
+		{"known", b.runKnown},
 	} {
 		if section.name != "pgbench" && !b.wants(section.name) {
 			continue

@@ -25,18 +25,28 @@ type row struct {
 type target struct {
 	text  string
 	holds func(ratio, value float64) bool
+	alone bool // is of Howdah's value, so that PgBouncer's is not needed
 }
 
 func ratioAtLeast(bound float64) target {
-	return target{fmt.Sprintf("ratio ≥ %.2f", bound), func(ratio, _ float64) bool { return ratio >= bound }}
+	return target{text: fmt.Sprintf("ratio ≥ %.2f", bound), holds: func(ratio, _ float64) bool { return ratio >= bound }}
 }
 
 func ratioAtMost(bound float64) target {
-	return target{fmt.Sprintf("ratio ≤ %.2f", bound), func(ratio, _ float64) bool { return ratio <= bound }}
+	return target{text: fmt.Sprintf("ratio ≤ %.2f", bound), holds: func(ratio, _ float64) bool { return ratio <= bound }}
 }
 
 func valueAtMost(bound float64) target {
-	return target{fmt.Sprintf("≤ %.1f", bound), func(_, value float64) bool { return value <= bound }}
+	return target{text: fmt.Sprintf("≤ %.1f", bound), holds: func(_, value float64) bool { return value <= bound }}
+}
+
+// aloneAtMost and aloneAtLeast bound Howdah's own value, PgBouncer's or not.
+func aloneAtMost(bound float64) target {
+	return target{text: fmt.Sprintf("≤ %v", bound), holds: func(_, value float64) bool { return value <= bound }, alone: true}
+}
+
+func aloneAtLeast(bound float64) target {
+	return target{text: fmt.Sprintf("≥ %v", bound), holds: func(_, value float64) bool { return value >= bound }, alone: true}
 }
 
 func (r *report) add(figure string, t target) *row {
@@ -93,10 +103,10 @@ func (w *row) verdict() string {
 	if w.target.holds == nil {
 		return ""
 	}
-	if len(h) == 0 || len(b) == 0 {
+	if len(h) == 0 || len(b) == 0 && !w.target.alone {
 		return w.target.text
 	}
-	if w.target.holds(h.median()/b.median(), h.median()) {
+	if w.target.holds(h.median()/b.median(), h.median()) { // the ratio may be NaN, where it is not asked for
 		return w.target.text + ", reached"
 	}
 	return w.target.text + ", **missed**"

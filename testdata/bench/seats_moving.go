@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"howdah/wire/postgres"
+)
+
+// Case (b): of many databases a few are active, others each second.
+const (
+	movingDatabases = 500
+	movingActive    = 20
+	movingClients   = 5 // of each active one: twice the backends
+	makingTime      = time.Minute
+)
+
+// movingRows are what case (b) measures; hasty is with the least quantum.
+type movingRows struct{ backends, fairness, throughput, moved, hasty, hastyMoved, gain *row }
+
+func (b *bench) runMoving(ctx context.Context) error {
+	names, err := b.makeDatabases(ctx)
+	if err != nil {
+		return err
+	}
+	of := fmt.Sprintf("%d databases, %d active for a second each, %d backends", len(names), movingActive, seatBudget)
+	rows := movingRows{
+		backends:   b.report.add("most backends at one time, "+of, aloneAtMost(seatBudget)),
+		fairness:   b.report.add("Jain's index among those active, "+of, aloneAtLeast(0.95)),
+		throughput: b.report.add("transactions/s, "+of, target{}),
+		moved:      b.report.add("seats moved per second, the quantum as it is", target{}),
+		hasty:      b.report.add("transactions/s, a quantum of 1ms", target{}),
+		hastyMoved: b.report.add("seats moved per second, a quantum of 1ms", target{}),
+		gain:       b.report.add("throughput with the quantum by that with 1ms", aloneAtLeast(2)),
+	}
+	b.report.note("%s: %d clients of each without pauses, logged in beforehand; one role owns all, PgBouncer has max_user_connections = %d. Jain's index is of each second's %d databases, and the mean over the seconds.", of, movingClients, seatBudget, movingActive)
+	if len(names) < movingDatabases {
+		b.report.note("There are %d databases instead of %d: so many could be made within %v.", len(names), movingDatabases, makingTime)
+	}
+	for pair := range b.pairs {
+		if err := b.takeMovingPair(ctx, rotated(names, pair*b.seconds*movingActive), rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) takeMovingPair(ctx context.Context, names []string, rows movingRows) error {
+	s := seatSettings{names: names, poolSize: poolSize}
+	var steady float64
+	for _, c := range b.poolers {
+		o, err := b.takeMoving(ctx, c, s)
+		if err != nil {
+			return err
+		}
+		rows.backends.sample(c, float64(o.backends))
+		rows.fairness.sample(c, o.jain)
+		rows.throughput.sample(c, o.tps)
+		if c == howdah {
+			steady = o.tps
+			rows.moved.sample(c, o.moved)
+		}
+	}
+	if steady == 0 {
+		return nil // only PgBouncer is measured
+	}
+	s.quantum = time.Millisecond
+	o, err := b.takeMoving(ctx, howdah, s)
+	if err != nil {
+		return err
+	}
+	rows.hasty.sample(howdah, o.tps)
+	rows.hastyMoved.sample(howdah, o.moved)
+	rows.gain.sample(howdah, steady/max(o.tps, 1))
+	return nil
+}
+
+// movingOutcome is one run of case (b).
+type movingOutcome struct {
+	tps, jain, moved float64 // moved is per second
+	backends         int
+}
+
+func (b *bench) takeMoving(ctx context.Context, c contender, s seatSettings) (o movingOutcome, err error) {
+	p, err := b.startSeats(ctx, c, s)
+	if err != nil {
+		return o, err
+	}
+	defer p.stop()
+	var shifts [][]*rider
+	for i := range b.seconds {
+		active := rotated(s.names, i*movingActive)[:min(movingActive, len(s.names))]
+		riders, err := board(ctx, p, active, movingClients)
+		if err != nil {
+			return o, p.explain(err)
+		}
+		defer leave(riders)
+		shifts = append(shifts, riders)
+	}
+	before, err := p.movedSoFar(ctx)
+	if err != nil {
+		return o, p.explain(err)
+	}
+	watch, err := b.watchBackends(ctx)
+	if err != nil {
+		return o, err
+	}
+	for _, riders := range shifts {
+		from := time.Now()
+		served, err := ride(ctx, riders, movingActive, from, from.Add(time.Second), always("select count(*) from pg_class where oid < 1300"))
+		if err != nil {
+			_, _ = watch.stop() // the load's error is the one to tell
+			return o, p.explain(err)
+		}
+		o.tps += served.sum() / float64(b.seconds)
+		o.jain += served.jain() / float64(b.seconds)
+	}
+	after, err := p.movedSoFar(ctx)
+	if err != nil {
+		return o, p.explain(err)
+	}
+	o.moved = float64(after-before) / float64(b.seconds)
+	o.backends, err = watch.stop()
+	b.say("moving tenants, quantum %v, %v: %d backends, Jain %.3f, %.0f per second, %.0f seats moved per second", s.quantum, c, o.backends, o.jain, o.tps, o.moved)
+	return o, err
+}
+
+// movedSoFar is 0 for PgBouncer, which has no such count.
+func (p *pooler) movedSoFar(ctx context.Context) (int, error) {
+	if p.contender == bouncer {
+		return 0, nil
+	}
+	return p.seatsMoved(ctx)
+}
+
+// rotated begins n further on, around the end.
+func rotated(names []string, n int) []string {
+	n %= len(names)
+	return append(names[n:len(names):len(names)], names[:n]...)
+}
+
+// makeDatabases makes as many as it can within makingTime.
+func (b *bench) makeDatabases(ctx context.Context) ([]string, error) {
+	names := tenantNames("d", movingDatabases)
+	begun := time.Now()
+	for i, name := range names {
+		if time.Since(begun) > makingTime && i >= movingActive {
+			return names[:i], nil
+		}
+		if err := b.database.server.Exec(ctx, postgres.Superuser, fmt.Sprintf("create database %s owner %s", name, tenant)); err != nil {
+			return nil, err
+		}
+		if i%100 == 99 {
+			b.say("%d databases made in %v", i+1, time.Since(begun).Round(time.Second))
+		}
+	}
+	return names, nil
+}
