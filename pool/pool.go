@@ -240,6 +240,7 @@ func (p *Pool) setState(s *Server, state State) {
 		}
 		if state == Idle {
 			p.share.seats.idle.addSeat(s)
+			p.share.seats.lookLater()
 		}
 	}
 	p.counts[s.state]--

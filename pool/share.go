@@ -271,7 +271,16 @@ func (s *Seats) reclaimIdle() {
 		}
 		v = newer
 	}
-	if s.idle.oldestSeat() != nil && !s.timer.Armed() {
+	if s.idle.oldestSeat() != nil {
+		s.lookLater()
+	}
+}
+
+// lookLater has idle servers looked at soon, if seats are wanted. A server that
+// becomes idle needs it as well as a seat that is asked for: it may be the first
+// to idle since, and who waits asks only once.
+func (s *Seats) lookLater() {
+	if s.budget.contended.Load() && !s.timer.Armed() {
 		s.loop.Arm(&s.timer, reclaimPause, s.reclaimIdle)
 	}
 }
