@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -84,6 +85,7 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	if d.router, err = router.New(rc, d.registry); err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // to read a hundred thousand tenants takes twice what they need afterwards
 	d.console = d.newConsole()
 	d.router.Handle(admin.DatabaseHowdah, d.console.Serve)
 	d.router.Handle(admin.DatabasePgBouncer, d.console.Serve)
