@@ -19,7 +19,7 @@ func knownSizes() []int { return []int{1000, 10_000, 100_000} }
 // neither figure varies much.
 func (b *bench) runKnown(ctx context.Context) error {
 	sizes := knownSizes()
-	b.report.note("Known tenants are names of one database; of one in %d a client has logged in and run a query, then all are silent. Memory is the slope of resident memory from %d to %d known tenants; CPU is the pooler's own over %v.", knownActivePart, sizes[0], sizes[len(sizes)-1], knownCalm)
+	b.report.note("Known tenants are names of one database; of one in %d a client has logged in and run a query, then all are silent. Memory is the slope of resident memory, active ones included, from %d to %d known tenants; CPU is the pooler's own over %v.", knownActivePart, sizes[0], sizes[len(sizes)-1], knownCalm)
 	cpu := make([]*row, len(sizes))
 	for i, size := range sizes {
 		cpu[i] = b.report.add(fmt.Sprintf("pooler CPU ms in %v of silence, %d known tenants", knownCalm, size), aloneAtMost(20))
