@@ -33,6 +33,7 @@ type describing struct {
 	stmt  *statement
 	check *prepared // compare with what is known; nil to learn it
 	told  []byte
+	long  bool // the answer is too long to be kept
 }
 
 // shapeSeed makes equal columns equal hashes while the process lives.
@@ -97,7 +98,7 @@ func (s *session) describe(p, check *prepared) {
 
 // described takes a part of the answer to a Describe of ours.
 func (s *session) described(d *describing, typ byte, body []byte) {
-	if len(d.told)+len(body) <= maxTold {
+	if d.long = d.long || len(d.told)+len(body) > maxTold; !d.long {
 		d.told = wire.AppendMessage(d.told, typ, body)
 	}
 	if typ == wire.ParameterDescription {
@@ -107,7 +108,7 @@ func (s *session) described(d *describing, typ byte, body []byte) {
 	switch {
 	case now.rows && d.stmt.planned:
 		now.columns = hashColumns(body)
-	case len(d.told)+len(body) <= maxTold:
+	case !d.long:
 		now.told = d.told
 	}
 	switch p := d.check; {
