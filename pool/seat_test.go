@@ -15,7 +15,7 @@ func TestIdleSeatGoesToWhoAskedWhileAllWereBusy(t *testing.T) {
 	holder := build(t, pool.Config{PoolSize: 1}, &pool.Member{}, &opener{address: openHall(t, nil).Addr()})
 	waiter := build(t, pool.Config{PoolSize: 1}, &pool.Member{}, &opener{address: openHall(t, nil).Addr()})
 	for name, h := range map[string]*house{"holder": holder, "waiter": waiter} {
-		h.on(func() { h.pool.Join(budget.On(h.loop).Share(name, 1, 0)) })
+		h.on(func() { h.pool.Join(budget.On(h.loop).Share(name, pool.ShareConfig{Weight: 1})) })
 	}
 	busy := holder.acquire().server()
 	late := waiter.acquire()

@@ -50,27 +50,33 @@ type Seats struct {
 	reclaim func()
 }
 
-// Share returns a new part of the budget for a tenant. Its weight says how much
-// of what is scarce it gets beside others; min seats are never taken from it.
-func (s *Seats) Share(name string, weight float64, min int) *Share {
+// ShareConfig says what a tenant may have of a budget.
+type ShareConfig struct {
+	Weight float64 // how much of what is scarce it gets beside others
+	Min    int     // seats that are never taken from it
+	Max    int     // servers of all its pools together; 0 is no limit
+}
+
+// Share returns a new part of the budget for a tenant.
+func (s *Seats) Share(name string, c ShareConfig) *Share {
 	h := &Share{name: name, seats: s, blame: map[string]time.Duration{}}
-	h.weight, h.min = max(weight, 0.01), min
+	h.Configure(c)
 	return h
 }
 
-// Configure changes a share's weight and minimum.
-func (h *Share) Configure(weight float64, min int) {
+// Configure changes what the tenant may have.
+func (h *Share) Configure(c ShareConfig) {
+	h.max = c.Max
 	b := h.seats.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
-	h.served, h.since = h.servedAt(now), now
-	h.weight, h.min = max(weight, 0.01), min
+	if h.weight > 0 {
+		now := b.now()
+		h.served, h.since = h.servedAt(now), now
+	}
+	h.weight, h.min = max(c.Weight, 0.01), c.Min
 	b.arbiter.fix(h)
 }
-
-// SetMax bounds the servers of all the tenant's pools together; 0 is no limit.
-func (h *Share) SetMax(max int) { h.max = max }
 
 // room is how many servers the tenant may have beside those there are, the
 // overdraft of processes that hold one already aside.
@@ -126,14 +132,6 @@ func (h *Share) roomier(p *Pool) {
 			q.grow()
 		}
 	}
-}
-
-// Held returns how many seats the tenant holds.
-func (h *Share) Held() int {
-	b := h.seats.budget
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return h.held
 }
 
 // ask wants a seat for a pool, which gets it at once or by seated.

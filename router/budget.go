@@ -38,15 +38,13 @@ type clusterBudget struct {
 
 // joinBudget gives a tenant its share, or brings that up to date.
 func (t *tenant) joinBudget(w *worker) {
-	weight, min := float64(t.limits.Weight), t.limits.MinPoolSize
-	if t.share == nil {
-		b := w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster)
-		t.share = b.On(w.loop).Share(t.name, weight, min)
-		t.share.SetMax(t.limits.MaxDBConnections)
+	c := pool.ShareConfig{Weight: float64(t.limits.Weight), Min: t.limits.MinPoolSize, Max: t.limits.MaxDBConnections}
+	if t.share != nil {
+		t.share.Configure(c)
 		return
 	}
-	t.share.SetMax(t.limits.MaxDBConnections)
-	t.share.Configure(weight, min)
+	b := w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster)
+	t.share = b.On(w.loop).Share(t.name, c)
 }
 
 // process is an application's process and how many clients it has.
