@@ -181,11 +181,8 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if !ok {
 		return v
 	}
-	if st := s.meant(m.Statement); st != nil && s.needsClearing(&st.reading) {
-		if s.queue.cycles > 0 {
-			return verbStall // in what state the transaction is must be known
-		}
-		s.clearSequences()
+	if st := s.meant(m.Statement); st != nil && !s.clearSequences(&st.reading) {
+		return verbStall
 	}
 	s.shared.counts.binds++
 	e := entry{typ: wire.Bind}

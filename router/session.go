@@ -326,11 +326,8 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if s.status == wire.TxOpen && s.subscribes(&r) {
 			return verbSubscribe
 		}
-		if s.needsClearing(&r) {
-			if s.queue.cycles > 0 {
-				return verbStall // in what state the transaction is must be known
-			}
-			s.clearSequences()
+		if !s.clearSequences(&r) {
+			return verbStall
 		}
 		if r.effects&mayCommit != 0 {
 			e.flags |= flagCommit

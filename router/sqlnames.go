@@ -174,16 +174,17 @@ func (s *session) clientName(own string) string {
 	return ""
 }
 
-// needsClearing reports whether a text is the first that leaves values of
-// sequences at the server, or asks for them.
-func (s *session) needsClearing(r *reading) bool {
-	return r.effects&(readsSequence|movesSequence) != 0 && !s.backend.ownValues && s.mode == tenants.Transaction && s.status != wire.TxFailed
-}
-
 // clearSequences has the server forget what other sessions' nextval left
 // there, in front of the first text that leaves such values or asks for them:
-// what is left from then on is the client's own.
-func (s *session) clearSequences() {
+// what is left from then on is the client's own. It reports false where the text
+// must wait, because in what state the transaction is must be known.
+func (s *session) clearSequences(r *reading) bool {
+	if r.effects&(readsSequence|movesSequence) == 0 || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
+		return true
+	}
+	if s.queue.cycles > 0 {
+		return false
+	}
 	alone, first := s.status == wire.TxIdle && !s.piped, len(s.queue.entries)
 	if alone { // or the client's own BEGIN would come too late for its options
 		s.injectBlock(0)
@@ -195,4 +196,5 @@ func (s *session) clearSequences() {
 	}
 	s.prefixed(first)
 	s.backend.ownValues = true
+	return true
 }
