@@ -43,8 +43,10 @@ type pooler struct {
 	port int
 }
 
-func (p *pooler) url(tenant string) string {
-	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", tenant, password, p.port, tenant)
+func (p *pooler) url(tenant string) string { return poolerURL(p.port, tenant, tenant) }
+
+func poolerURL(port int, user, database string) string {
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", user, password, port, database)
 }
 
 // startPooler starts a fresh one. The caller stops it.
@@ -62,18 +64,26 @@ func (b *bench) startPooler(ctx context.Context, c contender, s poolerSettings) 
 	if err != nil {
 		return nil, err
 	}
+	var urls []string
+	for _, tenant := range s.tenants {
+		urls = append(urls, poolerURL(port, tenant, tenant))
+	}
+	return b.launch(ctx, c, port, argv, urls...)
+}
+
+// launch starts a pooler and waits until it answers at all of urls.
+func (b *bench) launch(ctx context.Context, c contender, port int, argv []string, urls ...string) (*pooler, error) {
 	p, err := startProcess(filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", c, port)), argv...)
 	if err != nil {
 		return nil, err
 	}
-	started := &pooler{process: p, contender: c, port: port}
-	for _, tenant := range s.tenants {
-		if err := p.waitReady(ctx, started.url(tenant)); err != nil {
+	for _, url := range urls {
+		if err := p.waitReady(ctx, url); err != nil {
 			p.stop()
 			return nil, fmt.Errorf("start %v: %w", c, err)
 		}
 	}
-	return started, nil
+	return &pooler{process: p, contender: c, port: port}, nil
 }
 
 // overDatabase are the settings in front of the real PostgreSQL.

@@ -56,22 +56,11 @@ func (b *bench) startSeats(ctx context.Context, c contender, s seatSettings) (*p
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", c, port)), argv...)
-	if err != nil {
-		return nil, err
-	}
-	started := &pooler{process: p, contender: c, port: port}
-	if err := p.waitReady(ctx, started.tenantURL(s.names[0])); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("start %v: %w", c, err)
-	}
-	return started, nil
+	return b.launch(ctx, c, port, argv, poolerURL(port, tenant, s.names[0]))
 }
 
 // tenantURL is how a client of the one role reaches a tenant.
-func (p *pooler) tenantURL(name string) string {
-	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", tenant, password, p.port, name)
-}
+func (p *pooler) tenantURL(name string) string { return poolerURL(p.port, tenant, name) }
 
 func (b *bench) seatsOfHowdah(port int, s seatSettings) ([]string, error) {
 	var text strings.Builder
