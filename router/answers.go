@@ -41,9 +41,9 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 			}
 		}
 		var meant string
-		longer := 0
+		var moved renamed
 		if !s.queue.empty() && s.queue.first().more != nil && s.queue.first().kind == entryForward {
-			meant, longer = s.queue.first().more.name, s.queue.first().more.longer
+			meant, moved = s.queue.first().more.name, s.queue.first().more.renamed
 		}
 		last := fatal(body)
 		if last && s.looksAt() {
@@ -56,8 +56,8 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		case s.checking:
 			v = s.loginError(body)
 		case !bytes.HasSuffix(body, []byte{0, 0}): // its rest is still to come, and goes behind it as it is
-		case longer != 0, bytes.Contains(body, []byte(ownPrefix)):
-			body = clientPosition(body, longer)
+		case moved.longer != 0, bytes.Contains(body, []byte(ownPrefix)):
+			body = moved.clientPosition(body)
 			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body, meant))
 			v = verbDrop
 		}
@@ -260,7 +260,7 @@ func (s *session) serverReady(body []byte) (verb, error) {
 
 func (s *session) ready(status wire.TxStatus) {
 	s.status = status
-	s.skipping, s.copyIn, s.copyBoth, s.resetting = false, false, false, false
+	s.skipping, s.copyIn, s.copyBoth, s.resetting, s.reported = false, false, false, false, nil
 	s.piped = s.piped && !s.queue.empty()
 	if status == wire.TxOpen && s.committed { // COMMIT AND CHAIN
 		s.listened(true)
@@ -270,7 +270,7 @@ func (s *session) ready(status wire.TxStatus) {
 	s.setting = s.setting && s.open
 	if status == wire.TxIdle {
 		s.shared.counts.altered |= s.altered
-		s.altered = 0
+		s.altered, s.declared = 0, false
 	}
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()

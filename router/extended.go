@@ -45,6 +45,9 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 	name := string(cutName(m.Name))
 	if s.prepared[name] && s.named[name] == nil {
 		s.shared.statements.drop(st)
+		if s.queue.cycles > 0 {
+			return verbStall // whether PREPARE gave the name is not decided
+		}
 		s.pins |= pinLarge // it may have been deallocated, and this one is the server's then
 		s.forward(entry{typ: wire.Parse, more: &detail{}, flags: flagCommit})
 		return verbForward
@@ -282,6 +285,7 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		if !s.held {
 			return verbAcquire
 		}
+		s.ranHere = s.ranHere && (kind != wire.KindPortal || len(name) > 0)
 		e := entry{typ: wire.Close}
 		if kind == wire.KindStatement && s.prepared[string(cutName(name))] {
 			e.more = &detail{frees: string(cutName(name))}

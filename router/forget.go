@@ -17,9 +17,11 @@ func (s *session) commandComplete(body []byte) {
 	tag := bytes.TrimSuffix(body, []byte{0})
 	switch string(tag) {
 	case "COMMIT":
-		s.committed = true
+		s.committed, s.declared = true, false
 	case "ROLLBACK":
-		s.committed = false
+		s.committed, s.declared = false, false
+	case "DECLARE CURSOR":
+		s.declared = true
 	}
 	if s.taint != nil && codeChanges(tag) {
 		s.taint.known = false
@@ -38,6 +40,9 @@ func (s *session) commandComplete(body []byte) {
 	s.backend.removeAll(&s.shared.statements)
 	s.forgetNames()
 	if all {
+		if s.reported == nil {
+			s.reported = s.backend.vars
+		}
 		s.backend.vars, s.backend.changedBy = s.backend.base, nil
 		s.resetting, s.tuning = true, nil
 		s.discardVars(false)

@@ -97,6 +97,9 @@ func (s *session) injectVars() {
 		return
 	}
 	s.tuning = &tuning{from: b.vars, to: s.vars}
+	if s.reported != nil {
+		s.tuning.from = s.reported
+	}
 	s.injectBlock(0) // or COMMIT would warn, in the server's log too
 	if role, ok := have.value("role"); ok && role != "none" {
 		s.injectSet("role", "none") // what it may not set is set without it
@@ -168,7 +171,7 @@ var listSettings = map[string]bool{
 // tuning remembers settings that were injected until ReadyForQuery tells what
 // became of them.
 type tuning struct {
-	from, to *vars
+	from, to *vars // as the server last reported them, and as they shall be
 	done     bool
 	told     []string // reported meanwhile
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 // statementKey is the full identity of a statement that sessions may share:
@@ -19,6 +20,12 @@ type statement struct {
 	key   statementKey
 	refs  int // sessions and servers that hold it
 	shape shape
+}
+
+// takesParameters reports whether EXECUTE looks at what it is given. In doubt it
+// does.
+func (st *statement) takesParameters() bool {
+	return len(st.key.oids) > 0 || strings.Contains(st.key.text, "$")
 }
 
 // maxSharedText bounds the texts that are looked up to be shared, in bytes.

@@ -53,13 +53,14 @@ type detail struct {
 	evicted *prepared  // being closed at the server
 	unnamed bool       // a Close of the unnamed statement
 	frees   string     // the name that PREPARE gave and a Close takes away
+	gives   string     // the name that a PREPARE gives, unless it fails
 	helper  uint64     // the bit of our own statement that the message parses
 
 	describing *describing // what a Describe of ours finds out
 
 	look     lookFor     // flagLook: what its row tells
 	restores []restored  // the login's settings that a Query resets
-	longer   int         // by how much our name of a statement lengthens the client's Query
+	renamed  renamed     // where a Query has our name of a statement
 	reply    []byte      // entryLocal: what the client gets
 	err      *wire.Error // entryFail; nil for none
 }

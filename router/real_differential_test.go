@@ -42,7 +42,7 @@ func TestSoakDifferential(t *testing.T) {
 		a := &arena{house: h, door: h.open(t, poolSize(sc.servers), patientLimits), known: sc.known, patience: patience}
 		rounds, started := 0, time.Now()
 		for seed := range seeds(t) {
-			s.add(a.round(seed, sc.clients, sc.kinds))
+			s.add(t, a.round(seed, sc.clients, sc.kinds))
 			if rounds++; len(s.found) == s.most {
 				break
 			}
@@ -83,13 +83,15 @@ type survey struct {
 	times map[string]int
 }
 
-func (s *survey) add(found []*difference) {
+// add tells of a class the first time it is seen: a long run need not end first.
+func (s *survey) add(t *testing.T, found []*difference) {
 	if s.times == nil {
 		s.times = map[string]int{}
 	}
 	for _, d := range found {
 		if s.times[d.class()]++; s.times[d.class()] == 1 && len(s.found) < s.most {
 			s.found = append(s.found, d)
+			t.Logf("HOWDAH_SEED=%d, client %d:\n%s", d.program.seed, d.program.client, d)
 		}
 	}
 }

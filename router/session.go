@@ -88,6 +88,7 @@ type session struct {
 	barrier   bool // ReadyForQuery waits for the listener
 	untold    bool // the client was told its last: a notification that its encoding cannot express
 	committed bool // the last transaction ended so
+	declared  bool // a cursor, in this transaction
 	lastWords bool // the server has told the client why it goes
 	sticky    bool // values of sequences are asked for
 	notify    bool // a notification may have been sent from this server
@@ -123,6 +124,7 @@ type session struct {
 	prepared  map[string]bool // names that PREPARE may have given at the server
 	restoring []restored      // the login's settings that the next message resets
 	tuning    *tuning         // nil but between injected settings and ReadyForQuery
+	reported  *vars           // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -336,6 +338,9 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			e.flags |= flagForgets
 			s.forgetting++
 		}
+		if r.command == commandPrepare && !s.prepared[r.name] {
+			e.more = &detail{gives: r.name}
+		}
 		s.note(&r)
 		e.stmt = s.unnamed
 		e.flags |= s.hereFlag()
@@ -380,6 +385,7 @@ func (s *session) assigned(b *backend) {
 	}
 	s.committed = s.status == wire.TxIdle // for what a pipeline has begun without a server
 	s.hereNow, s.unsure, s.resetting, s.tuning, s.notify = false, false, false, nil, false
+	s.reported, s.declared = nil, false
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}

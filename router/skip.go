@@ -109,7 +109,7 @@ func (s *session) serverError() verb {
 		return verbForward
 	}
 	e := s.queue.first()
-	if s.done&holdsCursor != 0 && e.flags&flagCommit != 0 && s.status == wire.TxOpen {
+	if s.done&holdsCursor != 0 && s.declared && e.flags&flagCommit != 0 && s.status == wire.TxOpen {
 		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of the cursor
 	}
 	s.refused = s.refused || s.checking
@@ -131,6 +131,7 @@ func (s *session) serverError() verb {
 	}
 	if e.more != nil {
 		e.more.restores = nil // RESET may not have run
+		delete(s.prepared, e.more.gives)
 	}
 	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
 		if e.flags&flagCopyIn != 0 && s.queue.len() > 1 && s.queue.entries[s.queue.head+1].flags&flagMaybe != 0 {

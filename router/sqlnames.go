@@ -49,20 +49,24 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	if !ok {
 		return v, true
 	}
-	st := &s.named[r.name].reading
-	if s.willRestore(st); len(s.restoring) > 0 && !s.queue.empty() {
-		return verbStall, true // it must not be skipped
+	st := s.named[r.name]
+	if r.command == commandExecute {
+		if s.willRestore(&st.reading); len(s.restoring) > 0 && !s.queue.empty() {
+			return verbStall, true // it must not be skipped
+		}
+		s.note(&st.reading)
 	}
-	renamed := string(text[:r.from]) + at + string(text[r.to:])
-	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name, longer: len(at) - (r.to - r.from)}}
+	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name}}
+	if r.command != commandExecute || st.takesParameters() {
+		e.more.renamed = renamed{at: r.to, longer: len(at) - (r.to - r.from)}
+	}
 	if !s.queue.empty() {
 		e.flags |= flagGated
 	}
 	s.unnamed, s.hereNow = nil, false
 	s.note(r)
-	s.note(st)
 	s.forward(e)
-	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, renamed)
+	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, string(text[:r.from])+at+string(text[r.to:]))
 	if len(s.restoring) > 0 {
 		s.restoreBehind()
 	}
@@ -74,7 +78,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 func (s *session) deallocateThere(r *reading, text []byte) {
 	s.parseOver(spareName, "select", nil)
 	e := entry{typ: wire.Query, flags: flagGated, stmt: s.unnamed, more: &detail{
-		name: r.name, prev: s.named[r.name], named: true, longer: len(spareName) - (r.to - r.from),
+		name: r.name, prev: s.named[r.name], named: true, renamed: renamed{at: r.to, longer: len(spareName) - (r.to - r.from)},
 	}}
 	s.unnamed, s.hereNow = nil, false
 	s.unname(r.name)
@@ -144,18 +148,25 @@ func (s *session) clientNames(body []byte, meant string) []byte {
 // maxRenamed bounds the names that are put into one error.
 const maxRenamed = 4
 
-// clientPosition puts an error's position in a text in which a statement has
-// another name back to where it is in the client's.
-func clientPosition(body []byte, longer int) []byte {
+// renamed says where a statement has another name in a text than in the client's.
+type renamed struct {
+	at     int // in the client's text, in bytes: the end of the name
+	longer int // by so many bytes
+}
+
+// clientPosition puts an error's position behind such a name back to where it is
+// in the client's text. One in front of it is in the text of the statement that
+// EXECUTE runs.
+func (r renamed) clientPosition(body []byte) []byte {
 	for at := 0; at < len(body) && body[at] != 0; {
 		end := at + bytes.IndexByte(body[at:], 0)
 		if end < at {
 			break
 		}
 		if body[at] == 'P' {
-			if n, err := strconv.Atoi(string(body[at+1 : end])); err == nil && n > longer {
-				renamed := strconv.AppendInt(append([]byte(nil), body[:at+1]...), int64(n-longer), 10)
-				return append(renamed, body[end:]...)
+			if n, err := strconv.Atoi(string(body[at+1 : end])); err == nil && n-r.longer > r.at {
+				moved := strconv.AppendInt(append([]byte(nil), body[:at+1]...), int64(n-r.longer), 10)
+				return append(moved, body[end:]...)
 			}
 		}
 		at = end + 1

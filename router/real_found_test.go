@@ -1,0 +1,82 @@
+package router_test
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"howdah/wire"
+)
+
+// TestRealFound plays what the differential tester once found, in its shortest
+// form.
+func TestRealFound(t *testing.T) {
+	h := startHouse(t)
+	d := h.open(t, poolSize(1))
+	closing := func(object byte, name string) pgproto3.FrontendMessage {
+		return &pgproto3.Close{ObjectType: object, Name: name}
+	}
+
+	t.Run("SettingsBehindDiscardAllInAPipeline", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "parsed; bound; DISCARD ALL; closed; ready I",
+			parse("", "discard all"), bind(""), execute, closing('S', ""), syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("the client is told %q, want %q", told, "mine")
+		}
+		r.expect(t, "row mine; SHOW; ready I", query("show application_name"))
+	})
+
+	t.Run("CursorBehindAnErrorInFrontOfIt", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1"))
+		r.expect(t, "error 3B001; ready E; ROLLBACK; ready I; DECLARE CURSOR; ready I",
+			query("release savepoint a; commit"), query("end"), query("declare c1 cursor with hold for select 7"))
+		r.expect(t, "row 7; FETCH 1; ready I", query("fetch c1"))
+		r.expect(t, "CLOSE CURSOR; ready I", query("close c1"))
+	})
+
+	t.Run("CursorThatWasCommittedBeforeAnError", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "BEGIN; ready T; DECLARE CURSOR; ready T", query("begin"), query("declare c1 cursor with hold for select 7"))
+		r.expect(t, "COMMIT; error 25P01; ready I", query("commit; savepoint b"))
+		r.expect(t, "row 7; FETCH 1; ready I", query("fetch c1"))
+		r.expect(t, "CLOSE CURSOR; ready I", query("close c1"))
+	})
+
+	t.Run("PrepareUnderTheNameOfAReset", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "parsed; ready I", parse("s2", "reset all"), syncMsg)
+		r.expect(t, "BEGIN; ready T", query("begin read only"))
+		r.expect(t, "error 42P05; ready E", query("prepare s2 (text) as select $1"))
+		r.expect(t, "ROLLBACK; ready I", query("rollback"))
+	})
+
+	t.Run("ResetUnderANameThatPrepareCouldNotGive", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "BEGIN; ready T; error 25001; ready E; error 25P02; ready E; ROLLBACK; ready I",
+			query("begin"), query("discard all"), query("prepare s1 as select 1"), query("commit"))
+		r.expect(t, "parsed; bound; RESET; ready I", parse("s1", "reset all"), bind("s1"), execute, syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("the client is told %q, want %q", told, "mine")
+		}
+	})
+
+	t.Run("PortalThatWasClosed", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; bound; DEALLOCATE ALL; closed; error 34000; ready I",
+			parse("", "deallocate all"), bind(""), execute, closing('P', ""), execute, syncMsg)
+	})
+
+	t.Run("PositionInTheStatementThatExecuteRuns", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; ready I", parse("s1", "create table nowhere.t (i int)"), syncMsg)
+		if err := r.send(query("execute s1 (1 + 7)")); err != nil {
+			t.Fatal(err)
+		}
+		m, err := r.receive()
+		if e, ok := m.(*pgproto3.ErrorResponse); err != nil || !ok || e.Position != 14 {
+			t.Fatalf("got %+v, %v, want an error at 14", m, err)
+		}
+	})
+}
