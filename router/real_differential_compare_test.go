@@ -75,7 +75,7 @@ func (w *twin) compare(direct, through []reply) string {
 		if i == len(through) {
 			return fmt.Sprintf("reply %d is missing", i)
 		}
-		if tooLate(through[i]) && !tooLate(d) || onlyHowdah(d, through[i]) {
+		if tooLate(through[i]) != tooLate(d) || onlyHowdah(d, through[i]) {
 			return partings
 		}
 		if r := w.differs(d, through[i]); r != "" {
