@@ -62,6 +62,16 @@ func TestRealFound(t *testing.T) {
 		}
 	})
 
+	t.Run("ResetUnderANameThatPrepareWasRefused", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "parsed; ready I", parse("s2", "select 2"), syncMsg)
+		r.expect(t, "PREPARE; ready I; error 42P05; ready I", query("prepare q1 as select 1"), query("prepare s2 as select 1"))
+		r.expect(t, "closed; parsed; bound; RESET; ready I", closing('S', "s2"), parse("s2", "reset all"), bind("s2"), execute, syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("the client is told %q, want %q", told, "mine")
+		}
+	})
+
 	t.Run("PortalThatWasClosed", func(t *testing.T) {
 		r := d.raw(t)
 		r.expect(t, "parsed; bound; DEALLOCATE ALL; closed; error 34000; ready I",

@@ -54,6 +54,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		if s.willRestore(&st.reading); len(s.restoring) > 0 && !s.queue.empty() {
 			return verbStall, true // it must not be skipped
 		}
+		s.note(r)
 		s.note(&st.reading)
 	}
 	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name}}
@@ -64,7 +65,6 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		e.flags |= flagGated
 	}
 	s.unnamed, s.hereNow = nil, false
-	s.note(r)
 	s.forward(e)
 	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, string(text[:r.from])+at+string(text[r.to:]))
 	if len(s.restoring) > 0 {
@@ -112,8 +112,10 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 	}
 	sh := s.shared
 	s.parseOver(againName, st.key.text[:st.from]+at+st.key.text[st.to:], []byte(st.key.oids))
-	s.note(&st.reading)
-	s.note(&s.named[st.name].reading)
+	if st.command == commandExecute { // a PREPARE is refused for the name
+		s.note(&st.reading)
+		s.note(&s.named[st.name].reading)
+	}
 	s.committing = true
 	s.forward(entry{typ: wire.Bind, flags: flagCommit})
 	sh.used = len(b) - len(m.Rest)
