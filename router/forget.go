@@ -39,6 +39,7 @@ func (s *session) commandComplete(body []byte) {
 	}
 	s.backend.removeAll(&s.shared.statements)
 	s.forgetNames()
+	s.prepared = nil
 	if all {
 		if s.reported == nil {
 			s.reported = s.backend.vars

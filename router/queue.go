@@ -78,6 +78,11 @@ func (q *queue) len() int      { return len(q.entries) - q.head }
 func (q *queue) first() *entry { return &q.entries[q.head] }
 func (q *queue) last() *entry  { return &q.entries[len(q.entries)-1] }
 
+// behindOurs reports whether a message of ours is right in front of the last one.
+func (q *queue) behindOurs() bool {
+	return q.len() > 1 && q.entries[len(q.entries)-2].kind == entrySwallow
+}
+
 func (q *queue) push(e entry) {
 	q.entries = append(q.entries, e)
 	if e.ends() {

@@ -12,7 +12,7 @@ import (
 // form.
 func TestRealFound(t *testing.T) {
 	h := startHouse(t)
-	d := h.open(t, poolSize(1))
+	d := h.open(t, poolSize(2))
 	closing := func(object byte, name string) pgproto3.FrontendMessage {
 		return &pgproto3.Close{ObjectType: object, Name: name}
 	}
@@ -69,6 +69,33 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "closed; parsed; bound; RESET; ready I", closing('S', "s2"), parse("s2", "reset all"), bind("s2"), execute, syncMsg)
 		if told := r.told["application_name"]; told != "mine" {
 			t.Errorf("the client is told %q, want %q", told, "mine")
+		}
+	})
+
+	t.Run("MessagesBehindAnExecuteThatCannotBePreparedAgain", func(t *testing.T) {
+		h.sql(t, "create table found (n int)", "grant all on found to acme")
+		r, other := d.raw(t), d.raw(t)
+		r.expect(t, "parsed; ready I", parse("s1", "update found set n = 1"), syncMsg)
+		r.expect(t, "SET; ready I", query("set search_path = 'elsewhere'"))
+		other.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1")) // on the server that knows s1
+		r.expect(t, "error 42P01; ready I; error 26000; ready I; row 2; SELECT 1; ready I",
+			query("explain (costs off) execute s1"), bind("s3"), syncMsg, query("select 2"))
+	})
+
+	t.Run("ResetUnderANameThatSQLHasFreed", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "PREPARE; ready I; PREPARE; ready I; PREPARE; ready I",
+			query("prepare q1 as select 1"), query("prepare s2 as select 1"), query("prepare s3 as select 1"))
+		r.expect(t, "DEALLOCATE; ready I", query("deallocate s2"))
+		r.expect(t, "parsed; bound; RESET; ready I", parse("s2", "reset all"), bind("s2"), execute, syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("behind DEALLOCATE the client is told %q, want %q", told, "mine")
+		}
+		r.expect(t, "DISCARD ALL; ready I", query("discard all"))
+		r.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1"))
+		r.expect(t, "parsed; bound; RESET; ready T", parse("s3", "reset all"), bind("s3"), execute, syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("behind DISCARD ALL the client is told %q, want %q", told, "mine")
 		}
 	})
 

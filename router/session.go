@@ -338,8 +338,11 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			e.flags |= flagForgets
 			s.forgetting++
 		}
-		if r.command == commandPrepare && !s.prepared[r.name] {
+		switch has := s.prepared[r.name]; {
+		case r.command == commandPrepare && !has:
 			e.more = &detail{gives: r.name}
+		case r.command == commandDeallocate && has:
+			e.more = &detail{frees: r.name}
 		}
 		s.note(&r)
 		e.stmt = s.unnamed
@@ -367,7 +370,10 @@ func (s *session) gated() bool {
 	if s.barrier {
 		return true
 	}
-	return (s.prefix || s.prefixFailed || s.awaits(wire.TxIdle)) && !s.queue.empty() && s.queue.last().ends()
+	if s.queue.empty() || !s.queue.last().ends() {
+		return false
+	}
+	return s.prefix || s.prefixFailed || s.awaits(wire.TxIdle) || s.queue.last().flags&flagGated != 0 && s.queue.behindOurs()
 }
 
 // refuse ends the session with an error.

@@ -131,6 +131,7 @@ func (s *session) serverError() verb {
 	}
 	if e.more != nil {
 		e.more.restores = nil // RESET may not have run
+		e.more.frees = ""
 		delete(s.prepared, e.more.gives)
 	}
 	if e.kind == entryForward && (e.typ == wire.Query || e.typ == wire.FunctionCall || e.typ == wire.Sync) {
