@@ -18,8 +18,8 @@ func (s *session) commandComplete(body []byte) {
 	switch string(tag) {
 	case "COMMIT":
 		s.committed, s.declared = true, false
-	case "ROLLBACK":
-		s.committed, s.declared = false, false
+	case "ROLLBACK": // or ROLLBACK TO, which may leave cursors
+		s.committed = false
 	case "DECLARE CURSOR":
 		s.declared = true
 	}
