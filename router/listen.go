@@ -49,9 +49,14 @@ func (s *session) listenTo(r *reading) {
 }
 
 // subscribes reports whether channels must be subscribed before r can be done,
-// and leaves their names in channels.
+// and leaves their names in channels; none where the listener must have told all
+// that was sent before r: an UNLISTEN ends what comes after it.
 func (s *session) subscribes(r *reading) bool {
 	s.shared.channels = nil
+	if heard := s.heard; heard {
+		s.heard = false
+		return false
+	}
 	want := func(channel string) {
 		if s.listens == nil || !s.listens.on[channel] && !s.listens.acked[channel] {
 			s.shared.channels = append(s.shared.channels, channel)
@@ -60,6 +65,8 @@ func (s *session) subscribes(r *reading) bool {
 	switch {
 	case r.command == commandListen && s.status == wire.TxIdle:
 		want(r.name)
+	case r.command == commandUnlisten, r.command == commandUnlistenAll, r.command == commandDiscardAll:
+		return s.awaits(s.status)
 	case r.effects&mayCommit != 0 && s.listens != nil:
 		for _, op := range s.listens.ops {
 			if !op.off {
@@ -78,6 +85,7 @@ func (s *session) subscribed(channels []string) {
 	for _, channel := range channels {
 		s.listens.acked[channel] = true
 	}
+	s.heard = len(channels) == 0
 }
 
 // unsubscribed has the message fail whose channels could not be subscribed: it

@@ -16,6 +16,11 @@ func (c *client) subscribe() {
 			return
 		}
 		c.awaiting = false
+		if len(channels) == 0 {
+			if err = nil; !c.tellIdle() { // a listener that was lost has nothing to tell
+				return
+			}
+		}
 		if err != nil {
 			c.unheard = c.vars.unheard(err)
 			l.forget(c)

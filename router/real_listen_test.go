@@ -23,6 +23,7 @@ func TestRealListen(t *testing.T) {
 		{"OwnNotificationsComeBeforeReady", testOwnNotificationsComeBeforeReady},
 		{"ListenIsTransactional", testListenIsTransactional},
 		{"NotificationsWaitForTheTransactionsEnd", testNotificationsWait},
+		{"UnlistenEndsOnlyWhatComesAfterIt", testUnlistenEndsOnlyWhatComesAfterIt},
 		{"LostListener", testLostListener},
 		{"SharedDatabaseIsFiltered", testSharedDatabaseIsFiltered},
 	} {
@@ -225,5 +226,26 @@ func testFilter(t *testing.T, h *house, filter bool) {
 	globex.hears(t, "cron_trigger globex")
 	if p := d.pool("postgres"); p.ClientsActive != 0 {
 		t.Errorf("%d listeners hold a server", p.ClientsActive)
+	}
+}
+
+// testUnlistenEndsOnlyWhatComesAfterIt: what was sent before an UNLISTEN, or a
+// DISCARD ALL, is delivered however late the listener tells of it.
+func testUnlistenEndsOnlyWhatComesAfterIt(t *testing.T, h *house) {
+	d := h.open(t, poolSize(2))
+	r, other := d.raw(t), d.raw(t)
+	for n := range 200 {
+		end, tag := "unlisten *", "UNLISTEN"
+		if n%2 == 1 {
+			end, tag = "discard all", "DISCARD ALL"
+		}
+		r.expect(t, "LISTEN; ready I", query("listen news"))
+		other.expect(t, "NOTIFY; ready I", query("notify news, 'before'"))
+		got := strings.Join(r.say(t, query(end)), "; ")
+		if want := "note news before; " + tag + "; ready I"; got != want {
+			t.Fatalf("round %d: got %s, want %s", n, got, want)
+		}
+		other.expect(t, "NOTIFY; ready I", query("notify news, 'after'"))
+		r.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 	}
 }

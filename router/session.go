@@ -86,6 +86,7 @@ type session struct {
 
 	lookErred bool // the look that is under way has failed
 	barrier   bool // ReadyForQuery waits for the listener
+	heard     bool // the listener has told all for the message that is presented again
 	untold    bool // the client was told its last: a notification that its encoding cannot express
 	committed bool // the last transaction ended so
 	declared  bool // a cursor, in this transaction
