@@ -265,7 +265,13 @@ func (c *client) Refused(err error) { c.answer <- answer{err: err} }
 // acquire has a new client ask for a server.
 func (h *house) acquire() *client {
 	h.t.Helper()
-	c := &client{house: h, answer: make(chan answer, 2)}
+	return h.acquireAs(nil)
+}
+
+// acquireAs has a new client of a process ask.
+func (h *house) acquireAs(process *pool.Process) *client {
+	h.t.Helper()
+	c := &client{house: h, process: process, answer: make(chan answer, 2)}
 	h.on(func() { c.ask() })
 	return c
 }
