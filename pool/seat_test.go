@@ -64,3 +64,65 @@ func TestReserveIsNotForAProcessThatHasEndedMeanwhile(t *testing.T) {
 	h.release(third[other].server(), held[other], held[other+2])
 	h.release(anew.server())
 }
+
+// chain is a process that takes servers one after the other, n of them, and then
+// gives all back.
+type chain struct {
+	house   *house
+	process pool.Process
+	servers []*pool.Server
+	n       int
+	done    chan struct{}
+}
+
+// step belongs to the loop's thread.
+func (c *chain) step() {
+	(&client{house: c.house, process: &c.process, told: func(s *pool.Server) {
+		if c.servers = append(c.servers, s); len(c.servers) < c.n {
+			c.house.loop.Post(c.step)
+			return
+		}
+		c.house.loop.Post(func() {
+			for _, s := range c.servers {
+				c.house.pool.Release(s)
+			}
+			close(c.done)
+		})
+	}}).ask()
+}
+
+// Processes that hold a server each and want two more all end, where there is no
+// lack of seats but the tenant has a limit: one at a time goes above it.
+func TestProcessesThatHoldAndWaitAtALimit(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{1, 2, 3, 4} {
+		for name, c := range map[string]struct{ poolSize, max int }{"pool_size": {limit, 0}, "max_db_connections": {50, limit}} {
+			h := build(t, pool.Config{PoolSize: c.poolSize}, &pool.Member{}, &opener{address: openHall(t, nil).Addr()})
+			h.most = limit + 2
+			budget := pool.NewBudget(pool.BudgetConfig{})
+			h.on(func() { h.pool.Join(budget.On(h.loop).Share("shop", pool.ShareConfig{Weight: 1, Max: c.max})) })
+			chains := make([]*chain, 6)
+			for i := range chains {
+				chains[i] = &chain{house: h, n: 3, done: make(chan struct{})}
+				h.on(chains[i].step)
+			}
+			for _, c := range chains {
+				await(t, c.done, "a process at "+name)
+			}
+		}
+	}
+}
+
+// Seats of the reserve that nobody uses any more are not first seats of whoever
+// comes next.
+func TestReserveIsWholeAgainWhenItsProcessHasEnded(t *testing.T) {
+	t.Parallel()
+	budget := pool.NewBudget(pool.BudgetConfig{Seats: 4, Reserve: 2})
+	h := build(t, pool.Config{PoolSize: 4}, &pool.Member{}, &opener{address: openHall(t, nil).Addr()})
+	h.on(func() { h.pool.Join(budget.On(h.loop).Share("shop", pool.ShareConfig{Weight: 1})) })
+	c := &chain{house: h, n: 4, done: make(chan struct{})}
+	h.on(c.step)
+	await(t, c.done, "a process with the reserve")
+	h.eventually("the reserve's servers are closed", func() bool { return budget.Stats().Used == 2 })
+	h.release(h.take(2)...)
+}
