@@ -126,3 +126,28 @@ func TestReserveIsWholeAgainWhenItsProcessHasEnded(t *testing.T) {
 	h.eventually("the reserve's servers are closed", func() bool { return budget.Stats().Used == 2 })
 	h.release(h.take(2)...)
 }
+
+// Minimums that have long been idle, more than are looked at in one go, do not
+// hide an idle server behind them whose seat may be taken.
+func TestIdleMinimumsHideNoSeat(t *testing.T) {
+	t.Parallel()
+	const kept = 20
+	budget := pool.NewBudget(pool.BudgetConfig{Seats: kept + 1, Quantum: time.Millisecond})
+	hall := openHall(t, nil)
+	first := build(t, pool.Config{PoolSize: 2}, &pool.Member{}, &opener{address: hall.Addr()})
+	tenant := func(h *house, c pool.ShareConfig) *house {
+		h.on(func() { h.pool.Join(budget.On(h.loop).Share("tenant", c)) })
+		return h
+	}
+	on := func(c pool.ShareConfig) *house {
+		return tenant(buildOn(t, first.loop, pool.Config{PoolSize: 2}, &pool.Member{}, &opener{address: hall.Addr()}), c)
+	}
+	tenant(first, pool.ShareConfig{Weight: 1})
+	for range kept {
+		h := on(pool.ShareConfig{Weight: 1, Min: 1})
+		h.release(h.take(1)...)
+	}
+	first.release(first.take(1)...)
+	late := on(pool.ShareConfig{Weight: 1})
+	late.release(late.take(1)...)
+}

@@ -281,7 +281,8 @@ func (h *Share) Blame(f func(why string, d time.Duration)) {
 const lookAt = 16
 
 // reclaimIdle closes idle servers whose seats are wanted, oldest first, and
-// looks again for as long as any are.
+// looks again for as long as any are. A tenant's minimum goes to the back, or
+// those behind it would never be looked at.
 func (s *Seats) reclaimIdle() {
 	if !s.budget.contended.Load() {
 		return
@@ -295,6 +296,9 @@ func (s *Seats) reclaimIdle() {
 		newer := s.idle.newerSeat(v)
 		if v.pool.share.vacates(v, max(now-v.since, 1)) {
 			v.pool.Destroy(v, seatMoved, false)
+		} else if v.pool.share.min > 0 {
+			s.idle.removeSeat(v)
+			s.idle.addSeat(v)
 		}
 		v = newer
 	}
