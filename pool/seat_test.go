@@ -140,7 +140,8 @@ func TestIdleMinimumsHideNoSeat(t *testing.T) {
 		return h
 	}
 	on := func(c pool.ShareConfig) *house {
-		return tenant(buildOn(t, first.loop, pool.Config{PoolSize: 2}, &pool.Member{}, &opener{address: hall.Addr()}), c)
+		cfg := pool.Config{PoolSize: 2, QueryWaitTimeout: 5 * time.Second}
+		return tenant(buildOn(t, first.loop, cfg, &pool.Member{}, &opener{address: hall.Addr()}), c)
 	}
 	tenant(first, pool.ShareConfig{Weight: 1})
 	for range kept {
