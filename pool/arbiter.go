@@ -176,9 +176,11 @@ func (a *arbiter) next(now time.Duration) (to request) {
 	return to
 }
 
-// contended reports whether a seat that becomes idle may be wanted elsewhere.
+// contended reports whether a seat that becomes idle may be wanted elsewhere: if
+// nobody else does, the reserve wants its seats back. Servers that idle there
+// would become first ones of whoever comes.
 func (a *arbiter) contended() bool {
-	return len(a.line) > 0 || len(a.urgent) > 0 || a.used-a.shed > a.seats
+	return len(a.line) > 0 || len(a.urgent) > 0 || a.inReserve()
 }
 
 // inReserve reports whether seats of the reserve are in use.

@@ -59,16 +59,21 @@ func (p *Pool) wanted() int {
 	if p.seeded {
 		want = max(want, p.cfg.MinPoolSize-p.total)
 	}
+	w := p.unserved()
 	if p.share != nil {
-		w := p.waiting.first()
-		want = min(want, p.share.room(w != nil && w.urgent))
+		want = min(want, p.share.room(w))
 	}
-	return min(want, p.limit()-p.total)
+	return min(want, p.limit(w)-p.total)
 }
 
 func (p *Pool) open() {
-	if w := p.waiting.first(); p.total >= p.cfg.PoolSize && w != nil && w.urgent {
-		p.overdrawn = w.process
+	if w := p.unserved(); w != nil && w.urgent {
+		if p.total >= p.cfg.PoolSize && p.overdrawn.ended() {
+			p.overdrawn = w.process
+		}
+		if p.share != nil && p.share.room(nil) <= 0 && p.share.overdrawn.ended() {
+			p.share.overdrawn = w.process
+		}
 	}
 	p.total++
 	p.counts[Login]++

@@ -206,28 +206,22 @@ func (p *Pool) unwanted(s *Server) string {
 		return "paused"
 	case p.expired(s):
 		return "server_lifetime"
-	case p.total-p.counts[Closing] > p.limit():
+	case p.total-p.counts[Closing] > p.limit(p.waiting.first()):
 		return "pool_size lowered"
+	case p.share != nil && p.share.exceeds(p.waiting.first()):
+		return "max_db_connections"
 	}
 	return ""
 }
 
-// limit is how many servers the pool may have now.
-func (p *Pool) limit() int {
+// limit is how many servers the pool may have now, for w if it is not nil.
+func (p *Pool) limit(w *Waiter) int {
 	limit := p.cfg.PoolSize
-	w := p.waiting.first()
 	if p.cfg.ReservePoolSize > 0 && p.cfg.ReservePoolTimeout > 0 &&
 		(w != nil && p.loop.Now()-w.since >= p.cfg.ReservePoolTimeout || p.total > limit && w != nil) {
 		limit += p.cfg.ReservePoolSize
 	}
-	switch {
-	case w == nil || !w.urgent:
-	case p.share != nil && p.share.reserved(w.process):
-		limit += 2 * overdraft // also where another process has overdrawn the pool
-	case p.overdrawn == nil || p.overdrawn == w.process:
-		limit += overdraft
-	}
-	return limit
+	return limit + p.share.overdraft(w, p.overdrawn)
 }
 
 func (p *Pool) setState(s *Server, state State) {

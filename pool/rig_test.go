@@ -151,6 +151,12 @@ func build(t testing.TB, cfg pool.Config, m *pool.Member, o *opener) *house {
 		t.Fatal(err)
 	}
 	go l.Run()
+	t.Cleanup(func() { l.Stop() })
+	return buildOn(t, l, cfg, m, o)
+}
+
+// buildOn is build on a loop that there is.
+func buildOn(t testing.TB, l *loop.Loop, cfg pool.Config, m *pool.Member, o *opener) *house {
 	h := &house{t: t, loop: l, opener: o, saw: &watcher{}, most: cfg.PoolSize + cfg.ReservePoolSize}
 	h.pool = pool.New(l, m, cfg, o, h.saw, &loop.Group{})
 	t.Cleanup(h.tearDown)
@@ -172,7 +178,6 @@ func (h *house) tearDown() {
 			h.t.Errorf("%d servers were opened, %d closed", h.saw.opened, h.saw.closed)
 		}
 	})
-	h.loop.Stop()
 }
 
 // on has f run on the pool's loop, waits for it, and looks whether the pool's
@@ -265,7 +270,13 @@ func (c *client) Refused(err error) { c.answer <- answer{err: err} }
 // acquire has a new client ask for a server.
 func (h *house) acquire() *client {
 	h.t.Helper()
-	c := &client{house: h, answer: make(chan answer, 2)}
+	return h.acquireAs(nil)
+}
+
+// acquireAs has a new client of a process ask.
+func (h *house) acquireAs(process *pool.Process) *client {
+	h.t.Helper()
+	c := &client{house: h, process: process, answer: make(chan answer, 2)}
 	h.on(func() { c.ask() })
 	return c
 }

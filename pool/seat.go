@@ -26,7 +26,7 @@ func (p *Pool) takeSeat() bool {
 	case p.share == nil:
 		return true
 	}
-	if w := p.waiting.first(); w != nil && w.urgent && p.askedFor != w.process {
+	if w := p.unserved(); w != nil && w.urgent && p.askedFor != w.process {
 		p.withdrawUrgent()
 		if p.share.ask(p, w.process) {
 			return true
@@ -42,6 +42,10 @@ func (p *Pool) takeSeat() bool {
 	return false
 }
 
+// unserved returns the first of those who wait for whom no server is on its way,
+// nil for nobody.
+func (p *Pool) unserved() *Waiter { return p.waiting.at(p.counts[Login] + p.counts[Tested]) }
+
 // promote puts the process that may have more than others to the front of those
 // that hold a server already: it can end, which the others may have to wait for.
 func (p *Pool) promote() {
@@ -54,7 +58,7 @@ func (p *Pool) promote() {
 			first = w
 			break
 		}
-		if first == nil && w.process == p.overdrawn {
+		if first == nil && (w.process == p.overdrawn || p.share != nil && w.process == p.share.overdrawn) {
 			first = w
 		}
 	}
@@ -91,8 +95,9 @@ func (p *Pool) trim() {
 		return
 	}
 	want := p.wanted()
-	if w := p.waiting.first(); want <= 0 || w == nil || w.process != p.askedFor {
+	if w := p.unserved(); p.askedFor != nil && (want <= 0 || w == nil || w.process != p.askedFor) {
 		p.withdrawUrgent()
+		p.loop.Post(p.grow) // to ask for whose turn it is
 	}
 	for p.asked > max(want-p.spare, 0) {
 		p.share.withdraw(p, nil)
@@ -120,24 +125,44 @@ func (p *Pool) withdrawUrgent() {
 	}
 }
 
-// settle ends what a process may have above others if it holds nothing: it may
+// settle ends what a process may have of the reserve if it holds nothing: it may
 // have got it when it had ended already.
 func (p *Pool) settle(process *Process) {
-	if process.held > 0 {
-		return
-	}
-	if p.overdrawn == process {
-		p.overdrawn = nil
-	}
-	if p.share != nil {
+	if process.held == 0 && p.share != nil {
 		p.share.leaves(process)
 	}
 }
 
-// takenBack notes that a process holds one server less.
+// takenBack notes that a process holds one server less. Where that was the last
+// its clients that wait have no precedence any more: they came before its last
+// transaction ended, and block nobody. With a seat of the reserve for its first
+// server a process could want more than the reserve has.
 func (p *Pool) takenBack(s *Server) {
 	process := s.process
 	s.process = nil
-	process.held--
+	if process.held--; process.held > 0 {
+		return
+	}
+	if process.urgent > 0 {
+		pools := []*Pool{p}
+		if p.share != nil {
+			pools = p.share.pools
+		}
+		for _, q := range pools {
+			q.calm(process)
+		}
+	}
 	p.settle(process)
+}
+
+// calm has the clients of a process that holds nothing any more wait as others
+// do.
+func (p *Pool) calm(process *Process) {
+	if !p.waiting.calm(process) {
+		return
+	}
+	if p.askedFor == process {
+		p.withdrawUrgent()
+	}
+	p.loop.Post(p.grow)
 }

@@ -12,8 +12,13 @@ import (
 // user, address and application_name. One that holds a server and waits for
 // another must get it, or it will never give back the first.
 type Process struct {
-	held int // servers; belongs to the loop of its tenant
+	// owned by the loop of its tenant
+	held   int // servers
+	urgent int // of its clients, wait although it holds a server
 }
+
+// ended reports whether there is nothing that a process could hold while it waits.
+func (p *Process) ended() bool { return p == nil || p.held == 0 }
 
 // overdraft is how many servers a process that holds one may have above its
 // tenant's limit. Odoo's cron workers hold up to three.
@@ -26,12 +31,13 @@ type Share struct {
 	name  string
 
 	// owned by the loop
-	seats *Seats
-	line  []wish // of its pools, in order
-	pools []*Pool
-	max   int // servers over all pools; 0 is no limit
-	blame map[string]time.Duration
-	whose string // who held the seat that came last
+	seats     *Seats
+	line      []wish // of its pools, in order
+	pools     []*Pool
+	max       int      // servers over all pools; 0 is no limit
+	overdrawn *Process // that may have servers above max
+	blame     map[string]time.Duration
+	whose     string // who held the seat that came last
 }
 
 // wish is a pool's for one seat, for a process that holds one if it is not nil.
@@ -78,20 +84,43 @@ func (h *Share) Configure(c ShareConfig) {
 	b.arbiter.fix(h)
 }
 
-// room is how many servers the tenant may have beside those there are, the
-// overdraft of processes that hold one already aside.
-func (h *Share) room(urgent bool) int {
+// overdraft is how many servers above a limit there may be for w, where owner is
+// the process that has such already. A share of nil has no reserve.
+func (h *Share) overdraft(w *Waiter, owner *Process) int {
+	switch {
+	case w == nil || !w.urgent:
+		return 0
+	case h != nil && h.reserved(w.process):
+		return 2 * overdraft // also where another process has its own
+	case owner.ended() || owner == w.process:
+		return overdraft
+	}
+	return 0
+}
+
+// room is how many servers the tenant may have beside those there are, for w if
+// it is not nil.
+func (h *Share) room(w *Waiter) int {
 	if h.max <= 0 {
 		return noBudget
 	}
-	room := h.max
-	if urgent {
-		room += overdraft
-	}
+	room := h.max + h.overdraft(w, h.overdrawn)
 	for _, p := range h.pools {
 		room -= p.total
 	}
 	return room
+}
+
+// exceeds reports whether the tenant has more servers than it may have for w.
+func (h *Share) exceeds(w *Waiter) bool {
+	if h.max <= 0 {
+		return false
+	}
+	room := h.room(w)
+	for _, p := range h.pools {
+		room += p.counts[Closing]
+	}
+	return room < 0
 }
 
 // starves reports whether p has more servers than another of the tenant's pools
@@ -102,7 +131,7 @@ func (h *Share) starves(p *Pool) bool {
 	}
 	for _, q := range h.pools {
 		if q.waiting.len > 0 && (q.total == 0 && q != p || q.total+1 < p.total) {
-			return h.room(false) <= 0
+			return h.room(nil) <= 0
 		}
 	}
 	return false
@@ -111,7 +140,7 @@ func (h *Share) starves(p *Pool) bool {
 // makeRoom closes an idle server of another of the tenant's pools, if that has
 // more.
 func (h *Share) makeRoom() {
-	if h.max <= 0 || h.room(false) > 0 {
+	if h.max <= 0 || h.room(nil) > 0 {
 		return
 	}
 	for _, q := range h.pools {
@@ -252,7 +281,8 @@ func (h *Share) Blame(f func(why string, d time.Duration)) {
 const lookAt = 16
 
 // reclaimIdle closes idle servers whose seats are wanted, oldest first, and
-// looks again for as long as any are.
+// looks again for as long as any are. A tenant's minimum goes to the back, or
+// those behind it would never be looked at.
 func (s *Seats) reclaimIdle() {
 	if !s.budget.contended.Load() {
 		return
@@ -266,6 +296,9 @@ func (s *Seats) reclaimIdle() {
 		newer := s.idle.newerSeat(v)
 		if v.pool.share.vacates(v, max(now-v.since, 1)) {
 			v.pool.Destroy(v, seatMoved, false)
+		} else if v.pool.share.min > 0 {
+			s.idle.removeSeat(v)
+			s.idle.addSeat(v)
 		}
 		v = newer
 	}

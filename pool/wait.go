@@ -132,6 +132,18 @@ func (l *waiters) first() *Waiter {
 	return l.head.next
 }
 
+// at returns who comes after n others, nil for nobody.
+func (l *waiters) at(n int) *Waiter {
+	if n >= l.len {
+		return nil
+	}
+	w := l.head.next
+	for range n {
+		w = w.next
+	}
+	return w
+}
+
 func (l *waiters) push(w *Waiter) {
 	before := l.head.prev
 	if w.urgent {
@@ -143,15 +155,47 @@ func (l *waiters) push(w *Waiter) {
 	w.prev, w.next = before, before.next
 	before.next.prev, before.next = w, w
 	l.len++
+	if w.urgent {
+		w.process.urgent++
+	}
 }
 
+// pushFront is for an urgent one.
 func (l *waiters) pushFront(w *Waiter) {
 	w.prev, w.next = &l.head, l.head.next
 	l.head.next.prev, l.head.next = w, w
 	l.len++
+	w.process.urgent++
 	if l.urgent == nil {
 		l.urgent = w
 	}
+}
+
+// calm puts those of a process that holds nothing any more among the others, by
+// how long they have waited. It reports whether there were any.
+func (l *waiters) calm(process *Process) (any bool) {
+	for w := l.first(); w != nil && w != &l.head && w.urgent; {
+		next := w.next
+		if w.process == process {
+			any = true
+			l.remove(w)
+			w.urgent = false
+			l.insert(w)
+		}
+		w = next
+	}
+	return any
+}
+
+// insert puts one that is not urgent behind all who have waited longer.
+func (l *waiters) insert(w *Waiter) {
+	before := l.head.prev
+	for before != &l.head && !before.urgent && before.since > w.since {
+		before = before.prev
+	}
+	w.prev, w.next = before, before.next
+	before.next.prev, before.next = w, w
+	l.len++
 }
 
 func (l *waiters) remove(w *Waiter) {
@@ -159,6 +203,9 @@ func (l *waiters) remove(w *Waiter) {
 		if l.urgent = w.prev; w.prev == &l.head {
 			l.urgent = nil
 		}
+	}
+	if w.urgent {
+		w.process.urgent--
 	}
 	w.prev.next, w.next.prev = w.next, w.prev
 	w.next, w.prev = nil, nil
