@@ -75,7 +75,7 @@ func (w *twin) compare(direct, through []reply) string {
 		if i == len(through) {
 			return fmt.Sprintf("reply %d is missing", i)
 		}
-		if tooLate(through[i]) != tooLate(d) || onlyHowdah(d, through[i]) {
+		if tooLate(through[i]) != tooLate(d) || onlyOne(d, through[i]) {
 			return partings
 		}
 		if r := w.differs(d, through[i]); r != "" {
@@ -97,10 +97,11 @@ func tooLate(r reply) bool {
 	return r.typ == 'E' && mustComeFirst.MatchString(fields(r.body)['M'])
 }
 
-// onlyHowdah reports whether PostgreSQL refuses a command for the pipeline that
+// onlyOne reports whether one of the two refuses a command for the pipeline that
 // it is in, or Howdah one that names a statement twice over.
-func onlyHowdah(d, t reply) bool {
+func onlyOne(d, t reply) bool {
 	return d.typ == 'E' && t.typ == 'C' && inPipeline.MatchString(fields(d.body)['M']) ||
+		d.typ == 'C' && t.typ == 'E' && inPipeline.MatchString(fields(t.body)['M']) ||
 		d.typ == 'C' && string(d.body) == "DEALLOCATE\x00" && t.typ == 'E' && fields(t.body)['C'] == "26000"
 }
 
