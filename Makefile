@@ -27,10 +27,12 @@ build: ## write bin/howdah; needs nothing but Go
 
 test: ## install what is missing and run all tests
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer
+	@testdata/getexporter >/dev/null
 	$(GO) test -count=1 -timeout 15m $(PACKAGES)
 
 race: ## run all tests under the race detector
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev
+	@testdata/getexporter >/dev/null
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each

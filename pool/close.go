@@ -70,6 +70,7 @@ func (p *Pool) finishClose(s *Server) {
 	p.freeSeat(s)
 	p.grow()
 	if p.Empty() {
+		p.loop.Disarm(&p.sweep) // nothing idles that it could close
 		p.observer.Emptied()
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"howdah/admin"
+	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
 )
 
@@ -45,6 +46,7 @@ func (s shows) value(show, column string, leading ...string) string {
 // consolePlace is a running `howdah serve` with one tenant and an operator who
 // may do everything and one who may look.
 type consolePlace struct {
+	server  *postgres.Server
 	port    int
 	config  string
 	environ []string
@@ -56,7 +58,7 @@ func startConsolePlace(t *testing.T) *consolePlace {
 	t.Helper()
 	server := wiretest.StartPostgres(t)
 	dir := t.TempDir()
-	p := &consolePlace{port: wiretest.FreePort(t), config: filepath.Join(dir, "howdah.toml")}
+	p := &consolePlace{server: server, port: wiretest.FreePort(t), config: filepath.Join(dir, "howdah.toml")}
 	p.environ = append(os.Environ(), "PGHOST=127.0.0.1", "PGPORT="+strconv.Itoa(p.port), "PGPASSWORD="+consolePassword,
 		"PGSSLMODE=disable", "PGCONNECT_TIMEOUT=30", "LC_ALL=C")
 	var text strings.Builder

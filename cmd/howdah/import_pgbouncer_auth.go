@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"howdah/router/hba"
 )
 
 // translateAuth decides auth_type, and adds the users of auth_file.
@@ -74,28 +76,50 @@ func (t *bouncerTranslation) lookUp() {
 	}
 }
 
-// translateHBA lists the rules of auth_hba_file and auth_ident_file. Howdah has
-// no such rules yet: when it has, this is the one place to write them.
+// translateHBA has Howdah read the files of rules and maps as they are, and
+// names the lines that it refuses: with such it does not start, so that nothing
+// is allowed that a rule forbade.
 func (t *bouncerTranslation) translateHBA() {
-	for _, f := range []struct{ name, what string }{
-		{"auth_hba_file", "Howdah has no rules by address, database or user yet: every user proves a password, wherever from, so what a rule rejects must be kept out by a firewall or by PostgreSQL, and what a rule trusts needs a verifier. The rules were:"},
-		{"auth_ident_file", "Howdah has no maps of users yet: a client's name is its role's name. The maps were:"},
-	} {
-		e, ok := t.settings[f.name]
-		if !ok || e.value == "" {
-			continue
+	open := func(path string) (string, error) {
+		_, text, err := t.find(path)
+		return string(text), unwrapPath(err)
+	}
+	var maps *hba.Maps
+	mapsRead := true
+	t.addRules("auth_ident_file", "hba_ident_file", func(path, text string) (mistakes []hba.Mistake) {
+		maps, mistakes = hba.ParseMaps(path, text)
+		mapsRead = maps != nil
+		return mistakes
+	})
+	t.addRules("auth_hba_file", "hba_file", func(path, text string) []hba.Mistake {
+		rules, mistakes := hba.Parse(path, text, open)
+		if rules != nil && mapsRead {
+			mistakes = rules.CheckMaps(maps)
 		}
-		found, text, err := t.find(e.value)
-		if err != nil {
-			t.wrong(e.file, e.line, "name a file that can be read, or run as somebody who may", "%s %q: %v", f.name, e.value, unwrapPath(err))
-			continue
-		}
-		t.listen.note("%s: %s = %s: %s", e.at(), f.name, e.value, f.what)
-		for i, line := range strings.Split(string(text), "\n") {
-			if line, _, _ = strings.Cut(line, "#"); strings.TrimSpace(line) != "" {
-				t.listen.note("%s: %s", iniEntry{file: found, line: i + 1}.at(), hideSecrets(line))
-			}
-		}
+		return mistakes
+	})
+}
+
+// addRules adds a file that Howdah reads too, as name, and lists what parse
+// finds in it.
+func (t *bouncerTranslation) addRules(given, name string, parse func(path, text string) []hba.Mistake) {
+	e, ok := t.settings[given]
+	if !ok || e.value == "" {
+		return
+	}
+	found, text, err := t.find(e.value)
+	if err != nil {
+		t.wrong(e.file, e.line, "name a file that can be read, or run as somebody who may", "%s %q: %v", given, e.value, unwrapPath(err))
+		return
+	}
+	t.listen.add(name, absolute(found), e.at()+": "+given)
+	mistakes := parse(found, string(text))
+	if len(mistakes) == 0 {
+		return
+	}
+	t.listen.note("%s: %s = %s: Howdah reads this file too, but for the lines below. It does not start before they are changed; PgBouncer may need the file as it is, so change a copy:", e.at(), given, e.value)
+	for _, m := range mistakes {
+		t.listen.note("%s: %s; %s", iniEntry{file: m.File, line: m.Line}.at(), m.Problem, m.Remedy)
 	}
 }
 
@@ -106,17 +130,6 @@ func (t *bouncerTranslation) unusedHBA(word string) {
 			t.without(e, "PgBouncer reads it only with auth_type = hba", false)
 		}
 	}
-}
-
-// hideSecrets blots out the one option of a rule that is a password.
-func hideSecrets(rule string) string {
-	words := strings.Fields(rule)
-	for i, w := range words {
-		if strings.Contains(strings.ToLower(w), "ldapbindpasswd") {
-			return strings.Join(words[:i], " ") + " ldapbindpasswd=… (and what stands behind it, as it may hold a password)"
-		}
-	}
-	return strings.Join(words, " ")
 }
 
 // translatePeers lists [peers].

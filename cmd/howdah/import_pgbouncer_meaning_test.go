@@ -68,6 +68,30 @@ func TestImportTrustsOnlyWhereNobodyElseCanReach(t *testing.T) {
 	}
 }
 
+// Lines of the rules that Howdah does not honour are named, without what may be
+// a password, and it does not start with them.
+func TestImportNamesRulesThatDiffer(t *testing.T) {
+	rules := writeFile(t, "rules", "local all all peer map=staff\nhost all all 10.0.0.0/8 ldap ldapbindpasswd=hunter1\n"+
+		"host all all samenet md5\nhost all all all md5 ldapbindpasswd=hunter2\n")
+	maps := writeFile(t, "maps", "people root\n")
+	settings := "auth_type = hba\nauth_hba_file = " + rules + "\nauth_ident_file = " + maps + "\n"
+	code, printed, stderr := runCommand(t, "import-pgbouncer", writeFile(t, "p.ini", bouncerHead+settings))
+	flat := strings.ReplaceAll(printed, "\n# ", " ")
+	for _, part := range []string{
+		"\nhba_file = \"" + rules, "\nhba_ident_file = \"" + maps,
+		"maps:1: a line of a map has three words",
+		"rules:2: method ldap is not supported; write scram-sha-256, cert or peer",
+		"rules:3: samenet is not supported", `rules:4: unknown option "ldapbindpasswd="`,
+	} {
+		if !strings.Contains(printed, part) && !strings.Contains(flat, part) {
+			t.Errorf("%q is not printed", part)
+		}
+	}
+	if code != 3 || !strings.Contains(stderr, ":2: method ldap") || strings.Contains(printed+stderr, "hunter") || t.Failed() {
+		t.Errorf("exit code %d\n%s\n%s", code, stderr, printed)
+	}
+}
+
 // The verifier of a password in plain text is this password's, each time with
 // another salt.
 func TestImportHashesPasswords(t *testing.T) {

@@ -140,7 +140,7 @@ func FuzzImportPgbouncer(f *testing.F) {
 // ofThisMachine reports whether a mistake is about files and folders that are
 // here or not.
 func ofThisMachine(m Mistake) bool {
-	for _, word := range []string{"tls_cert_file", "tls_key_file", "tls_ca_file", "without a certificate", "unix_socket_dir", "the socket's path"} {
+	for _, word := range []string{"tls_cert_file", "tls_key_file", "tls_ca_file", "without a certificate", "unix_socket_dir", "the socket's path", "hba_file", "hba_ident_file"} {
 		if strings.Contains(m.Problem, word) {
 			return true
 		}

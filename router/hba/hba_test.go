@@ -156,7 +156,7 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 		"host all all all md5 map=x":                    "1 map is for",
 		"hostssl all all all cert map=":                 `1 unknown option "map="`,
 		"host all all all md5 verbose":                  `1 "verbose" is no option`,
-		"host all all all md5 krb_realm=x":              `1 unknown option "krb_realm=x"`,
+		"host all all all md5 krb_realm=x":              `1 unknown option "krb_realm="`,
 		`host "all all all md5`:                         "1 a quote is not closed",
 		"host /( all all md5":                           "1 regular expression",
 		"host all @missing all md5":                     `1 names file "/etc/missing"`,

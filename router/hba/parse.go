@@ -242,7 +242,7 @@ func (r *reader) option(rule *Rule, number int, text string) {
 	case name == "clientname":
 		r.wrong(number, "write clientname=CN, or leave it out", "clientname is %q, and only the common name is compared", value)
 	default:
-		r.wrong(number, "write map= or clientcert=, or remove it", "unknown option %q", text)
+		r.wrong(number, "write map= or clientcert=, or remove it", "unknown option %q", name+"=") // what stands behind may be a password
 	}
 }
 

@@ -1,10 +1,15 @@
 package loop
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 const (
 	wheelTick  = 16 * time.Millisecond
 	wheelSlots = 1024
+	never      = math.MaxInt64
 )
 
 // Timer is a deadline on a loop, embedded in what it belongs to. Its zero
@@ -20,16 +25,19 @@ func (t *Timer) Armed() bool { return t.next != nil }
 
 // wheel is a hashed timing wheel: arming and stopping are O(1), and a tick
 // looks only at the timers of its slot, of which those of later rounds stay.
+// Timers of later rounds do not wake the loop: many far away cost nothing.
 type wheel struct {
-	slots [wheelSlots]Timer // list heads
-	tick  int64             // the last one that was run
-	armed int
-	next  int64 // no slot between tick and this one has a timer
+	slots   [wheelSlots]Timer // list heads
+	soonest [wheelSlots]int64 // no timer of the slot is due before
+	tick    int64             // the last one that was run
+	armed   int
+	next    int64 // no timer of all is due before, if it is above tick
 }
 
 func (w *wheel) init() {
 	for i := range w.slots {
 		w.slots[i].next, w.slots[i].prev = &w.slots[i], &w.slots[i]
+		w.soonest[i] = never
 	}
 }
 
@@ -40,6 +48,9 @@ func (w *wheel) stop(t *Timer) {
 	t.prev.next, t.next.prev = t.next, t.prev
 	t.next, t.prev, t.fire = nil, nil, nil
 	w.armed--
+	if slot := t.tick % wheelSlots; w.slots[slot].next == &w.slots[slot] {
+		w.soonest[slot] = never
+	}
 }
 
 // arm sets t to fire not before the instant due, in nanoseconds of the loop's
@@ -52,8 +63,10 @@ func (w *wheel) arm(t *Timer, due int64, fire func()) {
 	}
 	w.stop(t)
 	t.tick, t.fire = tick, fire
-	w.next = min(w.next, t.tick)
-	head := &w.slots[t.tick%wheelSlots]
+	w.next = min(w.next, tick)
+	slot := tick % wheelSlots
+	w.soonest[slot] = min(w.soonest[slot], tick)
+	head := &w.slots[slot]
 	t.prev, t.next = head.prev, head
 	head.prev.next, head.prev = t, t
 	w.armed++
@@ -67,7 +80,10 @@ func (w *wheel) advance(now int64) {
 	}
 	for w.tick < to {
 		w.tick++
-		w.fireSlot(&w.slots[w.tick%wheelSlots])
+		if slot := w.tick % wheelSlots; w.soonest[slot] <= w.tick {
+			w.fireSlot(&w.slots[slot])
+			w.soonest[slot] = soonestOf(&w.slots[slot])
+		}
 	}
 }
 
@@ -75,9 +91,6 @@ func (w *wheel) advance(now int64) {
 // arm any other, so the walk starts over after each; timers of later rounds
 // are moved to a list of their own meanwhile, which stop can still unlink.
 func (w *wheel) fireSlot(head *Timer) {
-	if head.next == head {
-		return
-	}
 	var later Timer
 	later.next, later.prev = &later, &later
 	for head.next != head {
@@ -98,16 +111,22 @@ func (w *wheel) fireSlot(head *Timer) {
 	}
 }
 
-// untilNext returns how long the loop may sleep before a slot needs it, -1
+func soonestOf(head *Timer) int64 {
+	tick := int64(never)
+	for t := head.next; t != head; t = t.next {
+		tick = min(tick, t.tick)
+	}
+	return tick
+}
+
+// untilNext returns how long the loop may sleep before a timer may be due, -1
 // for ever.
 func (w *wheel) untilNext(now int64) time.Duration {
 	if w.armed == 0 {
 		return -1
 	}
-	for tick := min(max(w.tick+1, w.next), w.tick+wheelSlots); ; tick++ {
-		if head := &w.slots[tick%wheelSlots]; head.next != head || tick == w.tick+wheelSlots {
-			w.next = tick
-			return max(0, time.Duration(tick*int64(wheelTick)-now))
-		}
+	if w.next <= w.tick {
+		w.next = slices.Min(w.soonest[:])
 	}
+	return max(0, time.Duration(w.next*int64(wheelTick)-now))
 }

@@ -131,6 +131,26 @@ func TestArmingAgainInTheSameTick(t *testing.T) {
 	}
 }
 
+// The loop sleeps until a timer is due, however many of later rounds stand in
+// the slots before. A timer that was stopped may wake it once, for nothing.
+func TestFarTimersDoNotWake(t *testing.T) {
+	t.Parallel()
+	w := loop.NewWheel()
+	timers := make([]loop.Timer, 5000)
+	for i := range timers {
+		w.Arm(&timers[i], time.Hour+time.Duration(i)*tick, func() {})
+	}
+	w.Stop(&timers[0])
+	now, wakes := time.Duration(0), 0
+	for ; w.Armed() == 4999; wakes++ {
+		now += w.UntilNext(now)
+		w.Advance(now)
+	}
+	if due := time.Hour + tick; now < due || now > due+tick || wakes > 3 {
+		t.Errorf("after %d wakes it is %v, want %v", wakes, now, due)
+	}
+}
+
 // After a stall of many rounds everything due fires, and nothing else.
 func TestWheelCatchesUpAfterAStall(t *testing.T) {
 	t.Parallel()
