@@ -202,14 +202,15 @@ func (a *arbiter) vacates(from *Share, t tenancy, now time.Duration) bool {
 	if a.inReserve() {
 		return a.restores(from, now)
 	}
-	to := request{}
-	switch {
-	case len(a.urgent) > 0:
-		to = a.urgent[0]
-	case len(a.line) > 0:
-		to.share = a.line[0]
+	if len(a.urgent) > 0 && a.yields(from, a.urgent[0], t, now) {
+		return true
 	}
-	if to.share == nil || to.share == from || !a.fair(from, to, t, now) {
+	return len(a.line) > 0 && a.yields(from, request{share: a.line[0]}, t, now)
+}
+
+// yields has a share give up a seat for a request, where that is fair.
+func (a *arbiter) yields(from *Share, to request, t tenancy, now time.Duration) bool {
+	if to.share == from || !a.fair(from, to, t, now) {
 		return false
 	}
 	a.promise(to, from, now)
