@@ -256,10 +256,8 @@ func (a *arbiter) promise(to request, from *Share, now work) {
 	a.moved++
 }
 
-// unused is after how many quanta an idle seat is nobody's.
-const unused = 4
-
-// fair reports whether a seat may go from one share to another.
+// fair reports whether a seat may go from one share to another. One that has been
+// idle for a quantum is nobody's.
 func (a *arbiter) fair(from *Share, to request, t tenancy, now work) bool {
 	w := to.share
 	switch {
@@ -267,10 +265,10 @@ func (a *arbiter) fair(from *Share, to request, t tenancy, now work) bool {
 		return true
 	case float64(from.held-1)/from.weight >= float64(w.held+1)/w.weight:
 		return true
-	case from.load() > w.load():
-		return t.idle >= a.quantum || t.age >= a.quantum && from.servedAt(now) > w.servedAt(now)
+	case from.load() > w.load() && t.age >= a.quantum && from.servedAt(now) > w.servedAt(now):
+		return true
 	}
-	return t.idle >= unused*a.quantum
+	return t.idle >= a.quantum
 }
 
 // shareHeap holds those in line, who is due first at the front.
