@@ -5,13 +5,18 @@ import (
 	"time"
 )
 
+// work is the arbiter's clock: how many transactions all tenants together have
+// been served. A seat held while the member is slow, because many log in or it
+// has other things to do, is worth less than one held while it is fast.
+type work uint64
+
 // arbiter decides who gets the seats of a budget: each is the right to have one
 // server. It knows no clock, no lock and no connection; the simulator in
 // simulator_test.go runs it against written workloads.
 //
 // Its rule is weighted max-min fairness. A free seat goes to the tenant that
 // holds the fewest for its weight, among equals to the one that has held seats
-// the least time. A seat is taken from a tenant for another that would, after
+// for the least work. A seat is taken from a tenant for another that would, after
 // it, not hold more; and where there are not enough to go round, from one that
 // has had its turn: a seat stays for a quantum, because to move it costs a
 // login.
@@ -44,8 +49,8 @@ type share struct {
 	min    int     // seats that are never taken away
 	held   int     // seats, those on their way included
 	want   int     // seats in line for
-	served float64 // seat seconds by weight, at since
-	since  time.Duration
+	served float64 // seats held times work, by weight, at since
+	since  work
 	asked  uint64 // when it joined the line
 	index  int    // in the line
 }
@@ -53,13 +58,13 @@ type share struct {
 // load is how many seats it holds for its weight.
 func (s *share) load() float64 { return float64(s.held) / s.weight }
 
-// servedAt is for how long it has held seats, for its weight, in seconds.
-func (s *share) servedAt(now time.Duration) float64 {
-	return s.served + s.load()*(now-s.since).Seconds()
+// servedAt is for how long it has held seats, for its weight.
+func (s *share) servedAt(now work) float64 {
+	return s.served + s.load()*float64(now-s.since)
 }
 
 // hold changes how many seats a share holds.
-func (a *arbiter) hold(s *Share, n int, now time.Duration) {
+func (a *arbiter) hold(s *Share, n int, now work) {
 	s.served, s.since = s.servedAt(now), now
 	if s.held == 0 && s.want == 0 {
 		s.served = max(s.served, a.clock) // time spent away earns nothing
@@ -83,7 +88,7 @@ func (a *arbiter) fix(s *Share) {
 
 // ask wants one more seat for a share: it is granted at once, or the share is
 // in line for it.
-func (a *arbiter) ask(r request, now time.Duration) bool {
+func (a *arbiter) ask(r request, now work) bool {
 	s := r.share
 	if s.held == 0 && s.want == 0 {
 		s.served, s.since = max(s.servedAt(now), a.clock), now
@@ -129,7 +134,7 @@ func (a *arbiter) mayGrant(p *Process) bool {
 	return p != nil && a.used < a.seats && (a.token == nil || a.token == p)
 }
 
-func (a *arbiter) grant(r request, now time.Duration) {
+func (a *arbiter) grant(r request, now work) {
 	if a.used >= a.seats-a.reserve {
 		a.token = r.process
 	}
@@ -140,7 +145,7 @@ func (a *arbiter) grant(r request, now time.Duration) {
 
 // freed takes note that a backend of a share's has gone. What that frees next
 // gives out.
-func (a *arbiter) freed(s *Share, now time.Duration) {
+func (a *arbiter) freed(s *Share, now work) {
 	a.hold(s, -1, now)
 	a.used--
 }
@@ -153,7 +158,7 @@ func (a *arbiter) vacated() {
 
 // next grants one seat, if there is one and somebody wants it. It must be called
 // until it grants none.
-func (a *arbiter) next(now time.Duration) (to request) {
+func (a *arbiter) next(now work) (to request) {
 	if len(a.due) > 0 && a.used < a.seats {
 		to = a.due[0]
 		a.due = append(a.due[:0], a.due[1:]...)
@@ -195,7 +200,7 @@ type tenancy struct {
 // vacates decides whether a share gives up a seat, of a server between two
 // transactions. If so the seat is another's, which will be told when the
 // backend has gone.
-func (a *arbiter) vacates(from *Share, t tenancy, now time.Duration) bool {
+func (a *arbiter) vacates(from *Share, t tenancy, now work) bool {
 	if from.held <= from.min {
 		return false
 	}
@@ -209,7 +214,7 @@ func (a *arbiter) vacates(from *Share, t tenancy, now time.Duration) bool {
 }
 
 // yields has a share give up a seat for a request, where that is fair.
-func (a *arbiter) yields(from *Share, to request, t tenancy, now time.Duration) bool {
+func (a *arbiter) yields(from *Share, to request, t tenancy, now work) bool {
 	if to.share == from || !a.fair(from, to, t, now) {
 		return false
 	}
@@ -219,7 +224,7 @@ func (a *arbiter) yields(from *Share, to request, t tenancy, now time.Duration) 
 
 // restores gives a seat back to the reserve, or to the process that the reserve
 // is for.
-func (a *arbiter) restores(from *Share, now time.Duration) bool {
+func (a *arbiter) restores(from *Share, now work) bool {
 	for _, u := range a.urgent {
 		if a.used-a.shed > a.seats || a.token != nil && a.token != u.process {
 			continue
@@ -238,7 +243,7 @@ func (a *arbiter) restores(from *Share, now time.Duration) bool {
 
 // promise takes a seat from one for another, who gets it when the backend has
 // gone.
-func (a *arbiter) promise(to request, from *Share, now time.Duration) {
+func (a *arbiter) promise(to request, from *Share, now work) {
 	a.clock = max(a.clock, to.share.servedAt(now))
 	if to.process == nil {
 		to.share.want--
@@ -251,21 +256,19 @@ func (a *arbiter) promise(to request, from *Share, now time.Duration) {
 	a.moved++
 }
 
-// unused is after how many quanta an idle seat is nobody's.
-const unused = 4
-
-// fair reports whether a seat may go from one share to another.
-func (a *arbiter) fair(from *Share, to request, t tenancy, now time.Duration) bool {
+// fair reports whether a seat may go from one share to another. One that has been
+// idle for a quantum is nobody's.
+func (a *arbiter) fair(from *Share, to request, t tenancy, now work) bool {
 	w := to.share
 	switch {
 	case to.process != nil && t.idle > 0:
 		return true
 	case float64(from.held-1)/from.weight >= float64(w.held+1)/w.weight:
 		return true
-	case from.load() > w.load():
-		return t.idle >= a.quantum || t.age >= a.quantum && from.servedAt(now) > w.servedAt(now)
+	case from.load() > w.load() && t.age >= a.quantum && from.servedAt(now) > w.servedAt(now):
+		return true
 	}
-	return t.idle >= unused*a.quantum
+	return t.idle >= a.quantum
 }
 
 // shareHeap holds those in line, who is due first at the front.

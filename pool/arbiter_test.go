@@ -13,7 +13,7 @@ func crowded(n int) (*arbiter, []*Share) {
 	for i := range shares {
 		shares[i] = &Share{}
 		shares[i].weight = 1
-		a.ask(request{share: shares[i]}, time.Duration(i))
+		a.ask(request{share: shares[i]}, work(i))
 	}
 	return a, shares
 }
@@ -21,9 +21,9 @@ func crowded(n int) (*arbiter, []*Share) {
 // A decision to seat or to queue, and one to keep a seat, allocate nothing.
 func TestSeatDecisionsAllocateNothing(t *testing.T) {
 	a, shares := crowded(1000)
-	now := time.Second
+	now := work(1000)
 	if n := testing.AllocsPerRun(100, func() {
-		now += time.Microsecond
+		now++
 		r := request{share: shares[0]}
 		if a.ask(r, now) {
 			t.Fatal("a seat is free")
@@ -45,13 +45,13 @@ func TestBudgetShrinks(t *testing.T) {
 	a.seats = 4
 	closed := 0
 	for _, s := range shares {
-		for s.held > 0 && a.vacates(s, tenancy{idle: time.Hour}, time.Second) {
+		for s.held > 0 && a.vacates(s, tenancy{idle: time.Hour}, 1) {
 			closed++
 		}
 	}
 	for range closed {
 		a.vacated()
-		for a.next(time.Second).share != nil {
+		for a.next(1).share != nil {
 		}
 	}
 	if a.used > 4 || a.shed != 0 || closed < 6 {
@@ -61,10 +61,10 @@ func TestBudgetShrinks(t *testing.T) {
 
 func BenchmarkSeatOrQueue(b *testing.B) {
 	a, shares := crowded(1000)
-	now := time.Second
+	now := work(1000)
 	b.ReportAllocs()
 	for i := range b.N {
-		now += time.Microsecond
+		now++
 		r := request{share: shares[i%500]}
 		a.ask(r, now)
 		a.withdraw(r)
@@ -75,6 +75,6 @@ func BenchmarkKeepOrGive(b *testing.B) {
 	a, shares := crowded(1000)
 	b.ReportAllocs()
 	for i := range b.N {
-		a.vacates(shares[i%500], tenancy{}, time.Second)
+		a.vacates(shares[i%500], tenancy{}, 1)
 	}
 }

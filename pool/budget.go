@@ -17,8 +17,6 @@ type Budget struct {
 	token     atomic.Pointer[Process] // that may use the reserve
 	reserved  atomic.Bool             // the reserve is in use
 
-	start time.Time
-
 	mu      sync.Mutex // guards what follows
 	arbiter arbiter
 	loops   []*Seats
@@ -48,7 +46,7 @@ func (c BudgetConfig) reserve() int {
 
 // NewBudget returns a budget of which nothing is used.
 func NewBudget(c BudgetConfig) *Budget {
-	b := &Budget{start: time.Now()}
+	b := &Budget{}
 	b.Configure(c)
 	return b
 }
@@ -106,7 +104,13 @@ func (b *Budget) Give() {
 	b.grant("")
 }
 
-func (b *Budget) now() time.Duration { return time.Since(b.start) }
+// now is the work that pools on all loops have done. b.mu is held.
+func (b *Budget) now() (all work) {
+	for _, s := range b.loops {
+		all += work(s.work.Load())
+	}
+	return all
+}
 
 // note brings what is read without the lock up to date. b.mu is held.
 func (b *Budget) note() {

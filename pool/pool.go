@@ -229,6 +229,9 @@ func (p *Pool) setState(s *Server, state State) {
 		p.takenBack(s)
 	}
 	if p.share != nil {
+		if s.state == Active {
+			p.share.seats.work.Add(1)
+		}
 		if s.state == Idle {
 			p.share.seats.idle.removeSeat(s)
 		}

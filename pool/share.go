@@ -52,7 +52,8 @@ type Seats struct {
 	loop    *loop.Loop
 	idle    list // idle servers of all its pools, by their third links
 	timer   loop.Timer
-	poked   atomic.Bool // a call of reclaim is on its way
+	work    atomic.Uint64 // transactions, counted by the loop
+	poked   atomic.Bool   // a call of reclaim is on its way
 	reclaim func()
 }
 

@@ -13,6 +13,7 @@ import (
 type simulator struct {
 	arbiter arbiter
 	now     time.Duration
+	work    work
 	events  events
 	serial  int
 	random  *rand.Rand
@@ -139,13 +140,13 @@ func (t *simTenant) grow() {
 		switch {
 		case w.process.held > 0 && t.askedOf != w.process:
 			t.withdrawUrgent()
-			if a.ask(request{t.share, w.process}, t.sim.now) {
+			if a.ask(request{t.share, w.process}, t.sim.work) {
 				t.open()
 				continue
 			}
 			t.askedOf = w.process
 		case t.asked < t.wanted():
-			if a.ask(request{t.share, nil}, t.sim.now) {
+			if a.ask(request{t.share, nil}, t.sim.work) {
 				t.open()
 				continue
 			}
@@ -209,7 +210,7 @@ func (t *simTenant) open() {
 
 // grant gives out what is free.
 func (s *simulator) grant() {
-	for to := s.arbiter.next(s.now); to.share != nil; to = s.arbiter.next(s.now) {
+	for to := s.arbiter.next(s.work); to.share != nil; to = s.arbiter.next(s.work) {
 		t := s.byShare[to.share]
 		if to.process == nil {
 			t.asked = max(0, t.asked-1)
@@ -222,7 +223,7 @@ func (s *simulator) grant() {
 		if t.wanted() > 0 {
 			t.open()
 		} else {
-			s.arbiter.freed(to.share, s.now)
+			s.arbiter.freed(to.share, s.work)
 		}
 	}
 }
@@ -231,7 +232,7 @@ func (t *simTenant) offer(v simServer) {
 	s, a := t.sim, &t.sim.arbiter
 	t.promote()
 	reserved := len(t.waiting) > 0 && t.waiting[0].process == a.token
-	if a.contended() && a.inReserve() && !reserved && a.vacates(t.share, tenancy{age: s.now - v.born}, s.now) {
+	if a.contended() && a.inReserve() && !reserved && a.vacates(t.share, tenancy{age: s.now - v.born}, s.work) {
 		t.shut(true)
 		return
 	}
@@ -258,7 +259,7 @@ func (t *simTenant) shut(vacated bool) {
 		if vacated {
 			s.arbiter.vacated()
 		} else {
-			s.arbiter.freed(t.share, s.now)
+			s.arbiter.freed(t.share, s.work)
 		}
 		s.grant()
 		t.grow()
@@ -267,9 +268,10 @@ func (t *simTenant) shut(vacated bool) {
 
 func (t *simTenant) release(p *Process, v simServer) {
 	p.held--
+	t.sim.work++
 	t.settle(p)
 	s, urgent := t.sim, len(t.waiting) > 0 && t.waiting[0].process.held > 0
-	if !urgent && s.arbiter.contended() && s.arbiter.vacates(t.share, tenancy{age: s.now - v.born}, s.now) {
+	if !urgent && s.arbiter.contended() && s.arbiter.vacates(t.share, tenancy{age: s.now - v.born}, s.work) {
 		t.shut(true)
 		return
 	}
@@ -293,7 +295,7 @@ func (s *simulator) reclaim() {
 	slices.SortStableFunc(all, func(a, b found) int { return int(a.since - b.since) })
 	for _, f := range all[:min(len(all), lookAt)] {
 		v := f.t.idle[0]
-		if s.arbiter.vacates(f.t.share, tenancy{age: s.now - v.born, idle: max(s.now-v.since, 1)}, s.now) {
+		if s.arbiter.vacates(f.t.share, tenancy{age: s.now - v.born, idle: max(s.now-v.since, 1)}, s.work) {
 			f.t.idle = f.t.idle[1:]
 			f.t.shut(true)
 		}
