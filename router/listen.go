@@ -53,7 +53,7 @@ func (s *session) listenTo(r *reading) {
 // that was sent before r: an UNLISTEN ends what comes after it.
 func (s *session) subscribes(r *reading) bool {
 	s.shared.channels = nil
-	if heard := s.heard; heard {
+	if s.heard {
 		s.heard = false
 		return false
 	}
