@@ -286,7 +286,10 @@ func (s *session) serverParameter(body []byte) (verb, error) {
 	}
 	b, table := s.backend, &s.shared.vars
 	if s.tuning != nil {
-		s.tuning.told = append(s.tuning.told, string(name))
+		s.tuning.from = table.with(s.tuning.from, string(name), string(value))
+	}
+	if s.reported != nil {
+		s.reported = table.with(s.reported, string(name), string(value))
 	}
 	b.vars = table.with(b.vars, string(name), string(value))
 	if old, ok := s.vars.value(string(name)); s.resetting || ok && old == string(value) {

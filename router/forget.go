@@ -43,6 +43,9 @@ func (s *session) commandComplete(body []byte) {
 	if all {
 		if s.reported == nil {
 			s.reported = s.backend.vars
+			if s.tuning != nil { // what was set in this pipeline has not been reported yet
+				s.reported = s.tuning.from
+			}
 		}
 		s.backend.vars, s.backend.changedBy = s.backend.base, nil
 		s.resetting, s.tuning = true, nil

@@ -1,10 +1,6 @@
 package router
 
-import (
-	"slices"
-
-	"howdah/wire"
-)
+import "howdah/wire"
 
 // Our own statements at a server, parsed when first needed.
 const (
@@ -173,7 +169,6 @@ var listSettings = map[string]bool{
 type tuning struct {
 	from, to *vars // as the server last reported them, and as they shall be
 	done     bool
-	told     []string // reported meanwhile
 }
 
 // tuned ends a tuning. PostgreSQL reports a setting before ReadyForQuery, and
@@ -191,7 +186,7 @@ func (s *session) tuned(restores []restored) (any bool) {
 		if reported {
 			old, reported = t.from.value(p.Name)
 		}
-		if !reported || old == p.Value || fixedVars[p.Name] || slices.Contains(t.told, p.Name) {
+		if !reported || old == p.Value || fixedVars[p.Name] {
 			continue
 		}
 		s.backend.vars = table.with(s.backend.vars, p.Name, old)

@@ -116,4 +116,14 @@ func TestRealFound(t *testing.T) {
 			t.Fatalf("got %+v, %v, want an error at 14", m, err)
 		}
 	})
+
+	t.Run("DiscardAllOfWhatItsPipelineHasSet", func(t *testing.T) {
+		r, other := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"}), d.raw(t)
+		r.expect(t, "SET; standard_conforming_strings=off; ready I", query("set standard_conforming_strings = off"))
+		other.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1")) // on that server
+		r.expect(t, "parsed; bound; DISCARD ALL; standard_conforming_strings=on; error 26000; ready I",
+			parse("s1", "discard all"), &pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s1"},
+			&pgproto3.Execute{Portal: "p1"}, bind("s3"), syncMsg)
+		r.expect(t, "row on; SHOW; ready I", query("show standard_conforming_strings"))
+	})
 }
