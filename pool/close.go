@@ -55,6 +55,9 @@ func (p *Pool) leave(s *Server, reason string) {
 	p.setState(s, Closing)
 	s.partial = nil
 	p.ended[reason]++
+	if p.user != nil {
+		p.user.closes(p)
+	}
 	p.observer.Closed(s)
 }
 
@@ -67,6 +70,10 @@ func (p *Pool) finishClose(s *Server) {
 	s.Conn.Close()
 	p.counts[Closing]--
 	p.total--
+	if p.user != nil {
+		p.permits--
+		p.user.closed()
+	}
 	p.freeSeat(s)
 	p.grow()
 	if p.Empty() {

@@ -2,7 +2,9 @@
 //
 // A Pool holds the connections of one (member, database, user). It belongs to
 // one event loop, as do the clients it serves, so nothing here is locked but
-// the Member that pools on several loops share.
+// what pools on several loops share: the Member, the Budget of a cluster's seats
+// (budget.go, arbiter.go, share.go) and the User whose servers are counted
+// (user.go).
 //
 // The life of a server: a goroutine dials it (grow.go) within the limits of
 // the pool and the member's ramp and back-off (member.go). It is assigned to

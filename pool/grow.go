@@ -29,6 +29,7 @@ func (p *Pool) grow() {
 	if p.share != nil && p.waiting.len > 0 {
 		p.share.makeRoom()
 	}
+	p.takePermits()
 	for p.wanted() > 0 {
 		if !p.takeSeat() {
 			break
@@ -50,8 +51,17 @@ func (p *Pool) grow() {
 	p.trim()
 }
 
-// wanted is how many more servers there should be, within the pool's limit.
+// wanted is how many more servers may be opened.
 func (p *Pool) wanted() int {
+	if p.user != nil {
+		return min(p.wish(), p.permits-p.total)
+	}
+	return p.wish()
+}
+
+// wish is how many more servers there should be, within the pool's limits and
+// its tenant's.
+func (p *Pool) wish() int {
 	if p.paused || p.closed {
 		return 0
 	}
@@ -102,6 +112,7 @@ func (p *Pool) finishOpen(est *wire.Established, err error, generation uint64) {
 		p.total--
 		p.freeSeat(nil)
 		p.openFailed(err)
+		p.trim()
 		if p.Empty() {
 			p.observer.Emptied()
 		}

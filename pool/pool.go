@@ -26,6 +26,7 @@ type Config struct {
 	LoginRetry         time.Duration // longest pause between attempts to reach a member that fails; 0 is 15 s
 	CheckDelay         time.Duration // a server idle for longer runs CheckQuery before it is given out
 	CheckQuery         string        // empty: servers are never checked
+	MaxUserConnections int           // servers at most of the pool's user, over all pools; 0 is no limit
 }
 
 // Opener opens and cancels server connections. Both run on goroutines of their
@@ -87,6 +88,11 @@ type Pool struct {
 	spare     int           // seats that have come and are not used yet
 	seatedAt  time.Duration // when the last one came that was asked for
 	overdrawn *Process      // that may have servers above PoolSize
+
+	user    *User      // whose servers these are; nil for nobody's
+	permits int        // of the user's, for servers that are there or wished for
+	inLine  bool       // for one more
+	line    loop.Timer // has it looked for again
 }
 
 // New returns an empty pool on l.
@@ -102,6 +108,9 @@ func New(l *loop.Loop, m *Member, cfg Config, opener Opener, observer Observer, 
 // are released.
 func (p *Pool) SetConfig(cfg Config) {
 	p.cfg = cfg
+	if p.user != nil {
+		p.yieldIdle()
+	}
 	p.grow()
 }
 
@@ -165,6 +174,10 @@ func (p *Pool) Release(s *Server) {
 		p.Destroy(s, "max_db_connections", false)
 		return
 	}
+	if w := p.waiting.first(); (w == nil || !w.urgent) && p.yieldsTo(s, 0) {
+		p.Destroy(s, userLimit, false)
+		return
+	}
 	p.offer(s)
 	p.checkQuiet()
 }
@@ -210,6 +223,8 @@ func (p *Pool) unwanted(s *Server) string {
 		return "pool_size lowered"
 	case p.share != nil && p.share.exceeds(p.waiting.first()):
 		return "max_db_connections"
+	case p.user != nil && p.user.exceeds(p):
+		return userLimit
 	}
 	return ""
 }

@@ -91,6 +91,7 @@ func (p *Pool) freeSeat(s *Server) {
 
 // trim gives back what is not wanted any more: wishes first, then seats.
 func (p *Pool) trim() {
+	p.givePermits()
 	if p.asked == 0 && p.askedFor == nil && p.spare == 0 {
 		return
 	}
@@ -128,8 +129,14 @@ func (p *Pool) withdrawUrgent() {
 // settle ends what a process may have of the reserve if it holds nothing: it may
 // have got it when it had ended already.
 func (p *Pool) settle(process *Process) {
-	if process.held == 0 && p.share != nil {
+	if process.held > 0 {
+		return
+	}
+	if p.share != nil {
 		p.share.leaves(process)
+	}
+	if p.user != nil {
+		p.user.settle(process)
 	}
 }
 

@@ -24,7 +24,7 @@ type Waiter struct {
 	client     Client
 	process    *Process
 	urgent     bool // its process holds a server already
-	limited    bool // all servers of the pool were taken
+	limited    bool // all servers that the pool or its user may have were taken
 	since      time.Duration
 	timer      loop.Timer
 }
@@ -42,7 +42,7 @@ func (w *Waiter) Leave() {
 func (w *Waiter) Since() time.Duration { return w.since }
 
 func (p *Pool) enqueue(c Client, process *Process) *Waiter {
-	w := &Waiter{pool: p, client: c, since: p.loop.Now(), process: process, limited: p.total >= p.cfg.PoolSize}
+	w := &Waiter{pool: p, client: c, since: p.loop.Now(), process: process, limited: p.total >= p.cfg.PoolSize || p.inLine}
 	w.urgent = process != nil && process.held > 0
 	p.waiting.push(w)
 	if p.closed {
@@ -73,6 +73,9 @@ func (w *Waiter) timeout() {
 		Severity: "FATAL", Code: wire.CodeQueryCanceled,
 		Message: fmt.Sprintf("query_wait_timeout: no server became free within %v", w.pool.cfg.QueryWaitTimeout),
 		Hint:    fmt.Sprintf("All %d servers of the pool are taken. Raise pool_size or query_wait_timeout, or look for long transactions.", w.pool.counts[Active]),
+	}
+	if p := w.pool; p.inLine {
+		e.Hint = fmt.Sprintf("The user has all %d servers that max_user_connections allows, %d of them here. Raise max_user_connections or query_wait_timeout, or look for long transactions.", p.cfg.MaxUserConnections, p.counts[Active])
 	}
 	if err := w.pool.lastErr; err != nil && w.pool.counts[Active] == 0 {
 		e.Detail = "The last attempt to open a server failed: " + err.Error()

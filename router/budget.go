@@ -47,6 +47,35 @@ func (t *tenant) joinBudget(w *worker) {
 	t.share = b.On(w.loop).Share(t.name, c)
 }
 
+// countedUser is a user's servers, and how many routes count theirs in.
+type countedUser struct {
+	pool.User
+	routes int
+}
+
+// countUser has a route's servers count as its user's, on whatever loop.
+func (s *Server) countUser(r *route) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[r.key.user]
+	if u == nil {
+		u = &countedUser{}
+		s.users[r.key.user] = u
+	}
+	u.routes++
+	r.pool.ClaimUser(&u.User)
+}
+
+// uncountUser is for a route whose servers are gone.
+func (s *Server) uncountUser(r *route) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[r.key.user]
+	if u.routes--; u.routes == 0 {
+		delete(s.users, r.key.user)
+	}
+}
+
 // process is an application's process and how many clients it has.
 type process struct {
 	pool.Process

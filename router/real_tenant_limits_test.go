@@ -25,6 +25,7 @@ func TestRealTenantLimits(t *testing.T) {
 		run  func(*testing.T, *house)
 	}{
 		{"max_user_client_connections", testUserClients},
+		{"max_user_connections", testUserServers},
 		{"max_waiting_clients", testWaitingClients},
 		{"max_logins_per_second", testLoginRate},
 		{"max_queries_per_second", testQueryRate},
@@ -134,6 +135,42 @@ func testUserClients(t *testing.T, h *house) {
 	d.raw(t)
 	_, err = d.tryRaw("acme")
 	wantLimit(t, err, "53300", "has 3 clients already")
+}
+
+// A user of two tenants has one server in the two: it goes to and fro.
+func testUserServers(t *testing.T, h *house) {
+	h.sql(t, "grant connect on database globex to acme")
+	defer h.sql(t, "revoke connect on database globex from acme")
+	d := h.open(t, func(s *setup) {
+		for i := range s.tenants {
+			s.tenants[i].Limits.MaxUserConnections, s.tenants[i].Limits.QueryWaitTimeout = 1, patience
+		}
+	})
+	one := d.raw(t)
+	c := d.dialConfig("acme")
+	c.Parameters[1].Value = "globex"
+	other := newRaw(dial(t, c))
+	defer other.Close()
+	one.expect(t, "BEGIN; ready T; row acme; SELECT 1; ready T", query("begin"), query("select current_database()"))
+	if err := other.send(query("select current_database()")); err != nil {
+		t.Fatal(err)
+	}
+	if !poll(func() bool { return d.pool("globex").ClientsWaiting == 1 }) {
+		t.Fatal("nobody waits for the user's server")
+	}
+	one.expect(t, "COMMIT; ready I", query("commit"))
+	if got, err := other.answers(); err != nil || strings.Join(got, "; ") != "row globex; SELECT 1; ready I" {
+		t.Fatalf("the other tenant's client got %q, %v", got, err)
+	}
+	one.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+	d.change(t, func(l *tenants.Limits) { l.MaxUserConnections = 2 })
+	one.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1"))
+	d.reload(t, func(s *setup) {
+		for i := range s.tenants {
+			s.tenants[i].Limits.MaxUserConnections = 2
+		}
+	})
+	other.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 }
 
 func testWaitingClients(t *testing.T, h *house) {

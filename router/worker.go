@@ -130,6 +130,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	r.setLimits(t, w.server.userOf(user))
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
 	r.pool.Join(r.tenant.share)
+	w.server.countUser(r)
 	r.tenant.routes++
 	if w.server.switches.holds(t.Name) {
 		r.pool.Pause(func() {})
@@ -162,6 +163,7 @@ func poolConfig(l *tenants.Limits) pool.Config {
 		QueryWaitTimeout: l.QueryWaitTimeout, ServerLifetime: l.ServerLifetime,
 		ServerIdleTimeout: l.ServerIdleTimeout, ConnectTimeout: l.ServerConnectTimeout,
 		LoginRetry: l.ServerLoginRetry, CheckDelay: l.ServerCheckDelay, CheckQuery: l.ServerCheckQuery,
+		MaxUserConnections: l.MaxUserConnections,
 	}
 }
 
@@ -247,6 +249,7 @@ func (r *route) dropIfUnused() {
 func (w *worker) dropRoute(r *route) {
 	w.loop.Disarm(&r.renewal.timer)
 	delete(w.routes, r.key)
+	w.server.uncountUser(r)
 	r.tenant.gone.Add(&r.counters)
 	w.dropUse(r.tenant)
 }

@@ -104,7 +104,6 @@ func bouncerDoors() []bouncerSetting {
 
 // bouncerLimits are about how many, and of pools.
 func bouncerLimits() []bouncerSetting {
-	const perUser = "Howdah has no limit per user yet; limit the tenants, or the role: ALTER ROLE … CONNECTION LIMIT"
 	return []bouncerSetting{
 		{name: "pool_mode", kind: kindWord, in: sectionLimits, as: "pool_mode", initial: "session"},
 		{name: "max_client_conn", kind: kindNumber, in: sectionServer, as: "max_client_conn", initial: "100", zero: int64(1), why: "0 let nobody in"},
@@ -112,10 +111,10 @@ func bouncerLimits() []bouncerSetting {
 		{name: "min_pool_size", kind: kindNumber, in: sectionLimits, as: "min_pool_size"},
 		{name: "reserve_pool_size", kind: kindNumber, in: sectionLimits, as: "reserve_pool_size"},
 		{name: "reserve_pool_timeout", kind: kindSeconds, in: sectionLimits, as: "reserve_pool_timeout"},
-		{name: "max_db_connections", kind: kindNumber, in: sectionLimits, as: "max_db_connections", why: "Howdah limits servers per database and user with pool_size; for a whole database: ALTER DATABASE … CONNECTION LIMIT"},
+		{name: "max_db_connections", kind: kindNumber, in: sectionLimits, as: "max_db_connections"},
 		{name: "max_db_client_connections", kind: kindNumber, in: sectionLimits, as: "max_client_conn"},
-		{name: "max_user_connections", kind: kindNumber, in: sectionLimits, as: "max_user_connections", why: perUser},
-		{name: "max_user_client_connections", kind: kindNumber, in: sectionLimits, as: "max_user_client_connections", why: perUser},
+		{name: "max_user_connections", kind: kindNumber, in: sectionLimits, as: "max_user_connections"},
+		{name: "max_user_client_connections", kind: kindNumber, in: sectionLimits, as: "max_user_client_connections"},
 		{name: "max_prepared_statements", kind: kindNumber, in: sectionLimits, as: "max_prepared_statements", zero: int64(200), why: "0 left prepared statements of transaction mode to their luck; Howdah always keeps them apart"},
 		{name: "server_round_robin", kind: kindFlag, why: "Howdah gives out the server that was used last, so that the others can be closed"},
 		{name: "server_reset_query", why: "Howdah finds out what a session has changed and undoes that, and runs DISCARD ALL behind clients of session mode; there is nothing to set"},

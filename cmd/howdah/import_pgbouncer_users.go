@@ -126,18 +126,18 @@ func (t *bouncerTranslation) user(name string) *tomlTable {
 
 // bouncerUserSettings are what a line of [users] may have.
 func bouncerUserSettings() []bouncerSetting {
-	const why = "Howdah has no settings per user yet; set it for the tenants that the user works in, or the role's in PostgreSQL (ALTER ROLE … SET, CONNECTION LIMIT)"
+	const why = "a [[user]] has no such setting; set it for the tenants that the user works in"
 	return []bouncerSetting{
 		{name: "pool_mode", kind: kindWord, in: sectionUser, as: "pool_mode", why: why},
 		{name: "pool_size", kind: kindCount, in: sectionUser, as: "pool_size", why: why},
 		{name: "reserve_pool_size", kind: kindCount, in: sectionUser, as: "reserve_pool_size", why: why},
-		{name: "max_user_connections", kind: kindCount, in: sectionUser, as: "max_user_connections", why: why},
-		{name: "max_user_client_connections", kind: kindCount, in: sectionUser, as: "max_user_client_connections", why: why},
-		{name: "query_timeout", kind: kindSeconds, in: sectionUser, as: "query_timeout", why: why},
-		{name: "query_wait_timeout", kind: kindSeconds, in: sectionUser, as: "query_wait_timeout", why: why},
-		{name: "idle_transaction_timeout", kind: kindSeconds, in: sectionUser, as: "idle_transaction_timeout", why: why},
-		{name: "transaction_timeout", kind: kindSeconds, in: sectionUser, as: "transaction_timeout", why: why},
-		{name: "client_idle_timeout", kind: kindSeconds, in: sectionUser, as: "client_idle_timeout", why: why},
+		{name: "max_user_connections", kind: kindCount, in: sectionUser, as: "max_user_connections"},
+		{name: "max_user_client_connections", kind: kindCount, in: sectionUser, as: "max_user_client_connections"},
+		{name: "query_timeout", kind: kindSeconds, in: sectionUser, as: "query_timeout"},
+		{name: "query_wait_timeout", kind: kindSeconds, in: sectionUser, as: "query_wait_timeout"},
+		{name: "idle_transaction_timeout", kind: kindSeconds, in: sectionUser, as: "idle_transaction_timeout"},
+		{name: "transaction_timeout", kind: kindSeconds, in: sectionUser, as: "transaction_timeout"},
+		{name: "client_idle_timeout", kind: kindSeconds, in: sectionUser, as: "client_idle_timeout"},
 	}
 }
 
