@@ -29,7 +29,8 @@ type arbiter struct {
 	shed   int       // of those, to be given up without a successor
 	line   shareHeap // shares that want a seat
 	urgent []request // processes that hold a server and want one more
-	due    []request // for whom seats are being vacated
+	due    []request // for whom seats are being vacated, or
+	vacant int       // have been
 	token  *Process  // that may use the reserve
 
 	clock float64 // virtual time of the last grant
@@ -48,8 +49,9 @@ type share struct {
 	weight float64
 	min    int     // seats that are never taken away
 	held   int     // seats, those on their way included
+	open   int     // of those, whose servers have been opened
 	want   int     // seats in line for
-	served float64 // seats held times work, by weight, at since
+	served float64 // open servers times work, by weight, at since
 	since  work
 	asked  uint64 // when it joined the line
 	index  int    // in the line
@@ -58,14 +60,22 @@ type share struct {
 // load is how many seats it holds for its weight.
 func (s *share) load() float64 { return float64(s.held) / s.weight }
 
-// servedAt is for how long it has held seats, for its weight.
+// servedAt is for how long it has had servers, for its weight. While one is
+// being opened, which takes as long as the member has other things to do, its
+// seat serves nobody.
 func (s *share) servedAt(now work) float64 {
-	return s.served + s.load()*float64(now-s.since)
+	return s.served + float64(s.open)/s.weight*float64(now-s.since)
+}
+
+// serve changes how many servers a share has open.
+func (s *share) serve(n int, now work) {
+	s.served, s.since = s.servedAt(now), now
+	s.open += n
 }
 
 // hold changes how many seats a share holds.
 func (a *arbiter) hold(s *Share, n int, now work) {
-	s.served, s.since = s.servedAt(now), now
+	s.serve(0, now)
 	if s.held == 0 && s.want == 0 {
 		s.served = max(s.served, a.clock) // time spent away earns nothing
 	}
@@ -143,24 +153,41 @@ func (a *arbiter) grant(r request, now work) {
 	a.hold(r.share, 1, now)
 }
 
-// freed takes note that a backend of a share's has gone. What that frees next
-// gives out.
+// opened takes note that a share's server has been opened.
+func (a *arbiter) opened(s *Share, now work) {
+	s.serve(1, now)
+	a.fix(s)
+}
+
+// gone takes note that the backend of a share's server has gone. What that frees
+// next gives out.
+func (a *arbiter) gone(s *Share, now work) {
+	s.serve(-1, now)
+	a.freed(s, now)
+}
+
+// freed is gone for a seat whose server has not been opened.
 func (a *arbiter) freed(s *Share, now work) {
 	a.hold(s, -1, now)
 	a.used--
 }
 
-// vacated is freed for a seat that had been taken away before.
+// vacated is gone for a seat that had been taken away before.
 func (a *arbiter) vacated() {
-	a.shed = max(0, a.shed-1)
 	a.used--
+	if a.shed > 0 {
+		a.shed--
+	} else {
+		a.vacant++
+	}
 }
 
 // next grants one seat, if there is one and somebody wants it. It must be called
 // until it grants none.
 func (a *arbiter) next(now work) (to request) {
-	if len(a.due) > 0 && a.used < a.seats {
+	if a.vacant > 0 && a.used < a.seats {
 		to = a.due[0]
+		a.vacant--
 		a.due = append(a.due[:0], a.due[1:]...)
 		a.used++
 		return to // it was counted when the seat was vacated for it
@@ -237,6 +264,7 @@ func (a *arbiter) restores(from *Share, now work) bool {
 		return true
 	}
 	a.shed++
+	from.serve(-1, now)
 	a.hold(from, -1, now)
 	return true
 }
@@ -250,6 +278,7 @@ func (a *arbiter) promise(to request, from *Share, now work) {
 	} else {
 		a.withdraw(to)
 	}
+	from.serve(-1, now)
 	a.hold(from, -1, now)
 	a.hold(to.share, 1, now)
 	a.due = append(a.due, to)
@@ -277,7 +306,7 @@ type shareHeap []*Share
 func (h shareHeap) Len() int { return len(h) }
 
 // Less compares what shares hold; where that is equal, so is how fast they are
-// served, and the order between them does not change with time.
+// served once their servers are open, and the order between them stays.
 func (h shareHeap) Less(i, j int) bool {
 	a, b := h[i], h[j]
 	if x, y := a.load(), b.load(); x != y {

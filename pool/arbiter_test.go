@@ -59,6 +59,28 @@ func TestBudgetShrinks(t *testing.T) {
 	}
 }
 
+// Who is promised a seat gets it when it has been vacated, not out of the
+// reserve before.
+func TestPromisedSeatsComeAsTheyAreVacated(t *testing.T) {
+	a, shares := crowded(20)
+	a.seats, a.reserve = 12, 2
+	for _, s := range shares[:3] {
+		a.opened(s, 1)
+		if !a.vacates(s, tenancy{age: time.Hour}, 100) {
+			t.Fatal("a seat that has had its turn is kept")
+		}
+	}
+	for n := range 3 {
+		if to := a.next(100); to.share != nil {
+			t.Fatalf("%d seats promised are given out when %d have been vacated", n+1, n)
+		}
+		a.vacated()
+		if to := a.next(100); to.share == nil || a.used != 10 {
+			t.Fatalf("the seat that was vacated is not given out: %v, %d used", to, a.used)
+		}
+	}
+}
+
 func BenchmarkSeatOrQueue(b *testing.B) {
 	a, shares := crowded(1000)
 	now := work(1000)

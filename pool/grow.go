@@ -123,6 +123,9 @@ func (p *Pool) finishOpen(est *wire.Established, err error, generation uint64) {
 	p.counts[Idle]++
 	s.state, s.generation = Idle, generation // of the login's start: Reconnect may have come since
 	p.all.addAll(s)
+	if p.share != nil {
+		p.share.opened()
+	}
 	p.observer.Opened(s)
 	p.offer(s)
 	p.grow()

@@ -206,15 +206,26 @@ func (h *Share) seated(urgent *Process, whose string) {
 	h.free(nil) // the wish was taken back when the seat was on its way
 }
 
+// opened is told that a server has been opened on one of the share's seats.
+func (h *Share) opened() {
+	b := h.seats.budget
+	b.mu.Lock()
+	b.arbiter.opened(h, b.now())
+	b.mu.Unlock()
+}
+
 // free gives back the seat of s, whose backend has gone, or one that was not
 // used.
 func (h *Share) free(s *Server) {
 	b := h.seats.budget
 	b.mu.Lock()
-	if s != nil && s.vacated {
-		b.arbiter.vacated()
-	} else {
+	switch {
+	case s == nil:
 		b.arbiter.freed(h, b.now())
+	case s.vacated:
+		b.arbiter.vacated()
+	default:
+		b.arbiter.gone(h, b.now())
 	}
 	b.grant(h.name)
 }

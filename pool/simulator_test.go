@@ -204,6 +204,7 @@ func (t *simTenant) open() {
 	t.opening++
 	t.sim.after(t.sim.connect, func() {
 		t.opening--
+		t.sim.arbiter.opened(t.share, t.sim.work)
 		t.offer(simServer{born: t.sim.now})
 	})
 }
@@ -259,7 +260,7 @@ func (t *simTenant) shut(vacated bool) {
 		if vacated {
 			s.arbiter.vacated()
 		} else {
-			s.arbiter.freed(t.share, s.work)
+			s.arbiter.gone(t.share, s.work)
 		}
 		s.grant()
 		t.grow()
