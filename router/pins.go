@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"howdah/tenants"
 )
 
@@ -77,9 +79,7 @@ const maxTouched = 64
 
 // note remembers what a text that is sent to the server may leave there.
 func (s *session) note(r *reading) {
-	if r.effects&maySet != 0 {
-		s.setting = true
-	}
+	s.setting = s.setting || r.effects&maySetAny != 0 || r.effects&maySet != 0 && countsInParse(r.settings)
 	s.done |= r.effects
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
@@ -148,7 +148,13 @@ func (s *session) touch(t touch) {
 // uncertain reports whether settings that count when a text is parsed may be
 // others than we know.
 func (s *session) uncertain() bool {
-	return s.setting || len(s.touched) > 0 || len(s.asked.touched) > 0 || s.asked.done&maySetAny != 0
+	return s.setting || s.asked.done&maySetAny != 0 || countsInParse(s.touched) || countsInParse(s.asked.touched)
+}
+
+// countsInParse reports whether one of these settings counts when a text is
+// parsed.
+func countsInParse(settings []touch) bool {
+	return slices.ContainsFunc(settings, func(t touch) bool { return t.name == allSettings || parseVars[t.name] })
 }
 
 // unseen reports whether the server may hold state that was not looked at.

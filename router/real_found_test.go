@@ -126,4 +126,12 @@ func TestRealFound(t *testing.T) {
 			&pgproto3.Execute{Portal: "p1"}, bind("s3"), syncMsg)
 		r.expect(t, "row on; SHOW; ready I", query("show standard_conforming_strings"))
 	})
+
+	t.Run("LiteralBehindASettingThatDoesNotConcernIt", func(t *testing.T) {
+		r, other := d.raw(t), d.raw(t)
+		r.expect(t, "parsed; ready I", parse("s1", `select 'a\tb'`), syncMsg)
+		r.expect(t, "SET; standard_conforming_strings=off; ready I", query("set standard_conforming_strings = off"))
+		other.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1")) // on the server that knows s1
+		r.expect(t, `SET; ready I; bound; row a\tb; SELECT 1; ready I`, query("set work_mem = 5000"), bind("s1"), execute, syncMsg)
+	})
 }

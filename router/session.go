@@ -80,7 +80,7 @@ type session struct {
 	raw        bool // names that we do not know are the server's own
 	checking   bool // login: the settings are being tried
 	refused    bool // login: they were
-	setting    bool // a statement that may change settings is outstanding
+	setting    bool // a statement that may change settings which count in a Parse is outstanding
 	committing bool // a portal was bound that may end the transaction, since the last Sync
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
