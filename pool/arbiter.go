@@ -222,6 +222,7 @@ func (a *arbiter) inReserve() bool { return a.used-a.shed > a.seats-a.reserve }
 type tenancy struct {
 	age  time.Duration // since the server was opened
 	idle time.Duration // since its last transaction; 0 where that ends now
+	rest time.Duration // for how long the share's servers idle between two
 }
 
 // vacates decides whether a share gives up a seat, of a server between two
@@ -286,7 +287,7 @@ func (a *arbiter) promise(to request, from *Share, now work) {
 }
 
 // fair reports whether a seat may go from one share to another. One that has been
-// idle for a quantum is nobody's.
+// abandoned is nobody's.
 func (a *arbiter) fair(from *Share, to request, t tenancy, now work) bool {
 	w := to.share
 	switch {
@@ -297,7 +298,17 @@ func (a *arbiter) fair(from *Share, to request, t tenancy, now work) bool {
 	case from.load() > w.load() && t.age >= a.quantum && from.servedAt(now) > w.servedAt(now):
 		return true
 	}
-	return t.idle >= a.quantum
+	return t.idle > 0 && t.idle >= a.patience(t.rest)
+}
+
+// restful is how many times as long as usual a seat may idle.
+const restful = 8
+
+// patience is for how long a seat may idle before it counts as abandoned: several
+// times as long as its share's do between two transactions, but no longer than a
+// quantum.
+func (a *arbiter) patience(rest time.Duration) time.Duration {
+	return min(max(restful*rest, a.quantum/10), a.quantum)
 }
 
 // shareHeap holds those in line, who is due first at the front.

@@ -146,6 +146,9 @@ func (p *Pool) takeIdle() *Server {
 	if s == nil || p.needsCheck(s) {
 		return nil
 	}
+	if p.share != nil {
+		p.share.rested(p.loop.Now() - s.since)
+	}
 	p.idle.remove(s)
 	p.setState(s, Active)
 	return s
@@ -199,6 +202,9 @@ func (p *Pool) offer(s *Server) {
 		w = p.waiting.first()
 	}
 	if w != nil && !p.paused {
+		if p.share != nil {
+			p.share.rested(0)
+		}
 		p.setState(s, Active)
 		p.assign(w, s)
 		return

@@ -37,7 +37,8 @@ type Share struct {
 	max       int      // servers over all pools; 0 is no limit
 	overdrawn *Process // that may have servers above max
 	blame     map[string]time.Duration
-	whose     string // who held the seat that came last
+	whose     string        // who held the seat that came last
+	rest      time.Duration // see rested
 }
 
 // wish is a pool's for one seat, for a process that holds one if it is not nil.
@@ -66,7 +67,7 @@ type ShareConfig struct {
 
 // Share returns a new part of the budget for a tenant.
 func (s *Seats) Share(name string, c ShareConfig) *Share {
-	h := &Share{name: name, seats: s, blame: map[string]time.Duration{}}
+	h := &Share{name: name, seats: s, blame: map[string]time.Duration{}, rest: DefaultQuantum / restful}
 	h.Configure(c)
 	return h
 }
@@ -239,9 +240,19 @@ func (h *Share) vacates(s *Server, idle time.Duration) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s.vacated = b.arbiter.vacates(h, tenancy{age: h.seats.loop.Now() - s.born, idle: idle}, b.now())
+	s.vacated = b.arbiter.vacates(h, tenancy{age: h.seats.loop.Now() - s.born, idle: idle, rest: h.rest}, b.now())
 	b.note()
 	return s.vacated
+}
+
+// rested notes for how long a server has idled that is used again. The longest
+// time counts, and is forgotten with use.
+func (h *Share) rested(d time.Duration) {
+	if d >= h.rest {
+		h.rest = d
+	} else {
+		h.rest -= h.rest / 64
+	}
 }
 
 // reserved reports whether the budget's reserve is for a process now.

@@ -99,6 +99,7 @@ func (t *simTenant) acquire(p *Process, got func(simServer)) {
 	if n := len(t.idle); n > 0 && len(t.waiting) == 0 {
 		v := t.idle[n-1]
 		t.idle = t.idle[:n-1]
+		t.share.rested(t.sim.now - v.since)
 		t.serve(w, v)
 		return
 	}
@@ -245,6 +246,7 @@ func (t *simTenant) offer(v simServer) {
 	if len(t.waiting) > 0 {
 		w := t.waiting[0]
 		t.waiting = t.waiting[1:]
+		t.share.rested(0)
 		t.serve(w, v)
 		t.grow()
 		return
@@ -296,7 +298,7 @@ func (s *simulator) reclaim() {
 	slices.SortStableFunc(all, func(a, b found) int { return int(a.since - b.since) })
 	for _, f := range all[:min(len(all), lookAt)] {
 		v := f.t.idle[0]
-		if s.arbiter.vacates(f.t.share, tenancy{age: s.now - v.born, idle: max(s.now-v.since, 1)}, s.work) {
+		if s.arbiter.vacates(f.t.share, tenancy{age: s.now - v.born, idle: max(s.now-v.since, 1), rest: f.t.share.rest}, s.work) {
 			f.t.idle = f.t.idle[1:]
 			f.t.shut(true)
 		}

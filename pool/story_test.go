@@ -89,7 +89,7 @@ func (s *story) line(words []string) error {
 }
 
 func (s *story) tenant(a *arguments) {
-	h := &Share{}
+	h := &Share{rest: DefaultQuantum / restful}
 	h.weight, h.min = float64(a.number("weight", 1)), a.number("min", 0)
 	t := &simTenant{sim: s.sim, group: a.words["name"], share: h, limit: a.number("limit", 1000)}
 	s.sim.tenants = append(s.sim.tenants, t)

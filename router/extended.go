@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"fmt"
 
 	"howdah/wire"
@@ -172,6 +173,9 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		return verbForward
 	}
 	s.ranHere = s.ranHere && len(m.Portal) > 0
+	if len(s.deallocates) > 0 {
+		delete(s.deallocates, string(m.Portal))
+	}
 	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
 		return verbSubscribe
 	}
@@ -208,6 +212,12 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	if s.ranHere && s.status == wire.TxIdle && len(b) > wire.HeaderLen && b[wire.HeaderLen] == 0 {
 		return s.fail(hasRun())
+	}
+	if len(s.deallocates) > 0 && len(b) > wire.HeaderLen {
+		portal, _, _ := bytes.Cut(b[wire.HeaderLen:], []byte{0})
+		if name, ok := s.deallocates[string(portal)]; ok {
+			return s.executeDeallocate(string(portal), name)
+		}
 	}
 	e := entry{typ: wire.Execute}
 	if s.committing {

@@ -43,10 +43,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 		return string(name), 0, true
 	}
 	if st == nil {
-		return "", s.fail(&wire.Error{
-			Severity: "ERROR", Code: wire.CodeInvalidStatementName,
-			Message: "prepared statement \"" + string(name) + "\" does not exist", Routine: "FetchPreparedStatement",
-		}), false
+		return "", s.fail(noStatement(name)), false
 	}
 	p := s.backend.find(st)
 	if p == nil && s.uncertain() {
@@ -71,6 +68,13 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	}
 	v, ok = s.checked(p)
 	return p.name, v, ok
+}
+
+func noStatement(name []byte) *wire.Error {
+	return &wire.Error{
+		Severity: "ERROR", Code: wire.CodeInvalidStatementName,
+		Message: "prepared statement \"" + string(name) + "\" does not exist", Routine: "FetchPreparedStatement",
+	}
 }
 
 // underVars has parse done under the settings under which the client prepared

@@ -134,4 +134,13 @@ func TestRealFound(t *testing.T) {
 		other.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin"), query("select 1")) // on the server that knows s1
 		r.expect(t, `SET; ready I; bound; row a\tb; SELECT 1; ready I`, query("set work_mem = 5000"), bind("s1"), execute, syncMsg)
 	})
+
+	t.Run("DeallocateThatIsBoundAndNotExecuted", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; parsed; ready I", parse("s1", "deallocate s2"), parse("s2", "select 2"), syncMsg)
+		r.expect(t, "bound; error 42P05; ready I", bind("s1"), parse("s2", "select 3"), syncMsg)
+		r.expect(t, "BEGIN; ready T; bound; ready T; bound; row 2; SELECT 1; ready T", query("begin"),
+			&pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s1"}, syncMsg, bind("s2"), execute, syncMsg)
+		r.expect(t, "DEALLOCATE; ready T; error 26000; ready E", &pgproto3.Execute{Portal: "p1"}, syncMsg, bind("s2"), syncMsg)
+	})
 }

@@ -118,14 +118,15 @@ type session struct {
 	named   map[string]*statement // prepared statements by the client's names
 	unnamed *statement
 
-	touched   []touch         // the settings that done may have changed
-	asked     asked           // what is being looked at
-	listens   *listening      // nil until the first LISTEN
-	unheard   *wire.Error     // why channels could not be subscribed; the message is presented again with it
-	prepared  map[string]bool // names that PREPARE may have given at the server
-	restoring []restored      // the login's settings that the next message resets
-	tuning    *tuning         // nil but between injected settings and ReadyForQuery
-	reported  *vars           // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
+	touched     []touch           // the settings that done may have changed
+	asked       asked             // what is being looked at
+	listens     *listening        // nil until the first LISTEN
+	unheard     *wire.Error       // why channels could not be subscribed; the message is presented again with it
+	prepared    map[string]bool   // names that PREPARE may have given at the server
+	deallocates map[string]string // portals, and the client's statement that each will deallocate
+	restoring   []restored        // the login's settings that the next message resets
+	tuning      *tuning           // nil but between injected settings and ReadyForQuery
+	reported    *vars             // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -402,7 +403,7 @@ func (s *session) assigned(b *backend) {
 // released ends the use of a server.
 func (s *session) released() {
 	s.held, s.backend = false, nil
-	s.hereNow, s.prefix, s.ranHere = false, false, false
+	s.hereNow, s.prefix, s.ranHere, s.deallocates = false, false, false, nil
 	if s.queue.empty() {
 		s.shared.giveQueue(s.queue.entries)
 		s.queue = queue{}

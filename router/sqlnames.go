@@ -88,19 +88,34 @@ func (s *session) deallocateThere(r *reading, text []byte) {
 }
 
 // bindDeallocate binds DEALLOCATE of such a statement: the server deallocates
-// one that is nobody's.
+// one that is nobody's when the portal is executed.
 func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
-	if s.changes > 0 {
-		return verbStall
-	}
 	sh := s.shared
-	s.parseOver(spareName, "select", nil)
 	s.helper(helperSpare, dropName, "deallocate "+spareName)
-	s.forward(entry{typ: wire.Bind, more: &detail{name: st.name, prev: s.named[st.name], named: true}})
-	s.unname(st.name)
+	s.forward(entry{typ: wire.Bind})
+	if s.deallocates == nil {
+		s.deallocates = map[string]string{}
+	}
+	s.deallocates[string(m.Portal)] = st.name
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, dropName, h.Len-sh.used)
 	return verbRewrite
+}
+
+// executeDeallocate executes such a portal, which PostgreSQL does once.
+func (s *session) executeDeallocate(portal, name string) verb {
+	if s.changes > 0 {
+		return verbStall
+	}
+	delete(s.deallocates, portal)
+	st := s.named[name]
+	if st == nil {
+		return s.fail(noStatement([]byte(name)))
+	}
+	s.parseOver(spareName, "select", nil)
+	s.forward(entry{typ: wire.Execute, more: &detail{name: name, prev: st, named: true}})
+	s.unname(name)
+	return verbForward
 }
 
 // bindExecute binds EXECUTE or PREPARE of such a statement, with the name that
