@@ -267,10 +267,12 @@ func (s *session) ready(status wire.TxStatus) {
 		s.committed = false
 	}
 	s.open = !s.queue.empty()
-	s.setting = s.setting && s.open
+	if !s.open {
+		s.setting = 0
+	}
 	if status == wire.TxIdle {
 		s.shared.counts.altered |= s.altered
-		s.altered, s.declared = 0, false
+		s.altered, s.declared, s.local = 0, false, 0
 	}
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()

@@ -32,7 +32,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbForward // PostgreSQL will say what is wrong with it
 	}
 	s.shared.counts.clientParses++
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), !s.uncertain())
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), s.doubts() == 0)
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
 		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st) | s.hereFlag()})

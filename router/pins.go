@@ -1,8 +1,6 @@
 package router
 
 import (
-	"slices"
-
 	"howdah/tenants"
 )
 
@@ -79,7 +77,13 @@ const maxTouched = 64
 
 // note remembers what a text that is sent to the server may leave there.
 func (s *session) note(r *reading) {
-	s.setting = s.setting || r.effects&maySetAny != 0 || r.effects&maySet != 0 && countsInParse(r.settings)
+	if d := doubtsAbout(r.settings); d != 0 {
+		s.setting |= d
+		s.local |= d & doubtNames // whether or not it is SET LOCAL
+	}
+	if r.effects&maySetAny != 0 {
+		s.setting |= doubtLiterals | doubtNames
+	}
 	s.done |= r.effects
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
@@ -145,16 +149,36 @@ func (s *session) touch(t touch) {
 	s.touched = append(s.touched, t)
 }
 
-// uncertain reports whether settings that count when a text is parsed may be
-// others than we know.
-func (s *session) uncertain() bool {
-	return s.setting || s.asked.done&maySetAny != 0 || countsInParse(s.touched) || countsInParse(s.asked.touched)
+// doubt says what about a statement's meaning may be otherwise than we know,
+// because settings were changed.
+type doubt uint8
+
+const (
+	doubtLiterals doubt = 1 << iota // what the settings do that count when a text is parsed
+	doubtNames                      // which objects its names are
+)
+
+// doubts returns what a Parse would now find in doubt.
+func (s *session) doubts() doubt {
+	d := s.setting | s.local | doubtsAbout(s.touched) | doubtsAbout(s.asked.touched)
+	if s.asked.done&maySetAny != 0 {
+		d |= doubtLiterals | doubtNames
+	}
+	return d
 }
 
-// countsInParse reports whether one of these settings counts when a text is
-// parsed.
-func countsInParse(settings []touch) bool {
-	return slices.ContainsFunc(settings, func(t touch) bool { return t.name == allSettings || parseVars[t.name] })
+func doubtsAbout(settings []touch) (d doubt) {
+	for _, t := range settings {
+		switch {
+		case t.name == allSettings:
+			d |= doubtLiterals | doubtNames
+		case parseVars[t.name]:
+			d |= doubtLiterals
+		case t.name == "search_path", t.name == "role", t.name == "session_authorization":
+			d |= doubtNames
+		}
+	}
+	return d
 }
 
 // unseen reports whether the server may hold state that was not looked at.

@@ -46,7 +46,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 		return "", s.fail(noStatement(name)), false
 	}
 	p := s.backend.find(st)
-	if p == nil && s.uncertain() {
+	if p == nil && s.doubts() != 0 {
 		st = s.renew(string(cutName(name)), st)
 		p = s.backend.find(st)
 	}
@@ -80,7 +80,7 @@ func noStatement(name []byte) *wire.Error {
 // underVars has parse done under the settings under which the client prepared
 // st, which may no longer be in force: a literal means what it meant then.
 func (s *session) underVars(st *statement, parse func()) {
-	if st.key.vars == s.vars.parse || s.uncertain() || s.status == wire.TxFailed {
+	if st.key.vars == s.vars.parse || s.doubts()&doubtLiterals != 0 || s.status == wire.TxFailed {
 		parse()
 		return
 	}
@@ -102,7 +102,10 @@ func (s *session) underVars(st *statement, parse func()) {
 // settings which may no longer be in force, and nobody knows: what the server
 // makes of it now must not pass for what others mean by the old one.
 func (s *session) renew(name string, st *statement) *statement {
-	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, s.generation(), !s.uncertain())
+	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, s.generation(), false)
+	if s.doubts()&doubtLiterals == 0 {
+		now.key.vars = st.key.vars // under which it will be parsed
+	}
 	if !now.shape.known {
 		now.shape = st.shape
 	}

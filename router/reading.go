@@ -185,8 +185,10 @@ func (r *reader) first() {
 		r.effects |= mayKeep | mayFree
 		r.listen(word.is("unlisten"))
 	case word.is("prepare"):
-		r.effects |= mayKeep | mayCommit | prepares // PREPARE TRANSACTION
-		if !r.step().is("transaction") {
+		r.effects |= mayKeep | prepares
+		if r.step().is("transaction") { // the first half of a two-phase commit
+			r.effects |= mayCommit
+		} else {
 			r.named(commandPrepare)
 		}
 	case word.is("execute"):

@@ -63,19 +63,25 @@ func (r *reader) set(reset bool) {
 	}
 }
 
-// setLocal reads SET LOCAL, which only matters where it resets.
+// setLocal reads SET LOCAL, whose effect ends with the transaction.
 func (r *reader) setLocal() {
 	name, ok := r.identifier()
-	if r.takes("time") {
+	switch {
+	case !ok:
+		return
+	case r.last.is("schema"):
+		name = "search_path"
+	case r.takes("time"):
 		name = "TimeZone"
 	}
-	for ; ok && !r.over(); r.step() {
+	local := touch{settingName(name), false, true}
+	for ; !r.over(); r.step() {
 		if r.last.is("default") {
 			r.effects |= mayReset
-			r.settings = append(r.settings, touch{settingName(name), true, true})
-			return
+			local.reset = true
 		}
 	}
+	r.settings = append(r.settings, local)
 }
 
 // allSettings stands for those that RESET ALL resets.
@@ -150,10 +156,15 @@ func (r *reader) setConfig() {
 		earlier, before = before, t
 	}
 	switch {
+	case literal && commas == 2:
+		setting := settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'"))
+		if last.is("true") {
+			r.settings = append(r.settings, touch{setting, false, true})
+		} else {
+			r.touch(false, setting)
+		}
 	case last.is("true") && commas == 2:
 		return // forgotten with the transaction
-	case literal && commas == 2:
-		r.touch(false, settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'")))
 	default:
 		r.effects |= maySet | maySetAny | leavesSetting
 	}

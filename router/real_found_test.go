@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -142,5 +143,26 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "BEGIN; ready T; bound; ready T; bound; row 2; SELECT 1; ready T", query("begin"),
 			&pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s1"}, syncMsg, bind("s2"), execute, syncMsg)
 		r.expect(t, "DEALLOCATE; ready T; error 26000; ready E", &pgproto3.Execute{Portal: "p1"}, syncMsg, bind("s2"), syncMsg)
+	})
+
+	t.Run("PreparedInATransactionThatFailedBesideACursor", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "BEGIN; ready T; DECLARE CURSOR; ready T", query("begin"), query("declare c1 cursor with hold for select 7"))
+		r.expect(t, "PREPARE; ready T; error 42P05; ready E", query("prepare q1 as select 1"), query("prepare q1 as select 1"))
+		r.expect(t, "ROLLBACK; ready I", query("commit"))
+		r.expect(t, "row 1; SELECT 1; ready I", query("execute q1"))
+	})
+
+	t.Run("ParseBehindASearchPathThatIsNotReadYet", func(t *testing.T) {
+		r := d.raw(t)
+		text := "select count(*) from found"
+		r.expect(t, "parsed; ready I", parse("s1", text), syncMsg)
+		r.expect(t, "SET; ready I; error 42P01; ready I", query("set search_path = 'elsewhere'"), parse("s2", text), syncMsg)
+		r.expect(t, "RESET; ready I; parsed; ready I", query("reset search_path"), parse("s2", text), syncMsg)
+		for n, local := range []string{"set local search_path = 'elsewhere'", "select set_config('search_path', 'elsewhere', true)"} {
+			r.expect(t, "BEGIN; ready T", query("begin"))
+			r.say(t, query(local))
+			r.expect(t, "error 42P01; ready E; ROLLBACK; ready I", parse(fmt.Sprint("l", n), text), syncMsg, query("rollback"))
+		}
 	})
 }

@@ -80,7 +80,6 @@ type session struct {
 	raw        bool // names that we do not know are the server's own
 	checking   bool // login: the settings are being tried
 	refused    bool // login: they were
-	setting    bool // a statement that may change settings which count in a Parse is outstanding
 	committing bool // a portal was bound that may end the transaction, since the last Sync
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
@@ -101,6 +100,8 @@ type session struct {
 	ranHere      bool // the portal was executed without a server
 	prefix       bool // messages of ours are in front of the client's first, unconfirmed
 
+	setting    doubt      // of what is outstanding
+	local      doubt      // until the transaction ends
 	altered    alteration // in this transaction, should it commit
 	deferred   txOptions  // the BEGIN that no server has seen yet
 	pins       pin        // why the server stays
