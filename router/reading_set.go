@@ -164,7 +164,7 @@ func (r *reader) setConfig() {
 			r.touch(false, setting)
 		}
 	case last.is("true") && commas == 2:
-		return // forgotten with the transaction
+		r.settings = append(r.settings, touch{"search_path", false, true}) // which it may be
 	default:
 		r.effects |= maySet | maySetAny | leavesSetting
 	}
