@@ -49,7 +49,6 @@ func (t *bouncerTranslation) translateAuth() {
 		}
 		t.without(e, fmt.Sprintf("Howdah hashes no passwords but those in plain text above, in at least 1 and at most 1000000 rounds, for which it was heeded (%d)", n), false)
 	}
-	t.lookUp()
 	for _, u := range t.listed {
 		t.addUser(u.from, u.name, u.secret)
 	}
@@ -63,17 +62,6 @@ func (t *bouncerTranslation) byPassword() string {
 		}
 	}
 	return "scram-sha-256"
-}
-
-// lookUp says what takes the place of auth_query.
-func (t *bouncerTranslation) lookUp() {
-	const why = "Howdah looks no users up in this version: each needs a [[user]]. This prints them: " +
-		`SELECT format(E'[[user]]\nname = "%s"\nverifier = "%s"\n', rolname, rolpassword) FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL`
-	for _, name := range []string{"auth_user", "auth_query", "auth_dbname"} {
-		if e, ok := t.settings[name]; ok {
-			t.without(e, why, false)
-		}
-	}
 }
 
 // translateHBA has Howdah read the files of rules and maps as they are, and

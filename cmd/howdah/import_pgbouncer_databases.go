@@ -14,8 +14,7 @@ import (
 // bouncerDatabaseSettings are what a line of [databases] may have.
 func bouncerDatabaseSettings() []bouncerSetting {
 	const (
-		lookUp = "Howdah looks no users up in this version: each needs a [[user]]"
-		role   = "Howdah sets nothing of its own on a server: ALTER DATABASE or ALTER ROLE … SET does it in PostgreSQL"
+		role = "Howdah sets nothing of its own on a server: ALTER DATABASE or ALTER ROLE … SET does it in PostgreSQL"
 	)
 	return []bouncerSetting{
 		{name: "host", own: true},
@@ -29,7 +28,7 @@ func bouncerDatabaseSettings() []bouncerSetting {
 		{name: "reserve_pool_size", kind: kindCount, in: sectionLimits, as: "reserve_pool_size"},
 		{name: "reserve_pool", kind: kindCount, in: sectionLimits, as: "reserve_pool_size"},
 		{name: "max_db_client_connections", kind: kindCount, in: sectionLimits, as: "max_client_conn"},
-		{name: "max_db_connections", kind: kindCount, in: sectionLimits, as: "max_db_connections", why: "Howdah limits servers per database and user with pool_size; for the whole database: ALTER DATABASE … CONNECTION LIMIT"},
+		{name: "max_db_connections", kind: kindCount, in: sectionLimits, as: "max_db_connections"},
 		{name: "query_wait_timeout", kind: kindSeconds, in: sectionLimits, as: "query_wait_timeout"},
 		{name: "server_lifetime", kind: kindSeconds, in: sectionLimits, as: "server_lifetime", zero: briefly, why: "0 was one use only; Howdah's 0 is no limit"},
 		{name: "load_balance_hosts", kind: kindWord, why: "all work goes to the first member in this version of Howdah; a cluster's members are one primary and its standbys"},
@@ -38,9 +37,9 @@ func bouncerDatabaseSettings() []bouncerSetting {
 		{name: "datestyle", why: role},
 		{name: "timezone", why: role},
 		{name: "application_name", why: role},
-		{name: "auth_user", why: lookUp},
-		{name: "auth_query", why: lookUp},
-		{name: "auth_dbname", why: lookUp},
+		{name: "auth_user", own: true},
+		{name: "auth_query", own: true},
+		{name: "auth_dbname", own: true},
 	}
 }
 
@@ -50,7 +49,8 @@ type bouncerDatabase struct {
 	host, dbname   string
 	port           int64
 	user, password string
-	tenant, limits tomlTable // who and where; how much
+	lookUps        []connPair // of auth_user and its like
+	tenant, limits tomlTable  // who and where; how much
 }
 
 // translateDatabases does [databases]: clusters, tenants, and users that only a
@@ -72,7 +72,7 @@ func (t *bouncerTranslation) translateDatabases() {
 			t.users[len(t.users)-1].note("%s: the password of %q stood in the line of a database alone, so PgBouncer let no client log in as it. Remove this user if none should.", d.at(), d.user)
 		}
 	}
-	addresses := make(map[string]string) // of clusters: members to name
+	addresses := make(map[string]int) // of clusters: by their members
 	for _, d := range all {
 		t.addTenant(d, addresses)
 	}
@@ -80,6 +80,7 @@ func (t *bouncerTranslation) translateDatabases() {
 		t.wrong(t.path, 0, "give one an address and a name of its own", "Howdah can have none of the databases: they are the console's name, sockets in the abstract namespace, or a \"*\" with dbname")
 	}
 	t.keepPostgres()
+	t.explainLookUp()
 }
 
 // readDatabase reads a line; nil if it is wrong.
@@ -109,6 +110,8 @@ func (t *bouncerTranslation) readDatabase(e iniEntry) *bouncerDatabase {
 			d.user = p.value
 		case p.key == "password":
 			d.password = p.value
+		case slices.Contains(lookUpSettings, p.key):
+			d.lookUps = append(d.lookUps, p)
 		default:
 			if why, ok := t.translatePair(e, p, s, &d.limits); !ok {
 				without.add(p.key+"="+p.value, why)
@@ -125,7 +128,7 @@ func (t *bouncerTranslation) readDatabase(e iniEntry) *bouncerDatabase {
 }
 
 // addTenant adds the [[tenant]], and its [[cluster]] if it is the first there.
-func (t *bouncerTranslation) addTenant(d *bouncerDatabase, clusters map[string]string) {
+func (t *bouncerTranslation) addTenant(d *bouncerDatabase, clusters map[string]int) {
 	x, at := &d.tenant, d.at()
 	members := t.members(d)
 	if len(members) == 0 {
@@ -145,7 +148,9 @@ func (t *bouncerTranslation) addTenant(d *bouncerDatabase, clusters map[string]s
 		x.leftOut = true
 	}
 	if !x.leftOut {
-		x.add("cluster", t.cluster(members, clusters, at), at+": host and port")
+		c := t.cluster(members, clusters, at)
+		x.add("cluster", c.value("name"), at+": host and port")
+		t.lookUpUsersOf(d, c)
 	}
 	if d.dbname != "" && d.dbname != d.key && !fallback {
 		x.add("database", d.dbname, at+": dbname")
@@ -198,12 +203,11 @@ func (t *bouncerTranslation) members(d *bouncerDatabase) []string {
 	return all
 }
 
-// cluster returns the name of the cluster with these members, which it adds if
-// it is new.
-func (t *bouncerTranslation) cluster(members []string, known map[string]string, at string) string {
+// cluster returns the cluster with these members, which it adds if it is new.
+func (t *bouncerTranslation) cluster(members []string, known map[string]int, at string) *tomlTable {
 	key := strings.Join(members, ",")
-	if name, ok := known[key]; ok {
-		return name
+	if n, ok := known[key]; ok {
+		return &t.clusters[n]
 	}
 	name := clusterName(members[0])
 	taken := func(name string) bool {
@@ -219,9 +223,10 @@ func (t *bouncerTranslation) cluster(members []string, known map[string]string, 
 		c.add("tls_mode", t.serverTLS(), from)
 	}
 	t.file(&c, "server_tls_ca_file", "tls_ca_file")
+	t.lookUpUsers(&c)
+	known[key] = len(t.clusters)
 	t.clusters = append(t.clusters, c)
-	known[key] = name
-	return name
+	return &t.clusters[known[key]]
 }
 
 // clusterName is a short name for where an address leads, with the port where
@@ -280,6 +285,10 @@ func (t *bouncerTranslation) owner(d *bouncerDatabase) {
 	const what = "a tenant's user owns its database: its clients reach the shared database postgres with the tenant's limits"
 	if name != "" {
 		x.add("user", name, "a guess: "+what)
+		return
+	}
+	if t.asks(x.value("cluster")) {
+		x.add("user", d.key, "a guess: "+what)
 		return
 	}
 	u := tomlTable{in: sectionUser}

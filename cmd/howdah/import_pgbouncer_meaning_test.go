@@ -122,7 +122,11 @@ func TestImportFindsWhoOwnsADatabase(t *testing.T) {
 			t.Errorf("%s: %s, want %s\n%s", line, c.Tenants[0].User, want, printed)
 		}
 	}
-	for _, settings := range []string{"auth_user = x\n", "auth_type = trust\n"} {
+	c, printed := importText(t, bouncerHead+"auth_user = x\n[databases]\nb = host=h\n")
+	if len(c.Users) != 0 || c.Tenants[1].User != "b" || c.Clusters[0].AuthUser != "x" {
+		t.Errorf("%+v\n%s", c.Users, printed)
+	}
+	for _, settings := range []string{"", "auth_type = trust\n"} {
 		c, printed := importText(t, bouncerHead+settings+"[databases]\nb = host=h\n")
 		if len(c.Users) != 1 || c.Users[0].Name != "acme" || c.Tenants[1].User != "acme" || !strings.Contains(printed, "made up") {
 			t.Errorf("%+v\n%s", c.Users, printed)
@@ -150,6 +154,36 @@ func TestImportKeepsPostgresWhereItWas(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q\n%s", databases, got, want, printed)
+		}
+	}
+}
+
+func TestImportLooksUsersUp(t *testing.T) {
+	for text, want := range map[string]string{
+		"auth_user = a\n[databases]\nx = host=h\n":                                                                        "a in postgres by default",
+		"auth_user = a\nauth_dbname = users\n[databases]\nx = host=h auth_user=a\n":                                       "a in users by default",
+		"[databases]\nx = host=h\ny = host=h auth_user=b\n":                                                               "b in postgres by default",
+		"auth_query = SELECT * FROM look($1)\nauth_user = a\n[databases]\nx = host=h\n":                                   "a in postgres by SELECT * FROM look($1); what the query calls must be there",
+		"auth_user = a\n[databases]\nx = host=h auth_user=b auth_query='select 1, $1'\n":                                  "a in postgres by select 1, $1; x is its a: one auth_user",
+		"auth_query = SELECT * FROM look($1)\n[databases]\nx = host=h\n":                                                  " in postgres by default; without an auth_user nobody is looked up",
+		"auth_query = SELECT * FROM look($1)\n[databases]\nx = host=h\ny = host=other auth_user=a auth_dbname=postgres\n": " in postgres by default",
+	} {
+		c, printed := importText(t, "[pgbouncer]\nauth_type = scram-sha-256\n"+text)
+		cluster := c.Clusters[0]
+		query := "default"
+		if cluster.AuthQuery != defaultAuthQuery {
+			query = cluster.AuthQuery
+		}
+		want, note, _ := strings.Cut(want, "; ")
+		if got := cluster.AuthUser + " in " + cluster.AuthDatabase + " by " + query; got != want {
+			t.Errorf("%s: %s, want %s\n%s", text, got, want, printed)
+		}
+		plain := strings.Join(strings.Fields(strings.ReplaceAll(printed, "\n#", "")), " ")
+		if strings.HasPrefix(note, "x is its a") {
+			note = `auth_user=b: a cluster of Howdah has one auth_user, and this one's is "a"`
+		}
+		if !strings.Contains(plain, note) {
+			t.Errorf("%s: no note %q in\n%s", text, note, printed)
 		}
 	}
 }

@@ -46,6 +46,11 @@ func (t *tomlTable) value(name string) any {
 	return nil
 }
 
+// without returns the lines but those of these names.
+func (t *tomlTable) without(names ...string) []tomlKey {
+	return slices.DeleteFunc(t.keys, func(k tomlKey) bool { return slices.Contains(names, k.name) })
+}
+
 // note appends a comment, which stands before the table.
 func (t *tomlTable) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
