@@ -114,10 +114,14 @@ func (l *login) rule() (*hba.Rule, error) {
 // ruleOf finds the client's rule in the table. Refusals are in PostgreSQL's
 // words.
 func (l *login) ruleOf(rules *hba.Rules) (*hba.Rule, error) {
-	rule := rules.Match(&hba.Connection{
+	c := &hba.Connection{
 		Local: l.bySocket, TLS: l.accepted.TLS != nil, Address: l.client,
 		Database: l.database, User: l.user, Replication: l.physical,
-	})
+	}
+	if v := l.server.virtual[l.database]; v != nil {
+		c.Aliases = v.names
+	}
+	rule := rules.Match(c)
 	said := "no pg_hba.conf entry for"
 	switch {
 	case rule == nil:

@@ -139,8 +139,8 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 		return false, err
 	}
 	defer s.admitted()
-	if h := s.virtual[database]; h != nil {
-		return l.virtual(ctx, database, h)
+	if v := s.virtual[database]; v != nil {
+		return l.virtual(ctx, v.serve)
 	}
 	snapshot := s.registry.Snapshot()
 	if err := l.authenticate(snapshot); err != nil {

@@ -173,9 +173,9 @@ func testTrustEndsWithProxies(t *testing.T, h *house) {
 func testTheConsoleIsToldTheClient(t *testing.T, h *house) {
 	d := h.open(t, behindProxy("127.0.0.1/32"))
 	told := make(chan string, 1)
-	d.Handle("console", func(_ context.Context, conn net.Conn, login router.VirtualLogin) {
+	d.Handle(func(_ context.Context, conn net.Conn, login router.VirtualLogin) {
 		told <- login.Address + " " + conn.RemoteAddr().String() + " " + conn.LocalAddr().String()
-	})
+	}, "console")
 	d.address = d.serveOn(t, "tcp", "127.0.0.1:0") // Handle comes before Serve
 	whoAmI(func() wire.DialConfig {
 		c := from(d.dialConfig("acme"), "203.0.113.7:4711", "192.0.2.1:6432")

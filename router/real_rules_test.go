@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"howdah/router"
 	"howdah/router/hba"
 	"howdah/tenants"
 	"howdah/wire"
@@ -24,6 +25,7 @@ func TestRealRules(t *testing.T) {
 		run  func(*testing.T, *house)
 	}{
 		{"RulesDecide", testRulesDecide},
+		{"RulesForTheConsolesOtherName", testRulesForTheConsolesOtherName},
 		{"RulesAreReloaded", testRulesAreReloaded},
 		{"RulesJudgeReplication", testRulesJudgeReplication},
 		{"VerifierAndMethod", testVerifierAndMethod},
@@ -110,6 +112,19 @@ func testRulesDecide(t *testing.T, h *house) {
 	stranger.Parameters = []wire.Parameter{{Name: "user", Value: "mallory"}}
 	wantRefusal(t, stranger, "28000",
 		`no pg_hba.conf entry for host "127.0.0.1", user "mallory", database "mallory", no encryption`)
+}
+
+func testRulesForTheConsolesOtherName(t *testing.T, h *house) {
+	d := h.open(t, byRules(t, "host pgbouncer all all reject\nhost all all all scram-sha-256\n", ""))
+	d.Handle(func(context.Context, net.Conn, router.VirtualLogin) { t.Error("the console is open") }, "howdah", "pgbouncer")
+	d.address = d.serveOn(t, "tcp", "127.0.0.1:0") // Handle comes before Serve
+	wantUser(t, d.dialConfig("acme"), "acme")
+	for _, name := range []string{"pgbouncer", "howdah"} {
+		c := d.dialConfig("acme")
+		c.Parameters = []wire.Parameter{{Name: "user", Value: "acme"}, {Name: "database", Value: name}}
+		wantRefusal(t, c, "28000",
+			`pg_hba.conf rejects connection for host "127.0.0.1", user "acme", database "`+name+`", no encryption`)
+	}
 }
 
 func testRulesAreReloaded(t *testing.T, h *house) {

@@ -72,7 +72,7 @@ type Server struct {
 	log        *slog.Logger
 	workers    []*worker
 	nodeSecret []byte
-	virtual    map[string]Handler
+	virtual    map[string]*virtual
 	started    time.Time
 	ctx        context.Context
 	stop       context.CancelFunc
@@ -134,7 +134,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	}
 	s := &Server{
 		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
-		virtual: map[string]Handler{}, started: time.Now(),
+		virtual: map[string]*virtual{}, started: time.Now(),
 		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, budgets: map[string]*clusterBudget{}, users: map[string]*countedUser{}, authorities: map[string]string{},
 		refusals: map[string]uint64{},
 	}
@@ -160,9 +160,20 @@ func (s *Server) config() *Config { return s.settings.Load() }
 // Configure changes how clients are treated from now on.
 func (s *Server) Configure(cfg Config) { s.settings.Store(&cfg) }
 
-// Handle has clients that name database served by h. It must be called before
-// Serve.
-func (s *Server) Handle(database string, h Handler) { s.virtual[database] = h }
+// Handle has clients that name one of the databases served by h. The names are of
+// one virtual database: a rule of an HBA file for one of them is for all. It must
+// be called before Serve.
+func (s *Server) Handle(h Handler, databases ...string) {
+	for _, name := range databases {
+		s.virtual[name] = &virtual{h, databases}
+	}
+}
+
+// virtual is a database that Howdah itself is.
+type virtual struct {
+	serve Handler
+	names []string
+}
 
 // HandleCancel has f asked about cancel requests for virtual databases: it
 // reports whether the key is that of one of its connections.
@@ -316,7 +327,7 @@ func (s *Server) readAuthorities(c *tenants.Cluster) (string, error) {
 }
 
 // virtual serves a connection to a virtual database.
-func (l *login) virtual(ctx context.Context, database string, h Handler) (bool, error) {
+func (l *login) virtual(ctx context.Context, h Handler) (bool, error) {
 	trusted := peerTrusted(l.transport.Conn)
 	if !trusted {
 		if err := l.authenticate(l.server.registry.Snapshot()); err != nil {
@@ -340,7 +351,7 @@ func (l *login) virtual(ctx context.Context, database string, h Handler) (bool, 
 	key := wire.Key{PID: consolePID | l.server.consoleKeys.Add(1)&(consolePID-1), Secret: make([]byte, 4)}
 	rand.Read(key.Secret)
 	h(l.server.ctx, conn, VirtualLogin{
-		User: l.user, Database: database, Parameters: l.accepted.Startup.Parameters,
+		User: l.user, Database: l.database, Parameters: l.accepted.Startup.Parameters,
 		Key: key, Trusted: trusted, Address: l.about.address,
 	})
 	conn.Close()

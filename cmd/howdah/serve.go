@@ -87,8 +87,7 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	}
 	debug.FreeOSMemory() // to read a hundred thousand tenants takes twice what they need afterwards
 	d.console = d.newConsole()
-	d.router.Handle(admin.DatabaseHowdah, d.console.Serve)
-	d.router.Handle(admin.DatabasePgBouncer, d.console.Serve)
+	d.router.Handle(d.console.Serve, admin.DatabaseHowdah, admin.DatabasePgBouncer)
 	d.router.HandleCancel(d.console.Cancel)
 	return d, nil
 }

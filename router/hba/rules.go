@@ -3,6 +3,7 @@ package hba
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 )
 
 // Method is a way to prove who one is.
@@ -49,6 +50,7 @@ type Connection struct {
 	TLS         bool       // by TCP
 	Address     netip.Addr // by TCP: the client's, behind a proxy that which the proxy tells
 	Database    string     // the name the client asked for
+	Aliases     []string   // the database's other names
 	User        string
 	Replication bool // physical replication, which is of no database
 }
@@ -140,5 +142,5 @@ func (r *Rule) fitsDatabase(c *Connection) bool {
 	if c.Replication {
 		return r.databases.replication
 	}
-	return r.databases.has(c.Database) || r.databases.same && c.Database == c.User
+	return r.databases.has(c.Database) || r.databases.same && c.Database == c.User || slices.ContainsFunc(c.Aliases, r.databases.has)
 }

@@ -3,16 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"howdah/wire/postgres"
 )
 
-// Case (b): of many databases a few are active, others each second.
+// Case (b): of many databases a few are active, each for a while. One goes when
+// another comes; those that are there at the beginning and at the end, when fewer
+// are, do not count.
 const (
 	movingDatabases = 500
 	movingActive    = 20
 	movingClients   = 5 // of each active one: twice the backends
+	movingStay      = 3 * time.Second
+	movingPause     = movingStay / movingActive // between two that come
 	makingTime      = time.Minute
 )
 
@@ -24,22 +29,22 @@ func (b *bench) runMoving(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	of := fmt.Sprintf("%d databases, %d active for a second each, %d backends", len(names), movingActive, seatBudget)
+	of := fmt.Sprintf("%d databases, %d active for %v each, %d backends", len(names), movingActive, movingStay, seatBudget)
 	rows := movingRows{
 		backends:   b.report.add("most backends at one time, "+of, aloneAtMost(seatBudget)),
-		fairness:   b.report.add("Jain's index among those active, "+of, aloneAtLeast(0.95)),
+		fairness:   b.report.add("Jain's index, "+of, aloneAtLeast(0.95)),
 		throughput: b.report.add("transactions/s, "+of, target{}),
 		moved:      b.report.add("seats moved per second, the quantum as it is", target{}),
 		hasty:      b.report.add("transactions/s, a quantum of 1ms", target{}),
 		hastyMoved: b.report.add("seats moved per second, a quantum of 1ms", target{}),
 		gain:       b.report.add("throughput with the quantum by that with 1ms", aloneAtLeast(2)),
 	}
-	b.report.note("%s: %d clients of each without pauses, logged in beforehand; one role owns all, PgBouncer has max_user_connections = %d. Jain's index is of each second's %d databases, and the mean over the seconds.", of, movingClients, seatBudget, movingActive)
+	b.report.note("%s: %d clients of each without pauses, logged in beforehand; one role owns all, PgBouncer has max_user_connections = %d. Every %v one database's clients begin and another's, which are there for the longest time, stop.", of, movingClients, seatBudget, movingPause)
 	if len(names) < movingDatabases {
 		b.report.note("There are %d databases instead of %d: so many could be made within %v.", len(names), movingDatabases, makingTime)
 	}
 	for pair := range b.pairs {
-		if err := b.takeMovingPair(ctx, rotated(names, pair*b.seconds*movingActive), rows); err != nil {
+		if err := b.takeMovingPair(ctx, rotated(names, pair*b.comers()), rows); err != nil {
 			return err
 		}
 	}
@@ -88,42 +93,60 @@ func (b *bench) takeMoving(ctx context.Context, c contender, s seatSettings) (o 
 		return o, err
 	}
 	defer p.stop()
-	var shifts [][]*rider
-	for i := range b.seconds {
-		active := rotated(s.names, i*movingActive)[:min(movingActive, len(s.names))]
-		riders, err := board(ctx, p, active, movingClients)
-		if err != nil {
-			return o, p.explain(err)
-		}
-		defer leave(riders)
-		shifts = append(shifts, riders)
-	}
-	before, err := p.movedSoFar(ctx)
+	comers := s.names[:min(b.comers(), len(s.names))]
+	riders, err := board(ctx, p, comers, movingClients)
 	if err != nil {
 		return o, p.explain(err)
+	}
+	defer leave(riders)
+	before, err := p.movedSoFar(ctx)
+	if err != nil {
+		return o, err
 	}
 	watch, err := b.watchBackends(ctx)
 	if err != nil {
 		return o, err
 	}
-	for _, riders := range shifts {
-		from := time.Now()
-		served, err := ride(ctx, riders, movingActive, from, from.Add(time.Second), always("select count(*) from pg_class where oid < 1300"))
-		if err != nil {
-			_, _ = watch.stop() // the load's error is the one to tell
-			return o, p.explain(err)
-		}
-		o.tps += served.sum() / float64(b.seconds)
-		o.jain += served.jain() / float64(b.seconds)
+	begun := time.Now()
+	served, err := comeAndGo(ctx, riders, len(comers), begun)
+	took := time.Since(begun).Seconds()
+	if err != nil {
+		_, _ = watch.stop() // the load's error is the one to tell
+		return o, p.explain(err)
 	}
+	counted := served[movingActive : len(served)-movingActive]
+	o.tps, o.jain = counted.sum()/(float64(len(counted))*movingPause.Seconds()), counted.jain()
 	after, err := p.movedSoFar(ctx)
 	if err != nil {
 		return o, p.explain(err)
 	}
-	o.moved = float64(after-before) / float64(b.seconds)
+	o.moved = float64(after-before) / took
 	o.backends, err = watch.stop()
 	b.say("moving tenants, quantum %v, %v: %d backends, Jain %.3f, %.0f per second, %.0f seats moved per second", s.quantum, c, o.backends, o.jain, o.tps, o.moved)
 	return o, err
+}
+
+// comers is how many databases come in one run.
+func (b *bench) comers() int {
+	return 2*movingActive + int(time.Duration(b.seconds)*time.Second/movingPause)
+}
+
+// comeAndGo has each database's clients ride for their time, and returns how many
+// transactions each database was served.
+func comeAndGo(ctx context.Context, riders []*rider, comers int, begun time.Time) (series, error) {
+	served, errs := make(series, comers), make([]error, comers)
+	var all sync.WaitGroup
+	for i := range comers {
+		from := begun.Add(time.Duration(i) * movingPause)
+		own := riders[i*movingClients : (i+1)*movingClients]
+		all.Go(func() {
+			time.Sleep(time.Until(from))
+			each, err := ride(ctx, own, comers, from, from.Add(movingStay), always("select count(*) from pg_class where oid < 1300"))
+			served[i], errs[i] = each[i], err
+		})
+	}
+	all.Wait()
+	return served, firstOf(errs)
 }
 
 // movedSoFar is 0 for PgBouncer, which has no such count.
