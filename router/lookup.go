@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"howdah/pool"
 	"howdah/tenants"
 	"howdah/wire"
 )
@@ -59,6 +60,7 @@ type asker struct {
 	ctx     context.Context // ends with forget
 	end     context.CancelFunc
 	conn    *wire.Established // nil = none
+	budget  *pool.Budget      // in which it has a seat
 	failure error             // of the last attempt to dial
 	failed  time.Time
 	idle    *time.Timer
@@ -283,6 +285,7 @@ func (a *asker) hangUp() {
 	if a.conn != nil {
 		a.conn.Conn.Close()
 		a.conn = nil
+		a.budget.Give()
 	}
 }
 
@@ -315,8 +318,11 @@ func (a *asker) dial(ctx context.Context, s *Server, snapshot *tenants.Snapshot,
 	if u, ok := snapshot.User(c.AuthUser); ok && u.ServerSecret != "" {
 		dc.Secret = *serverSecret(u.ServerSecret)
 	}
+	a.budget = s.budgetOf(snapshot, c.Name)
+	a.budget.Take()
 	if a.conn, err = wire.Dial(ctx, dc); err != nil {
 		a.conn, a.failure, a.failed = nil, err, time.Now()
+		a.budget.Give()
 	}
 	return err
 }

@@ -61,6 +61,13 @@ func testUsersAreLookedUp(t *testing.T, h *house) {
 	d := h.open(t, byLookup)
 	wantUser(t, d.withPassword("acme", "acme", secret), "acme")
 	wantUser(t, d.dialConfig("globex"), "globex")
+	servers := 0
+	for _, p := range d.Stats().Pools {
+		servers += p.ServersActive + p.ServersIdle + p.ServersUsed + p.ServersTested + p.ServersLogin + p.ServersBeingClosed
+	}
+	if used := d.Budgets()[0].Used; used != servers+1 {
+		t.Errorf("%d seats used by %d servers of tenants and the one that asks", used, servers)
+	}
 	wantRefusal(t, d.withPassword("acme", "acme", "wrong"), "28P01", `password authentication failed for user "acme"`)
 	wantRefusal(t, d.withPassword("mallory", "acme", secret), "28P01", `password authentication failed for user "mallory"`)
 	// Which databases there are is told only to who has logged in.
