@@ -273,7 +273,7 @@ func (c *client) take(s *pool.Server) {
 // Assigned implements pool.Client.
 func (c *client) Assigned(s *pool.Server) {
 	c.waiter = nil
-	c.route.tenant.waiting--
+	c.route.waits(-1)
 	c.take(s)
 	if c.login != nil {
 		c.tryLogin()
@@ -286,7 +286,7 @@ func (c *client) Assigned(s *pool.Server) {
 // Refused implements pool.Client.
 func (c *client) Refused(err error) {
 	c.waiter = nil
-	c.route.tenant.waiting--
+	c.route.waits(-1)
 	c.refuseWith(c.route.explained(err))
 }
 

@@ -99,7 +99,7 @@ func (c *client) hangUp(reason string) {
 	if c.waiter != nil {
 		c.waiter.Leave()
 		c.waiter = nil
-		c.route.tenant.waiting--
+		c.route.waits(-1)
 	}
 	c.leaveLines()
 	if c.stash != nil {

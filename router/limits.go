@@ -44,6 +44,7 @@ func (r *route) setLimits(t *tenants.Tenant, u *tenants.User) {
 		l := u.Limits.Over(t.Limits)
 		r.limits = &l
 	}
+	r.setRates()
 }
 
 // userOf returns the registry's entry of a user, nil if there is none.
@@ -82,12 +83,17 @@ func (s *Server) SetLimits(tenant string, change func(*tenants.Limits)) error {
 
 // waitsInLine counts a client in that begins to wait, unless too many do.
 func (c *client) waitsInLine() bool {
-	t := c.route.tenant
-	most := c.route.limits.MaxWaitingClients
-	if most > 0 && t.waiting >= most {
+	r := c.route
+	waiting, most := r.tenant.waiting, r.limits.MaxWaitingClients
+	own := func(l *tenants.UserLimits) *int { return l.MaxWaitingClients }
+	if r.user != nil && own(&r.user.Limits) != nil {
+		waiting = r.waiting
+	}
+	if most > 0 && waiting >= most {
+		owner := whose(r, own)
 		e := wire.Fatal(wire.CodeTooManyConnections,
-			fmt.Sprintf("max_waiting_clients: %d clients of tenant %q wait already, and no more than %d may", t.waiting, t.name, most),
-			fmt.Sprintf("Send less at once, or raise max_waiting_clients or pool_size for tenant %q.", t.name))
+			fmt.Sprintf("max_waiting_clients: %d clients of %s wait already, and no more than %d may", waiting, owner, most),
+			fmt.Sprintf("Send less at once, or raise max_waiting_clients or pool_size for %s.", owner))
 		if c.login != nil {
 			c.refuseLogin(e)
 		} else {
@@ -95,7 +101,7 @@ func (c *client) waitsInLine() bool {
 		}
 		return false
 	}
-	t.waiting++
+	r.waits(1)
 	return true
 }
 

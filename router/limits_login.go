@@ -13,7 +13,7 @@ import (
 // that each user has, over all workers.
 type logins struct {
 	mu      sync.Mutex // guards what follows
-	buckets map[tenantKey]*bucket
+	buckets map[loginKey]*bucket
 	swept   int            // buckets left by the last sweep
 	clients map[string]int // of each user
 }
@@ -21,23 +21,34 @@ type logins struct {
 // minSweep is how many buckets are kept without a look whether they are full.
 const minSweep = 1024
 
-// mayLogIn counts a login in, unless there were too many in the last second.
-func (l *logins) mayLogIn(t *tenants.Tenant, now time.Duration) error {
-	rate := int64(t.Limits.MaxLoginsPerSecond)
+// loginKey is whose logins are metered: a tenant's, or those to it of a user that
+// has a limit of its own.
+type loginKey struct {
+	tenant tenantKey
+	user   string
+}
+
+// mayLogIn counts a login in, unless there were too many in the last second. u is
+// nil where the registry does not have the user.
+func (l *logins) mayLogIn(t *tenants.Tenant, u *tenants.User, now time.Duration) error {
+	key, owner, rate := loginKey{tenant: keyOf(t)}, fmt.Sprintf("tenant %q", t.Name), int64(t.Limits.MaxLoginsPerSecond)
+	if u != nil && u.Limits.MaxLoginsPerSecond != nil {
+		key.user, owner, rate = u.Name, fmt.Sprintf("user %q", u.Name), int64(*u.Limits.MaxLoginsPerSecond)
+	}
 	if rate == 0 {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.buckets[keyOf(t)]
+	b := l.buckets[key]
 	if b == nil {
 		b = &bucket{}
-		l.add(keyOf(t), b, now)
+		l.add(key, b, now)
 	}
 	if b.wait(now, rate) > 0 {
 		return wire.Fatal(wire.CodeTooManyConnections,
-			fmt.Sprintf("max_logins_per_second: tenant %q is logged in to more than %d times a second", t.Name, rate),
-			fmt.Sprintf("Keep connections open, or raise max_logins_per_second for tenant %q.", t.Name))
+			fmt.Sprintf("max_logins_per_second: there are more than %d logins a second, the limit of %s", rate, owner),
+			fmt.Sprintf("Keep connections open, or raise max_logins_per_second for %s.", owner))
 	}
 	b.take(now, 1, rate)
 	return nil
@@ -45,9 +56,9 @@ func (l *logins) mayLogIn(t *tenants.Tenant, now time.Duration) error {
 
 // add keeps a bucket. Full ones are as good as none and are forgotten when
 // there are many.
-func (l *logins) add(key tenantKey, b *bucket, now time.Duration) {
+func (l *logins) add(key loginKey, b *bucket, now time.Duration) {
 	if l.buckets == nil {
-		l.buckets = map[tenantKey]*bucket{}
+		l.buckets = map[loginKey]*bucket{}
 	}
 	if len(l.buckets) >= max(minSweep, 2*l.swept) {
 		for k, b := range l.buckets {

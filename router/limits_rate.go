@@ -8,8 +8,10 @@ import (
 	"howdah/wire/loop"
 )
 
-// rates holds a tenant's rates, and who waits for them, first come first.
+// rates holds a tenant's rates, or a user's in it that has its own, and who waits
+// for them, first come first.
 type rates struct {
+	w              *worker
 	queries, bytes bucket
 	line           []*client // that asked too often: throttled, unless they have gone
 	choked         []*client // that were told too much: choked, unless they have gone
@@ -26,12 +28,39 @@ const minRead = 1 << 10
 const lookAgain = 100 * time.Millisecond
 
 // moved lets those who wait know that the rates have changed.
-func (t *tenant) moved() {
-	if len(t.rates.line) > 0 {
-		t.w.loop.Arm(&t.rates.lineTimer, 0, t.moveLine)
+func (t *rates) moved() {
+	if len(t.line) > 0 {
+		t.w.loop.Arm(&t.lineTimer, 0, t.moveLine)
 	}
-	if len(t.rates.choked) > 0 {
-		t.w.loop.Arm(&t.rates.chokeTimer, 0, t.unchoke)
+	if len(t.choked) > 0 {
+		t.w.loop.Arm(&t.chokeTimer, 0, t.unchoke)
+	}
+}
+
+// stop disarms the timers of rates that nobody waits for any more.
+func (t *rates) stop() {
+	t.w.loop.Disarm(&t.lineTimer)
+	t.w.loop.Disarm(&t.chokeTimer)
+}
+
+// setRates decides whose rates are the route's clients'.
+func (r *route) setRates() {
+	r.asks, r.told = &r.tenant.rates, &r.tenant.rates
+	if r.user == nil {
+		return
+	}
+	asks, told := r.user.Limits.MaxQueriesPerSecond != nil, r.user.Limits.MaxBytesPerSecond != nil
+	if (asks || told) && r.own == nil {
+		r.own = &rates{w: r.w}
+	}
+	if asks {
+		r.asks = r.own
+	}
+	if told {
+		r.told = r.own
+	}
+	if r.own != nil {
+		r.own.moved()
 	}
 }
 
@@ -42,18 +71,18 @@ func (c *client) mayAsk(typ byte) bool {
 	if c.streams > 0 || c.copyIn || len(c.stash) > 0 || typ == wire.Terminate {
 		return true // the rest of what was let in
 	}
-	t, now, rate := c.route.tenant, c.w.loop.Now(), int64(c.route.limits.MaxQueriesPerSecond)
-	wait := t.rates.queries.wait(now, rate)
+	t, now, rate := c.route.asks, c.w.loop.Now(), int64(c.route.limits.MaxQueriesPerSecond)
+	wait := t.queries.wait(now, rate)
 	if c.server != nil && c.status != wire.TxIdle {
 		if wait > burst {
 			return false
 		}
-	} else if wait > 0 || len(t.rates.line) > 0 {
+	} else if wait > 0 || len(t.line) > 0 {
 		return false
 	}
 	if c.queue.empty() && !c.paid {
 		c.paid = true
-		t.rates.queries.take(now, 1, rate)
+		t.queries.take(now, 1, rate)
 	}
 	return true
 }
@@ -64,11 +93,11 @@ func (c *client) throttle() {
 	if !c.waitsInLine() {
 		return
 	}
-	t := c.route.tenant
+	t := c.route.asks
 	c.throttled = true
 	c.since = c.w.loop.Now()
-	t.rates.line = append(t.rates.line, c)
-	if !t.rates.lineTimer.Armed() {
+	t.line = append(t.line, c)
+	if !t.lineTimer.Armed() {
 		t.moveLine()
 	}
 	c.watchTime()
@@ -77,24 +106,24 @@ func (c *client) throttle() {
 
 // moveLine lets those go on whose turn has come, and sets the timer for the
 // next.
-func (t *tenant) moveLine() {
+func (t *rates) moveLine() {
 	if t.w.suspended {
-		t.w.loop.Arm(&t.rates.lineTimer, lookAgain, t.moveLine)
+		t.w.loop.Arm(&t.lineTimer, lookAgain, t.moveLine)
 		return
 	}
 	now, at := t.w.loop.Now(), 0
-	line := t.rates.line
+	line := t.line
 	for ; at < len(line); at++ {
 		c := line[at]
 		if !c.throttled {
 			continue // it has gone
 		}
 		if rate := int64(c.route.limits.MaxQueriesPerSecond); rate > 0 {
-			if wait := t.rates.queries.wait(now, rate); wait > 0 {
-				t.w.loop.Arm(&t.rates.lineTimer, wait, t.moveLine)
+			if wait := t.queries.wait(now, rate); wait > 0 {
+				t.w.loop.Arm(&t.lineTimer, wait, t.moveLine)
 				break
 			}
-			t.rates.queries.take(now, 1, rate)
+			t.queries.take(now, 1, rate)
 			c.paid = true
 		}
 		line[at] = nil
@@ -103,13 +132,13 @@ func (t *tenant) moveLine() {
 	// Nobody has joined meanwhile: events of clients come one after the other.
 	rest := copy(line, line[at:])
 	clear(line[rest:])
-	t.rates.line = line[:rest]
+	t.line = line[:rest]
 }
 
 // goOn ends the client's time in the line.
 func (c *client) goOn(now time.Duration) {
 	c.throttled = false
-	c.route.tenant.waiting--
+	c.route.waits(-1)
 	c.route.waited(now - c.since)
 	c.since = now
 	c.refeed()
@@ -123,8 +152,7 @@ func (c *client) answersLimit(most int) int {
 	if c.leaving {
 		return most
 	}
-	t := c.route.tenant
-	if wait := t.rates.bytes.wait(c.w.loop.Now(), rate); wait > 0 || c.choked {
+	if wait := c.route.told.bytes.wait(c.w.loop.Now(), rate); wait > 0 || c.choked {
 		c.choke(wait)
 		return 0
 	}
@@ -133,26 +161,29 @@ func (c *client) answersLimit(most int) int {
 
 // choke stops reading the client's server for a while.
 func (c *client) choke(wait time.Duration) {
-	t := c.route.tenant
+	t := c.route.told
 	c.server.Conn.Pause()
 	if c.choked {
 		return
 	}
 	c.choked = true
-	t.rates.choked = append(t.rates.choked, c)
-	if !t.rates.chokeTimer.Armed() {
-		c.w.loop.Arm(&t.rates.chokeTimer, wait, t.unchoke)
+	t.choked = append(t.choked, c)
+	if !t.chokeTimer.Armed() {
+		c.w.loop.Arm(&t.chokeTimer, wait, t.unchoke)
 	}
 }
 
 // unchoke has as many servers read as the bytes that are there suffice for.
-func (t *tenant) unchoke() {
-	rate := t.source.Limits.MaxBytesPerSecond
-	now, at, n := t.w.loop.Now(), 0, len(t.rates.choked)
-	if rate > 0 {
-		n = int(t.rates.bytes.left(now, rate)/max(minRead, rate/16)) + 1
+func (t *rates) unchoke() {
+	line := t.choked
+	if len(line) == 0 {
+		return
 	}
-	line := t.rates.choked
+	rate := line[0].route.limits.MaxBytesPerSecond
+	now, at, n := t.w.loop.Now(), 0, len(line)
+	if rate > 0 {
+		n = int(t.bytes.left(now, rate)/max(minRead, rate/16)) + 1
+	}
 	for ; at < len(line) && n > 0; at++ {
 		c := line[at]
 		line[at] = nil
@@ -165,9 +196,9 @@ func (t *tenant) unchoke() {
 	}
 	rest := copy(line, line[at:])
 	clear(line[rest:])
-	t.rates.choked = line[:rest]
+	t.choked = line[:rest]
 	if rest > 0 {
-		t.w.loop.Arm(&t.rates.chokeTimer, max(t.rates.bytes.wait(now, rate), time.Millisecond), t.unchoke)
+		t.w.loop.Arm(&t.chokeTimer, max(t.bytes.wait(now, rate), time.Millisecond), t.unchoke)
 	}
 }
 
@@ -175,7 +206,7 @@ func (t *tenant) unchoke() {
 func (c *client) leaveLines() {
 	if c.throttled {
 		c.throttled = false
-		c.route.tenant.waiting--
+		c.route.waits(-1)
 	}
 	c.choked = false
 }
@@ -198,7 +229,13 @@ func (c *client) pay(n uint32, rate int) {
 		c.paid = false
 		n--
 	}
-	c.route.tenant.rates.queries.take(c.w.loop.Now(), int64(n), int64(rate))
+	c.route.asks.queries.take(c.w.loop.Now(), int64(n), int64(rate))
+}
+
+// waits counts clients in that begin to wait, or out.
+func (r *route) waits(n int) {
+	r.waiting += n
+	r.tenant.waiting += n
 }
 
 // waited counts a client's wait, for a server or for its turn.

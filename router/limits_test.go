@@ -50,7 +50,7 @@ func TestLoginsAreMeteredPerTenantAndForgotten(t *testing.T) {
 	for i := range 5000 {
 		now := time.Duration(i) * time.Millisecond
 		for n := range 3 {
-			if err := l.mayLogIn(tenant(i), now); (err != nil) != (n == 2) {
+			if err := l.mayLogIn(tenant(i), nil, now); (err != nil) != (n == 2) {
 				t.Fatalf("login %d of tenant %d: %v", n, i, err)
 			}
 		}

@@ -181,7 +181,7 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 		return err
 	}
 	l.tenant, l.member = t, m
-	return l.server.metered.mayLogIn(t, time.Since(l.server.started))
+	return l.server.metered.mayLogIn(t, l.server.userOf(l.user), time.Since(l.server.started))
 }
 
 func suspended(t *tenants.Tenant) *wire.Error {

@@ -185,7 +185,7 @@ func (g *grammar) end() []string {
 func (g *grammar) send(sql string) []pgproto3.FrontendMessage {
 	name := ""
 	switch n := g.IntN(20); {
-	case n < 11 || runsAnother.MatchString(sql):
+	case n < 11 || onlyQueried.MatchString(sql):
 		return []pgproto3.FrontendMessage{query(sql)}
 	case n < 14: // as libpq's PQexecParams
 		return []pgproto3.FrontendMessage{

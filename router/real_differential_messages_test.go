@@ -47,7 +47,7 @@ func (g *grammar) text() text {
 	if g.in(4) {
 		k := g.kind(func(k kind) bool { return k.sql != nil && k.name != "multi" })
 		sql := k.sql(g)
-		for runsAnother.MatchString(sql) {
+		for onlyQueried.MatchString(sql) {
 			sql = k.sql(g)
 		}
 		return text{sql: sql}

@@ -196,9 +196,10 @@ var byName = regexp.MustCompile(`(?i)\b(execute|deallocate|prepare)\b`)
 // resets are statements that put settings back to those of the login.
 var resets = regexp.MustCompile(`(?i)\b(reset|discard|default|local)\b`)
 
-// runsAnother are statements that, prepared by the protocol and executed by
-// SQL's EXECUTE, run another in turn.
-var runsAnother = regexp.MustCompile(`(?i)\b(execute|prepare)\b`)
+// onlyQueried are statements that are sent in a simple Query alone: those that,
+// prepared by the protocol and executed by SQL, would run another by the client's
+// name for it, and FETCH, whose Describe without its cursor crashes PostgreSQL 15.
+var onlyQueried = regexp.MustCompile(`(?i)\b(execute|prepare)\b|^\s*(fetch|move)\b`)
 
 // several statements in one message.
 func (g *grammar) several() string {

@@ -35,6 +35,7 @@ func TestRealTenantLimits(t *testing.T) {
 		{"max_bytes_per_second", testByteRate},
 		{"transaction_timeout", testTransactionTimeout},
 		{"limits of a user", testUserTimeouts},
+		{"rates of a user", testUserRates},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
 	}
@@ -219,7 +220,7 @@ func testLoginRate(t *testing.T, h *house) {
 			continue
 		}
 		refusals++
-		wantLimit(t, err, "53300", `max_logins_per_second: tenant "acme" is logged in to more than 2 times a second`, `raise max_logins_per_second for tenant "acme"`)
+		wantLimit(t, err, "53300", `max_logins_per_second: there are more than 2 logins a second, the limit of tenant "acme"`, `raise max_logins_per_second for tenant "acme"`)
 	}
 	if most := 2 + 2*int(time.Since(began)/time.Second+1); 12-refusals > most || refusals == 0 {
 		t.Errorf("%d of 12 logins in %v went through, want %d at most", 12-refusals, time.Since(began), most)
@@ -477,4 +478,76 @@ func testUserTimeouts(t *testing.T, h *house) {
 	}
 	w.wantWords(t, "57014", "query_wait_timeout", `the limit of user "acme"`)
 	r.expect(t, "COMMIT; ready I", query("commit"))
+}
+
+// acme's owner has rates of its own; another user of the tenant's has the tenant's.
+func testUserRates(t *testing.T, h *house) {
+	const rate = 20
+	h.sql(t, "grant connect on database acme to globex")
+	defer h.sql(t, "revoke connect on database acme from globex")
+	queries, logins, waiting, bytes := rate, 3, 1, int64(1<<20)
+	own := func(s *setup) {
+		s.tenants[0].Limits.MaxQueriesPerSecond = 1000
+		s.users = append([]tenants.User{}, s.users...)
+		s.users[0].Limits.MaxQueriesPerSecond = &queries
+	}
+	d := h.open(t, poolSize(1), own)
+	r := d.raw(t)
+	c := d.dialConfig("globex")
+	c.Parameters[1].Value = "acme"
+	other := newRaw(dial(t, c))
+	defer other.Close()
+	if took := r.askTimes(t, 2*rate); took < 900*time.Millisecond {
+		t.Errorf("two seconds' worth took %v", took)
+	}
+	if took := other.askTimes(t, 2*rate); took > 700*time.Millisecond {
+		t.Errorf("the tenant's other user took %v", took)
+	}
+
+	d.reload(t, func(s *setup) {
+		own(s)
+		s.users[0].Limits.MaxQueriesPerSecond, s.users[0].Limits.MaxLoginsPerSecond = nil, &logins
+		s.users[0].Limits.MaxWaitingClients, s.users[0].Limits.MaxBytesPerSecond = &waiting, &bytes
+	})
+	if took := r.askTimes(t, 2*rate); took > 700*time.Millisecond {
+		t.Errorf("without a rate of its own: %v", took)
+	}
+	began := time.Now()
+	r.expect(t, "row 3145728; SELECT 1; ready I", query("select length(x) from (select repeat('x', 3 << 20) x) x"))
+	for range 3 {
+		r.say(t, query("select repeat('x', 1 << 20)"))
+	}
+	if took := time.Since(began); took < 900*time.Millisecond {
+		t.Errorf("three seconds' worth of bytes took %v", took)
+	}
+	var err error
+	for range 10 {
+		var more *raw
+		if more, err = d.tryRaw("acme"); err != nil {
+			break
+		}
+		defer more.Close()
+	}
+	wantLimit(t, err, "53300", `max_logins_per_second: there are more than 3 logins a second, the limit of user "acme"`, `raise max_logins_per_second for user "acme"`)
+
+	var more *raw
+	if !poll(func() bool { more, err = d.tryRaw("acme"); return err == nil }) {
+		t.Fatal(err)
+	}
+	defer more.Close()
+	other.say(t, query("begin; select 1"))
+	r.say(t, query("begin; select 1"))
+	if err := more.send(query("select 7")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "one waiting", func(p router.PoolStats) bool { return p.ClientsWaiting == 1 })
+	var fourth *raw
+	if !poll(func() bool { fourth, err = d.tryRaw("acme"); return err == nil }) {
+		t.Fatal(err)
+	}
+	defer fourth.Close()
+	if err := fourth.send(query("select 7")); err != nil {
+		t.Fatal(err)
+	}
+	fourth.wantWords(t, "53300", `max_waiting_clients: 1 clients of user "acme" wait already, and no more than 1 may`, `raise max_waiting_clients or pool_size for user "acme"`)
 }

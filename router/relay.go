@@ -52,7 +52,7 @@ func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 	sent := c.w.down.flush(c.conn)
 	c.route.counters.Sent += uint64(sent)
 	if rate := c.route.limits.MaxBytesPerSecond; rate > 0 {
-		c.route.tenant.rates.bytes.take(c.w.loop.Now(), int64(sent), rate)
+		c.route.told.bytes.take(c.w.loop.Now(), int64(sent), rate)
 	}
 	if rest := data[at:]; err == nil && len(rest) > 0 {
 		b.stash = c.w.loop.Buffers().Append(nil, rest)

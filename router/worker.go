@@ -60,6 +60,10 @@ type route struct {
 	user   *tenants.User   // nil where the registry does not have the user
 	limits *tenants.Limits // of the route's clients
 
+	asks, told *rates // of queries and of bytes: the tenant's, or
+	own        *rates // the user's; nil where it never had any
+	waiting    int    // clients that wait, for a server or in line
+
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
 	base   *vars                       // settings of a fresh server; nil until there was one
@@ -106,13 +110,13 @@ func newWorker(s *Server, index int) (*worker, error) {
 func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 	e := w.tenants[keyOf(t)]
 	if e == nil {
-		e = &tenant{w: w, name: t.Name, key: keyOf(t)}
+		e = &tenant{w: w, name: t.Name, key: keyOf(t), rates: rates{w: w}}
 		w.tenants[keyOf(t)] = e
 	}
 	if e.source != t {
 		e.source, e.limits = t, t.Limits
 		e.joinBudget(w)
-		e.moved()
+		e.rates.moved()
 	}
 	return e
 }
@@ -250,6 +254,9 @@ func (w *worker) dropRoute(r *route) {
 	w.loop.Disarm(&r.renewal.timer)
 	delete(w.routes, r.key)
 	w.server.uncountUser(r)
+	if r.own != nil {
+		r.own.stop()
+	}
 	r.tenant.gone.Add(&r.counters)
 	w.dropUse(r.tenant)
 }
@@ -257,8 +264,7 @@ func (w *worker) dropRoute(r *route) {
 // dropUse forgets a tenant with the last that uses its entry.
 func (w *worker) dropUse(t *tenant) {
 	if t.routes--; t.routes == 0 {
-		w.loop.Disarm(&t.rates.lineTimer)
-		w.loop.Disarm(&t.rates.chokeTimer)
+		t.rates.stop()
 		w.gone.Counters.Add(&t.gone)
 		w.gone.Times.Add(&t.times)
 		delete(w.tenants, t.key)

@@ -181,6 +181,12 @@ type UserLimits struct {
 	MaxUserConnections *int
 	MaxUserClientConn  *int
 
+	// Of the user in each tenant.
+	MaxWaitingClients   *int
+	MaxQueriesPerSecond *int
+	MaxLoginsPerSecond  *int
+	MaxBytesPerSecond   *int64
+
 	QueryWaitTimeout       *time.Duration
 	QueryTimeout           *time.Duration
 	TransactionTimeout     *time.Duration
@@ -192,6 +198,10 @@ type UserLimits struct {
 func (u *UserLimits) Over(l Limits) Limits {
 	override(&l.MaxUserConnections, u.MaxUserConnections)
 	override(&l.MaxUserClientConn, u.MaxUserClientConn)
+	override(&l.MaxWaitingClients, u.MaxWaitingClients)
+	override(&l.MaxQueriesPerSecond, u.MaxQueriesPerSecond)
+	override(&l.MaxLoginsPerSecond, u.MaxLoginsPerSecond)
+	override(&l.MaxBytesPerSecond, u.MaxBytesPerSecond)
 	override(&l.QueryWaitTimeout, u.QueryWaitTimeout)
 	override(&l.QueryTimeout, u.QueryTimeout)
 	override(&l.TransactionTimeout, u.TransactionTimeout)

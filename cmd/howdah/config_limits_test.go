@@ -36,6 +36,8 @@ verifier = "` + scramVerifier + `"
 query_timeout = 0
 transaction_timeout = "1h"
 max_user_client_connections = 2
+max_bytes_per_second = "2MB"
+max_queries_per_second = 0
 `
 
 func TestLimitsOfTenantsAndUsers(t *testing.T) {
@@ -51,7 +53,7 @@ func TestLimitsOfTenantsAndUsers(t *testing.T) {
 		t.Errorf("user acme has limits of its own: %+v", own)
 	}
 	report := c.Users[2].Limits.Over(acme)
-	if report.TransactionTimeout != time.Hour || report.MaxUserClientConn != 2 || report.MaxQueriesPerSecond != 100 {
+	if report.TransactionTimeout != time.Hour || report.MaxUserClientConn != 2 || report.MaxQueriesPerSecond != 0 || report.MaxBytesPerSecond != 2<<20 {
 		t.Errorf("user report has %+v", report)
 	}
 	if own := c.Users[2].Limits.QueryTimeout; own == nil || *own != 0 {
@@ -60,12 +62,12 @@ func TestLimitsOfTenantsAndUsers(t *testing.T) {
 }
 
 func TestLimitsThatAUserCannotHave(t *testing.T) {
-	_, err := parseConfig("x", t.TempDir(), twoUsers+"max_logins_per_second = 3\nquery_wait_timeout = \"soon\"\nmax_user_connections = -1\n")
+	_, err := parseConfig("x", t.TempDir(), twoUsers+"max_client_conn = 3\nquery_wait_timeout = \"soon\"\nmax_user_connections = -1\n")
 	var wrong *ConfigError
 	if !errors.As(err, &wrong) || len(wrong.Mistakes) != 3 {
 		t.Fatalf("got %v, want three mistakes", err)
 	}
-	for _, part := range []string{"max_logins_per_second does not belong in [[user]]", "query_wait_timeout is \"soon\"", "max_user_connections is -1"} {
+	for _, part := range []string{"max_client_conn does not belong in [[user]]", "query_wait_timeout is \"soon\"", "max_user_connections is -1"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v\ndoes not say %q", err, part)
 		}

@@ -54,6 +54,13 @@ func (s *setting) set(p *place, value any) (want string) {
 		} else {
 			ok = false
 		}
+	case **int64:
+		var n int64
+		if n, ok = parseSize(value); ok && n >= s.least && n <= s.most {
+			*home = &n
+		} else {
+			ok = false
+		}
 	case *time.Duration:
 		var d time.Duration
 		if d, ok = parseDuration(value); ok {

@@ -189,6 +189,10 @@ func userLimits() []setting {
 	table := []setting{
 		{name: "max_user_connections", at: func(p *place) any { return &p.user.Limits.MaxUserConnections }},
 		{name: "max_user_client_connections", at: func(p *place) any { return &p.user.Limits.MaxUserClientConn }},
+		{name: "max_waiting_clients", at: func(p *place) any { return &p.user.Limits.MaxWaitingClients }},
+		{name: "max_queries_per_second", at: func(p *place) any { return &p.user.Limits.MaxQueriesPerSecond }},
+		{name: "max_logins_per_second", at: func(p *place) any { return &p.user.Limits.MaxLoginsPerSecond }},
+		{name: "max_bytes_per_second", at: func(p *place) any { return &p.user.Limits.MaxBytesPerSecond }},
 		{name: "query_wait_timeout", at: func(p *place) any { return &p.user.Limits.QueryWaitTimeout }},
 		{name: "query_timeout", at: func(p *place) any { return &p.user.Limits.QueryTimeout }},
 		{name: "transaction_timeout", at: func(p *place) any { return &p.user.Limits.TransactionTimeout }},
@@ -198,7 +202,7 @@ func userLimits() []setting {
 	for i := range table {
 		s := &table[i]
 		s.section, s.initialDoc, s.reload, s.most = sectionUser, inherited, true, maxInt
-		s.doc = "The user's own, which goes before that of the tenant, its tier and the defaults. 0 is no limit."
+		s.doc = "The user's own, which goes before that of the tenant, its tier and the defaults; of rates and of clients that wait it is one for each tenant that the user works in. 0 is no limit."
 	}
 	return table
 }
