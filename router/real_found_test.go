@@ -165,4 +165,23 @@ func TestRealFound(t *testing.T) {
 			r.expect(t, "error 42P01; ready E; ROLLBACK; ready I", parse(fmt.Sprint("l", n), text), syncMsg, query("rollback"))
 		}
 	})
+
+	t.Run("DescribeOfWhatTheSearchPathHides", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; ready I", parse("s1", "explain (costs off) select * from found"), syncMsg)
+		r.expect(t, "SET; ready I; row 1; SELECT 1; ready I", query("set schema 'elsewhere'"), query("select 1"))
+		if err := r.send(&pgproto3.Describe{ObjectType: 'S', Name: "s1"}, syncMsg); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			m, err := r.receive()
+			if _, ok := m.(*pgproto3.ParameterDescription); ok {
+				continue
+			}
+			if e, ok := m.(*pgproto3.ErrorResponse); err != nil || !ok || e.Code != "42P01" {
+				t.Fatalf("got %+v, %v, want 42P01", m, err)
+			}
+			break
+		}
+	})
 }

@@ -87,7 +87,7 @@ func (s *session) knows(st *statement, name []byte) bool {
 	case st.shape.told == nil, s.changes > 0, len(name) == 0 && !decided:
 		return false
 	}
-	return !st.shape.rows || decided && s.status != wire.TxFailed
+	return !st.shape.rows || decided && s.status != wire.TxFailed && st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
 }
 
 func (s *session) describe(p, check *prepared) {
