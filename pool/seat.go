@@ -58,7 +58,7 @@ func (p *Pool) promote() {
 			first = w
 			break
 		}
-		if first == nil && (w.process == p.overdrawn || p.share != nil && w.process == p.share.overdrawn) {
+		if first == nil && (w.process == p.overdrawn || p.share != nil && w.process == p.share.overdrawn || p.user != nil && w.process == p.user.owner.Load()) {
 			first = w
 		}
 	}

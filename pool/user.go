@@ -63,7 +63,6 @@ func (u *User) overdraws(most int, w *Waiter) bool {
 func (u *User) take(p *Pool, w *Waiter) bool {
 	most := p.cfg.MaxUserConnections
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	at := slices.IndexFunc(u.line, func(s standing) bool { return s.pool == p })
 	before := u.line
 	if at >= 0 {
@@ -75,15 +74,14 @@ func (u *User) take(p *Pool, w *Waiter) bool {
 		if u.out >= most {
 			u.owner.Store(w.process)
 		}
-	case w == nil:
-		return false
 	default:
-		if at < 0 {
+		if w != nil && at < 0 {
 			u.line = append(u.line, standing{p, most})
-		} else {
+		} else if w != nil {
 			u.line[at].max = most
 		}
 		u.note()
+		u.mu.Unlock()
 		return false
 	}
 	if at >= 0 {
@@ -96,6 +94,7 @@ func (u *User) take(p *Pool, w *Waiter) bool {
 	}
 	u.holders[p]++
 	u.note()
+	u.wake() // several permits may have come at once
 	return true
 }
 
@@ -165,11 +164,15 @@ func (u *User) yields(p *Pool, t tenancy) bool {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	at := u.out - int(u.open.Load()) // those in front have theirs on the way
-	if at >= len(u.line) || u.line[at].pool == p || u.holders[p] <= p.cfg.MinPoolSize {
+	open := int(u.open.Load())
+	at := u.out - open // those in front have theirs on the way
+	if at >= len(u.line) || u.line[at].pool == p || open-1 >= u.line[at].max {
 		return false
 	}
 	have, has := u.holders[p], u.holders[u.line[at].pool]
+	if have <= p.cfg.MinPoolSize && has > 0 {
+		return false
+	}
 	return have-1 >= has+1 || have > has && t.age >= DefaultQuantum || t.idle >= DefaultQuantum
 }
 
@@ -186,6 +189,13 @@ func (u *User) settle(process *Process) {
 	for _, s := range line {
 		s.pool.loop.Post(s.pool.grow)
 	}
+}
+
+// isFirst reports whether p is at the front of the line.
+func (u *User) isFirst(p *Pool) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.line) > 0 && u.line[0].pool == p
 }
 
 // pokeHolders has every pool that holds a server look whether it can give one up.
@@ -208,7 +218,7 @@ const permitPause = 50 * time.Millisecond
 // takePermits takes permits for as many servers as the pool wishes for.
 func (p *Pool) takePermits() {
 	for p.user != nil && p.wish() > p.permits-p.total {
-		w := p.unserved()
+		w := p.waiting.at(p.counts[Login] + p.counts[Tested] + p.permits - p.total)
 		if !p.user.take(p, w) {
 			if w != nil {
 				w.limited = true
@@ -227,10 +237,12 @@ func (p *Pool) takePermits() {
 	}
 }
 
-// lookForPermit has idle servers closed for the pool, again and again: who
-// holds one may only now have too many.
+// lookForPermit has idle servers closed for the pool, if it is the first in line,
+// and again and again: who holds one may only now have too many.
 func (p *Pool) lookForPermit() {
-	p.user.pokeHolders()
+	if p.user.isFirst(p) {
+		p.user.pokeHolders()
+	}
 	p.loop.Arm(&p.line, permitPause, p.lookForPermit)
 }
 

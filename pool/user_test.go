@@ -92,6 +92,21 @@ func TestProcessMayHaveMoreThanItsUser(t *testing.T) {
 	one.eventually("the user has one server", func() bool { return db.now.Load() == 1 })
 }
 
+// Two processes hold a server each and want more: the one that may have more than
+// the limit comes first, and when it has ended the other.
+func TestProcessesThatWantMoreThanTheirUserEnd(t *testing.T) {
+	t.Parallel()
+	var u pool.User
+	h := ofUser(t, &u, 2, openHall(t, nil))
+	var anna, bert pool.Process
+	held := []*pool.Server{h.acquireAs(&anna).server(), h.acquireAs(&bert).server()}
+	held = append(held, h.acquireAs(&anna).server())
+	late := h.acquireAs(&bert)
+	third := h.acquireAs(&anna).server()
+	h.release(third, held[2], held[0])
+	h.release(late.server(), held[1])
+}
+
 // Pools on several loops share a user's few servers: all clients are served, and
 // there are never more than may be.
 func TestUserLimitUnderLoad(t *testing.T) {

@@ -272,7 +272,10 @@ func (s *session) ready(status wire.TxStatus) {
 	}
 	if status == wire.TxIdle {
 		s.shared.counts.altered |= s.altered
-		s.altered, s.declared, s.local = 0, false, 0
+		s.altered, s.declared = 0, false
+	}
+	if status == wire.TxIdle && !s.open {
+		s.local, s.deallocates = 0, nil
 	}
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()

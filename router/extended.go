@@ -138,6 +138,7 @@ func (s *session) parseAgain(st *statement, d *detail) {
 }
 
 var (
+	noData         = wire.AppendEmpty(nil, wire.NoData)
 	parseComplete  = wire.AppendEmpty(nil, wire.ParseComplete)
 	describedQuiet = wire.AppendEmpty(wire.AppendMessage(nil, wire.ParameterDescription, []byte{0, 0}), wire.NoData)
 	bindComplete   = wire.AppendEmpty(nil, wire.BindComplete)
@@ -267,6 +268,10 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 			return verbDrop
 		}
 		return verbAcquire
+	}
+	if err == nil && kind == wire.KindPortal && len(name) == 0 && s.ranHere {
+		s.answer(entry{typ: wire.Describe, more: &detail{reply: noData}})
+		return verbDrop // of a command without rows
 	}
 	if err != nil || kind == wire.KindPortal {
 		s.forward(entry{typ: wire.Describe})

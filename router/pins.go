@@ -2,6 +2,7 @@ package router
 
 import (
 	"howdah/tenants"
+	"howdah/wire"
 )
 
 // pin is a set of reasons for which a server stays with a session between
@@ -80,6 +81,9 @@ func (s *session) note(r *reading) {
 	if d := doubtsAbout(r.settings); d != 0 {
 		s.setting |= d
 		s.local |= d & doubtNames // whether or not it is SET LOCAL
+		if s.unreported(r.settings) {
+			s.local |= d
+		}
 	}
 	if r.effects&maySetAny != 0 {
 		s.setting |= doubtLiterals | doubtNames
@@ -161,16 +165,27 @@ const (
 // doubts returns what a Parse would now find in doubt.
 func (s *session) doubts() doubt {
 	d := s.setting | s.local | doubtsAbout(s.touched) | doubtsAbout(s.asked.touched)
-	if s.asked.done&maySetAny != 0 {
+	if s.asked.done&maySetAny != 0 || s.done&maySetAny != 0 && s.status != wire.TxIdle {
 		d |= doubtLiterals | doubtNames
 	}
 	return d
 }
 
+// unreported reports whether one of the settings is not reported: what it is in a
+// transaction nobody tells us.
+func (s *session) unreported(settings []touch) bool {
+	for _, t := range settings {
+		if _, reported := s.base.value(t.name); !reported {
+			return true
+		}
+	}
+	return false
+}
+
 func doubtsAbout(settings []touch) (d doubt) {
 	for _, t := range settings {
 		switch {
-		case t.name == allSettings:
+		case t.name == allSettings, t.name == anySetting:
 			d |= doubtLiterals | doubtNames
 		case parseVars[t.name]:
 			d |= doubtLiterals

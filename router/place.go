@@ -87,6 +87,9 @@ func (s *session) underVars(st *statement, parse func()) {
 	var now []wire.Parameter
 	words := strings.Split(st.key.vars, "\x00")
 	for i := 0; i+1 < len(words); i += 2 {
+		if !parseVars[words[i]] {
+			continue // the search_path: names mean what they mean when the statement runs
+		}
 		if value, ok := s.vars.value(words[i]); ok && value != words[i+1] {
 			now = append(now, wire.Parameter{Name: words[i], Value: value})
 			s.injectSetAside(words[i], words[i+1], true)

@@ -71,6 +71,8 @@ func (r *reader) setLocal() {
 		return
 	case r.last.is("schema"):
 		name = "search_path"
+	case r.last.is("session"):
+		name = "session_authorization"
 	case r.takes("time"):
 		name = "TimeZone"
 	}
@@ -86,6 +88,9 @@ func (r *reader) setLocal() {
 
 // allSettings stands for those that RESET ALL resets.
 const allSettings = "*"
+
+// anySetting stands for one whose name is not known.
+const anySetting = "?"
 
 // setNamed reads the name of a setting, which may have a prefix and a point.
 func (r *reader) setNamed(reset bool) {
@@ -164,7 +169,7 @@ func (r *reader) setConfig() {
 			r.touch(false, setting)
 		}
 	case last.is("true") && commas == 2:
-		r.settings = append(r.settings, touch{"search_path", false, true}) // which it may be
+		r.settings = append(r.settings, touch{anySetting, false, true})
 	default:
 		r.effects |= maySet | maySetAny | leavesSetting
 	}

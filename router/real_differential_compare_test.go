@@ -76,7 +76,7 @@ func (w *twin) compare(direct, through []reply) string {
 		if i == len(through) {
 			return fmt.Sprintf("reply %d is missing", i)
 		}
-		if tooLate(through[i]) != tooLate(d) || onlyOne(d, through[i]) {
+		if tooLate(through[i]) != tooLate(d) || onlyOne(d, through[i]) || isElsewhere(d, through[i]) {
 			return partings
 		}
 		if r := w.differs(d, through[i]); r != "" {
@@ -104,6 +104,12 @@ func onlyOne(d, t reply) bool {
 	return d.typ == 'E' && t.typ == 'C' && inPipeline.MatchString(fields(d.body)['M']) ||
 		d.typ == 'C' && t.typ == 'E' && inPipeline.MatchString(fields(t.body)['M']) ||
 		d.typ == 'C' && string(d.body) == "DEALLOCATE\x00" && t.typ == 'E' && fields(t.body)['C'] == "26000"
+}
+
+// isElsewhere reports whether Howdah cannot describe a statement that another
+// server knows: this one's transaction has failed.
+func isElsewhere(d, t reply) bool {
+	return d.typ == 't' && t.typ == 'E' && fields(t.body)['C'] == "25P02"
 }
 
 var mustComeFirst = regexp.MustCompile(`must be (called|set) before any query$`)

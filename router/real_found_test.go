@@ -184,4 +184,17 @@ func TestRealFound(t *testing.T) {
 			break
 		}
 	})
+
+	t.Run("DescribeOfAPortalThatHasRunWithoutAServer", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; bound; CLOSE CURSOR ALL; parsed; NoData; ready I",
+			parse("", "close all"), bind(""), execute, parse("s1", "select 1"), &pgproto3.Describe{ObjectType: 'P'}, syncMsg)
+	})
+
+	t.Run("SearchPathBehindAnotherCycleOfItsPipeline", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; ready I", parse("s1", "select count(*) from found"), syncMsg)
+		r.say(t, query("select 1"), query("begin; set local search_path = elsewhere"))
+		r.expect(t, "error 42P01; ready E", parse("s2", "select count(*) from found"), syncMsg)
+	})
 }

@@ -305,6 +305,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		}
 		return verbAcquire
 	}
+	s.ranHere = false
 	e := entry{typ: h.Type}
 	if h.Type == wire.Query {
 		r := reading{effects: anything}

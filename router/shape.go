@@ -87,7 +87,11 @@ func (s *session) knows(st *statement, name []byte) bool {
 	case st.shape.told == nil, s.changes > 0, len(name) == 0 && !decided:
 		return false
 	}
-	return !st.shape.rows || decided && s.status != wire.TxFailed && st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
+	same := st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
+	if st.shape.rows {
+		return same && decided && s.status != wire.TxFailed
+	}
+	return same || !st.planned // which parameters it takes
 }
 
 func (s *session) describe(p, check *prepared) {

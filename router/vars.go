@@ -13,7 +13,7 @@ import (
 // question "does this server suit this session" costs one comparison.
 type vars struct {
 	list  []wire.Parameter // sorted by name
-	parse string           // identity of those that Parse looks at
+	parse string           // identity of those that Parse looks at, for literals and names
 
 	conforming bool // standard_conforming_strings
 	readable   bool // texts can be taken apart
@@ -24,7 +24,7 @@ type vars struct {
 var parseVars = map[string]bool{
 	"client_encoding": true, "standard_conforming_strings": true, "backslash_quote": true,
 	"transform_null_equals": true, "array_nulls": true, "DateStyle": true, "IntervalStyle": true,
-	"TimeZone": true, "lc_monetary": true, "xmloption": true,
+	"TimeZone": true, "timezone_abbreviations": true, "lc_monetary": true, "xmloption": true,
 }
 
 // fixedVars are reported but cannot be set, or follow from the login.
@@ -116,7 +116,7 @@ func (t *varsTable) intern(list []wire.Parameter) *vars {
 		key.WriteByte(0)
 		key.WriteString(p.Value)
 		key.WriteByte(0)
-		if parseVars[p.Name] {
+		if parseVars[p.Name] || p.Name == "search_path" {
 			parse.WriteString(p.Name)
 			parse.WriteByte(0)
 			parse.WriteString(p.Value)

@@ -55,7 +55,7 @@ func (t *bouncerTranslation) explainLookUp() {
 		explained[user] = true
 		c.note("Howdah logs in as auth_user %q with what server_secret_file of its [[user]] holds, unless its cluster trusts it: put its password into a file that nobody else can read.", user)
 		if c.value("auth_query") != nil && c.value("auth_dbname") == nil {
-			c.note("PgBouncer asked auth_query in each client's own database; Howdah asks in auth_dbname alone, which is postgres: what the query calls must be there.")
+			c.note("PgBouncer asked auth_query in each client's own database; Howdah asks in auth_dbname alone, which is postgres, with a search_path of pg_catalog: what the query calls must be there, and be named with its schema.")
 		}
 	}
 	for _, name := range lookUpSettings {

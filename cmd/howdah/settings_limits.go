@@ -92,7 +92,7 @@ func countLimits() []setting {
 		},
 		{
 			name: "max_user_connections", initial: int64(0), most: maxInt, reload: true,
-			doc: "Servers of one user, over all tenants. Clients beyond wait, and the tenants in which the user has more servers give up theirs to those with fewer. 0 is no limit. A [[user]] may have its own.",
+			doc: "Servers of one user, over all tenants. Clients beyond wait, and the tenants in which the user has more servers give up theirs to those with fewer; it should be the same for all of them. 0 is no limit. A [[user]] may have its own.",
 			at:  func(p *place) any { return &p.limits.Limits.MaxUserConnections },
 		},
 		{

@@ -29,8 +29,8 @@
 // are counted in pg_stat_activity (seats_watch.go). Its sections:
 //
 //   - fair (seats_fair.go): 100 tenants with 10 connections each.
-//   - moving (seats_moving.go): 20 of 500 databases, others each second; once more
-//     with the least seat_quantum there is.
+//   - moving (seats_moving.go): 20 of 500 databases are active, one after the other
+//     goes and another comes; once more with the least seat_quantum there is.
 //   - flood (seats_flood.go): how long 20 quiet tenants wait beside one with 200
 //     clients.
 //   - known (seats_known.go): CPU and memory of up to 100,000 tenants that do
