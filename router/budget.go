@@ -66,13 +66,13 @@ func (s *Server) countUser(r *route) {
 	r.pool.ClaimUser(&u.User)
 }
 
-// uncountUser is for a route whose servers are gone.
-func (s *Server) uncountUser(r *route) {
+// uncountUser forgets a user with the last route of its.
+func (s *Server) uncountUser(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.users[r.key.user]
+	u := s.users[name]
 	if u.routes--; u.routes == 0 {
-		delete(s.users, r.key.user)
+		delete(s.users, name)
 	}
 }
 

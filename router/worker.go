@@ -63,6 +63,8 @@ type route struct {
 	asks, told *rates // of queries and of bytes: the tenant's, or
 	own        *rates // the user's; nil where it never had any
 	waiting    int    // clients that wait, for a server or in line
+	counted    bool   // its servers are, among their user's
+	dropped    bool   // it is out of the books
 
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
@@ -135,6 +137,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
 	r.pool.Join(r.tenant.share)
 	w.server.countUser(r)
+	r.counted = true
 	r.tenant.routes++
 	if w.server.switches.holds(t.Name) {
 		r.pool.Pause(func() {})
@@ -236,7 +239,21 @@ func (r *route) Reported(s *pool.Server, name, value []byte) {
 func (r *route) Closed(s *pool.Server) { r.w.dropBackend(s) }
 
 // Emptied implements pool.Observer.
-func (r *route) Emptied() { r.dropIfUnused() }
+func (r *route) Emptied() {
+	if r.dropped {
+		r.uncount()
+	} else {
+		r.dropIfUnused()
+	}
+}
+
+// uncount is for a route out of the books whose servers are gone.
+func (r *route) uncount() {
+	if r.counted {
+		r.counted = false
+		r.w.server.uncountUser(r.key.user)
+	}
+}
 
 // dropIfUnused forgets a route with neither clients nor servers, and with a
 // tenant's last route the tenant: what idles costs nothing.
@@ -253,7 +270,9 @@ func (r *route) dropIfUnused() {
 func (w *worker) dropRoute(r *route) {
 	w.loop.Disarm(&r.renewal.timer)
 	delete(w.routes, r.key)
-	w.server.uncountUser(r)
+	if r.dropped = true; r.pool.Empty() {
+		r.uncount()
+	}
 	if r.own != nil {
 		r.own.stop()
 	}
