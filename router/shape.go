@@ -87,11 +87,10 @@ func (s *session) knows(st *statement, name []byte) bool {
 	case st.shape.told == nil, s.changes > 0, len(name) == 0 && !decided:
 		return false
 	}
-	same := st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
-	if st.shape.rows {
-		return same && decided && s.status != wire.TxFailed
+	if !st.shape.rows {
+		return true // which parameters it takes its Parse has decided
 	}
-	return same || !st.planned // which parameters it takes
+	return decided && s.status != wire.TxFailed && st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
 }
 
 func (s *session) describe(p, check *prepared) {
