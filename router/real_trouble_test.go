@@ -154,7 +154,12 @@ func testCrashOfTheCluster(t *testing.T, h *house) {
 	c := d.crowd(20)
 	for range 2 {
 		c.await(t, 200)
-		pid := ask[int](t, h, "select pid from pg_stat_activity where usename = 'acme' limit 1")
+		var pid int
+		if !poll(func() bool { // it may not have come down yet
+			return h.QueryRow(t.Context(), "acme", "select pid from pg_stat_activity where usename = 'acme' limit 1", nil, &pid) == nil
+		}) {
+			t.Fatal("PostgreSQL stays away")
+		}
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

@@ -117,7 +117,8 @@ func (t *trip) answered(kind byte) {
 // relay copies messages one by one and tells of each kind first. A client's
 // stream begins with a packet that has no kind.
 func relay(to io.Writer, from io.Reader, startup bool, tell func(kind byte)) error {
-	in, out := bufio.NewReaderSize(from, 64<<10), bufio.NewWriterSize(to, 64<<10)
+	in := bufio.NewReaderSize(from, 64<<10)
+	out := bufio.NewWriterSize(struct{ io.Writer }{to}, 64<<10) // a ReadFrom of to's would send the first message at once
 	for {
 		header := 5
 		if startup {
