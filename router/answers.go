@@ -49,7 +49,7 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		if last && s.looksAt() {
 			return verbDrop, nil // serverLost goes on
 		}
-		v := s.serverError()
+		v := s.serverError(string(wire.ErrorCode(body)))
 		s.lastWords = s.lastWords || last && v != verbDrop
 		switch {
 		case v == verbDrop:

@@ -197,4 +197,13 @@ func TestRealFound(t *testing.T) {
 		r.say(t, query("select 1"), query("begin; set local search_path = elsewhere"))
 		r.expect(t, "error 42P01; ready E", parse("s2", "select count(*) from found"), syncMsg)
 	})
+
+	t.Run("CommitPreparedBesideACursor", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "BEGIN; ready T; DECLARE CURSOR; ready T", query("begin"), query("declare c1 cursor with hold for select 7"))
+		r.expect(t, "error 25001; ready E", query("commit prepared 'x'"))
+		r.say(t, query("commit; begin; set my.x = 1"),
+			query("select set_config('default_transaction_isolation', 'read uncommitted', false); declare c2 cursor for select 1"), query("commit"))
+		r.expect(t, "row read uncommitted; SHOW; ready I", query("show default_transaction_isolation"))
+	})
 }

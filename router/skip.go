@@ -98,8 +98,8 @@ func outdated(body []byte) bool {
 	return string(wire.ErrorCode(body)) == wire.CodeFeatureNotSupported && bytes.Contains(body, []byte("RRevalidateCachedQuery\x00"))
 }
 
-// serverError handles an ErrorResponse.
-func (s *session) serverError() verb {
+// serverError handles an ErrorResponse with this SQLSTATE.
+func (s *session) serverError(code string) verb {
 	s.copyIn, s.copyBoth, s.committed = false, false, false
 	if s.queue.empty() { // the server speaks up by itself, before it goes
 		if s.releasable() {
@@ -109,7 +109,8 @@ func (s *session) serverError() verb {
 		return verbForward
 	}
 	e := s.queue.first()
-	if s.done&holdsCursor != 0 && s.declared && e.flags&flagCommit != 0 && s.status == wire.TxOpen {
+	refused := code == wire.CodeActiveTransaction // COMMIT PREPARED in a transaction
+	if s.done&holdsCursor != 0 && s.declared && e.flags&flagCommit != 0 && s.status == wire.TxOpen && !refused {
 		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of the cursor
 	}
 	s.refused = s.refused || s.checking

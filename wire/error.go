@@ -24,6 +24,7 @@ const (
 	CodeQueryCanceled         = "57014"
 	CodeAdminShutdown         = "57P01"
 	CodeCannotConnectNow      = "57P03"
+	CodeActiveTransaction     = "25001" // what cannot be done inside one
 	CodeIdleInTransaction     = "25P03"
 	CodeTransactionTimeout    = "25P04"
 	CodeIdleSession           = "57P05"
