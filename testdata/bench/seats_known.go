@@ -19,16 +19,17 @@ func knownSizes() []int { return []int{1000, 10_000, 100_000} }
 // neither figure varies much.
 func (b *bench) runKnown(ctx context.Context) error {
 	sizes := knownSizes()
-	b.report.note("Known tenants are names of one database; of one in %d a client has logged in and run a query, then all are silent. Memory is the slope of resident memory, active ones included, from %d to %d known tenants; CPU is the pooler's own over %v.", knownActivePart, sizes[0], sizes[len(sizes)-1], knownCalm)
+	b.report.note("Known tenants are names of one database; of one in %d a client has logged in and run a query, then all are silent. Memory is the slope of resident memory from %d to %d known tenants, before and after these clients; CPU is the pooler's own over %v.", knownActivePart, sizes[0], sizes[len(sizes)-1], knownCalm)
 	cpu := make([]*row, len(sizes))
 	for i, size := range sizes {
 		cpu[i] = b.report.add(fmt.Sprintf("pooler CPU ms in %v of silence, %d known tenants", knownCalm, size), aloneAtMost(20))
 	}
-	memory := b.report.add("bytes per known idle tenant", aloneAtMost(1024))
+	idle := b.report.add("bytes per known idle tenant", aloneAtMost(1024))
+	active := b.report.add(fmt.Sprintf("bytes per known tenant, once one in %d was active", knownActivePart), target{})
 	for _, c := range b.poolers {
-		rss, last := make([]int64, len(sizes)), len(sizes)-1
+		taken, last := make([]knownOutcome, len(sizes)), len(sizes)-1
 		for i, size := range sizes {
-			used, resident, err := b.takeKnown(ctx, c, size)
+			o, err := b.takeKnown(ctx, c, size)
 			if err != nil && c == bouncer && ctx.Err() == nil && i > 0 {
 				b.report.note("PgBouncer did not answer within 15 s with %d databases configured; its figures end before.", size)
 				b.say("%d known tenants, %v: %v", size, c, err)
@@ -38,47 +39,58 @@ func (b *bench) runKnown(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%d known tenants, %v: %w", size, c, err)
 			}
-			rss[i] = resident
-			cpu[i].sample(c, float64(used.Milliseconds()))
-			b.say("%d known tenants, %v: %v of CPU in %v, %d kB resident", size, c, used, knownCalm, resident>>10)
+			taken[i] = o
+			cpu[i].sample(c, float64(o.used.Milliseconds()))
+			b.say("%d known tenants, %v: %v of CPU in %v, %d kB resident, %d kB before", size, c, o.used, knownCalm, o.after>>10, o.before>>10)
 		}
-		memory.sample(c, float64(rss[last]-rss[0])/float64(sizes[last]-sizes[0]))
+		more := float64(sizes[last] - sizes[0])
+		idle.sample(c, float64(taken[last].before-taken[0].before)/more)
+		active.sample(c, float64(taken[last].after-taken[0].after)/more)
 	}
 	return nil
 }
 
-// takeKnown returns the CPU time of a silent pooler, and its resident memory.
-func (b *bench) takeKnown(ctx context.Context, c contender, known int) (time.Duration, int64, error) {
+// knownOutcome is the CPU time of a silent pooler, and its resident memory before
+// and after some tenants were active.
+type knownOutcome struct {
+	used          time.Duration
+	before, after int64
+}
+
+func (b *bench) takeKnown(ctx context.Context, c contender, known int) (o knownOutcome, err error) {
 	s := seatSettings{names: tenantNames("k", known), database: tenant, poolSize: 1}
 	p, err := b.startSeats(ctx, c, s)
 	if err != nil {
-		return 0, 0, err
+		return o, err
 	}
 	defer p.stop()
+	if o.before, err = settledRSS(ctx, p.child.PID()); err != nil {
+		return o, p.explain(err)
+	}
 	active := s.names[:known/knownActivePart]
 	riders, err := board(ctx, p, active, 1)
 	if err != nil {
-		return 0, 0, p.explain(err)
+		return o, p.explain(err)
 	}
 	defer leave(riders)
 	for _, r := range riders {
 		if err := runEach(ctx, r.conn, "select 1"); err != nil {
-			return 0, 0, p.explain(err)
+			return o, p.explain(err)
 		}
 	}
-	resident, err := settledRSS(ctx, p.child.PID())
-	if err != nil {
-		return 0, 0, p.explain(err)
+	if o.after, err = settledRSS(ctx, p.child.PID()); err != nil {
+		return o, p.explain(err)
 	}
 	before, err := readCPU(p.child.PID())
 	if err != nil {
-		return 0, 0, p.explain(err)
+		return o, p.explain(err)
 	}
 	select {
 	case <-ctx.Done():
-		return 0, 0, ctx.Err()
+		return o, ctx.Err()
 	case <-time.After(knownCalm):
 	}
 	after, err := readCPU(p.child.PID())
-	return after.sub(before).total(), resident, err
+	o.used = after.sub(before).total()
+	return o, err
 }
