@@ -298,6 +298,9 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 // clientClose forgets a statement's name; the server keeps the statement.
 func (s *session) clientClose(h wire.Header, b []byte) verb {
 	kind, name, err := target(h, b)
+	if err == nil && kind == wire.KindStatement && len(name) > 0 && s.changes > 0 {
+		return verbStall // whether the name is one of ours is not decided
+	}
 	if err != nil || kind == wire.KindPortal || s.raw && s.meant(name) == nil {
 		if !s.held {
 			return verbAcquire
@@ -315,8 +318,6 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 	if len(name) == 0 {
 		e.stmt, e.more.unnamed, e.flags = s.unnamed, true, s.hereFlag()
 		s.unnamed, s.hereNow = nil, false
-	} else if s.changes > 0 {
-		return verbStall
 	} else if st := s.meant(name); st != nil {
 		e.more.name, e.more.prev, e.more.named = string(cutName(name)), st, true
 		s.unname(e.more.name)

@@ -206,4 +206,12 @@ func TestRealFound(t *testing.T) {
 			query("select set_config('default_transaction_isolation', 'read uncommitted', false); declare c2 cursor for select 1"), query("commit"))
 		r.expect(t, "row read uncommitted; SHOW; ready I", query("show default_transaction_isolation"))
 	})
+
+	t.Run("CloseBehindADeallocateThatIsSkipped", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; ready I; PREPARE; ready I", parse("s1", "select 1"), syncMsg, query("prepare q1 as select 1"))
+		r.expect(t, "error 26000; ready I; closed; parsed; bound; row 2; SELECT 1; ready I",
+			bind("s9"), parse("", "deallocate s1"), bind(""), execute, syncMsg,
+			closing('S', "s1"), parse("s1", "select 2"), bind("s1"), execute, syncMsg)
+	})
 }
