@@ -214,4 +214,14 @@ func TestRealFound(t *testing.T) {
 			bind("s9"), parse("", "deallocate s1"), bind(""), execute, syncMsg,
 			closing('S', "s1"), parse("s1", "select 2"), bind("s1"), execute, syncMsg)
 	})
+
+	t.Run("DescribeOfAFetchWithoutItsCursor", func(t *testing.T) { // PostgreSQL 15 would crash
+		r := d.raw(t)
+		r.expect(t, "BEGIN; ready T; DECLARE CURSOR; ready T", query("begin"), query("declare c1 cursor for select 7"))
+		r.expect(t, "parsed; ready T; CLOSE CURSOR; ready T", parse("s1", "fetch c1"), syncMsg, query("close c1"))
+		r.expect(t, "SET; ready T", query("set local search_path = elsewhere"))
+		if got := r.say(t, &pgproto3.Describe{ObjectType: 'S', Name: "s1"}, syncMsg); got[len(got)-1] != "ready T" {
+			t.Errorf("got %v", got)
+		}
+	})
 }

@@ -90,7 +90,17 @@ func (s *session) knows(st *statement, name []byte) bool {
 	if !st.shape.rows {
 		return true // which parameters it takes its Parse has decided
 	}
-	return decided && s.status != wire.TxFailed && st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
+	sameNames := !st.explains() || st.shape.path == s.searchPath() && s.doubts()&doubtNames == 0
+	return sameNames && decided && s.status != wire.TxFailed
+}
+
+// explains reports whether the statement is an EXPLAIN: of those that have rows
+// and no plan the only one whose names PostgreSQL looks up to describe it. A
+// FETCH must not be described without need: where its cursor is gone PostgreSQL
+// 15 crashes.
+func (st *statement) explains() bool {
+	l := lexer{text: []byte(st.key.text[:min(len(st.key.text), maxNoted)]), conforming: true}
+	return l.next().is("explain")
 }
 
 func (s *session) describe(p, check *prepared) {
