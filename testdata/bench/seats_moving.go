@@ -101,7 +101,7 @@ func (b *bench) takeMoving(ctx context.Context, c contender, s seatSettings) (o 
 	defer leave(riders)
 	before, err := p.movedSoFar(ctx)
 	if err != nil {
-		return o, err
+		return o, p.explain(err)
 	}
 	watch, err := b.watchBackends(ctx)
 	if err != nil {
@@ -168,7 +168,7 @@ func (b *bench) makeDatabases(ctx context.Context) ([]string, error) {
 	names := tenantNames("d", movingDatabases)
 	begun := time.Now()
 	for i, name := range names {
-		if time.Since(begun) > makingTime && i >= movingActive {
+		if time.Since(begun) > makingTime && i >= 3*movingActive { // those that count, and as many before and behind
 			return names[:i], nil
 		}
 		if err := b.database.server.Exec(ctx, postgres.Superuser, fmt.Sprintf("create database %s owner %s", name, tenant)); err != nil {
