@@ -162,8 +162,14 @@ func (a *arbiter) opened(s *Share, now work) {
 // gone takes note that the backend of a share's server has gone. What that frees
 // next gives out.
 func (a *arbiter) gone(s *Share, now work) {
+	a.lose(s, now)
+	a.used--
+}
+
+// lose takes a seat with its server from a share.
+func (a *arbiter) lose(s *Share, now work) {
 	s.serve(-1, now)
-	a.freed(s, now)
+	a.hold(s, -1, now)
 }
 
 // freed is gone for a seat whose server has not been opened.
@@ -265,8 +271,7 @@ func (a *arbiter) restores(from *Share, now work) bool {
 		return true
 	}
 	a.shed++
-	from.serve(-1, now)
-	a.hold(from, -1, now)
+	a.lose(from, now)
 	return true
 }
 
@@ -279,8 +284,7 @@ func (a *arbiter) promise(to request, from *Share, now work) {
 	} else {
 		a.withdraw(to)
 	}
-	from.serve(-1, now)
-	a.hold(from, -1, now)
+	a.lose(from, now)
 	a.hold(to.share, 1, now)
 	a.due = append(a.due, to)
 	a.moved++

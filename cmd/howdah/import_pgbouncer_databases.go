@@ -13,9 +13,7 @@ import (
 
 // bouncerDatabaseSettings are what a line of [databases] may have.
 func bouncerDatabaseSettings() []bouncerSetting {
-	const (
-		role = "Howdah sets nothing of its own on a server: ALTER DATABASE or ALTER ROLE … SET does it in PostgreSQL"
-	)
+	const role = "Howdah sets nothing of its own on a server: ALTER DATABASE or ALTER ROLE … SET does it in PostgreSQL"
 	return []bouncerSetting{
 		{name: "host", own: true},
 		{name: "port", kind: kindCount, own: true},
@@ -283,12 +281,11 @@ func (t *bouncerTranslation) owner(d *bouncerDatabase) {
 		}
 	}
 	const what = "a tenant's user owns its database: its clients reach the shared database postgres with the tenant's limits"
+	if name == "" && t.asks(x.value("cluster")) {
+		name = d.key
+	}
 	if name != "" {
 		x.add("user", name, "a guess: "+what)
-		return
-	}
-	if t.asks(x.value("cluster")) {
-		x.add("user", d.key, "a guess: "+what)
 		return
 	}
 	u := tomlTable{in: sectionUser}

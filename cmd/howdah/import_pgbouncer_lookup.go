@@ -46,7 +46,7 @@ func (t *bouncerTranslation) explainLookUp() {
 		c := &t.clusters[i]
 		user := c.value("auth_user")
 		if user == nil {
-			c.keys = c.without("auth_query", "auth_dbname")
+			c.remove("auth_query", "auth_dbname")
 			continue
 		}
 		if explained[user] {

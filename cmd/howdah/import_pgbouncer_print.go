@@ -46,9 +46,9 @@ func (t *tomlTable) value(name string) any {
 	return nil
 }
 
-// without returns the lines but those of these names.
-func (t *tomlTable) without(names ...string) []tomlKey {
-	return slices.DeleteFunc(t.keys, func(k tomlKey) bool { return slices.Contains(names, k.name) })
+// remove takes the lines of these names out.
+func (t *tomlTable) remove(names ...string) {
+	t.keys = slices.DeleteFunc(t.keys, func(k tomlKey) bool { return slices.Contains(names, k.name) })
 }
 
 // note appends a comment, which stands before the table.
