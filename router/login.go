@@ -91,8 +91,21 @@ func (l *login) sayNo(err error) {
 		if l.accepted != nil && l.accepted.Conn != nil {
 			l.accepted.Conn.Write(wire.AppendError(nil, e))
 		}
+		if l.accepted != nil && l.accepted.Startup == nil {
+			hearOut(l.transport)
+		}
 	}
 	l.server.log.Info("login failed", "address", l.about.address, "user", l.user, "reason", err)
+}
+
+// hearOut reads what a client is still sending, a second long at most: closed
+// with bytes unread, TCP would reset the connection, and the client might see
+// that in place of the error it was sent.
+func hearOut(t *loop.Transport) {
+	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		t.SetReadDeadline(time.Now().Add(time.Second))
+		io.CopyN(io.Discard, t, 1<<16)
+	}
 }
 
 // run reports whether the connection now belongs to somebody else.
