@@ -174,9 +174,6 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		return verbForward
 	}
 	s.ranHere = s.ranHere && len(m.Portal) > 0
-	if len(s.deallocates) > 0 {
-		delete(s.deallocates, string(m.Portal))
-	}
 	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
 		return verbSubscribe
 	}
@@ -193,7 +190,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		return verbStall
 	}
 	s.shared.counts.binds++
-	e := entry{typ: wire.Bind}
+	e := entry{typ: wire.Bind, more: s.portalMeans(m.Portal, "")}
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
 		s.committing = s.committing || st.effects&mayCommit != 0
@@ -217,7 +214,7 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	if len(s.deallocates) > 0 && len(b) > wire.HeaderLen {
 		portal, _, _ := bytes.Cut(b[wire.HeaderLen:], []byte{0})
 		if name, ok := s.deallocates[string(portal)]; ok {
-			return s.executeDeallocate(string(portal), name)
+			return s.executeDeallocate(portal, name)
 		}
 	}
 	e := entry{typ: wire.Execute}
@@ -307,6 +304,9 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		}
 		s.ranHere = s.ranHere && (kind != wire.KindPortal || len(name) > 0)
 		e := entry{typ: wire.Close}
+		if err == nil && kind == wire.KindPortal {
+			e.more = s.portalMeans(name, "")
+		}
 		if kind == wire.KindStatement && s.prepared[string(cutName(name))] {
 			e.more = &detail{frees: string(cutName(name))}
 			s.forgets = true

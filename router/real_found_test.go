@@ -224,4 +224,15 @@ func TestRealFound(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+
+	t.Run("PortalOfADeallocateWhoseBindIsSkipped", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; ready I; parsed; ready I", parse("s3", "deallocate s1"), syncMsg, parse("s1", "select 1"), syncMsg)
+		bindAs := &pgproto3.Bind{DestinationPortal: "p2", PreparedStatement: "s3"}
+		runIt := &pgproto3.Execute{Portal: "p2"}
+		r.expect(t, "BEGIN; ready T; error 26000; ready E; error 34000; ready E; ROLLBACK; ready I",
+			query("begin"), bind("s9"), bindAs, syncMsg, runIt, syncMsg, query("rollback"))
+		r.expect(t, "BEGIN; ready T; bound; DEALLOCATE; ready T; error 26000; ready E",
+			query("begin"), bindAs, runIt, syncMsg, bind("s1"), syncMsg)
+	})
 }

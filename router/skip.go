@@ -48,6 +48,9 @@ func (s *session) undo(e *entry) {
 		return
 	}
 	s.backend.helpers &^= d.helper
+	if d.portal != nil {
+		s.deallocate(d.portal.name, d.portal.statement)
+	}
 	if d.describing != nil {
 		d.describing.undescribed()
 		s.shared.statements.drop(d.describing.stmt)

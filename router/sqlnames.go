@@ -92,30 +92,50 @@ func (s *session) deallocateThere(r *reading, text []byte) {
 func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
 	sh := s.shared
 	s.helper(helperSpare, dropName, "deallocate "+spareName)
-	s.forward(entry{typ: wire.Bind})
-	if s.deallocates == nil {
-		s.deallocates = map[string]string{}
-	}
-	s.deallocates[string(m.Portal)] = st.name
+	s.forward(entry{typ: wire.Bind, more: s.portalMeans(m.Portal, st.name)})
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, dropName, h.Len-sh.used)
 	return verbRewrite
 }
 
 // executeDeallocate executes such a portal, which PostgreSQL does once.
-func (s *session) executeDeallocate(portal, name string) verb {
+func (s *session) executeDeallocate(portal []byte, name string) verb {
 	if s.changes > 0 {
 		return verbStall
 	}
-	delete(s.deallocates, portal)
 	st := s.named[name]
 	if st == nil {
 		return s.fail(noStatement([]byte(name)))
 	}
 	s.parseOver(spareName, "select", nil)
-	s.forward(entry{typ: wire.Execute, more: &detail{name: name, prev: st, named: true}})
+	more := s.portalMeans(portal, "")
+	more.name, more.prev, more.named = name, st, true
+	s.forward(entry{typ: wire.Execute, more: more})
 	s.unname(name)
 	return verbForward
+}
+
+// portalMeans notes the client's statement that a portal deallocates from now
+// on, "" for none. It returns what takes that back, nil where nothing changes.
+func (s *session) portalMeans(portal []byte, statement string) *detail {
+	before := s.deallocates[string(portal)]
+	if statement == before {
+		return nil
+	}
+	d := &detail{portal: &portalBefore{string(portal), before}}
+	s.deallocate(d.portal.name, statement)
+	return d
+}
+
+func (s *session) deallocate(portal, statement string) {
+	if statement == "" {
+		delete(s.deallocates, portal)
+		return
+	}
+	if s.deallocates == nil {
+		s.deallocates = map[string]string{}
+	}
+	s.deallocates[portal] = statement
 }
 
 // bindExecute binds EXECUTE or PREPARE of such a statement, with the name that
