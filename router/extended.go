@@ -266,7 +266,7 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 		}
 		return verbAcquire
 	}
-	if err == nil && kind == wire.KindPortal && len(name) == 0 && s.ranHere {
+	if err == nil && kind == wire.KindPortal && len(name) == 0 && s.ranHere && s.status == wire.TxIdle && !s.committing {
 		s.answer(entry{typ: wire.Describe, more: &detail{reply: noData}})
 		return verbDrop // of a command without rows
 	}

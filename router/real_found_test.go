@@ -235,4 +235,14 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "BEGIN; ready T; bound; DEALLOCATE; ready T; error 26000; ready E",
 			query("begin"), bindAs, runIt, syncMsg, bind("s1"), syncMsg)
 	})
+
+	t.Run("DescribeOfAPortalThatACommitEnded", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; bound; BEGIN; parsed; bound; COMMIT; error 34000; ready I",
+			parse("", "begin"), bind(""), execute, parse("s3", "end"),
+			&pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s3"}, &pgproto3.Execute{Portal: "p1"},
+			&pgproto3.Describe{ObjectType: 'P'}, syncMsg)
+		r.expect(t, "parsed; bound; BEGIN; parsed; NoData; ready T",
+			parse("", "begin"), bind(""), execute, parse("s4", "select 1"), &pgproto3.Describe{ObjectType: 'P'}, syncMsg)
+	})
 }
