@@ -258,9 +258,16 @@ func (s *session) dropPortal() {
 
 // injectPortal makes the portal at the server that was bound without one.
 func (s *session) injectPortal() {
-	s.parseOver(againName, s.portal.key.text, nil)
-	s.shared.toServer = wire.AppendBindText(s.shared.toServer, againName)
-	s.forward(entry{kind: entrySwallow, typ: wire.Bind})
+	e := entry{kind: entrySwallow, typ: wire.Bind}
+	if s.portal.command == commandDeallocate && s.named[s.portal.name] != nil {
+		s.helper(helperSpare, dropName, "deallocate "+spareName)
+		s.shared.toServer = wire.AppendBindText(s.shared.toServer, dropName)
+		e.more = s.bound(nil, &portal{deallocates: s.portal.name})
+	} else {
+		s.parseOver(againName, s.portal.key.text, nil)
+		s.shared.toServer = wire.AppendBindText(s.shared.toServer, againName)
+	}
+	s.forward(e)
 	s.dropPortal()
 }
 

@@ -190,14 +190,16 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		return verbStall
 	}
 	s.shared.counts.binds++
-	e := entry{typ: wire.Bind, more: s.portalMeans(m.Portal, "")}
+	e := entry{typ: wire.Bind}
+	var resets []restored
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
 		s.committing = s.committing || st.effects&mayCommit != 0
-		s.willRestore(&st.reading)
+		resets = s.resets(&st.reading)
 		s.note(&st.reading)
 		s.forgets = s.forgets || st.effects&mayForget != 0
 	}
+	e.more = s.bound(m.Portal, portalOf(resets))
 	s.forward(e)
 	if len(m.Statement) == 0 {
 		return verbForward
@@ -211,10 +213,13 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	if s.ranHere && s.status == wire.TxIdle && len(b) > wire.HeaderLen && b[wire.HeaderLen] == 0 {
 		return s.fail(hasRun())
 	}
-	if len(s.deallocates) > 0 && len(b) > wire.HeaderLen {
-		portal, _, _ := bytes.Cut(b[wire.HeaderLen:], []byte{0})
-		if name, ok := s.deallocates[string(portal)]; ok {
-			return s.executeDeallocate(portal, name)
+	var resets []restored
+	if len(s.portals) > 0 && len(b) == h.Len {
+		name, _, _ := bytes.Cut(b[wire.HeaderLen:], []byte{0})
+		if p := s.portals[string(name)]; p != nil && p.deallocates != "" {
+			return s.executeDeallocate(name, p)
+		} else if p != nil {
+			resets = p.resets
 		}
 	}
 	e := entry{typ: wire.Execute}
@@ -222,9 +227,9 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 		e.flags = flagCommit
 	}
 	s.forward(e)
-	if len(s.restoring) > 0 && len(b) == h.Len {
+	if len(resets) > 0 {
 		s.shared.toServer = append(s.shared.toServer, b...)
-		s.restore()
+		s.restore(resets)
 		return verbDrop
 	}
 	return verbForward
@@ -305,7 +310,7 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		s.ranHere = s.ranHere && (kind != wire.KindPortal || len(name) > 0)
 		e := entry{typ: wire.Close}
 		if err == nil && kind == wire.KindPortal {
-			e.more = s.portalMeans(name, "")
+			e.more = s.bound(name, nil)
 		}
 		if kind == wire.KindStatement && s.prepared[string(cutName(name))] {
 			e.more = &detail{frees: string(cutName(name))}

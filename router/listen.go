@@ -134,7 +134,6 @@ func (s *session) failCommit(e *wire.Error, h wire.Header, b []byte) {
 			c = st.command
 		}
 	}
-	s.restoring = nil
 	if c == commandCommit {
 		s.run(helperRollback, rollbackName, "rollback", 0)
 	}

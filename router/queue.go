@@ -56,7 +56,7 @@ type detail struct {
 	gives   string     // the name that a PREPARE gives, unless it fails
 	helper  uint64     // the bit of our own statement that the message parses
 
-	portal *portalBefore // what a portal deallocated before the message
+	portal *portalBefore // what a portal was before the message
 
 	describing *describing // what a Describe of ours finds out
 
@@ -66,10 +66,6 @@ type detail struct {
 	reply    []byte      // entryLocal: what the client gets
 	err      *wire.Error // entryFail; nil for none
 }
-
-// portalBefore is a portal and the client's statement that it deallocates, ""
-// for none.
-type portalBefore struct{ name, statement string }
 
 // queue holds a session's entries, oldest first. An idle session's holds no
 // memory: its slice comes from and returns to the worker.

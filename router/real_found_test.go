@@ -245,4 +245,32 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "parsed; bound; BEGIN; parsed; NoData; ready T",
 			parse("", "begin"), bind(""), execute, parse("s4", "select 1"), &pgproto3.Describe{ObjectType: 'P'}, syncMsg)
 	})
+
+	t.Run("ResetInAPortalBehindAnotherBind", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "SET; application_name=other; ready I", query("set application_name = 'other'"))
+		r.expect(t, "parsed; ready I; bound; parsed; bound; RESET; application_name=mine; ready I", parse("", "reset all"), syncMsg,
+			&pgproto3.Bind{DestinationPortal: "p1"}, parse("", "select 1"), bind(""), &pgproto3.Execute{Portal: "p1"}, syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("the client is told %q, want %q", told, "mine")
+		}
+		r.expect(t, "row mine; SHOW; ready I", query("show application_name"))
+	})
+
+	t.Run("ResetByExecuteInAPortal", func(t *testing.T) {
+		r := d.raw(t, wire.Parameter{Name: "application_name", Value: "mine"})
+		r.expect(t, "parsed; ready I; SET; application_name=other; ready I", parse("s1", "reset all"), syncMsg, query("set application_name = 'other'"))
+		r.expect(t, "parsed; bound; RESET; application_name=mine; ready I", parse("", "execute s1"), bind(""), execute, syncMsg)
+		if told := r.told["application_name"]; told != "mine" {
+			t.Errorf("the client is told %q, want %q", told, "mine")
+		}
+	})
+
+	t.Run("DeallocateBoundWithoutAServer", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; parsed; ready I", parse("s1", "select 1"), parse("s2", "select 2"), syncMsg)
+		r.expect(t, "parsed; bound; bound; DEALLOCATE; ready I", parse("", "deallocate s1"), bind(""),
+			&pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s2"}, execute, syncMsg)
+		r.expect(t, "error 26000; ready I", bind("s1"), syncMsg)
+	})
 }

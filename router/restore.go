@@ -10,12 +10,11 @@ type restored struct {
 	local bool // until the end of the transaction
 }
 
-// willRestore notes which of the login's settings a text resets to what they
-// are at the server: they are put back to the login's right behind it.
-func (s *session) willRestore(r *reading) {
-	s.restoring = nil
+// resets returns which of the login's settings a text resets to what they are at
+// the server: they are put back to the login's right behind it.
+func (s *session) resets(r *reading) (all []restored) {
 	if r.effects&mayReset == 0 || s.startup == s.base {
-		return
+		return nil
 	}
 	for _, p := range s.startup.list {
 		if base, ok := s.base.value(p.Name); ok && base == p.Value || fixedVars[p.Name] {
@@ -29,30 +28,30 @@ func (s *session) willRestore(r *reading) {
 		}
 		outside := s.status == wire.TxIdle && s.queue.empty() // of any transaction
 		if last.reset && (!last.local || !outside) {
-			s.restoring = append(s.restoring, restored{p, last.local})
+			all = append(all, restored{p, last.local})
 		}
 	}
+	return all
 }
 
 // restoreBehind puts them back behind a simple query, which is the last entry.
-func (s *session) restoreBehind() {
+func (s *session) restoreBehind(all []restored) {
 	e := s.queue.last()
 	if e.more == nil {
 		e.more = &detail{}
 	}
-	e.more.restores = s.restoring
-	s.restore()
+	e.more.restores = all
+	s.restore(all)
 	s.injectSync(entrySwallow, 0)
 }
 
 // restore puts them back. In a failed transaction that fails too, which nobody
 // need know.
-func (s *session) restore() {
+func (s *session) restore(all []restored) {
 	n := len(s.queue.entries)
-	for _, p := range s.restoring {
+	for _, p := range all {
 		s.injectSetAside(p.Name, p.Value, p.local)
 	}
-	s.restoring = nil
 	for i := n; i < len(s.queue.entries); i++ {
 		e := &s.queue.entries[i]
 		e.kind = entryFail

@@ -119,15 +119,14 @@ type session struct {
 	named   map[string]*statement // prepared statements by the client's names
 	unnamed *statement
 
-	touched     []touch           // the settings that done may have changed
-	asked       asked             // what is being looked at
-	listens     *listening        // nil until the first LISTEN
-	unheard     *wire.Error       // why channels could not be subscribed; the message is presented again with it
-	prepared    map[string]bool   // names that PREPARE may have given at the server
-	deallocates map[string]string // portals, and the client's statement that each will deallocate
-	restoring   []restored        // the login's settings that the next message resets
-	tuning      *tuning           // nil but between injected settings and ReadyForQuery
-	reported    *vars             // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
+	touched  []touch            // the settings that done may have changed
+	asked    asked              // what is being looked at
+	listens  *listening         // nil until the first LISTEN
+	unheard  *wire.Error        // why channels could not be subscribed; the message is presented again with it
+	prepared map[string]bool    // names that PREPARE may have given at the server
+	portals  map[string]*portal // at the server, of those that do more than the server knows
+	tuning   *tuning            // nil but between injected settings and ReadyForQuery
+	reported *vars              // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -306,13 +305,14 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		return verbAcquire
 	}
 	s.ranHere = false
+	var resets []restored
 	e := entry{typ: h.Type}
 	if h.Type == wire.Query {
 		r := reading{effects: anything}
 		if whole {
 			r = s.vars.read(text)
 		}
-		if s.willRestore(&r); len(s.restoring) > 0 && !s.queue.empty() {
+		if resets = s.resets(&r); len(resets) > 0 && !s.queue.empty() {
 			return verbStall // it must not be skipped
 		}
 		if r.command == commandDeallocate || r.command == commandExecute || r.command == commandPrepare {
@@ -357,9 +357,9 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		e.flags |= flagGated
 	}
 	s.forward(e)
-	if len(s.restoring) > 0 {
+	if len(resets) > 0 {
 		s.shared.toServer = append(s.shared.toServer, b...)
-		s.restoreBehind()
+		s.restoreBehind(resets)
 		return verbDrop
 	}
 	return verbForward
@@ -405,7 +405,7 @@ func (s *session) assigned(b *backend) {
 // released ends the use of a server.
 func (s *session) released() {
 	s.held, s.backend = false, nil
-	s.hereNow, s.prefix, s.ranHere, s.deallocates = false, false, false, nil
+	s.hereNow, s.prefix, s.ranHere, s.portals = false, false, false, nil
 	if s.queue.empty() {
 		s.shared.giveQueue(s.queue.entries)
 		s.queue = queue{}

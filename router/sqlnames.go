@@ -50,8 +50,9 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		return v, true
 	}
 	st := s.named[r.name]
+	var resets []restored
 	if r.command == commandExecute {
-		if s.willRestore(&st.reading); len(s.restoring) > 0 && !s.queue.empty() {
+		if resets = s.resets(&st.reading); len(resets) > 0 && !s.queue.empty() {
 			return verbStall, true // it must not be skipped
 		}
 		s.note(r)
@@ -67,8 +68,8 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	s.unnamed, s.hereNow = nil, false
 	s.forward(e)
 	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, string(text[:r.from])+at+string(text[r.to:]))
-	if len(s.restoring) > 0 {
-		s.restoreBehind()
+	if len(resets) > 0 {
+		s.restoreBehind(resets)
 	}
 	return verbDrop, true
 }
@@ -92,50 +93,27 @@ func (s *session) deallocateThere(r *reading, text []byte) {
 func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
 	sh := s.shared
 	s.helper(helperSpare, dropName, "deallocate "+spareName)
-	s.forward(entry{typ: wire.Bind, more: s.portalMeans(m.Portal, st.name)})
+	s.forward(entry{typ: wire.Bind, more: s.bound(m.Portal, &portal{deallocates: st.name})})
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, dropName, h.Len-sh.used)
 	return verbRewrite
 }
 
 // executeDeallocate executes such a portal, which PostgreSQL does once.
-func (s *session) executeDeallocate(portal []byte, name string) verb {
+func (s *session) executeDeallocate(name []byte, p *portal) verb {
 	if s.changes > 0 {
 		return verbStall
 	}
-	st := s.named[name]
+	st := s.named[p.deallocates]
 	if st == nil {
-		return s.fail(noStatement([]byte(name)))
+		return s.fail(noStatement([]byte(p.deallocates)))
 	}
 	s.parseOver(spareName, "select", nil)
-	more := s.portalMeans(portal, "")
-	more.name, more.prev, more.named = name, st, true
+	more := s.bound(name, nil)
+	more.name, more.prev, more.named = p.deallocates, st, true
 	s.forward(entry{typ: wire.Execute, more: more})
-	s.unname(name)
+	s.unname(p.deallocates)
 	return verbForward
-}
-
-// portalMeans notes the client's statement that a portal deallocates from now
-// on, "" for none. It returns what takes that back, nil where nothing changes.
-func (s *session) portalMeans(portal []byte, statement string) *detail {
-	before := s.deallocates[string(portal)]
-	if statement == before {
-		return nil
-	}
-	d := &detail{portal: &portalBefore{string(portal), before}}
-	s.deallocate(d.portal.name, statement)
-	return d
-}
-
-func (s *session) deallocate(portal, statement string) {
-	if statement == "" {
-		delete(s.deallocates, portal)
-		return
-	}
-	if s.deallocates == nil {
-		s.deallocates = map[string]string{}
-	}
-	s.deallocates[portal] = statement
 }
 
 // bindExecute binds EXECUTE or PREPARE of such a statement, with the name that
@@ -147,12 +125,15 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 	}
 	sh := s.shared
 	s.parseOver(againName, st.key.text[:st.from]+at+st.key.text[st.to:], []byte(st.key.oids))
+	var resets []restored
 	if st.command == commandExecute { // a PREPARE is refused for the name
+		executed := &s.named[st.name].reading
+		resets = s.resets(executed)
 		s.note(&st.reading)
-		s.note(&s.named[st.name].reading)
+		s.note(executed)
 	}
 	s.committing = true
-	s.forward(entry{typ: wire.Bind, flags: flagCommit})
+	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, portalOf(resets))})
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, againName, h.Len-sh.used)
 	return verbRewrite
