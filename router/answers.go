@@ -275,7 +275,7 @@ func (s *session) ready(status wire.TxStatus) {
 		s.altered, s.declared = 0, false
 	}
 	if status == wire.TxIdle && !s.open {
-		s.local, s.portals = 0, nil
+		s.local, s.portals, s.committing = 0, nil, false
 	}
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()

@@ -273,4 +273,17 @@ func TestRealFound(t *testing.T) {
 			&pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s2"}, execute, syncMsg)
 		r.expect(t, "error 26000; ready I", bind("s1"), syncMsg)
 	})
+
+	t.Run("CommitThatFailsBesideACursorInAPortalOfAnotherCycle", func(t *testing.T) { // PostgreSQL 15 would crash on the cursor
+		h.sql(t, "create table found_late (n int unique deferrable initially deferred)", "grant all on found_late to acme")
+		r := d.raw(t)
+		r.say(t, query("begin"))
+		before := r.say(t, query("select pg_backend_pid()"))
+		r.expect(t, "DECLARE CURSOR; ready T; INSERT 0 2; ready T; parsed; bound; ready T; error 23505; ready I",
+			query("declare c1 cursor with hold for select 7"), query("insert into found_late values (1), (1)"),
+			parse("", "commit"), bind(""), syncMsg, execute, syncMsg)
+		if after := r.say(t, query("select pg_backend_pid()")); after[0] == before[0] {
+			t.Errorf("the server of the cursor is used again: %v", after)
+		}
+	})
 }

@@ -80,7 +80,7 @@ type session struct {
 	raw        bool // names that we do not know are the server's own
 	checking   bool // login: the settings are being tried
 	refused    bool // login: they were
-	committing bool // a portal was bound that may end the transaction, since the last Sync
+	committing bool // a portal that may end the transaction was bound since the last Sync, or in this transaction
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
 	lookErred bool // the look that is under way has failed
@@ -281,7 +281,7 @@ func (s *session) clientSync() verb {
 	}
 	s.changes += s.pendingChanges()
 	s.syncs++
-	s.committing = false
+	s.committing = s.committing && s.status != wire.TxIdle // portals live on in the transaction
 	s.ranHere = s.ranHere && s.status != wire.TxIdle
 	e := entry{typ: wire.Sync}
 	if s.forgets {
