@@ -191,15 +191,14 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	}
 	s.shared.counts.binds++
 	e := entry{typ: wire.Bind}
-	var resets []restored
+	var p *portal
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
 		s.committing = s.committing || st.effects&mayCommit != 0
-		resets = s.resets(&st.reading)
+		p = s.portalOf(&st.reading)
 		s.note(&st.reading)
-		s.forgets = s.forgets || st.effects&mayForget != 0
 	}
-	e.more = s.bound(m.Portal, portalOf(resets))
+	e.more = s.bound(m.Portal, p)
 	s.forward(e)
 	if len(m.Statement) == 0 {
 		return verbForward
@@ -220,6 +219,7 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 			return s.executeDeallocate(name, p)
 		} else if p != nil {
 			resets = p.resets
+			s.forgets = s.forgets || p.forgets
 		}
 	}
 	e := entry{typ: wire.Execute}

@@ -4,6 +4,7 @@ package router
 type portal struct {
 	deallocates string     // the client's prepared statement, "" for none
 	resets      []restored // the login's settings that come back behind it
+	forgets     bool       // it may destroy prepared statements
 }
 
 // portalBefore is a portal's name and what it was before a message, nil for
@@ -13,11 +14,14 @@ type portalBefore struct {
 	before *portal
 }
 
-func portalOf(resets []restored) *portal {
-	if len(resets) == 0 {
+// portalOf returns the portal of what is executed by it, nil for nothing beside
+// what the server knows.
+func (s *session) portalOf(r *reading) *portal {
+	p := portal{resets: s.resets(r), forgets: r.effects&mayForget != 0}
+	if p.resets == nil && !p.forgets {
 		return nil
 	}
-	return &portal{resets: resets}
+	return &p
 }
 
 // bound notes what a portal is from now on, nil for nothing beside what the

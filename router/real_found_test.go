@@ -286,4 +286,21 @@ func TestRealFound(t *testing.T) {
 			t.Errorf("the server of the cursor is used again: %v", after)
 		}
 	})
+
+	t.Run("DeallocateAllInAPortalOfAnotherCycle", func(t *testing.T) {
+		r := d.raw(t)
+		named := &pgproto3.Bind{DestinationPortal: "p1"}
+		runIt := &pgproto3.Execute{Portal: "p1"}
+		r.expect(t, "parsed; ready I; BEGIN; ready T; parsed; bound; ready T", parse("s1", "select 1"), syncMsg, query("begin"), parse("", "deallocate all"), named, syncMsg)
+		r.expect(t, "DEALLOCATE ALL; parsed; bound; row 2; SELECT 1; ready T; COMMIT; ready I", runIt, parse("s1", "select 2"), bind("s1"), execute, syncMsg, query("commit"))
+	})
+
+	t.Run("DeallocateAllByExecuteInAPipeline", func(t *testing.T) {
+		r := d.raw(t)
+		r.expect(t, "parsed; parsed; ready I", parse("s1", "select 1"), parse("s2", "deallocate all"), syncMsg)
+		r.expect(t, "DEALLOCATE ALL; ready I; parsed; bound; row 2; SELECT 1; ready I",
+			query("execute s2"), parse("s1", "select 2"), bind("s1"), execute, syncMsg)
+		r.expect(t, "parsed; parsed; bound; DEALLOCATE ALL; parsed; bound; row 3; SELECT 1; ready I",
+			parse("s2", "deallocate all"), parse("", "execute s2"), bind(""), execute, parse("s1", "select 3"), bind("s1"), execute, syncMsg)
+	})
 }

@@ -65,6 +65,10 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	if !s.queue.empty() {
 		e.flags |= flagGated
 	}
+	if r.command == commandExecute && st.effects&mayForget != 0 {
+		e.flags |= flagForgets
+		s.forgetting++
+	}
 	s.unnamed, s.hereNow = nil, false
 	s.forward(e)
 	s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, string(text[:r.from])+at+string(text[r.to:]))
@@ -125,15 +129,15 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 	}
 	sh := s.shared
 	s.parseOver(againName, st.key.text[:st.from]+at+st.key.text[st.to:], []byte(st.key.oids))
-	var resets []restored
+	var p *portal
 	if st.command == commandExecute { // a PREPARE is refused for the name
 		executed := &s.named[st.name].reading
-		resets = s.resets(executed)
+		p = s.portalOf(executed)
 		s.note(&st.reading)
 		s.note(executed)
 	}
 	s.committing = true
-	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, portalOf(resets))})
+	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, p)})
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, againName, h.Len-sh.used)
 	return verbRewrite
