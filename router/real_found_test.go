@@ -303,4 +303,26 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "parsed; parsed; bound; DEALLOCATE ALL; parsed; bound; row 3; SELECT 1; ready I",
 			parse("s2", "deallocate all"), parse("", "execute s2"), bind(""), execute, parse("s1", "select 3"), bind("s1"), execute, syncMsg)
 	})
+
+	t.Run("LastvalByExecute", func(t *testing.T) {
+		h.sql(t, "create sequence found_q", "grant all on found_q to acme")
+		alone := h.open(t, poolSize(1))
+		a := alone.raw(t)
+		moves := func() { a.say(t, query("select nextval('found_q')")) }
+		moves()
+		r := alone.raw(t)
+		r.expect(t, "parsed; ready I; error 55000; ready I", parse("s1", "select lastval()"), syncMsg, query("execute s1"))
+		moves()
+		r.expect(t, "parsed; bound; error 55000; ready I", parse("", "execute s1"), bind(""), execute, syncMsg)
+		moves()
+		r.expect(t, "PREPARE; ready I; error 55000; ready I", query("prepare q1 as select lastval()"), query("execute q1"))
+		r.Close()
+		moves()
+		r = alone.raw(t)
+		r.expect(t, "PREPARE; error 55000; ready I", query("prepare q1 as select lastval(); execute q1"))
+		r.Close()
+		moves()
+		r = alone.raw(t)
+		r.expect(t, "DECLARE CURSOR; error 55000; ready I", query("declare c cursor for select lastval(); fetch c"))
+	})
 }

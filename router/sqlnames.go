@@ -35,6 +35,9 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		s.shared.toClient = wire.AppendReadyForQuery(s.shared.toClient, s.status)
 		return verbDrop, true
 	}
+	if r.command == commandExecute && !s.clearSequences(&s.named[r.name].reading) {
+		return verbStall, true
+	}
 	at, v, ok := againName, verb(0), true
 	if r.command == commandPrepare {
 		s.parseOver(againName, "select", nil) // which is refused for the name alone
@@ -123,6 +126,9 @@ func (s *session) executeDeallocate(name []byte, p *portal) verb {
 // bindExecute binds EXECUTE or PREPARE of such a statement, with the name that
 // the server knows it by.
 func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
+	if st.command == commandExecute && !s.clearSequences(&s.named[st.name].reading) {
+		return verbStall
+	}
 	at, v, ok := s.place([]byte(st.name))
 	if !ok {
 		return v
