@@ -21,6 +21,7 @@ func TestRealCorners(t *testing.T) {
 		run  func(*testing.T, *house)
 	}{
 		{"SequencesOfOthers", testSequencesOfOthers},
+		{"LastvalByExecute", testLastvalByExecute},
 		{"SettingsFailInFrontOfExecute", testSettingsFailInFrontOfExecute},
 		{"ListenWhilePinned", testListenWhilePinned},
 		{"NotificationsDuringALook", testNotificationsDuringALook},

@@ -304,25 +304,14 @@ func TestRealFound(t *testing.T) {
 			parse("s2", "deallocate all"), parse("", "execute s2"), bind(""), execute, parse("s1", "select 3"), bind("s1"), execute, syncMsg)
 	})
 
-	t.Run("LastvalByExecute", func(t *testing.T) {
-		h.sql(t, "create sequence found_q", "grant all on found_q to acme")
-		alone := h.open(t, poolSize(1))
-		a := alone.raw(t)
-		moves := func() { a.say(t, query("select nextval('found_q')")) }
-		moves()
-		r := alone.raw(t)
-		r.expect(t, "parsed; ready I; error 55000; ready I", parse("s1", "select lastval()"), syncMsg, query("execute s1"))
-		moves()
-		r.expect(t, "parsed; bound; error 55000; ready I", parse("", "execute s1"), bind(""), execute, syncMsg)
-		moves()
-		r.expect(t, "PREPARE; ready I; error 55000; ready I", query("prepare q1 as select lastval()"), query("execute q1"))
-		r.Close()
-		moves()
-		r = alone.raw(t)
-		r.expect(t, "PREPARE; error 55000; ready I", query("prepare q1 as select lastval(); execute q1"))
-		r.Close()
-		moves()
-		r = alone.raw(t)
-		r.expect(t, "DECLARE CURSOR; error 55000; ready I", query("declare c cursor for select lastval(); fetch c"))
+	t.Run("PortalOfADeallocateThatHasEnded", func(t *testing.T) {
+		r := d.raw(t)
+		bindAs := &pgproto3.Bind{DestinationPortal: "p1", PreparedStatement: "s3"}
+		r.expect(t, "parsed; parsed; ready I", parse("s3", "deallocate s1"), parse("s1", "select 1"), syncMsg)
+		r.expect(t, "BEGIN; ready T; bound; ready T; COMMIT; ready I; BEGIN; ready T; error 26000; ready E; error 34000; ready E; ROLLBACK; ready I",
+			query("begin"), bindAs, syncMsg, query("commit"), query("begin"), bind("s9"), syncMsg, &pgproto3.Execute{Portal: "p1"}, syncMsg, query("rollback"))
+		r.expect(t, "BEGIN; ready T; bound; ready T; row 1; SELECT 1; ready T; error 34000; ready E",
+			query("begin"), bind("s3"), syncMsg, query("select 1"), execute, syncMsg)
+		r.expect(t, "ROLLBACK; ready I; bound; row 1; SELECT 1; ready I", query("rollback"), bind("s1"), execute, syncMsg)
 	})
 }

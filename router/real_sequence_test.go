@@ -85,3 +85,22 @@ func testSequencePinTimeout(t *testing.T, h *house) {
 		d.raw(t).expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 	})
 }
+
+// testLastvalByExecute has a client ask, by SQL's EXECUTE, for what another's
+// nextval left at the only server.
+func testLastvalByExecute(t *testing.T, h *house) {
+	h.sql(t, "create sequence if not exists numbers", "grant all on sequence numbers to acme")
+	d := h.open(t, poolSize(1))
+	other := d.raw(t)
+	moves := func() { other.say(t, query("select nextval('numbers')")) }
+	moves()
+	r := d.raw(t)
+	r.expect(t, "parsed; ready I; error 55000; ready I", parse("s1", "select lastval()"), syncMsg, query("execute s1"))
+	moves()
+	r.expect(t, "parsed; bound; error 55000; ready I", parse("", "execute s1"), bind(""), execute, syncMsg)
+	moves()
+	r.expect(t, "PREPARE; ready I; error 55000; ready I", query("prepare q1 as select lastval()"), query("execute q1"))
+	r.Close()
+	moves()
+	d.raw(t).expect(t, "PREPARE; error 55000; ready I", query("prepare q1 as select lastval(); execute q1"))
+}

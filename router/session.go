@@ -305,6 +305,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		return verbAcquire
 	}
 	s.ranHere = false
+	delete(s.portals, "") // a simple query drops it
 	var resets []restored
 	e := entry{typ: h.Type}
 	if h.Type == wire.Query {

@@ -108,8 +108,12 @@ func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st
 
 // executeDeallocate executes such a portal, which PostgreSQL does once.
 func (s *session) executeDeallocate(name []byte, p *portal) verb {
-	if s.changes > 0 {
+	if s.changes > 0 || s.queue.cycles > 0 {
 		return verbStall
+	}
+	if s.status == wire.TxFailed { // nothing runs, if there is still the portal
+		s.forward(entry{typ: wire.Execute})
+		return verbForward
 	}
 	st := s.named[p.deallocates]
 	if st == nil {
