@@ -279,6 +279,9 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Describe})
 		return verbForward
 	}
+	if st := s.meant(name); st != nil && st.command == commandExecute && s.named[st.name] != nil {
+		return s.describeExecute(st)
+	}
 	if st := s.meant(name); st != nil && s.knows(st, name) {
 		s.answer(entry{typ: wire.Describe, more: &detail{reply: st.shape.told}})
 		return verbDrop // it could perhaps not be prepared there now

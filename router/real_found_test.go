@@ -314,4 +314,13 @@ func TestRealFound(t *testing.T) {
 			query("begin"), bind("s3"), syncMsg, query("select 1"), execute, syncMsg)
 		r.expect(t, "ROLLBACK; ready I; bound; row 1; SELECT 1; ready I", query("rollback"), bind("s1"), execute, syncMsg)
 	})
+
+	t.Run("DescribeOfAnExecute", func(t *testing.T) {
+		r := d.raw(t)
+		ofStatement := func(name string) pgproto3.FrontendMessage { return &pgproto3.Describe{ObjectType: 'S', Name: name} }
+		r.expect(t, "parsed; parsed; ready I", parse("s1", "select 1 as a"), parse("s2", "execute s1"), syncMsg)
+		r.expect(t, "ParameterDescription; ready I", ofStatement("s2"), syncMsg) // raw leaves out RowDescription; NoData would be there
+		r.expect(t, "parsed; ParameterDescription; bound; row 1; SELECT 1; ready I",
+			parse("", "execute s1"), ofStatement(""), bind(""), execute, syncMsg)
+	})
 }

@@ -133,12 +133,11 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 	if st.command == commandExecute && !s.clearSequences(&s.named[st.name].reading) {
 		return verbStall
 	}
-	at, v, ok := s.place([]byte(st.name))
+	v, ok := s.parseExecute(st)
 	if !ok {
 		return v
 	}
 	sh := s.shared
-	s.parseOver(againName, st.key.text[:st.from]+at+st.key.text[st.to:], []byte(st.key.oids))
 	var p *portal
 	if st.command == commandExecute { // a PREPARE is refused for the name
 		executed := &s.named[st.name].reading
@@ -151,6 +150,28 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, againName, h.Len-sh.used)
 	return verbRewrite
+}
+
+// parseExecute has EXECUTE or PREPARE of such a statement parsed with the name
+// that the server knows it by.
+func (s *session) parseExecute(st *statement) (v verb, ok bool) {
+	at, v, ok := s.place([]byte(st.name))
+	if ok {
+		s.parseOver(againName, st.key.text[:st.from]+at+st.key.text[st.to:], []byte(st.key.oids))
+	}
+	return v, ok
+}
+
+// describeExecute describes EXECUTE of such a statement: its result is that
+// statement's.
+func (s *session) describeExecute(st *statement) verb {
+	v, ok := s.parseExecute(st)
+	if !ok {
+		return v
+	}
+	s.forward(entry{typ: wire.Describe})
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Describe, wire.KindStatement, againName)
+	return verbDrop
 }
 
 // clientNames puts the client's names of statements into an error that names
