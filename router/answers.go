@@ -241,6 +241,7 @@ func (s *session) serverReady(body []byte) (verb, error) {
 	if s.tuning != nil && s.tuned(restores) {
 		told = true
 	}
+	s.decided()
 	if told && v == verbForward {
 		v = verbDrop
 		if !s.awaits(status) {
@@ -270,6 +271,12 @@ func (s *session) ready(status wire.TxStatus) {
 	if !s.open {
 		s.setting = 0
 	}
+	if status == wire.TxIdle && s.defining { // for good now, or not at all
+		s.defining = s.open
+		if s.ddl != nil {
+			*s.ddl++
+		}
+	}
 	if status == wire.TxIdle {
 		s.shared.counts.altered |= s.altered
 		s.altered, s.declared = 0, false
@@ -280,6 +287,16 @@ func (s *session) ready(status wire.TxStatus) {
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()
 	}
+}
+
+// decided notes the settings under which statements were parsed, now that they
+// are told.
+func (s *session) decided() {
+	for _, st := range s.undecided {
+		st.key.vars = s.vars.parse
+		s.shared.statements.drop(st)
+	}
+	s.undecided = nil
 }
 
 // serverParameter keeps the books on a setting, and tells the client only what

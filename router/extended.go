@@ -31,8 +31,15 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Parse, more: &detail{}})
 		return verbForward // PostgreSQL will say what is wrong with it
 	}
+	if s.literalsUndecided() {
+		return verbStall
+	}
 	s.shared.counts.clientParses++
-	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), s.doubts() == 0)
+	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), s.doubts() == 0 && !s.defining)
+	if s.doubts()&doubtLiterals != 0 {
+		st.refs++
+		s.undecided = append(s.undecided, st)
+	}
 	if len(m.Name) == 0 {
 		s.shared.counts.serverParses++
 		s.forward(entry{typ: wire.Parse, stmt: s.unnamed, flags: commitFlag(st) | s.hereFlag()})

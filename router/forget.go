@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"strings"
 
 	"howdah/wire"
 )
@@ -29,6 +30,12 @@ func (s *session) commandComplete(body []byte) {
 	if s.ddl != nil && changesMeaning(tag) {
 		*s.ddl++
 	}
+	switch string(tag) {
+	case "DISCARD TEMP":
+		s.defining = true
+	case "DISCARD PLANS":
+		s.planAnew()
+	}
 	s.altered |= alters(tag)
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
@@ -52,6 +59,34 @@ func (s *session) commandComplete(body []byte) {
 		s.discardVars(false)
 		s.discarded()
 	}
+}
+
+// planAnew has statements with literals taken apart again when they are next used,
+// as PostgreSQL does behind DISCARD PLANS.
+func (s *session) planAnew() {
+	for name, st := range s.named {
+		if strings.IndexByte(st.key.text, '\'') >= 0 {
+			vars := st.key.vars
+			now := s.renew(name, st)
+			now.key.vars, now.stale = vars, true
+		}
+	}
+}
+
+// planVars are those of the settings a Parse looks at that count when a
+// statement's literals are given their types; the others count before.
+var planVars = map[string]bool{"DateStyle": true, "IntervalStyle": true, "TimeZone": true}
+
+// replanned returns the identity of settings of a statement that was parsed under
+// old and is taken apart again now.
+func (v *vars) replanned(old string) string {
+	words := strings.Split(old, "\x00")
+	for i := 0; i+1 < len(words); i += 2 {
+		if value, ok := v.value(words[i]); ok && planVars[words[i]] {
+			words[i+1] = value
+		}
+	}
+	return strings.Join(words, "\x00")
 }
 
 // forgetNames drops the client's prepared statements, but those whose Parse is

@@ -88,7 +88,8 @@ func (s *session) note(r *reading) {
 	if r.effects&maySetAny != 0 {
 		s.setting |= doubtLiterals | doubtNames
 	}
-	s.done |= r.effects
+	s.done |= r.effects &^ defines
+	s.defining = s.defining || r.effects&defines != 0
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
 	if r.effects&reloads != 0 {
@@ -169,6 +170,12 @@ func (s *session) doubts() doubt {
 		d |= doubtLiterals | doubtNames
 	}
 	return d
+}
+
+// literalsUndecided reports whether a setting that counts when a text is parsed
+// will be told at the end of a cycle that was sent.
+func (s *session) literalsUndecided() bool {
+	return s.queue.cycles > 0 && s.doubts()&doubtLiterals != 0
 }
 
 // unreported reports whether one of the settings is not reported: what it is in a

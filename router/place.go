@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -45,7 +46,13 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 	if st == nil {
 		return "", s.fail(noStatement(name)), false
 	}
+	if st.stale && s.doubts() == 0 {
+		st.key.vars, st.stale = s.vars.replanned(st.key.vars), false
+	}
 	p := s.backend.find(st)
+	if p == nil && s.literalsUndecided() {
+		return "", verbStall, false
+	}
 	if p == nil && s.doubts() != 0 {
 		st = s.renew(string(cutName(name)), st)
 		p = s.backend.find(st)
@@ -80,8 +87,13 @@ func noStatement(name []byte) *wire.Error {
 // underVars has parse done under the settings under which the client prepared
 // st, which may no longer be in force: a literal means what it meant then.
 func (s *session) underVars(st *statement, parse func()) {
-	if st.key.vars == s.vars.parse || s.doubts()&doubtLiterals != 0 || s.status == wire.TxFailed {
+	undecided := s.doubts()&doubtLiterals != 0
+	if st.key.vars == s.vars.parse && !undecided || s.status == wire.TxFailed {
 		parse()
+		return
+	}
+	if undecided {
+		s.underOld(st, parse)
 		return
 	}
 	var now []wire.Parameter
@@ -101,14 +113,41 @@ func (s *session) underVars(st *statement, parse func()) {
 	}
 }
 
+// underOld does the same where nobody knows which settings are in force: the
+// server is asked to keep them.
+func (s *session) underOld(st *statement, parse func()) {
+	if text := []byte(st.key.text); ascii(text) && bytes.IndexByte(text, '\'') < 0 {
+		parse()
+		return
+	}
+	var kept []string
+	words := strings.Split(st.key.vars, "\x00")
+	for i := 0; i+1 < len(words); i += 2 {
+		if _, reported := s.base.value(words[i]); !reported || !parseVars[words[i]] {
+			continue
+		}
+		kept = append(kept, words[i])
+		s.copySetting("howdah."+words[i], words[i])
+		s.injectSetAside(words[i], words[i+1], true)
+	}
+	parse()
+	for _, name := range slices.Backward(kept) {
+		s.copySetting(name, "howdah."+name)
+	}
+}
+
+// copySetting sets one setting to another's value until the transaction ends.
+func (s *session) copySetting(to, from string) {
+	s.parseOver(againName, "select pg_catalog.set_config('"+to+"', pg_catalog.current_setting('"+from+"'), true)", nil)
+	s.injectAside(againName, 0)
+}
+
 // renew returns the statement to parse for one that the session prepared under
 // settings which may no longer be in force, and nobody knows: what the server
 // makes of it now must not pass for what others mean by the old one.
 func (s *session) renew(name string, st *statement) *statement {
 	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, s.generation(), false)
-	if s.doubts()&doubtLiterals == 0 {
-		now.key.vars = st.key.vars // under which it will be parsed
-	}
+	now.key.vars = st.key.vars // under which it will be parsed
 	if !now.shape.known {
 		now.shape = st.shape
 	}
@@ -133,6 +172,9 @@ func (s *session) placeUnnamed() (at string, v verb, ok bool) {
 			Severity: "ERROR", Code: wire.CodeInvalidStatementName,
 			Message: "unnamed prepared statement does not exist",
 		}), false
+	}
+	if s.literalsUndecided() {
+		return "", verbStall, false
 	}
 	s.shared.counts.serverParses++
 	s.underVars(st, func() {

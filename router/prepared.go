@@ -20,6 +20,7 @@ type statement struct {
 	key   statementKey
 	refs  int // sessions and servers that hold it
 	shape shape
+	stale bool // PostgreSQL takes it apart again when it is next used; it is one session's then
 }
 
 // takesParameters reports whether EXECUTE looks at what it is given. In doubt it
@@ -39,7 +40,7 @@ type statements struct {
 // take returns the statement with this identity, counted once more: one of its
 // own when sure is false, which says that v may not be what holds at the server.
 func (t *statements) take(text, oids []byte, v *vars, generation uint64, sure bool) *statement {
-	shared := sure && len(text) <= maxSharedText && !freezes(text)
+	shared := sure && len(text) <= maxSharedText && !freezes(text) && (v.conforming || bytes.IndexByte(text, '\\') < 0) // PostgreSQL warns of each
 	if shared {
 		if st := t.known[statementKey{string(text), string(oids), v.parse, generation}]; st != nil {
 			st.refs++
@@ -81,7 +82,7 @@ func (s *session) generation() uint64 {
 // changesMeaning reports whether a command with this tag may change what
 // statements mean.
 func changesMeaning(tag []byte) bool {
-	for _, word := range []string{"CREATE ", "ALTER ", "DROP ", "DO", "CALL"} {
+	for _, word := range []string{"CREATE ", "ALTER ", "DROP ", "DO", "CALL", "DISCARD TEMP"} {
 		if bytes.HasPrefix(tag, []byte(word)) {
 			return true
 		}

@@ -25,10 +25,11 @@ const (
 	several                          // it is more than one statement
 	prepares                         // PREPARE: names of statements may be the server's own
 	reloads                          // have PostgreSQL read its configuration again
+	defines                          // change what names mean
 )
 
 // anything is what a text may do that is not understood.
-const anything = mayCommit | maySet | maySetAny | mayReset | mayForget | mayKeep | mayFree | movesSequence | marksPlace | several
+const anything = mayCommit | maySet | maySetAny | mayReset | mayForget | mayKeep | mayFree | movesSequence | marksPlace | several | defines
 
 // command is what a text is that holds one statement and nothing else.
 type command uint8
@@ -196,13 +197,18 @@ func (r *reader) first() {
 		r.step()
 		r.named(commandExecute)
 	case word.is("explain"), word.is("create"):
+		if word.is("create") {
+			r.effects |= defines
+		}
 		r.executes()
 	case word.is("drop"):
-		r.effects |= mayFree
+		r.effects |= mayFree | defines
+	case word.is("alter"):
+		r.effects |= defines
 	case word.is("notify"):
 		r.effects |= mayNotify
 	case word.is("do"), word.is("call"):
-		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | acts
+		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | acts | defines
 		r.body()
 	case word.is("load"):
 		r.effects |= leavesOther

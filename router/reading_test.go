@@ -60,11 +60,11 @@ func TestRead(t *testing.T) {
 		{"with x as (select pg_catalog.\"set_config\"('x', '1', $1)) select 1", reading{effects: maySet, settings: []touch{{name: "x", reset: false}}}},
 		{"select PG_Advisory_Lock(1)", reading{effects: mayKeep}},
 		{"select pg_advisory_xact_lock(1)", reading{}},
-		{"create temp table x()", reading{effects: mayKeep}},
+		{"create temp table x()", reading{effects: mayKeep | defines}},
 		{"select temp from weather", reading{}},
 		{"declare c cursor with hold for select 1", reading{effects: mayKeep | holdsCursor}},
 		{"do $$begin perform setseed(1); end$$", reading{
-			effects: maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | leavesSeed,
+			effects: maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | leavesSeed | defines,
 		}},
 		{"select 'unterminated", reading{effects: anything}},
 		{"select /* unterminated", reading{effects: anything}},

@@ -16,7 +16,7 @@ import (
 // twin is one client of the differential tester with its two connections.
 type twin struct {
 	direct, through *line
-	temporary       bool // the program names temporary objects
+	otherSchemas    bool // the program changes the schemas that names are looked up in
 }
 
 // play plays a program on both connections.
@@ -38,7 +38,7 @@ func (a *arena) play(p program) *difference {
 	if r := tellsApart(direct.told, through.told); r != "" {
 		return &difference{program: p, at: -1, reason: "login: " + r}
 	}
-	w := &twin{direct: direct, through: through, temporary: strings.Contains(strings.ToLower(fmt.Sprint(p)), "temp")}
+	w := &twin{direct: direct, through: through, otherSchemas: otherSchemas.MatchString(fmt.Sprint(p))}
 	direct.exchange(emptied(p))
 	through.exchange(emptied(p))
 	for i, s := range p.steps {
@@ -114,12 +114,15 @@ func isElsewhere(d, t reply) bool {
 
 var mustComeFirst = regexp.MustCompile(`must be (called|set) before any query$`)
 
-// announced takes off a ParameterDescription with an error behind it.
+// announced takes off a ParameterDescription with an error behind it, and a
+// BindComplete with a division by zero behind it.
 func announced(replies []reply) (kept []reply) {
 	for i, r := range replies {
-		if r.typ != 't' || i+1 == len(replies) || replies[i+1].typ != 'E' {
-			kept = append(kept, r)
+		fails := i+1 < len(replies) && replies[i+1].typ == 'E'
+		if fails && (r.typ == 't' || r.typ == '2' && fields(replies[i+1].body)['C'] == "22012") {
+			continue
 		}
+		kept = append(kept, r)
 	}
 	return kept
 }
@@ -165,7 +168,7 @@ func (w *twin) differs(d, t reply) string {
 			return ""
 		}
 	case 'D':
-		if w.temporary {
+		if w.otherSchemas {
 			d.body, t.body = dayOrMonth(d.body), dayOrMonth(t.body)
 		}
 		return differingValues(d.body, t.body)
@@ -221,12 +224,14 @@ func tellsApart(direct, through map[string]string) string {
 	return "ParameterStatus " + strings.Join(differ, "; ")
 }
 
+var otherSchemas = regexp.MustCompile(`(?i)temp|search_path`)
+
 // ownErrors are the codes of errors that the router makes in PostgreSQL's
 // place, without the lines of its source, or that PostgreSQL makes in another
 // line because a statement had to be prepared again.
 var ownErrors = map[string]bool{
 	"25P02": true, "26000": true, "42P05": true, "34000": true, "42P03": true, "25001": true, "25P01": true, "08P01": true,
-	"55000": true,
+	"55000": true, "0A000": true,
 }
 
 // otherRefusal are errors of PostgreSQL's in whose place Howdah may have others.

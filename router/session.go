@@ -91,6 +91,7 @@ type session struct {
 	declared  bool // a cursor, in this transaction
 	lastWords bool // the server has told the client why it goes
 	sticky    bool // values of sequences are asked for
+	defining  bool // what names mean may have been changed, and not yet for good
 	notify    bool // a notification may have been sent from this server
 	piped     bool // messages of the client's are in front, unconfirmed
 
@@ -119,14 +120,15 @@ type session struct {
 	named   map[string]*statement // prepared statements by the client's names
 	unnamed *statement
 
-	touched  []touch            // the settings that done may have changed
-	asked    asked              // what is being looked at
-	listens  *listening         // nil until the first LISTEN
-	unheard  *wire.Error        // why channels could not be subscribed; the message is presented again with it
-	prepared map[string]bool    // names that PREPARE may have given at the server
-	portals  map[string]*portal // at the server, of those that do more than the server knows
-	tuning   *tuning            // nil but between injected settings and ReadyForQuery
-	reported *vars              // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
+	undecided []*statement       // parsed under settings that are still to be told
+	touched   []touch            // the settings that done may have changed
+	asked     asked              // what is being looked at
+	listens   *listening         // nil until the first LISTEN
+	unheard   *wire.Error        // why channels could not be subscribed; the message is presented again with it
+	prepared  map[string]bool    // names that PREPARE may have given at the server
+	portals   map[string]*portal // at the server, of those that do more than the server knows
+	tuning    *tuning            // nil but between injected settings and ReadyForQuery
+	reported  *vars              // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -232,6 +234,9 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 			return verbStall // a look, or what RESET has to bring back
 		}
 		s.inject() // DISCARD ALL ran on a server that stays
+	}
+	if discarded && s.held && s.reported != nil && s.tuning == nil {
+		s.tuning = &tuning{from: s.reported, to: s.vars, done: true} // what is set behind it must be told
 	}
 	switch h.Type {
 	case wire.Query, wire.FunctionCall:

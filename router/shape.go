@@ -76,7 +76,7 @@ func (s *session) learnShape(p *prepared) {
 // mayDiffer reports whether the result of a statement that is parsed now may
 // have other columns than when it was first parsed.
 func (s *session) mayDiffer(st *statement) bool {
-	return st.planned && st.shape.rows && (st.key.generation != s.generation() || st.shape.path != s.searchPath())
+	return st.planned && st.shape.rows && (s.defining || st.key.generation != s.generation() || st.shape.path != s.searchPath())
 }
 
 // knows reports whether Describe of st, which the client calls name, has the
@@ -164,6 +164,8 @@ func (s *session) checked(p *prepared) (v verb, ok bool) {
 	case checkRuns:
 		return verbStall, false
 	case checkFailed:
+		s.backend.evict(p) // the next time it may be what it was
+		s.closeEvicted(p)
 		return s.fail(&wire.Error{
 			Severity: "ERROR", Code: wire.CodeFeatureNotSupported,
 			Message: "cached plan must not change result type", Routine: "RevalidateCachedQuery",

@@ -1,0 +1,174 @@
+package router_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// handWritten is a program that somebody thought of, in the notation of
+// messages; "*" has another client take the server.
+type handWritten struct {
+	name  string
+	login [][2]string
+	steps []string
+}
+
+// messages reads what is divided by " | ": Q is a Query, P, B, E, D and C are
+// Parse, Bind, Execute, Describe and Close with names ("-" is none), X a Bind and
+// Execute of a statement, W all three of an unnamed one, S and F Sync and Flush.
+func messages(text string) (all []pgproto3.FrontendMessage) {
+	for _, m := range strings.Split(text, " | ") {
+		head, rest, _ := strings.Cut(m, ": ")
+		w := strings.Fields(head)
+		nm := func(i int) string {
+			if i >= len(w) || w[i] == "-" {
+				return ""
+			}
+			return w[i]
+		}
+		switch w[0] {
+		case "Q":
+			all = append(all, query(rest))
+		case "P":
+			all = append(all, prepareMsg(nm(1), rest))
+		case "B":
+			all = append(all, bindMsg(nm(1), nm(2)))
+		case "E":
+			all = append(all, executeMsg(nm(1), 0))
+		case "X": // bind and execute
+			all = append(all, bindMsg("", nm(1)), executeMsg("", 0))
+		case "W": // whole, unnamed
+			all = append(all, prepareMsg("", rest), bindMsg("", ""), executeMsg("", 0))
+		case "D":
+			all = append(all, describeMsg(w[1][0], nm(2)))
+		case "C":
+			all = append(all, closeMsg(w[1][0], nm(2)))
+		case "S":
+			all = append(all, syncMsg)
+		case "F":
+			all = append(all, flush)
+		default:
+			panic(m)
+		}
+	}
+	return all
+}
+
+// playHandWritten returns the difference, "" for none. With sets the client who
+// takes the server in between changes settings there.
+func (a *arena) playHandWritten(t *testing.T, x handWritten, sets bool) string {
+	t.Helper()
+	p := program{client: 0, login: x.login}
+	for _, s := range x.steps {
+		if s == "*" {
+			p.steps = append(p.steps, step{kind: "toggle"})
+			continue
+		}
+		p.steps = append(p.steps, step{kind: "ddl", messages: messages(s)})
+	}
+	dist := disturb(t, a.house, a.door.address, sets)
+	dist.line.patience = 20 * patience
+	defer dist.line.leave()
+	direct, err := dialLine(a.house, a.house.Address(), mirrorDatabase, p.login, a.patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer direct.leave()
+	through, err := dialLine(a.house, a.door.address, "acme", p.login, a.patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer through.leave()
+	if r := tellsApart(direct.told, through.told); r != "" {
+		return "login: " + r
+	}
+	w := &twin{direct: direct, through: through, otherSchemas: otherSchemas.MatchString(fmt.Sprint(p))}
+	direct.exchange(emptied(p))
+	through.exchange(emptied(p))
+	n := 0
+	for i, s := range p.steps {
+		if s.kind == "toggle" {
+			if err := dist.turn(n); err != nil {
+				t.Fatal(err)
+			}
+			n++
+			continue
+		}
+		d := &difference{program: p, at: i, direct: direct.exchange(s), through: through.exchange(s)}
+		if d.reason = w.compare(d.direct, d.through); d.reason != "" {
+			return d.String()
+		}
+	}
+	return ""
+}
+
+// TestRealHandWritten plays programs that the random ones hardly come to.
+func TestRealHandWritten(t *testing.T) {
+	h := startHouse(t)
+	mirror(t, h, 1, nil)
+	a := &arena{house: h, door: h.open(t, poolSize(2), patientLimits), patience: patience}
+	for _, x := range handWrittenPrograms {
+		t.Run(x.name, func(t *testing.T) {
+			for _, sets := range []bool{false, true} {
+				a.newServers(t)
+				if d := a.playHandWritten(t, x, sets); d != "" {
+					t.Fatalf("others set settings: %v\n%s", sets, d)
+				}
+			}
+		})
+	}
+}
+
+var mine = [][2]string{{"application_name", "mine"}}
+
+const date = "select '01/02/2020'::date"
+
+var handWrittenPrograms = []handWritten{
+	{"discardThenSet", nil, []string{"P s1: discard all | B p1 s1 | E p1 | W: set datestyle = german | S", "Q: show datestyle"}},
+	{"discardThenSet2", nil, []string{"P s1: discard all | B p1 s1 | E p1 | W: select set_config('application_name','x',false) | S", "Q: show application_name"}},
+	{"discardThenSame", nil, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set datestyle = german | S", "Q: show datestyle"}},
+	{"discardThenSameMine", mine, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set datestyle = german | S", "Q: show datestyle"}},
+	{"localAuth", nil, []string{"Q: set role reader", "Q: begin", "Q: set local session authorization acme", "Q: commit", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
+	{"localAuth2", nil, []string{"Q: set role reader", "Q: set local session authorization acme", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
+	{"parsePiped", nil, []string{"Q: select 1", "Q: set datestyle = 'SQL, DMY' | P s1: " + date + " | S", "*", "X s1 | S"}},
+	{"parsePiped2", nil, []string{"Q: select 1", "W: set datestyle = 'SQL, DMY' | P s1: " + date + " | S", "*", "X s1 | S"}},
+	{"parsePiped3", nil, []string{"Q: select 1", "Q: begin; set local datestyle = 'SQL, DMY' | P s1: " + date + " | S | Q: commit", "*", "X s1 | S"}},
+	{"bindPiped", nil, []string{"P s1: " + date + " | S", "*", "Q: select 1", "Q: set datestyle = 'SQL, DMY' | X s1 | S"}},
+	{"bindPiped2", nil, []string{"P s1: " + date + " | S", "*", "Q: select 1", "W: set datestyle = 'SQL, DMY' | X s1 | S"}},
+	{"bindPiped3", nil, []string{"P s1: " + date + " | S", "*", "W: set datestyle = 'SQL, DMY' | X s1 | S"}},
+	{"bindPiped4", nil, []string{"P s1: " + date + " | S", "*", "Q: set datestyle = 'SQL, DMY' | X s1 | S"}},
+	{"discardPlans", nil, []string{"P s1: " + date + " | S", "Q: set datestyle = 'SQL, DMY'", "Q: discard plans", "*", "X s1 | S"}},
+	{"discardPlansHere", nil, []string{"P s1: " + date + " | S", "Q: set datestyle = 'SQL, DMY'", "X s1 | S", "Q: discard plans", "X s1 | S"}},
+	{"pathReanalysis", nil, []string{"P s1: " + date + " | S", "Q: set datestyle = 'SQL, DMY'", "Q: set search_path = pg_catalog", "*", "X s1 | S"}},
+	{"checkFailed", nil, []string{"Q: create table d_0 (i int, v text)", "P s1: select * from d_0 order by i | S", "*", "Q: alter table d_0 add column w int default 5", "X s1 | S", "Q: alter table d_0 drop column w", "X s1 | S", "*", "X s1 | S"}},
+	{"warning", nil, []string{"Q: set standard_conforming_strings = off", `P s1: select e'a\nb', 'a\nb' | S`, `P s2: select e'a\nb', 'a\nb' | S`, `C S s1 | P s1: select e'a\nb', 'a\nb' | S`}},
+	{"discardTemp", nil, []string{"Q: create temp table x1 (i int)", "P s1: select * from x1 order by 1 | S", "Q: discard temp", "P s2: select * from x1 order by 1 | S"}},
+	{"onCommitDrop", nil, []string{"Q: begin", "Q: create temp table x1 (i int) on commit drop", "P s1: select * from x1 order by 1 | S", "Q: commit", "P s2: select * from x1 order by 1 | S"}},
+	{"unnamedPiped", nil, []string{"P -: " + date + " | S", "*", "P s9: set datestyle = 'SQL, DMY' | B p1 s9 | E p1 | X - | S", "Q: show datestyle"}},
+	{"bindPipedLocal", nil, []string{"P s1: " + date + " | S", "*", "W: set datestyle = 'SQL, DMY' | X s1 | W: select current_setting('datestyle') | S", "Q: show datestyle", "X s1 | S", "*", "X s1 | S"}},
+	{"discardPlansTwice", nil, []string{"P s1: " + date + " | S", "Q: set datestyle = 'SQL, DMY'", "Q: discard plans", "Q: set datestyle = 'German'", "*", "X s1 | S", "Q: set datestyle = 'ISO, MDY'", "X s1 | S", "*", "X s1 | S"}},
+	{"discardPlansMeant", nil, []string{"P s1: " + date + " | S", "Q: discard plans", "Q: set datestyle = 'SQL, DMY'", "X s1 | S", "*", "X s1 | S"}},
+	{"bindPipedDDL", nil, []string{"Q: create table d_0 (i int, v text)", "P s1: select * from d_0 | S", "*", "W: alter table d_0 add column w int default 5 | X s1 | S"}},
+	{"bindPipedDDL2", nil, []string{"Q: create table d_0 (i int, v text)", "P s1: select * from d_0 | S", "*", "Q: alter table d_0 add column w int default 5 | X s1 | S", "Q: select 1"}},
+	{"resetPiped", [][2]string{{"DateStyle", "German"}}, []string{"Q: set datestyle = 'ISO, MDY'", "W: reset datestyle | P s1: " + date + " | X s1 | S", "*", "X s1 | S", "Q: begin", "Q: set local datestyle to default | X s1 | S", "*", "Q: set local datestyle = iso | P s3: " + date + " | S", "Q: rollback", "*", "X s3 | S"}},
+	{"optionsPath", [][2]string{{"options", "-csearch_path=public,pg_catalog"}}, []string{"Q: set search_path = pg_catalog", "W: set search_path to default | W: select current_setting('search_path') | S", "*", "Q: show search_path", "Q: begin", "Q: set local search_path = ''", "W: set local search_path to default | S", "Q: show search_path", "Q: commit", "*", "Q: show search_path"}},
+	{"roleChain", nil, []string{"Q: begin", "Q: set role reader", "Q: savepoint a", "Q: set session authorization default", "Q: rollback to a", "Q: commit and chain", "Q: show role", "Q: commit", "*", "Q: select current_user", "Q: show role"}},
+	{"roleChain2", nil, []string{"Q: set role reader", "Q: begin", "Q: set session authorization acme", "Q: rollback", "Q: show role", "*", "Q: select current_user", "Q: show role"}},
+	{"roleDiscard", mine, []string{"Q: set role reader", "Q: select 1", "W: discard all | W: select current_user | W: set role reader | S", "*", "Q: select current_user"}},
+	{"discardErr", mine, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set intervalstyle = iso_8601 | W: select 1/0 | S", "Q: show datestyle", "*", "Q: show intervalstyle"}},
+	{"discardErr2", nil, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set intervalstyle = iso_8601 | W: select 1/0 | S", "Q: show datestyle", "*", "Q: show intervalstyle"}},
+	{"discardTx", nil, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: begin | W: set local datestyle = german | S", "Q: show datestyle", "Q: rollback", "*", "Q: show datestyle"}},
+	{"discardQuery", nil, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | Q: set datestyle = german", "Q: show datestyle", "*", "Q: show datestyle"}},
+	{"ddlPiped", nil, []string{"Q: create table d_0 (i int, v text)", "P s1: select * from d_0 order by i | S", "Q: alter table d_0 add column w int default 5 | P s2: select * from d_0 order by i | X s2 | S"}},
+	{"rollbackPiped", nil, []string{"Q: create table d_0 (i int, v text)", "Q: begin", "Q: alter table d_0 add column w int default 5", "P s1: select * from d_0 order by i | S", "Q: rollback | P s2: select * from d_0 order by i | X s2 | S"}},
+	{"warningEscape", nil, []string{"Q: set standard_conforming_strings = off", `P s1: select e'a\nb', 'a\nb' | S`, "*", `P s2: select e'a\nb', 'a\nb' | S`, "X s1 | S"}},
+	{"rolledBackDDL", nil, []string{"Q: create table d_0 (i int, v text)", "Q: begin", "Q: alter table d_0 add column w int default 5", "P s1: select * from d_0 order by i | S", "Q: rollback", "P s2: select * from d_0 order by i | S", "X s2 | S", "X s1 | S"}},
+	{"rolledBackDDL2", nil, []string{"Q: begin", "Q: create table d_0 (i int, v text)", "P s1: select * from d_0 order by i | S", "Q: rollback", "P s2: select * from d_0 order by i | S"}},
+	{"rolledBackDDL3", nil, []string{"Q: create table d_0 (i int, v text)", "Q: begin", "Q: alter table d_0 add column w int default 5", "P s1: select * from d_0 order by i | S", "Q: rollback", "*", "X s1 | S"}},
+	{"rolledBackDDL4", nil, []string{"Q: create table d_0 (i int, v text)", "Q: begin", "Q: savepoint a", "Q: alter table d_0 add column w int default 5", "P s1: select * from d_0 order by i | S", "Q: rollback to a", "P s2: select * from d_0 order by i | S", "X s2 | S", "X s1 | S"}},
+	{"rolledBackDDL5", nil, []string{"Q: create table d_0 (i int, v text)", "W: alter table d_0 add column w int default 5 | P s1: select * from d_0 order by i | W: select 1/0 | S", "P s2: select * from d_0 order by i | S", "X s2 | S"}},
+	{"failedCommitDDL", nil, []string{"Q: begin", "Q: create table d_0 (i int, v text)", "P s1: select * from d_0 order by i | S", "Q: insert into u_0 values (1, 'a'), (1, 'b')", "Q: commit", "P s2: select * from d_0 order by i | S"}},
+}
