@@ -462,6 +462,10 @@ func (s *session) close() {
 	if s.asked.taint {
 		s.taint.asking = false // somebody else may ask
 	}
+	for _, st := range s.undecided {
+		s.shared.statements.drop(st)
+	}
+	s.undecided = nil
 	s.dropPortal()
 	s.dropAll()
 }
