@@ -213,6 +213,7 @@ func (s *session) executeHere(b []byte) verb {
 	if s.ranHere && s.portal == nil && b[wire.HeaderLen] == 0 && s.status == wire.TxIdle {
 		s.shared.toClient = wire.AppendError(s.shared.toClient, hasRun())
 		s.skipping = true
+		s.listened(false)
 		return verbDrop
 	}
 	if s.portal == nil || b[wire.HeaderLen] != 0 || !s.can(&s.portal.reading) {
@@ -259,16 +260,24 @@ func (s *session) dropPortal() {
 // injectPortal makes the portal at the server that was bound without one.
 func (s *session) injectPortal() {
 	e := entry{kind: entrySwallow, typ: wire.Bind}
-	if s.portal.command == commandDeallocate && s.named[s.portal.name] != nil {
-		s.helper(helperSpare, dropName, "deallocate "+spareName)
+	if s.portal.command == commandDeallocate && (s.named[s.portal.name] != nil || !s.raw) {
+		s.parseOver(dropName, "deallocate "+spareName, nil)
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, dropName)
 		e.more = s.bound(nil, &portal{deallocates: s.portal.name})
 	} else {
 		s.parseOver(againName, s.portal.key.text, nil)
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, againName)
+		e.more = s.bound(nil, portalOf(nil, &s.portal.reading, nil))
 	}
 	s.forward(e)
 	s.dropPortal()
+}
+
+// injectRan makes a portal at the server that has run, as the client's has
+// without one.
+func (s *session) injectRan() {
+	s.run(helperRan, ranName, "close all", 0)
+	s.piped = true // what has run is in front of what comes
 }
 
 // injectBegin begins a transaction.

@@ -101,7 +101,7 @@ func (s *session) parseNamed(name string, st *statement) verb {
 	s.name(name, st)
 	d := &detail{name: name, named: true}
 	if s.backend.find(st) != nil {
-		if s.status != wire.TxFailed && s.queue.cycles == 0 && st.shape.path == s.searchPath() {
+		if s.status != wire.TxFailed && s.queue.cycles == 0 && st.shape.path == s.searchPath() && !st.noticed {
 			d.reply = parseComplete
 			s.answer(entry{typ: wire.Parse, more: d})
 			return verbDrop
@@ -145,7 +145,6 @@ func (s *session) parseAgain(st *statement, d *detail) {
 }
 
 var (
-	noData         = wire.AppendEmpty(nil, wire.NoData)
 	parseComplete  = wire.AppendEmpty(nil, wire.ParseComplete)
 	describedQuiet = wire.AppendEmpty(wire.AppendMessage(nil, wire.ParameterDescription, []byte{0, 0}), wire.NoData)
 	bindComplete   = wire.AppendEmpty(nil, wire.BindComplete)
@@ -180,11 +179,13 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		s.forward(entry{typ: wire.Bind})
 		return verbForward
 	}
-	s.ranHere = s.ranHere && len(m.Portal) > 0
+	if s.meaningOpen(m.Statement) {
+		return verbStall
+	}
 	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
 		return verbSubscribe
 	}
-	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && s.named[st.name] != nil {
+	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && (s.named[st.name] != nil || !s.raw) {
 		return s.bindDeallocate(h, b, m, st)
 	} else if st != nil && (st.command == commandExecute || st.command == commandPrepare) && s.named[st.name] != nil {
 		return s.bindExecute(h, b, m, st)
@@ -201,9 +202,8 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	var p *portal
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
-		s.committing = s.committing || st.effects&mayCommit != 0
-		p = s.portalOf(&st.reading)
-		s.note(&st.reading)
+		s.mayDo(&st.reading)
+		p = portalOf(m.Portal, &st.reading, nil)
 	}
 	e.more = s.bound(m.Portal, p)
 	s.forward(e)
@@ -216,20 +216,25 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 }
 
 func (s *session) clientExecute(h wire.Header, b []byte) verb {
-	if s.ranHere && s.status == wire.TxIdle && len(b) > wire.HeaderLen && b[wire.HeaderLen] == 0 {
-		return s.fail(hasRun())
-	}
+	e := entry{typ: wire.Execute}
 	var resets []restored
 	if len(s.portals) > 0 && len(b) == h.Len {
 		name, _, _ := bytes.Cut(b[wire.HeaderLen:], []byte{0})
 		if p := s.portals[string(name)]; p != nil && p.deallocates != "" {
 			return s.executeDeallocate(name, p)
 		} else if p != nil {
-			resets = p.resets
-			s.forgets = s.forgets || p.forgets
+			for _, r := range p.does { // it may have been bound in front of another Sync
+				if r == nil {
+					break
+				}
+				s.mayDo(r)
+				resets = append(resets, s.resets(r, false)...)
+				if r.command == commandDeallocate && s.prepared[r.name] {
+					e.more = &detail{frees: r.name}
+				}
+			}
 		}
 	}
-	e := entry{typ: wire.Execute}
 	if s.committing {
 		e.flags = flagCommit
 	}
@@ -242,12 +247,28 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	return verbForward
 }
 
+// mayDo notes what a portal does that is bound or executed.
+func (s *session) mayDo(r *reading) {
+	s.note(r)
+	s.committing = s.committing || r.effects&mayCommit != 0
+	s.forgets = s.forgets || r.effects&mayForget != 0
+}
+
 // meant returns the statement that the client calls name.
 func (s *session) meant(name []byte) *statement {
 	if len(name) == 0 {
 		return s.unnamed
 	}
 	return s.named[string(cutName(name))]
+}
+
+// meaningOpen reports whether what the client calls name depends on messages in
+// front of an earlier Sync: an error there would skip them.
+func (s *session) meaningOpen(name []byte) bool {
+	if len(name) > 0 {
+		return s.changes > 0
+	}
+	return s.queue.cycles > 0 && (s.unnamed == nil || s.hereNow && s.hereAt != s.syncs)
 }
 
 // cutName returns what PostgreSQL takes for the name: it knows statements by
@@ -277,10 +298,6 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 			return verbDrop
 		}
 		return verbAcquire
-	}
-	if err == nil && kind == wire.KindPortal && len(name) == 0 && s.ranHere && s.status == wire.TxIdle && !s.committing {
-		s.answer(entry{typ: wire.Describe, more: &detail{reply: noData}})
-		return verbDrop // of a command without rows
 	}
 	if err != nil || kind == wire.KindPortal {
 		s.forward(entry{typ: wire.Describe})
@@ -317,7 +334,6 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 		if !s.held {
 			return verbAcquire
 		}
-		s.ranHere = s.ranHere && (kind != wire.KindPortal || len(name) > 0)
 		e := entry{typ: wire.Close}
 		if err == nil && kind == wire.KindPortal {
 			e.more = s.bound(name, nil)

@@ -12,8 +12,8 @@ const (
 	helperSetting               // reads one setting
 	helperSettings              // reads all settings that were set
 	helperSequences             // forgets the values of sequences
-	helperSpare                 // deallocates a statement that is nobody's
 	helperChain                 // begins a transaction like the one before
+	helperRan                   // does nothing where there is no cursor
 	helperRollback              // ends a transaction in which settings could not be set
 	helperBegin                 // the first of those that begin a transaction, one for each combination of options
 )
@@ -27,6 +27,7 @@ const (
 	resetAllName  = ownPrefix + "reset_all"
 	sequencesName = ownPrefix + "sequences"
 	dropName      = ownPrefix + "drop"
+	ranName       = ownPrefix + "ran"
 	rollbackName  = ownPrefix + "rollback"
 	chainName     = ownPrefix + "chain"
 	spareName     = ownPrefix + "spare"

@@ -2,9 +2,8 @@ package router
 
 // portal is what a portal at the server does beside what the server knows.
 type portal struct {
-	deallocates string     // the client's prepared statement, "" for none
-	resets      []restored // the login's settings that come back behind it
-	forgets     bool       // it may destroy prepared statements
+	deallocates string      // the client's prepared statement, "" for none
+	does        [2]*reading // what its statement may do, and the one that it executes: to be known again when it runs
 }
 
 // portalBefore is a portal's name and what it was before a message, nil for
@@ -14,14 +13,20 @@ type portalBefore struct {
 	before *portal
 }
 
-// portalOf returns the portal of what is executed by it, nil for nothing beside
-// what the server knows.
-func (s *session) portalOf(r *reading) *portal {
-	p := portal{resets: s.resets(r), forgets: r.effects&mayForget != 0}
-	if p.resets == nil && !p.forgets {
+// portalOf returns the portal of a statement that does r, nil where nothing need
+// be known of it behind its Bind. executed is the statement's that an EXECUTE
+// names, or nil.
+func portalOf(name []byte, r, executed *reading) *portal {
+	if executed == nil && !r.counts(name) {
 		return nil
 	}
-	return &p
+	return &portal{does: [2]*reading{r, executed}}
+}
+
+// counts reports whether what a portal does must be known again when it is
+// executed. The unnamed one mostly lives no longer than its pipeline.
+func (r *reading) counts(name []byte) bool {
+	return r.effects&(maySet|maySetAny|mayReset|mayForget) != 0 || len(r.settings) > 0 || r.effects&mayCommit != 0 && len(name) > 0
 }
 
 // bound notes what a portal is from now on, nil for nothing beside what the
@@ -34,6 +39,18 @@ func (s *session) bound(name []byte, p *portal) *detail {
 	d := &detail{portal: &portalBefore{string(name), before}}
 	s.setPortal(d.portal.name, p)
 	return d
+}
+
+// undoPortal puts a portal back to what it was before a message that is skipped,
+// unless one that is not makes it another later.
+func (s *session) undoPortal(p *portalBefore) {
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		if d := s.queue.entries[i].more; d != nil && d.portal != nil && d.portal.name == p.name {
+			d.portal.before = p.before
+			return
+		}
+	}
+	s.setPortal(p.name, p.before)
 }
 
 func (s *session) setPortal(name string, p *portal) {

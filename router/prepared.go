@@ -21,6 +21,8 @@ type statement struct {
 	refs  int // sessions and servers that hold it
 	shape shape
 	stale bool // PostgreSQL takes it apart again when it is next used; it is one session's then
+
+	noticed bool // PostgreSQL may tell the client something when it is parsed
 }
 
 // takesParameters reports whether EXECUTE looks at what it is given. In doubt it
@@ -48,6 +50,7 @@ func (t *statements) take(text, oids []byte, v *vars, generation uint64, sure bo
 		}
 	}
 	st := &statement{key: statementKey{string(text), string(oids), v.parse, generation}, refs: 1, reading: v.read(text)}
+	st.noticed = v.noticed(text)
 	if st.quiet && len(oids) == 0 {
 		st.shape = quietShape()
 	}

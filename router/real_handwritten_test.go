@@ -18,7 +18,8 @@ type handWritten struct {
 
 // messages reads what is divided by " | ": Q is a Query, P, B, E, D and C are
 // Parse, Bind, Execute, Describe and Close with names ("-" is none), X a Bind and
-// Execute of a statement, W all three of an unnamed one, S and F Sync and Flush.
+// Execute of a statement, W all three of an unnamed one, S and F Sync and
+// Flush, ~ a Flush whose answers are waited for.
 func messages(text string) (all []pgproto3.FrontendMessage) {
 	for _, m := range strings.Split(text, " | ") {
 		head, rest, _ := strings.Cut(m, ": ")
@@ -50,6 +51,8 @@ func messages(text string) (all []pgproto3.FrontendMessage) {
 			all = append(all, syncMsg)
 		case "F":
 			all = append(all, flush)
+		case "~":
+			all = append(all, flush, &pause{})
 		default:
 			panic(m)
 		}
@@ -131,6 +134,8 @@ var handWrittenPrograms = []handWritten{
 	{"discardThenSet2", nil, []string{"P s1: discard all | B p1 s1 | E p1 | W: select set_config('application_name','x',false) | S", "Q: show application_name"}},
 	{"discardThenSame", nil, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set datestyle = german | S", "Q: show datestyle"}},
 	{"discardThenSameMine", mine, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set datestyle = german | S", "Q: show datestyle"}},
+	{"discardBehindCommit", mine, []string{"W: begin | S", "P s2: commit | B p1 s2 | E p1 | P -: discard all | B p1 - | E p1 | B - s3 | S", "Q: show application_name"}},
+	{"discardBehindCommitThenSet", mine, []string{"Q: set datestyle = german", "W: begin | S", "P s2: commit | B p1 s2 | E p1 | P -: discard all | B p1 - | E p1 | W: set datestyle = sql | S", "Q: show application_name", "*", "Q: show datestyle"}},
 	{"localAuth", nil, []string{"Q: set role reader", "Q: begin", "Q: set local session authorization acme", "Q: commit", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
 	{"localAuth2", nil, []string{"Q: set role reader", "Q: set local session authorization acme", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
 	{"parsePiped", nil, []string{"Q: select 1", "Q: set datestyle = 'SQL, DMY' | P s1: " + date + " | S", "*", "X s1 | S"}},
@@ -171,4 +176,39 @@ var handWrittenPrograms = []handWritten{
 	{"rolledBackDDL4", nil, []string{"Q: create table d_0 (i int, v text)", "Q: begin", "Q: savepoint a", "Q: alter table d_0 add column w int default 5", "P s1: select * from d_0 order by i | S", "Q: rollback to a", "P s2: select * from d_0 order by i | S", "X s2 | S", "X s1 | S"}},
 	{"rolledBackDDL5", nil, []string{"Q: create table d_0 (i int, v text)", "W: alter table d_0 add column w int default 5 | P s1: select * from d_0 order by i | W: select 1/0 | S", "P s2: select * from d_0 order by i | S", "X s2 | S"}},
 	{"failedCommitDDL", nil, []string{"Q: begin", "Q: create table d_0 (i int, v text)", "P s1: select * from d_0 order by i | S", "Q: insert into u_0 values (1, 'a'), (1, 'b')", "Q: commit", "P s2: select * from d_0 order by i | S"}},
+
+	{"executeOfDeallocatePortalThatSyncEndedNameClosed", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin | Q: select 1 | Q: commit", "B p1 s3 | S | C S s1 | E p1 | S"}},
+	{"theSameBehindACommit", nil, []string{"P s1: select 1 | P s3: deallocate s1 | P s2: commit | S", "B p1 s3 | B p2 s2 | E p2 | C S s1 | E p1 | S"}},
+	{"deallocatePortalInFailedTransactionNameClosed", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin", "B p1 s3 | S", "Q: select 1/0", "C S s1 | E p1 | S"}},
+	{"notClosed", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin", "B p1 s3 | S", "Q: select 1/0", "E p1 | S", "Q: rollback", "B - s1 | E - | S"}},
+	{"deallocateBoundBeforeItsStatementIsThere", nil, []string{"P s1: deallocate s2 | B p1 s1 | P s2: select 2 | E p1 | S", "B - s2 | S"}},
+	{"queryDeallocateBehindMessagesWithoutSync", nil, []string{"P s1: select 1 | B - s1 | E - | Q: deallocate s1"}},
+	{"executeOfAPortalThatRanHereBehindCOMMIT", nil, []string{"Q: select 1", "Q: select 2", "P -: deallocate all | B - - | E - | P s3: commit | B p1 s3 | E p1 | E - | S"}},
+	{"describeOfAPortalThatRanHereCommitOnlyBound", nil, []string{"Q: select 1", "Q: select 2", "P -: deallocate all | B - - | E - | P s3: commit | B p1 s3 | D P - | S"}},
+	{"deallocateAllBoundHereExecutedThere", nil, []string{"P s1: select 1 | S", "P -: deallocate all | B - - | P s2: select 2 | E - | B - s1 | E - | S"}},
+	{"t8b", nil, []string{"P s1: select 1 | S", "P -: deallocate all | B - - | P s2: select 2 | E - | P s1: select 3 | B - s1 | E - | S"}},
+	{"deallocateAllBoundInAPipelineBefore", nil, []string{"P s1: select 1 | P s3: deallocate all | S", "Q: begin", "B p1 s3 | S", "E p1 | B - s1 | E - | S"}},
+	{"t9b", nil, []string{"P s1: select 1 | P s3: deallocate all | S", "Q: begin", "B p1 s3 | S", "E p1 | P s1: select 3 | B - s1 | E - | S"}},
+	{"literalsBehindASetBoundBefore", nil, []string{`P s2: select 'a\nb' | P s1: set standard_conforming_strings = off | S`, "Q: set escape_string_warning = off", "Q: begin", "B p1 s1 | S", `E p1 | P s3: select 'a\nb' | B - s3 | E - | S`}},
+	{"date", nil, []string{"P s2: select '01/02/2020'::date | P s1: set DateStyle = 'SQL, DMY' | S", "Q: begin", "B p1 s1 | S", "E p1 | P s3: select '01/02/2020'::date | B - s3 | E - | S"}},
+	{"setLocalToDefaultBoundBeforeBegin", mine, []string{"P s1: set local application_name to default | P s2: begin | P s3: show application_name | S", "Q: set application_name = 'other'", "B p1 s1 | B - s2 | E - | E p1 | B - s3 | E - | S", "Q: show application_name"}},
+	{"setLocalToDefaultFirstInAPipeline", mine, []string{"P s1: set local application_name to default | P s3: show application_name | S", "Q: set application_name = 'other'", "B - s1 | E - | B - s3 | E - | S"}},
+	{"setLocalToDefaultBehindAPause", mine, []string{"Q: set application_name = 'other'", "P s1: set local application_name to default | P s3: show application_name | ~ | B - s1 | E - | B - s3 | E - | S"}},
+	{"nameThatAPortalDeallocated", mine, []string{"Q: prepare q1 as select 1", "Q: prepare s1 as select 1", "P -: deallocate s1 | B - - | E - | S", "P s1: reset all | B - s1 | E - | S", "Q: show application_name"}},
+	{"behindROLLBACK", nil, []string{"Q: select 1", "Q: select 2", "P -: deallocate all | B - - | E - | P s3: rollback | B p1 s3 | E p1 | D P - | S"}},
+	{"warningOfAParseThatIsKnown", nil, []string{"Q: set standard_conforming_strings = off", `P s1: select 'a\nb' | S`, "C S s1 | S", `P s1: select 'a\nb' | S`}},
+	{"executeOfDeallocateAllWithoutWaiting", nil, []string{"P s1: deallocate all | P s2: select 2 | S", "Q: execute s1 | P s2: select 3 | B - s2 | E - | S"}},
+	{"t23b", nil, []string{"P s1: deallocate all | P s2: select 2 | S", "Q: execute s1 | B - s2 | E - | S"}},
+	{"listenInAPipelineThatFails", nil, []string{"Q: select 1", "Q: select 2", "P -: listen ch_0 | B - - | E - | E - | S", "Q: notify ch_0", "Q: select 1"}},
+	{"portalBoundBehindASkippedBindOfIt", mine, []string{"P s1: reset all | S", "Q: set application_name = 'x'", "B - s9 | B - s1 | S | B - s1 | ~ | E - | S", "Q: show application_name"}},
+	{"aDeallocatingOne", nil, []string{"P s1: deallocate s2 | P s2: select 2 | S", "B - s9 | B - s1 | S | B - s1 | ~ | E - | S", "B - s2 | S"}},
+	{"executeOfWhatASkippedPortalWouldDeallocate", nil, []string{"P s1: select 1 | P s2: deallocate s1 | S", "B p2 s2 | B - s9 | E p2 | S | Q: execute s1", "B p2 s2 | E p9 | E p2 | S | Q: execute s1"}},
+	{"executeOfWhatASkippedCloseWouldClose", nil, []string{"P s1: select 1 | S", "B - s9 | C S s1 | S | Q: execute s1"}},
+	{"bindOfADeallocateWhoseParseIsSkipped", nil, []string{"P s2: select 2 | S", "B - s9 | P s4: deallocate s2 | S | B - s4 | E - | S"}},
+	{"unnamed", nil, []string{"P s2: select 2 | P -: select 1 | S", "B - s9 | P -: deallocate s2 | S | B - - | E - | S", "B - s2 | S"}},
+	{"executeOfANameThatADeallocatePortalHasNot", nil, []string{"P s1: deallocate nosuch | B p1 s1 | E p1 | S", "P -: deallocate nosuch | B - - | E - | S"}},
+	{"portalOfCloseAllThenBegin", nil, []string{"P -: close all | B - - | E - | P s3: begin | B p1 s3 | E p1 | D P - | E - | S", "Q: rollback"}},
+	{"setBoundInFrontOtherNames", nil, []string{"P s2: select count(*) from t_0 | P s1: set search_path = elsewhere | S", "Q: begin", "B p1 s1 | S", "E p1 | P s3: select count(*) from t_0 | S"}},
+	{"commitBoundInFront", nil, []string{"P s2: select 1 | P s1: commit | S", "Q: begin", "B p1 s1 | B p2 s2 | S", "E p1 | E p2 | S"}},
+	{"resetBoundInFront", mine, []string{"P s1: reset all | P s2: reset application_name | S", "Q: set application_name = 'x'", "Q: begin", "B p1 s1 | B p2 s2 | S", "E p1 | S", "Q: set application_name = 'y' | Q: show application_name", "E p2 | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 }

@@ -11,8 +11,9 @@ type restored struct {
 }
 
 // resets returns which of the login's settings a text resets to what they are at
-// the server: they are put back to the login's right behind it.
-func (s *session) resets(r *reading) (all []restored) {
+// the server: they are put back to the login's right behind it. outside says that
+// it is in no transaction but its own.
+func (s *session) resets(r *reading, outside bool) (all []restored) {
 	if r.effects&mayReset == 0 || s.startup == s.base {
 		return nil
 	}
@@ -26,7 +27,6 @@ func (s *session) resets(r *reading) (all []restored) {
 				last = t
 			}
 		}
-		outside := s.status == wire.TxIdle && s.queue.empty() // of any transaction
 		if last.reset && (!last.local || !outside) {
 			all = append(all, restored{p, last.local})
 		}

@@ -491,7 +491,7 @@ func (r *rig) check(s *rigServer, c *rigClient) {
 		}
 	}
 	own := map[string]uint64{
-		setName: helperSet, commitName: helperCommit, pinsName: helperPins, readName: helperSetting, dropName: helperSpare,
+		setName: helperSet, commitName: helperCommit, pinsName: helperPins, readName: helperSetting, ranName: helperRan,
 	}
 	for n := range isolations * accesses * deferrings {
 		own[beginName+strconv.Itoa(n)] = helperBegin << n
@@ -502,7 +502,7 @@ func (r *rig) check(s *rigServer, c *rigClient) {
 				r.fail("server %d has %s and nobody knows", s.number, name)
 			}
 			delete(own, name)
-		} else if name != "" && name != resetName && name != againName && name != spareName && !s.knows(name) {
+		} else if name != "" && name != resetName && name != againName && name != spareName && name != dropName && !s.knows(name) {
 			r.fail("server %d has %s (%q) and nobody knows", s.number, name, s.prepared[name].text)
 		}
 	}

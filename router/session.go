@@ -228,14 +228,15 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.gated() || s.forgets && !s.queue.empty() && h.Type != wire.Execute {
 		return verbStall
 	}
-	discarded := s.forgets && s.queue.empty() // by a message before this one in the pipeline, which is its own transaction
-	if s.held && (!s.piped || discarded) && !s.prefix && s.status == wire.TxIdle && s.backend.vars != s.vars {
+	discarded := s.forgets && s.queue.empty()                // by a message before this one in the pipeline, which is its own transaction
+	discardedAll := discarded && s.held && s.reported != nil // outside any transaction, or PostgreSQL would have refused
+	if s.held && (!s.piped || discarded) && !s.prefix && (s.status == wire.TxIdle || discardedAll) && s.backend.vars != s.vars {
 		if !s.queue.empty() {
 			return verbStall // a look, or what RESET has to bring back
 		}
 		s.inject() // DISCARD ALL ran on a server that stays
 	}
-	if discarded && s.held && s.reported != nil && s.tuning == nil {
+	if discardedAll && s.tuning == nil && s.backend.vars == s.vars {
 		s.tuning = &tuning{from: s.reported, to: s.vars, done: true} // what is set behind it must be told
 	}
 	switch h.Type {
@@ -287,7 +288,6 @@ func (s *session) clientSync() verb {
 	s.changes += s.pendingChanges()
 	s.syncs++
 	s.committing = s.committing && s.status != wire.TxIdle // portals live on in the transaction
-	s.ranHere = s.ranHere && s.status != wire.TxIdle
 	e := entry{typ: wire.Sync}
 	if s.forgets {
 		e.flags, s.forgets = flagForgets, false
@@ -309,7 +309,6 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		}
 		return verbAcquire
 	}
-	s.ranHere = false
 	delete(s.portals, "") // a simple query drops it
 	var resets []restored
 	e := entry{typ: h.Type}
@@ -318,7 +317,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if whole {
 			r = s.vars.read(text)
 		}
-		if resets = s.resets(&r); len(resets) > 0 && !s.queue.empty() {
+		if resets = s.resets(&r, s.status == wire.TxIdle && s.queue.empty()); len(resets) > 0 && !s.queue.empty() {
 			return verbStall // it must not be skipped
 		}
 		if r.command == commandDeallocate || r.command == commandExecute || r.command == commandPrepare {
@@ -406,6 +405,10 @@ func (s *session) assigned(b *backend) {
 		s.queue.entries = s.shared.takeQueue()
 	}
 	s.inject()
+	if s.ranHere && s.status == wire.TxIdle {
+		s.injectRan()
+	}
+	s.ranHere = false
 }
 
 // released ends the use of a server.

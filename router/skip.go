@@ -49,7 +49,7 @@ func (s *session) undo(e *entry) {
 	}
 	s.backend.helpers &^= d.helper
 	if d.portal != nil {
-		s.setPortal(d.portal.name, d.portal.before)
+		s.undoPortal(d.portal)
 	}
 	if d.describing != nil {
 		d.describing.undescribed()

@@ -14,21 +14,21 @@ import (
 // queryNamed handles DEALLOCATE, EXECUTE and PREPARE of such a statement in a simple
 // query; ok is false for others.
 func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
+	if s.changes > 0 {
+		return verbStall, true // whether the name is one of ours is not decided
+	}
 	if s.named[r.name] == nil || s.status == wire.TxFailed && s.queue.empty() {
 		return 0, false
 	}
 	// A PREPARE under such a name is refused by the server, in the same words.
-	if !s.queue.empty() || s.changes > 0 {
+	if !s.queue.empty() {
 		return verbStall, true
 	}
-	if r.command == commandDeallocate && s.status != wire.TxIdle {
+	if r.command == commandDeallocate && (s.status != wire.TxIdle || s.open) {
 		s.deallocateThere(r, text)
 		return verbDrop, true
 	}
 	if r.command == commandDeallocate {
-		if s.open {
-			return 0, false
-		}
 		s.shared.statements.drop(s.unnamed)
 		s.unnamed, s.hereNow = nil, false
 		s.do(r)
@@ -55,7 +55,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	st := s.named[r.name]
 	var resets []restored
 	if r.command == commandExecute {
-		if resets = s.resets(&st.reading); len(resets) > 0 && !s.queue.empty() {
+		if resets = s.resets(&st.reading, s.status == wire.TxIdle); len(resets) > 0 && !s.queue.empty() {
 			return verbStall, true // it must not be skipped
 		}
 		s.note(r)
@@ -99,7 +99,7 @@ func (s *session) deallocateThere(r *reading, text []byte) {
 // one that is nobody's when the portal is executed.
 func (s *session) bindDeallocate(h wire.Header, b []byte, m wire.BindMessage, st *statement) verb {
 	sh := s.shared
-	s.helper(helperSpare, dropName, "deallocate "+spareName)
+	s.parseOver(dropName, "deallocate "+spareName, nil)
 	s.forward(entry{typ: wire.Bind, more: s.bound(m.Portal, &portal{deallocates: st.name})})
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, dropName, h.Len-sh.used)
@@ -116,8 +116,10 @@ func (s *session) executeDeallocate(name []byte, p *portal) verb {
 		return verbForward
 	}
 	st := s.named[p.deallocates]
-	if st == nil {
-		return s.fail(noStatement([]byte(p.deallocates)))
+	if st == nil { // the server says so, unless something else is wrong
+		s.closeFirst(spareName)
+		s.forward(entry{typ: wire.Execute, more: &detail{name: p.deallocates}})
+		return verbForward
 	}
 	s.parseOver(spareName, "select", nil)
 	more := s.bound(name, nil)
@@ -141,9 +143,9 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 	var p *portal
 	if st.command == commandExecute { // a PREPARE is refused for the name
 		executed := &s.named[st.name].reading
-		p = s.portalOf(executed)
-		s.note(&st.reading)
-		s.note(executed)
+		s.mayDo(&st.reading)
+		s.mayDo(executed)
+		p = portalOf(m.Portal, &st.reading, executed)
 	}
 	s.committing = true
 	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, p)})

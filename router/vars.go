@@ -87,6 +87,25 @@ func (v *vars) read(text []byte) reading {
 	return r
 }
 
+// noticed reports whether PostgreSQL may tell the client something whenever it
+// parses the text: of a backslash, or a name that is too long.
+func (v *vars) noticed(text []byte) bool {
+	long := 0
+	for _, b := range text {
+		switch {
+		case b == '\\' && !v.conforming:
+			return true
+		case b >= 0x80, b == '_', b == '$', isDigit(b), 'a' <= b|0x20 && b|0x20 <= 'z':
+			if long++; long > maxName {
+				return true
+			}
+		default:
+			long = 0
+		}
+	}
+	return false
+}
+
 // ascii reports whether every byte is a character of its own in every encoding.
 func ascii(text []byte) bool {
 	for _, b := range text {
