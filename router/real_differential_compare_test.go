@@ -237,7 +237,7 @@ var ownErrors = map[string]bool{
 // otherRefusal are errors of PostgreSQL's in whose place Howdah may have others.
 var otherRefusal = map[[2]string]bool{
 	{"08P01", "25P02"}: true, {"42601", "25P02"}: true, {"42P05", "25P02"}: true, // the server does not know the statement
-	{"08P01", "42P01"}: true, {"42601", "42P01"}: true, {"22P02", "42P01"}: true, {"22003", "42P01"}: true, // it cannot be prepared any more
+	{"08P01", "42P01"}: true, {"42601", "42P01"}: true, {"22P02", "42P01"}: true, {"22003", "42P01"}: true, {"42P03", "42P01"}: true, // it cannot be prepared any more
 	{"42P01", "25001"}: true, {"25001", "42P01"}: true, // VACUUM of nothing, in a pipeline
 	{"42704", "25001"}: true, {"25001", "42704"}: true, // no such prepared transaction, and none may be committed in a pipeline
 	{"54001", "26000"}: true, // a statement that executes itself

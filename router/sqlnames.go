@@ -54,7 +54,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	}
 	st := s.named[r.name]
 	var resets []restored
-	if r.command == commandExecute {
+	if r.command == commandExecute && !explains(text) {
 		if resets = s.resets(&st.reading, s.status == wire.TxIdle); len(resets) > 0 && !s.queue.empty() {
 			return verbStall, true // it must not be skipped
 		}
@@ -111,7 +111,7 @@ func (s *session) executeDeallocate(name []byte, p *portal) verb {
 	if s.changes > 0 || s.queue.cycles > 0 {
 		return verbStall
 	}
-	if s.status == wire.TxFailed { // nothing runs, if there is still the portal
+	if s.status == wire.TxFailed && !s.committing { // nothing runs, if there is still the portal
 		s.forward(entry{typ: wire.Execute})
 		return verbForward
 	}
