@@ -98,7 +98,9 @@ func (s *session) knows(st *statement, name []byte) bool {
 // and no plan the only one whose names PostgreSQL looks up to describe it. A
 // FETCH must not be described without need: where its cursor is gone PostgreSQL
 // 15 crashes.
-func (st *statement) explains() bool { return explains([]byte(st.key.text[:min(len(st.key.text), maxNoted)])) }
+func (st *statement) explains() bool {
+	return explains([]byte(st.key.text[:min(len(st.key.text), maxNoted)]))
+}
 
 func explains(text []byte) bool {
 	l := lexer{text: text, conforming: true}
