@@ -309,7 +309,7 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 	if st := s.meant(name); st != nil && s.knows(st, name) {
 		s.answer(entry{typ: wire.Describe, more: &detail{reply: st.shape.told}})
 		return verbDrop // it could perhaps not be prepared there now
-	} else if st != nil && st.shape.told != nil && len(name) == 0 && !s.hereNow && s.queue.cycles > 0 {
+	} else if st != nil && st.shape.told != nil && s.queue.cycles > 0 && (st.shape.rows || len(name) == 0 && !s.hereNow) {
 		return verbStall // it will be known, or must be prepared
 	}
 	at, v, ok := s.place(name)

@@ -220,7 +220,12 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "BEGIN; ready T; DECLARE CURSOR; ready T", query("begin"), query("declare c1 cursor for select 7"))
 		r.expect(t, "parsed; ready T; CLOSE CURSOR; ready T", parse("s1", "fetch c1"), syncMsg, query("close c1"))
 		r.expect(t, "SET; ready T", query("set local search_path = elsewhere"))
-		if got := r.say(t, &pgproto3.Describe{ObjectType: 'S', Name: "s1"}, syncMsg); got[len(got)-1] != "ready T" {
+		describe := &pgproto3.Describe{ObjectType: 'S', Name: "s1"}
+		if got := r.say(t, describe, syncMsg); got[len(got)-1] != "ready T" {
+			t.Errorf("got %v", got)
+		}
+		r.expect(t, "DECLARE CURSOR; ready T", query("declare c1 cursor for select 7"))
+		if got := r.say(t, query("close c1"), describe, syncMsg); got[len(got)-1] != "ready T" { // the first is on its way
 			t.Errorf("got %v", got)
 		}
 	})
