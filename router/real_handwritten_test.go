@@ -136,6 +136,7 @@ var handWrittenPrograms = []handWritten{
 	{"discardThenSameMine", mine, []string{"Q: set datestyle = german", "P s1: discard all | B p1 s1 | E p1 | W: set datestyle = german | S", "Q: show datestyle"}},
 	{"discardBehindCommit", mine, []string{"W: begin | S", "P s2: commit | B p1 s2 | E p1 | P -: discard all | B p1 - | E p1 | B - s3 | S", "Q: show application_name"}},
 	{"discardBehindCommitThenSet", mine, []string{"Q: set datestyle = german", "W: begin | S", "P s2: commit | B p1 s2 | E p1 | P -: discard all | B p1 - | E p1 | W: set datestyle = sql | S", "Q: show application_name", "*", "Q: show datestyle"}},
+	{"deallocateBehindRollback", nil, []string{"Q: begin", "P s1: select 1 | S", "Q: select 1/0", "W: rollback | P s3: deallocate q1 | B - s3 | E - | S", "P s3: deallocate s1 | S", "Q: begin", "Q: select 1/0", "W: rollback | B - s3 | E - | S", "X s1 | S"}},
 	{"localAuth", nil, []string{"Q: set role reader", "Q: begin", "Q: set local session authorization acme", "Q: commit", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
 	{"localAuth2", nil, []string{"Q: set role reader", "Q: set local session authorization acme", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
 	{"parsePiped", nil, []string{"Q: select 1", "Q: set datestyle = 'SQL, DMY' | P s1: " + date + " | S", "*", "X s1 | S"}},

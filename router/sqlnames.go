@@ -111,8 +111,8 @@ func (s *session) executeDeallocate(name []byte, p *portal) verb {
 	if s.changes > 0 || s.queue.cycles > 0 {
 		return verbStall
 	}
-	if s.status == wire.TxFailed && !s.committing { // nothing runs, if there is still the portal
-		s.forward(entry{typ: wire.Execute})
+	if s.status == wire.TxFailed && !s.piped { // nothing runs, if there is still the portal
+		s.forward(entry{typ: wire.Execute, more: &detail{name: p.deallocates}})
 		return verbForward
 	}
 	st := s.named[p.deallocates]
