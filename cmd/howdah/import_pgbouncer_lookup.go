@@ -41,7 +41,7 @@ func (t *bouncerTranslation) asks(cluster any) bool {
 
 // explainLookUp says once what the operator has to see to, when all lines are read.
 func (t *bouncerTranslation) explainLookUp() {
-	explained := map[any]bool{}
+	explained, where := map[any]bool{}, false
 	for i := range t.clusters {
 		c := &t.clusters[i]
 		user := c.value("auth_user")
@@ -49,12 +49,12 @@ func (t *bouncerTranslation) explainLookUp() {
 			c.remove("auth_query", "auth_dbname")
 			continue
 		}
-		if explained[user] {
-			continue
+		if !explained[user] {
+			explained[user] = true
+			c.note("Howdah logs in as auth_user %q with what server_secret_file of its [[user]] holds, unless its cluster trusts it: put its password into a file that nobody else can read.", user)
 		}
-		explained[user] = true
-		c.note("Howdah logs in as auth_user %q with what server_secret_file of its [[user]] holds, unless its cluster trusts it: put its password into a file that nobody else can read.", user)
-		if c.value("auth_query") != nil && c.value("auth_dbname") == nil {
+		if !where && c.value("auth_query") != nil && c.value("auth_dbname") == nil {
+			where = true
 			c.note("PgBouncer asked auth_query in each client's own database; Howdah asks in auth_dbname alone, which is postgres, with a search_path of pg_catalog: what the query calls must be there, and be named with its schema.")
 		}
 	}
