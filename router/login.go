@@ -92,7 +92,12 @@ func (l *login) sayNo(err error) {
 			l.accepted.Conn.Write(wire.AppendError(nil, e))
 		}
 		if l.accepted != nil && l.accepted.Startup == nil {
-			hearOut(l.transport)
+			select {
+			case l.server.entering <- struct{}{}:
+				hearOut(l.transport)
+				<-l.server.entering
+			default: // others wait for the place
+			}
 		}
 	}
 	l.server.log.Info("login failed", "address", l.about.address, "user", l.user, "reason", err)
