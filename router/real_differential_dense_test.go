@@ -77,12 +77,21 @@ func (g dense) sql() string {
 
 func (g dense) name() string { return g.pick("", "s1", "s2", "s3") }
 
+// portal names the unnamed one only where this pipeline has bound it, as
+// grammar.pipeline does and for its reason.
+func (g dense) portal(bound bool) string {
+	if bound {
+		return g.pick("", "p1", "p2")
+	}
+	return g.pick("p1", "p2")
+}
+
 func (g dense) pipeline() (m []pgproto3.FrontendMessage) {
 	bound := false
 	for range 1 + g.IntN(7) {
 		switch n := g.IntN(22); {
 		case n < 8:
-			name, portal := g.name(), g.pick("", "", "p1", "p2")
+			name, portal := g.name(), g.pick("", "", "p1", "p2") // mostly whole
 			if name != "" && g.IntN(3) > 0 {
 				m = append(m, closeMsg('S', name))
 			}
@@ -99,29 +108,17 @@ func (g dense) pipeline() (m []pgproto3.FrontendMessage) {
 			}
 			bound = bound || portal == ""
 		case n < 15:
-			p := g.pick("p1", "p2")
-			if bound {
-				p = g.pick("", "p1", "p2")
-			}
-			m = append(m, executeMsg(p, uint32(g.IntN(2))))
+			m = append(m, executeMsg(g.portal(bound), uint32(g.IntN(2))))
 		case n < 16:
 			m = append(m, prepareMsg(g.name(), g.sql()))
 		case n < 17:
-			p := g.pick("p1", "p2")
-			if bound {
-				p = g.pick("", "p1", "p2")
-			}
-			m = append(m, describeMsg('P', p))
+			m = append(m, describeMsg('P', g.portal(bound)))
 		case n < 18:
 			m = append(m, describeMsg('S', g.name()))
 		case n < 19:
 			m = append(m, closeMsg('S', g.name()))
 		case n < 20:
-			p := g.pick("p1", "p2")
-			if bound {
-				p = g.pick("", "p1", "p2")
-			}
-			m = append(m, closeMsg('P', p))
+			m = append(m, closeMsg('P', g.portal(bound)))
 		case n < 21:
 			m = append(m, syncMsg)
 			bound = false
