@@ -267,7 +267,7 @@ func (s *session) injectPortal() {
 	} else {
 		s.parseOver(againName, s.portal.key.text, nil)
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, againName)
-		e.more = s.bound(nil, portalOf(nil, &s.portal.reading, nil))
+		e.more = s.bound(nil, portalOf(&s.portal.reading, nil))
 	}
 	s.forward(e)
 	s.dropPortal()

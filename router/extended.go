@@ -203,7 +203,7 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if st := s.meant(m.Statement); st != nil {
 		e.flags = commitFlag(st)
 		s.mayDo(&st.reading)
-		p = portalOf(m.Portal, &st.reading, nil)
+		p = portalOf(&st.reading, nil)
 	}
 	e.more = s.bound(m.Portal, p)
 	s.forward(e)

@@ -16,17 +16,17 @@ type portalBefore struct {
 // portalOf returns the portal of a statement that does r, nil where nothing need
 // be known of it behind its Bind. executed is the statement's that an EXECUTE
 // names, or nil.
-func portalOf(name []byte, r, executed *reading) *portal {
-	if executed == nil && !r.counts(name) {
+func portalOf(r, executed *reading) *portal {
+	if executed == nil && !r.counts() {
 		return nil
 	}
 	return &portal{does: [2]*reading{r, executed}}
 }
 
 // counts reports whether what a portal does must be known again when it is
-// executed. The unnamed one mostly lives no longer than its pipeline.
-func (r *reading) counts(name []byte) bool {
-	return r.effects&(maySet|maySetAny|mayReset|mayForget) != 0 || len(r.settings) > 0 || r.effects&mayCommit != 0 && len(name) > 0
+// executed.
+func (r *reading) counts() bool {
+	return r.effects&(maySet|maySetAny|mayReset|mayForget|mayCommit) != 0 || len(r.settings) > 0
 }
 
 // bound notes what a portal is from now on, nil for nothing beside what the

@@ -137,6 +137,7 @@ var handWrittenPrograms = []handWritten{
 	{"discardBehindCommit", mine, []string{"W: begin | S", "P s2: commit | B p1 s2 | E p1 | P -: discard all | B p1 - | E p1 | B - s3 | S", "Q: show application_name"}},
 	{"discardBehindCommitThenSet", mine, []string{"Q: set datestyle = german", "W: begin | S", "P s2: commit | B p1 s2 | E p1 | P -: discard all | B p1 - | E p1 | W: set datestyle = sql | S", "Q: show application_name", "*", "Q: show datestyle"}},
 	{"deallocateBehindRollback", nil, []string{"Q: begin", "P s1: select 1 | S", "Q: select 1/0", "W: rollback | P s3: deallocate q1 | B - s3 | E - | S", "P s3: deallocate s1 | S", "Q: begin", "Q: select 1/0", "W: rollback | B - s3 | E - | S", "X s1 | S"}},
+	{"cursorBehindCommitAndChain", nil, []string{"Q: begin", "Q: set role 'reader'", "W: commit and chain | S", "Q: declare c2 cursor with hold for select 1", "W: select set_config('role', 'NONE', true) | S", "Q: commit", "Q: select current_user"}},
 	{"localAuth", nil, []string{"Q: set role reader", "Q: begin", "Q: set local session authorization acme", "Q: commit", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
 	{"localAuth2", nil, []string{"Q: set role reader", "Q: set local session authorization acme", "Q: select current_user", "*", "Q: select current_user", "Q: show role"}},
 	{"parsePiped", nil, []string{"Q: select 1", "Q: set datestyle = 'SQL, DMY' | P s1: " + date + " | S", "*", "X s1 | S"}},

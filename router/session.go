@@ -80,7 +80,7 @@ type session struct {
 	raw        bool // names that we do not know are the server's own
 	checking   bool // login: the settings are being tried
 	refused    bool // login: they were
-	committing bool // a portal that may end the transaction was bound since the last Sync, or in this transaction
+	committing bool // a portal that may end the transaction was bound or executed since the last Sync
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
 	lookErred bool // the look that is under way has failed
@@ -287,7 +287,7 @@ func (s *session) clientSync() verb {
 	}
 	s.changes += s.pendingChanges()
 	s.syncs++
-	s.committing = s.committing && s.status != wire.TxIdle // portals live on in the transaction
+	s.committing = false
 	e := entry{typ: wire.Sync}
 	if s.forgets {
 		e.flags, s.forgets = flagForgets, false

@@ -145,7 +145,7 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 		executed := &s.named[st.name].reading
 		s.mayDo(&st.reading)
 		s.mayDo(executed)
-		p = portalOf(m.Portal, &st.reading, executed)
+		p = portalOf(&st.reading, executed)
 	}
 	s.committing = true
 	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, p)})
