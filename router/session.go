@@ -125,7 +125,7 @@ type session struct {
 	asked     asked              // what is being looked at
 	listens   *listening         // nil until the first LISTEN
 	unheard   *wire.Error        // why channels could not be subscribed; the message is presented again with it
-	prepared  map[string]bool    // names that PREPARE may have given at the server
+	prepared  map[string]bool    // names that PREPARE may have given at the server, or anyName
 	portals   map[string]*portal // at the server, of those that do more than the server knows
 	tuning    *tuning            // nil but between injected settings and ReadyForQuery
 	reported  *vars              // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
@@ -324,6 +324,9 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			if v, ok := s.queryNamed(&r, text); ok {
 				return v
 			}
+		}
+		if r.command == commandPrepare && s.prepared[r.name] && s.queue.cycles > 0 {
+			return verbStall // the name may be given or freed by what was sent
 		}
 		if r.command == commandListen || r.command == commandUnlisten || r.command == commandUnlistenAll {
 			if v, ok := s.queryListens(&r); ok {
