@@ -35,6 +35,7 @@ func (s *session) commandComplete(body []byte) {
 		s.defining = true
 	case "DISCARD PLANS":
 		s.planAnew()
+		s.backend.outdate()
 	}
 	s.altered |= alters(tag)
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
@@ -70,6 +71,19 @@ func (s *session) planAnew() {
 			now := s.renew(name, st)
 			now.key.vars, now.stale = vars, true
 		}
+	}
+}
+
+// outdate forgets what the server would take apart again under whoever's settings
+// hold when it is next used.
+func (b *backend) outdate() {
+	for p := b.lru.next; p != &b.lru; {
+		next := p.next
+		if !p.pending && strings.IndexByte(p.stmt.key.text, '\'') >= 0 {
+			b.evict(p)
+			b.doubles = append(b.doubles, p)
+		}
+		p = next
 	}
 }
 

@@ -135,7 +135,7 @@ type backend struct {
 
 	known   map[*statement]*prepared
 	lru     prepared    // list head; the most recently used is next
-	doubles []*prepared // known under another name too, to be closed
+	doubles []*prepared // of no use any more, to be closed
 	serial  int         // of the last name given
 	epoch   int         // counts how often all were removed
 

@@ -59,7 +59,7 @@ func (d *disturber) turn(i int) error {
 	}
 	s := step{messages: []pgproto3.FrontendMessage{query("begin"), query("select 1")}}
 	if i%2 == 1 {
-		s = step{messages: []pgproto3.FrontendMessage{query("commit")}}
+		s = step{messages: []pgproto3.FrontendMessage{query("commit"), query("discard plans")}}
 	}
 	if got := d.line.exchange(s); len(got) == 0 || got[len(got)-1].typ != 'Z' {
 		return errors.New(notation(got))

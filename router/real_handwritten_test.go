@@ -197,6 +197,7 @@ var handWrittenPrograms = []handWritten{
 	{"setLocalToDefaultFirstInAPipeline", mine, []string{"P s1: set local application_name to default | P s3: show application_name | S", "Q: set application_name = 'other'", "B - s1 | E - | B - s3 | E - | S"}},
 	{"setLocalToDefaultBehindAPause", mine, []string{"Q: set application_name = 'other'", "P s1: set local application_name to default | P s3: show application_name | ~ | B - s1 | E - | B - s3 | E - | S"}},
 	{"nameThatAPortalDeallocated", mine, []string{"Q: prepare q1 as select 1", "Q: prepare s1 as select 1", "P -: deallocate s1 | B - - | E - | S", "P s1: reset all | B - s1 | E - | S", "Q: show application_name"}},
+	{"plansThatAnotherDiscards", nil, []string{"P s1: " + date + " | S", "X s1 | S", "Q: set datestyle = 'SQL, DMY'", "*", "X s1 | S", "*", "X s1 | S", "*", "X s1 | S"}},
 	{"prepareBehindOneThatFails", nil, []string{"Q: begin", "Q: select 1/0", "Q: prepare s1 as select 1 | Q: commit | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareBehindDeallocate", nil, []string{"Q: prepare s1 as select 1", "Q: deallocate s1 | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareBehindDeallocateWhole", nil, []string{"Q: prepare s1 as select 1", "W: deallocate s1 | W: prepare s1 as select 2 | S", "P s1: select 3 | S", "Q: execute s1"}},
