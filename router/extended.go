@@ -51,7 +51,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbStall // what the name means is not decided
 	}
 	name := string(cutName(m.Name))
-	if (s.prepared[name] || s.prepared[anyName]) && s.named[name] == nil {
+	if s.prepared[name] && s.named[name] == nil {
 		s.shared.statements.drop(st)
 		if s.queue.cycles > 0 {
 			return verbStall // whether PREPARE gave the name is not decided

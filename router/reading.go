@@ -186,10 +186,10 @@ func (r *reader) first() {
 		r.effects |= mayKeep | mayFree
 		r.listen(word.is("unlisten"))
 	case word.is("prepare"):
-		r.effects |= mayKeep | prepares
 		if r.step().is("transaction") { // the first half of a two-phase commit
-			r.effects |= mayCommit
+			r.effects |= mayKeep | mayCommit
 		} else {
+			r.effects |= mayKeep | prepares
 			r.named(commandPrepare)
 		}
 	case word.is("execute"):

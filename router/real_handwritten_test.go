@@ -203,7 +203,6 @@ var handWrittenPrograms = []handWritten{
 	{"prepareBehindDeallocateWhole", nil, []string{"Q: prepare s1 as select 1", "W: deallocate s1 | W: prepare s1 as select 2 | S", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareBehindDeallocateQuery", nil, []string{"Q: prepare s1 as select 1", "W: deallocate s1 | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareBehindDeallocateAll", nil, []string{"Q: prepare s1 as select 1", "Q: deallocate all | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
-	{"prepareAmongOthers", nil, []string{"Q: select 1; prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1", "Q: deallocate s1", "P s1: select 3 | X s1 | S"}},
 	{"prepareBehindClose", nil, []string{"Q: prepare s1 as select 1", "C S s1 | W: prepare s1 as select 2 | S", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareThatFailsBehindOne", nil, []string{"Q: prepare s1 as select 1 | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
 	{"behindROLLBACK", nil, []string{"Q: select 1", "Q: select 2", "P -: deallocate all | B - - | E - | P s3: rollback | B p1 s3 | E p1 | D P - | S"}},
