@@ -220,7 +220,7 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	var resets []restored
 	if len(s.portals) > 0 && len(b) == h.Len {
 		name, _, _ := bytes.Cut(b[wire.HeaderLen:], []byte{0})
-		if p := s.portals[string(name)]; p != nil && p.deallocates != "" {
+		if p := s.portals[string(cutName(name))]; p != nil && p.deallocates != "" {
 			return s.executeDeallocate(name, p)
 		} else if p != nil {
 			for _, r := range p.does { // it may have been bound in front of another Sync
@@ -271,8 +271,8 @@ func (s *session) meaningOpen(name []byte) bool {
 	return s.queue.cycles > 0 && (s.unnamed == nil || s.hereNow && s.hereAt != s.syncs)
 }
 
-// cutName returns what PostgreSQL takes for the name: it knows statements by
-// so many bytes.
+// cutName returns what PostgreSQL takes for the name: it knows statements and
+// portals by so many bytes.
 func cutName(name []byte) []byte { return name[:min(len(name), maxName)] }
 
 // hereFlag marks a message that replaces the unnamed statement, should it be

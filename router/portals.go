@@ -32,6 +32,7 @@ func (r *reading) counts() bool {
 // bound notes what a portal is from now on, nil for nothing beside what the
 // server knows. It returns what takes that back, nil where nothing changes.
 func (s *session) bound(name []byte, p *portal) *detail {
+	name = cutName(name)
 	before := s.portals[string(name)]
 	if p == nil && before == nil {
 		return nil

@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ type handWritten struct {
 }
 
 // messages reads what is divided by " | ": Q is a Query, P, B, E, D and C are
-// Parse, Bind, Execute, Describe and Close with names ("-" is none), X a Bind and
+// Parse, Bind, Execute, Describe and Close with names ("-" is none; E may have a row limit), X a Bind and
 // Execute of a statement, W all three of an unnamed one, S and F Sync and
 // Flush, ~ a Flush whose answers are waited for.
 func messages(text string) (all []pgproto3.FrontendMessage) {
@@ -38,7 +39,7 @@ func messages(text string) (all []pgproto3.FrontendMessage) {
 		case "B":
 			all = append(all, bindMsg(nm(1), nm(2)))
 		case "E":
-			all = append(all, executeMsg(nm(1), 0))
+			all = append(all, executeMsg(nm(1), rows(nm(2))))
 		case "X": // bind and execute
 			all = append(all, bindMsg("", nm(1)), executeMsg("", 0))
 		case "W": // whole, unnamed
@@ -58,6 +59,12 @@ func messages(text string) (all []pgproto3.FrontendMessage) {
 		}
 	}
 	return all
+}
+
+// rows reads the limit of an Execute, "" for none.
+func rows(limit string) uint32 {
+	n, _ := strconv.Atoi(limit)
+	return uint32(n)
 }
 
 // playHandWritten returns the difference, "" for none. With sets the client who
@@ -221,4 +228,7 @@ var handWrittenPrograms = []handWritten{
 	{"setBoundInFrontOtherNames", nil, []string{"P s2: select count(*) from t_0 | P s1: set search_path = elsewhere | S", "Q: begin", "B p1 s1 | S", "E p1 | P s3: select count(*) from t_0 | S"}},
 	{"commitBoundInFront", nil, []string{"P s2: select 1 | P s1: commit | S", "Q: begin", "B p1 s1 | B p2 s2 | S", "E p1 | E p2 | S"}},
 	{"resetBoundInFront", mine, []string{"P s1: reset all | P s2: reset application_name | S", "Q: set application_name = 'x'", "Q: begin", "B p1 s1 | B p2 s2 | S", "E p1 | S", "Q: set application_name = 'y' | Q: show application_name", "E p2 | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
+
+	{"longPortalDeallocates", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "X s1 | S"}},
+	{"longPortalResets", mine, []string{"P s3: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 }
