@@ -231,4 +231,6 @@ var handWrittenPrograms = []handWritten{
 
 	{"longPortalDeallocates", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "X s1 | S"}},
 	{"longPortalResets", mine, []string{"P s3: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
+	{"positionBehindOtherCharacters", nil, []string{"P s1: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute s1(x)", "Q: /* é */ execute s1(x)"}},
+	{"positionBehindANameOfOtherCharacters", nil, []string{"P éé: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute \"éé\"(x)"}},
 }

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"strconv"
+	"unicode/utf8"
 
 	"howdah/tenants"
 	"howdah/wire"
@@ -63,7 +64,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	}
 	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name}}
 	if r.command != commandExecute || st.takesParameters() {
-		e.more.renamed = renamed{at: r.to, longer: len(at) - (r.to - r.from)}
+		e.more.renamed = s.renames(r, text, at)
 	}
 	if !s.queue.empty() {
 		e.flags |= flagGated
@@ -86,7 +87,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 func (s *session) deallocateThere(r *reading, text []byte) {
 	s.parseOver(spareName, "select", nil)
 	e := entry{typ: wire.Query, flags: flagGated, stmt: s.unnamed, more: &detail{
-		name: r.name, prev: s.named[r.name], named: true, renamed: renamed{at: r.to, longer: len(spareName) - (r.to - r.from)},
+		name: r.name, prev: s.named[r.name], named: true, renamed: s.renames(r, text, spareName),
 	}}
 	s.unnamed, s.hereNow = nil, false
 	s.unname(r.name)
@@ -205,8 +206,18 @@ const maxRenamed = 4
 
 // renamed says where a statement has another name in a text than in the client's.
 type renamed struct {
-	at     int // in the client's text, in bytes: the end of the name
+	at     int // in the client's text, in characters: the end of the name
 	longer int // by so many bytes
+}
+
+// renames tells where text has the name at in place of the client's. Positions in
+// errors count characters.
+func (s *session) renames(r *reading, text []byte, at string) renamed {
+	count := func(b []byte) int { return len(b) }
+	if encoding, _ := s.vars.value("client_encoding"); encoding == "UTF8" {
+		count = utf8.RuneCount
+	}
+	return renamed{at: count(text[:r.to]), longer: len(at) - count(text[r.from:r.to])}
 }
 
 // clientPosition puts an error's position behind such a name back to where it is
