@@ -233,4 +233,5 @@ var handWrittenPrograms = []handWritten{
 	{"longPortalResets", mine, []string{"P s3: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 	{"positionBehindOtherCharacters", nil, []string{"P s1: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute s1(x)", "Q: /* é */ execute s1(x)"}},
 	{"positionBehindANameOfOtherCharacters", nil, []string{"P éé: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute \"éé\"(x)"}},
+	{"queryBehindABindThatFailsAtANewServer", nil, []string{"Q: create table d_0 (i int)", "P s1: select * from d_0 | S", "Q: drop table d_0", "*", "B - s1 | P s3: select 8 | Q: select 1 | S", "Q: select 2"}},
 }

@@ -217,6 +217,7 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 		return verbDrop
 	}
 	if s.skipping {
+		s.piped = true  // what failed was for this message, or one before it
 		return verbDrop // as the server would
 	}
 	if s.copyIn && !s.copyBoth {

@@ -184,6 +184,7 @@ func (s *session) skip() {
 			s.shared.toServer = wire.AppendEmpty(s.shared.toServer, wire.Sync)
 			break
 		}
+		own = own && e.kind == entrySwallow // or it fails for a message of the client's
 		end++
 	}
 	if e := s.queue.first(); e.typ == wire.Parse && e.changesUnnamed() {
