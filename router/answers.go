@@ -40,6 +40,9 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 				*s.ddl++ // by somebody whom we did not see
 			}
 		}
+		if lost(body) {
+			s.backend.poisoned = true // as are perhaps others: code at the server has deallocated it
+		}
 		var meant string
 		var moved renamed
 		if !s.queue.empty() && s.queue.first().more != nil && s.queue.first().kind == entryForward {

@@ -260,7 +260,7 @@ func (s *session) dropPortal() {
 // injectPortal makes the portal at the server that was bound without one.
 func (s *session) injectPortal() {
 	e := entry{kind: entrySwallow, typ: wire.Bind}
-	if s.portal.command == commandDeallocate && (s.named[s.portal.name] != nil || !s.raw) {
+	if s.portal.command == commandDeallocate && (s.named[s.portal.name] != nil || !s.raw || ours(s.portal.name)) {
 		s.parseOver(dropName, "deallocate "+spareName, nil)
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, dropName)
 		e.more = s.bound(nil, &portal{deallocates: s.portal.name})

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"howdah/wire"
 )
@@ -11,6 +12,10 @@ import (
 // names never reach a server but when they are unknown, and then they must not
 // hit one of ours.
 const ownPrefix = "_howdah_"
+
+// ours reports whether a name that the client has given to nothing could be one
+// of ours at a server.
+func ours(name string) bool { return strings.HasPrefix(name, ownPrefix) }
 
 // clientParse gives a statement to the server unless it has it already.
 func (s *session) clientParse(h wire.Header, b []byte) verb {
@@ -185,7 +190,10 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
 		return verbSubscribe
 	}
-	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && (s.named[st.name] != nil || !s.raw) {
+	if st := s.meant(m.Statement); st != nil && st.command == commandExecute && s.named[st.name] == nil && ours(st.name) {
+		return s.fail(noStatement([]byte(st.name)))
+	}
+	if st := s.meant(m.Statement); st != nil && st.command == commandDeallocate && (s.named[st.name] != nil || !s.raw || ours(st.name)) {
 		return s.bindDeallocate(h, b, m, st)
 	} else if st != nil && (st.command == commandExecute || st.command == commandPrepare) && s.named[st.name] != nil {
 		return s.bindExecute(h, b, m, st)
@@ -330,7 +338,7 @@ func (s *session) clientClose(h wire.Header, b []byte) verb {
 	if err == nil && kind == wire.KindStatement && len(name) > 0 && s.changes > 0 {
 		return verbStall // whether the name is one of ours is not decided
 	}
-	if err != nil || kind == wire.KindPortal || s.raw && s.meant(name) == nil {
+	if err != nil || kind == wire.KindPortal || s.raw && s.meant(name) == nil && !ours(string(name)) {
 		if !s.held {
 			return verbAcquire
 		}

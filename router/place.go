@@ -40,7 +40,7 @@ func (s *session) place(name []byte) (at string, v verb, ok bool) {
 		return "", verbStall, false
 	}
 	st := s.meant(name)
-	if st == nil && s.raw {
+	if st == nil && s.raw && !ours(string(name)) {
 		return string(name), 0, true
 	}
 	if st == nil {

@@ -229,6 +229,8 @@ var handWrittenPrograms = []handWritten{
 	{"commitBoundInFront", nil, []string{"P s2: select 1 | P s1: commit | S", "Q: begin", "B p1 s1 | B p2 s2 | S", "E p1 | E p2 | S"}},
 	{"resetBoundInFront", mine, []string{"P s1: reset all | P s2: reset application_name | S", "Q: set application_name = 'x'", "Q: begin", "B p1 s1 | B p2 s2 | S", "E p1 | S", "Q: set application_name = 'y' | Q: show application_name", "E p2 | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 
+	{"anotherClientsStatementByOurName", nil, []string{"Q: prepare q1 as select 1", "P s1: select 2 | S", "X s1 | S", "X _howdah_1 | S", "D S _howdah_1 | S", "C S _howdah_1 | S", "X s1 | S"}},
+	{"deallocateByOurName", nil, []string{"P s1: select 2 | S", "X s1 | S", "Q: execute _howdah_1", "Q: deallocate _howdah_1", "X s1 | S", "W: deallocate _howdah_1 | S", "X s1 | S", "Q: prepare q1 as select 1", "W: deallocate _howdah_1 | S", "X s1 | S"}},
 	{"longPortalDeallocates", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "X s1 | S"}},
 	{"longPortalResets", mine, []string{"P s3: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 	{"positionBehindOtherCharacters", nil, []string{"P s1: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute s1(x)", "Q: /* é */ execute s1(x)"}},

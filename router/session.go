@@ -312,6 +312,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 	}
 	delete(s.portals, "") // a simple query drops it
 	var resets []restored
+	var unknown *reading // names a statement that only the server's others may have
 	e := entry{typ: h.Type}
 	if h.Type == wire.Query {
 		r := reading{effects: anything}
@@ -324,6 +325,9 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if r.command == commandDeallocate || r.command == commandExecute || r.command == commandPrepare {
 			if v, ok := s.queryNamed(&r, text); ok {
 				return v
+			}
+			if r.command != commandPrepare && s.named[r.name] == nil && ours(r.name) {
+				unknown = &r
 			}
 		}
 		if r.command == commandPrepare && s.prepared[r.name] && s.queue.cycles > 0 {
@@ -364,6 +368,12 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 	}
 	if !s.queue.empty() && s.queue.last().kind == entrySwallow {
 		e.flags |= flagGated
+	}
+	if unknown != nil {
+		e.more = &detail{name: unknown.name, renamed: s.renames(unknown, text, noName)}
+		s.forward(e)
+		s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, string(text[:unknown.from])+noName+string(text[unknown.to:]))
+		return verbDrop
 	}
 	s.forward(e)
 	if len(resets) > 0 {

@@ -101,6 +101,15 @@ func outdated(body []byte) bool {
 	return string(wire.ErrorCode(body)) == wire.CodeFeatureNotSupported && bytes.Contains(body, []byte("RRevalidateCachedQuery\x00"))
 }
 
+// lost reports whether an error says that a statement of ours is not there.
+func lost(body []byte) bool {
+	if string(wire.ErrorCode(body)) != wire.CodeInvalidStatementName {
+		return false
+	}
+	at := bytes.Index(body, []byte(ownPrefix)) + len(ownPrefix)
+	return at >= len(ownPrefix) && at < len(body) && isDigit(body[at])
+}
+
 // serverError handles an ErrorResponse with this SQLSTATE.
 func (s *session) serverError(code string) verb {
 	s.copyIn, s.copyBoth, s.committed = false, false, false
