@@ -231,6 +231,17 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 		if p := s.portals[string(cutName(name))]; p != nil && p.deallocates != "" {
 			return s.executeDeallocate(name, p)
 		} else if p != nil {
+			if p.executes != "" {
+				if s.changes > 0 {
+					return verbStall // what the name means is not decided
+				}
+				if now := s.named[p.executes]; (now == nil || !now.same(p.meant)) && (s.status != wire.TxFailed || s.piped) {
+					return s.fail(noStatement([]byte(p.executes))) // PostgreSQL looks for the name now, and only now
+				}
+				ran := *p
+				ran.executes, ran.meant = "", nil
+				e.more = s.bound(name, &ran)
+			}
 			for _, r := range p.does { // it may have been bound in front of another Sync
 				if r == nil {
 					break
@@ -238,7 +249,10 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 				s.mayDo(r)
 				resets = append(resets, s.resets(r, false)...)
 				if r.command == commandDeallocate && s.prepared[r.name] {
-					e.more = &detail{frees: r.name}
+					if e.more == nil {
+						e.more = &detail{}
+					}
+					e.more.frees = r.name
 				}
 			}
 		}

@@ -3,6 +3,8 @@ package router
 // portal is what a portal at the server does beside what the server knows.
 type portal struct {
 	deallocates string      // the client's prepared statement, "" for none
+	executes    string      // the one that its EXECUTE names, "" for none or once it has run
+	meant       *statement  // what that name meant
 	does        [2]*reading // what its statement may do, and the one that it executes: to be known again when it runs
 }
 

@@ -31,6 +31,11 @@ func (st *statement) takesParameters() bool {
 	return len(st.key.oids) > 0 || strings.Contains(st.key.text, "$")
 }
 
+// same reports whether both are the same text of the same parameters.
+func (st *statement) same(other *statement) bool {
+	return st.key.text == other.key.text && st.key.oids == other.key.oids
+}
+
 // maxSharedText bounds the texts that are looked up to be shared, in bytes.
 const maxSharedText = 16 << 10
 

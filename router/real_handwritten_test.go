@@ -231,6 +231,11 @@ var handWrittenPrograms = []handWritten{
 
 	{"anotherClientsStatementByOurName", nil, []string{"Q: prepare q1 as select 1", "P s1: select 2 | S", "X s1 | S", "X _howdah_1 | S", "D S _howdah_1 | S", "C S _howdah_1 | S", "X s1 | S"}},
 	{"deallocateByOurName", nil, []string{"P s1: select 2 | S", "X s1 | S", "Q: execute _howdah_1", "Q: deallocate _howdah_1", "X s1 | S", "W: deallocate _howdah_1 | S", "X s1 | S", "Q: prepare q1 as select 1", "W: deallocate _howdah_1 | S", "X s1 | S"}},
+	{"executePortalNameClosed", nil, []string{"P s1: select 1 | P s2: execute s1 | S", "Q: begin", "B p1 s2 | C S s1 | E p1 | S"}},
+	{"executePortalNameDeallocated", nil, []string{"P s1: select 1 | P s2: execute s1 | S", "B p1 s2 | W: deallocate s1 | E p1 | S"}},
+	{"executePortalNameGivenAgain", nil, []string{"P s1: select 1 | P s2: execute s1 | S", "Q: begin", "B p1 s2 | C S s1 | P s1: select 1 | S", "E p1 | S"}},
+	{"executePortalResumedNameClosed", nil, []string{"P s1: select generate_series(1,5) | P s2: execute s1 | S", "Q: begin", "B p1 s2 | E p1 2 | S", "C S s1 | E p1 2 | S", "E p1 2 | S"}},
+	{"executePortalInFailedTransactionNameClosed", nil, []string{"P s1: select 1 | P s2: execute s1 | S", "Q: begin", "B p1 s2 | S", "Q: select 1/0", "C S s1 | E p1 | S"}},
 	{"longPortalDeallocates", nil, []string{"P s1: select 1 | P s3: deallocate s1 | S", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "X s1 | S"}},
 	{"longPortalResets", mine, []string{"P s3: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 	{"positionBehindOtherCharacters", nil, []string{"P s1: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute s1(x)", "Q: /* é */ execute s1(x)"}},

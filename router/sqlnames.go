@@ -147,6 +147,7 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 		s.mayDo(&st.reading)
 		s.mayDo(executed)
 		p = portalOf(&st.reading, executed)
+		p.executes, p.meant = st.name, s.named[st.name]
 	}
 	s.committing = true
 	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, p)})
