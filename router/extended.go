@@ -56,29 +56,44 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		return verbStall // what the name means is not decided
 	}
 	name := string(cutName(m.Name))
-	if s.prepared[name] && s.named[name] == nil {
-		s.shared.statements.drop(st)
+	if (s.prepared[name] || s.prepared[anyName]) && s.named[name] == nil {
 		if s.queue.cycles > 0 {
+			s.shared.statements.drop(st)
 			return verbStall // whether PREPARE gave the name is not decided
 		}
-		s.pins |= pinLarge // it may have been deallocated, and this one is the server's then
-		s.forward(entry{typ: wire.Parse, more: &detail{}, flags: flagCommit})
-		return verbForward
+		s.tryName(name, m)
 	}
 	if _, taken := s.named[name]; taken {
 		s.shared.statements.drop(st)
 		s.parseOver(againName, string(m.Text), m.ParamOIDs) // PostgreSQL looks at the text first
 		s.queue.last().flags |= flagMeant
-		return s.fail(&wire.Error{
-			Severity: "ERROR", Code: wire.CodeDuplicateStatement,
-			Message: "prepared statement \"" + string(m.Name) + "\" already exists", Routine: "StorePreparedStatement",
-		})
+		return s.fail(alreadyExists(string(m.Name)))
 	}
 	if s.most > 0 && len(s.named) >= int(s.most) || int(s.text)+len(st.key.text) > maxNamedText {
 		s.shared.statements.drop(st)
 		return s.fail(s.tooMany())
 	}
 	return s.parseNamed(name, st)
+}
+
+func alreadyExists(name string) *wire.Error {
+	return &wire.Error{
+		Severity: "ERROR", Code: wire.CodeDuplicateStatement,
+		Message: "prepared statement \"" + name + "\" already exists", Routine: "StorePreparedStatement",
+	}
+}
+
+// tryName has the server refuse a Parse of a name that PREPARE gave. What it does
+// not refuse is ours to keep.
+func (s *session) tryName(name string, m wire.ParseMessage) {
+	if ours(name) {
+		return
+	}
+	s.shared.toServer = wire.AppendParse(s.shared.toServer, name, string(m.Text), m.ParamOIDs)
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, name)
+	s.forward(entry{kind: entrySwallow, typ: wire.Close, more: &detail{frees: name}})
+	s.piped = true // what fails is the client's Parse
 }
 
 // maxNamedText bounds the texts of one client's prepared statements, in bytes.
@@ -245,6 +260,12 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 			for _, r := range p.does { // it may have been bound in front of another Sync
 				if r == nil {
 					break
+				}
+				if r.command == commandPrepare && s.changes > 0 {
+					return verbStall // whether the name is free is not decided
+				}
+				if r.command == commandPrepare && s.named[r.name] != nil && (s.status != wire.TxFailed || s.piped) {
+					return s.fail(alreadyExists(r.name)) // it was free when the portal was bound
 				}
 				s.mayDo(r)
 				resets = append(resets, s.resets(r, false)...)

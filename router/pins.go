@@ -76,6 +76,10 @@ const (
 // maxTouched bounds the settings that are read back one by one.
 const maxTouched = 64
 
+// anyName stands for names that PREPARE gave where we could not read them. No name
+// has such a byte.
+const anyName = "\x00"
+
 // note remembers what a text that is sent to the server may leave there.
 func (s *session) note(r *reading) {
 	if d := doubtsAbout(r.settings); d != 0 {
@@ -97,11 +101,13 @@ func (s *session) note(r *reading) {
 	}
 	if r.effects&prepares != 0 {
 		s.raw = true
+		if s.prepared == nil {
+			s.prepared = map[string]bool{}
+		}
 		if r.command == commandPrepare {
-			if s.prepared == nil {
-				s.prepared = map[string]bool{}
-			}
 			s.prepared[r.name] = true
+		} else {
+			s.prepared[anyName] = true
 		}
 	}
 	for _, t := range r.settings {

@@ -240,5 +240,12 @@ var handWrittenPrograms = []handWritten{
 	{"longPortalResets", mine, []string{"P s3: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnabc s3 | S", "E nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnaxyz | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
 	{"positionBehindOtherCharacters", nil, []string{"P s1: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute s1(x)", "Q: /* é */ execute s1(x)"}},
 	{"positionBehindANameOfOtherCharacters", nil, []string{"P éé: select $1::int | S", "Q: /* ééééééééééééééééééééééééééééé */ execute \"éé\"(x)"}},
+	{"resetBehindPrepareAmongOthers", mine, []string{"Q: set application_name = 'x'", "Q: select 1; prepare s1 as select 1", "P s2: reset all | S", "X s2 | S", "Q: show application_name"}},
+	{"executeOfResetBehindPrepareAmongOthers", mine, []string{"Q: set application_name = 'x'", "Q: select 1; prepare s1 as select 1", "P s2: reset all | S", "Q: execute s2", "Q: show application_name"}},
+	{"namesBehindPrepareAmongOthers", nil, []string{"Q: select 1; prepare q1 as select 1", "P s1: select 2 | S", "X s1 | S", "P q1: select 3 | S", "X q1 | S", "P s2: selec | S", "P s2: select 4 | X s2 | S", "C S s2 | P s2: select 5 | X s2 | S", "Q: execute s2", "Q: deallocate s2", "X s2 | S", "Q: deallocate all", "X s1 | S"}},
+	{"takenBehindPrepareAmongOthers", nil, []string{"Q: select 1; prepare q1 as select 1", "P s1: select 2 | P q1: select 3 | Q: select 1 | S", "Q: select 2", "X s1 | S", "Q: begin", "Q: select 1/0", "P s2: select 3 | S", "Q: rollback", "X s2 | S"}},
 	{"queryBehindABindThatFailsAtANewServer", nil, []string{"Q: create table d_0 (i int)", "P s1: select * from d_0 | S", "Q: drop table d_0", "*", "B - s1 | P s3: select 8 | Q: select 1 | S", "Q: select 2"}},
+	{"preparePortalNameGivenMeanwhile", nil, []string{"P -: prepare q1 as select 1 | B p1 - | P q1: select 2 | E p1 | S", "X q1 | S"}},
+	{"preparePortalNameGivenInAnotherPipeline", nil, []string{"Q: begin", "P s1: prepare q1 as select 1 | B p1 s1 | B p2 s1 | S", "E p1 | S", "C S q1 | P q1: select 2 | S", "E p2 | S", "Q: rollback", "X q1 | S"}},
+	{"preparePortalNameGivenAndClosed", nil, []string{"P -: prepare q1 as select 1 | B p1 - | P q1: select 2 | C S q1 | E p1 | S", "X q1 | S"}},
 }

@@ -125,7 +125,7 @@ type session struct {
 	asked     asked              // what is being looked at
 	listens   *listening         // nil until the first LISTEN
 	unheard   *wire.Error        // why channels could not be subscribed; the message is presented again with it
-	prepared  map[string]bool    // names that PREPARE may have given at the server
+	prepared  map[string]bool    // names that PREPARE may have given at the server, or anyName
 	portals   map[string]*portal // at the server, of those that do more than the server knows
 	tuning    *tuning            // nil but between injected settings and ReadyForQuery
 	reported  *vars              // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
