@@ -114,6 +114,7 @@ func (s *session) progress(e *entry, typ byte, body []byte) (done bool, err erro
 		if simple || execute {
 			s.commandComplete(body)
 		}
+		s.listensOn(e, body)
 		return execute, s.expect(simple || execute)
 	case wire.EmptyQueryResponse, wire.PortalSuspended:
 		return execute, s.expect(simple || execute)
@@ -266,10 +267,13 @@ func (s *session) ready(status wire.TxStatus) {
 	s.status = status
 	s.skipping, s.copyIn, s.copyBoth, s.resetting, s.reported = false, false, false, false, nil
 	s.piped = s.piped && !s.queue.empty()
-	if status == wire.TxOpen && s.committed { // COMMIT AND CHAIN
-		s.listened(true)
+	if status == wire.TxOpen && s.committed {
+		if !s.block { // COMMIT AND CHAIN
+			s.listened(true)
+		}
 		s.committed = false
 	}
+	s.block = false
 	s.open = !s.queue.empty()
 	if !s.open {
 		s.setting = 0

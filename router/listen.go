@@ -35,6 +35,7 @@ const maxChannels = 1000
 type listenOp struct {
 	off     bool
 	channel string // of UNLISTEN: "" is all
+	place   bool   // it is neither, but a savepoint
 }
 
 // listenTo notes a LISTEN or UNLISTEN.
@@ -45,7 +46,7 @@ func (s *session) listenTo(r *reading) {
 		}
 		s.listens = newListening()
 	}
-	s.listens.ops = append(s.listens.ops, listenOp{r.command != commandListen, r.name})
+	s.listens.ops = append(s.listens.ops, listenOp{off: r.command != commandListen, channel: r.name})
 }
 
 // subscribes reports whether channels must be subscribed before r can be done,
@@ -69,7 +70,7 @@ func (s *session) subscribes(r *reading) bool {
 		return s.awaits(s.status)
 	case r.effects&mayCommit != 0 && s.listens != nil:
 		for _, op := range s.listens.ops {
-			if !op.off {
+			if !op.off && !op.place {
 				want(op.channel)
 			}
 		}
@@ -152,6 +153,7 @@ func (s *session) listened(committed bool) {
 	if committed {
 		for _, op := range l.ops {
 			switch {
+			case op.place:
 			case !op.off:
 				l.on[op.channel] = true
 			case op.channel == "":
@@ -205,6 +207,55 @@ func (s *session) queryListens(r *reading) (v verb, ok bool) {
 	return verbDrop, true
 }
 
+// listensOn notes what a statement that is complete at the server does to the
+// channels of the session: an UNLISTEN is for those that the server does not
+// listen for, too, unless it is rolled back to a savepoint.
+func (s *session) listensOn(e *entry, body []byte) {
+	tag := string(bytes.TrimSuffix(body, []byte{0}))
+	switch tag {
+	case "BEGIN", "START TRANSACTION":
+		s.block = s.status == wire.TxIdle
+	case "COMMIT":
+		s.block = false
+	}
+	l := s.listens
+	if l == nil {
+		return
+	}
+	switch tag {
+	case "SAVEPOINT":
+		l.ops = append(l.ops, listenOp{place: true})
+	case "RELEASE":
+		if at := l.lastPlace(); at >= 0 {
+			l.ops = append(l.ops[:at], l.ops[at+1:]...)
+		}
+	case "ROLLBACK": // or ROLLBACK TO, as a rule to the last
+		s.block = s.block && l.lastPlace() >= 0
+		if at := l.lastPlace(); at >= 0 {
+			l.ops = l.ops[:at+1]
+		}
+	case "UNLISTEN":
+		if e.more == nil || len(e.more.unlisten) == 0 {
+			return
+		}
+		l.ops = append(l.ops, listenOp{off: true, channel: e.more.unlisten[0]})
+		e.more.unlisten = e.more.unlisten[1:]
+		if s.status == wire.TxIdle && !s.block {
+			s.committed = true
+		}
+	}
+}
+
+// lastPlace returns which of the ops is the last savepoint, -1 for none.
+func (l *listening) lastPlace() int {
+	for i := len(l.ops) - 1; i >= 0; i-- {
+		if l.ops[i].place {
+			return i
+		}
+	}
+	return -1
+}
+
 // sayReady tells a client that has no answer outstanding that it is its turn.
 func (s *session) sayReady() {
 	if s.status == wire.TxIdle {
@@ -237,6 +288,12 @@ func (s *session) tellNotes() {
 // awaits reports whether the end of a transaction must wait for the listener.
 func (s *session) awaits(status wire.TxStatus) bool {
 	return status == wire.TxIdle && s.listens != nil && len(s.listens.on) > 0
+}
+
+// listensAtCommit reports whether a COMMIT is on its way from which on the session
+// listens.
+func (s *session) listensAtCommit() bool {
+	return s.listens != nil && len(s.listens.ops) > 0 && s.queue.last().flags&flagCommit != 0
 }
 
 // passed goes on when the listener has told everything.

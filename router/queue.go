@@ -60,6 +60,7 @@ type detail struct {
 
 	describing *describing // what a Describe of ours finds out
 
+	unlisten []string    // channels that an Execute UNLISTENs when it is complete
 	look     lookFor     // flagLook: what its row tells
 	restores []restored  // the login's settings that a Query resets
 	renamed  renamed     // where a Query has our name of a statement

@@ -61,6 +61,7 @@ type reading struct {
 	name     string    // that the command names
 	from, to int       // where the name stands in the text
 	settings []touch   // that it may change
+	unlisten []string  // channels that it UNLISTENs, "" for all
 	quiet    bool      // it is a command without rows and parameters
 	planned  bool      // PostgreSQL makes a plan for it, or it is not understood
 }
@@ -326,10 +327,14 @@ func (r *reader) listen(not bool) {
 	r.step()
 	switch {
 	case not && r.last.symbol('*'):
+		r.unlisten = append(r.unlisten, "")
 		if r.step(); r.over() {
 			r.command = commandUnlistenAll
 		}
 	case not:
+		if name, ok := r.identifier(); ok {
+			r.unlisten = append(r.unlisten, name)
+		}
 		r.named(commandUnlisten)
 	default:
 		r.named(commandListen)

@@ -87,6 +87,7 @@ type session struct {
 	barrier   bool // ReadyForQuery waits for the listener
 	heard     bool // the listener has told all for the message that is presented again
 	untold    bool // the client was told its last: a notification that its encoding cannot express
+	block     bool // a BEGIN has run since the last ReadyForQuery
 	committed bool // the last transaction ended so
 	declared  bool // a cursor, in this transaction
 	lastWords bool // the server has told the client why it goes
@@ -337,10 +338,6 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			if v, ok := s.queryListens(&r); ok {
 				return v
 			}
-			if r.command != commandListen {
-				s.listenTo(&r) // it may be for channels of either connection
-				s.committed = s.status == wire.TxIdle
-			}
 		}
 		if s.status == wire.TxOpen && s.subscribes(&r) {
 			return verbSubscribe
@@ -360,6 +357,8 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			e.more = &detail{gives: r.name}
 		case r.command == commandDeallocate && has:
 			e.more = &detail{frees: r.name}
+		case len(r.unlisten) > 0 && s.listens != nil:
+			e.more = &detail{unlisten: r.unlisten} // it may be for channels of either connection
 		}
 		s.note(&r)
 		e.stmt = s.unnamed
@@ -396,7 +395,7 @@ func (s *session) gated() bool {
 	if s.queue.empty() || !s.queue.last().ends() {
 		return false
 	}
-	return s.prefix || s.prefixFailed || s.awaits(wire.TxIdle) || s.queue.last().flags&flagGated != 0 && s.queue.behindOurs()
+	return s.prefix || s.prefixFailed || s.awaits(wire.TxIdle) || s.listensAtCommit() || s.queue.last().flags&flagGated != 0 && s.queue.behindOurs()
 }
 
 // refuse ends the session with an error.

@@ -62,7 +62,7 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 		s.note(r)
 		s.note(&st.reading)
 	}
-	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name}}
+	e := entry{typ: wire.Query, flags: flagCommit, stmt: s.unnamed, more: &detail{name: r.name, unlisten: st.unlisten}}
 	if r.command != commandExecute || st.takesParameters() {
 		e.more.renamed = s.renames(r, text, at)
 	}
