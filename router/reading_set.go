@@ -49,6 +49,10 @@ func (r *reader) set(reset bool) {
 		r.touch(reset, "search_path")
 	case r.last.is("names"):
 		r.touch(reset, "client_encoding")
+		if r.step(); r.over() { // the same as DEFAULT
+			r.effects |= mayReset
+			r.settings[first].reset = true
+		}
 	case r.last.is("xml"):
 		r.touch(reset, "xmloption")
 	default:
@@ -66,6 +70,7 @@ func (r *reader) set(reset bool) {
 // setLocal reads SET LOCAL, whose effect ends with the transaction.
 func (r *reader) setLocal() {
 	name, ok := r.identifier()
+	byDefault := false
 	switch {
 	case !ok:
 		return
@@ -75,8 +80,21 @@ func (r *reader) setLocal() {
 		name = "session_authorization"
 	case r.takes("time"):
 		name = "TimeZone"
+		r.takes("zone")
+		byDefault = r.last.is("local")
+	case r.takes("names"):
+		name = "client_encoding"
+		byDefault = r.over()
+	case r.takes("xml"):
+		name = "xmloption"
+	case r.last.is("seed"):
+		r.effects |= leavesSeed // which no rollback takes back
 	}
 	local := touch{settingName(name), false, true}
+	if byDefault {
+		r.effects |= mayReset
+		local.reset = true
+	}
 	for ; !r.over(); r.step() {
 		if r.last.is("default") {
 			r.effects |= mayReset
@@ -139,6 +157,7 @@ func (r *reader) setConfig() {
 	literal := name.kind == tokenString && name.text[0] == '\'' && bytes.IndexByte(name.text, '\\') < 0
 	var last, before, earlier token
 	commas, alone := 0, false // the name's literal is the whole argument
+	null := false             // so is the value's NULL, which resets
 	for depth, t := 0, name; ; t = l.next() {
 		if t.kind == tokenEnd || t.kind == tokenBroken || t.symbol(';') || t.is("set_config") {
 			literal, last = false, token{}
@@ -155,6 +174,7 @@ func (r *reader) setConfig() {
 			}
 		} else if depth == 0 && t.symbol(',') {
 			literal = literal && (commas > 0 || alone)
+			null = commas == 1 && before.is("null") && earlier.symbol(',')
 			commas++
 		}
 		alone = before.text == nil
@@ -163,10 +183,16 @@ func (r *reader) setConfig() {
 	switch {
 	case literal && commas == 2:
 		setting := settingName(strings.ReplaceAll(string(name.text[1:len(name.text)-1]), "''", "'"))
+		if null {
+			r.effects |= mayReset
+		}
 		if last.is("true") {
-			r.settings = append(r.settings, touch{setting, false, true})
+			if setting == "seed" {
+				r.effects |= leavesSeed
+			}
+			r.settings = append(r.settings, touch{setting, null, true})
 		} else {
-			r.touch(false, setting)
+			r.touch(null, setting)
 		}
 	case last.is("true") && commas == 2:
 		r.settings = append(r.settings, touch{anySetting, false, true})
