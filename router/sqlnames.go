@@ -55,8 +55,11 @@ func (s *session) queryNamed(r *reading, text []byte) (v verb, ok bool) {
 	}
 	st := s.named[r.name]
 	var resets []restored
-	if r.command == commandExecute && !explains(text) {
-		if resets = s.resets(&st.reading, s.status == wire.TxIdle); len(resets) > 0 && !s.queue.empty() {
+	if r.command == commandExecute {
+		if !explains(text) {
+			resets = s.resets(&st.reading, s.status == wire.TxIdle)
+		}
+		if len(resets) > 0 && !s.queue.empty() {
 			return verbStall, true // it must not be skipped
 		}
 		s.note(r)
