@@ -75,7 +75,7 @@ func (s *session) do(r *reading) {
 	case commandDiscardAll:
 		s.forgetNames()
 		s.discardVars(false)
-		s.sticky = false
+		s.sticky, s.valuesAt = false, 0
 		s.listenTo(&reading{command: commandUnlistenAll})
 		s.listened(true)
 	case commandResetAll:

@@ -411,6 +411,10 @@ func (m *model) discard(tag string, how byte) (code string) {
 		}
 		clear(m.portals)
 	}
+	if tag == "DISCARD SEQUENCES" {
+		m.complete(tag)
+		return ""
+	}
 	maps.DeleteFunc(m.prepared, func(name string, _ modelStatement) bool { return name != "" })
 	m.complete(tag)
 	return ""

@@ -162,8 +162,13 @@ func (r *reader) first() {
 	r.quiet = !word.among("explain", "show", "fetch", "execute", "call")
 	switch {
 	case word.is("select"): // most
-	case word.is("update"), word.is("delete"), word.is("with"), word.is("truncate"), word.is("copy"):
+	case word.is("update"), word.is("delete"), word.is("with"), word.is("truncate"):
 		r.effects |= acts
+	case word.is("copy"):
+		r.effects |= acts
+		if r.copies() {
+			r.effects |= movesSequence
+		}
 	case word.is("insert"), word.is("merge"):
 		r.effects |= movesSequence | acts
 	case word.is("begin"), word.is("start"):
@@ -220,6 +225,18 @@ func (r *reader) first() {
 func (t *token) among(words ...string) bool {
 	for _, w := range words {
 		if t.is(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// copies reports whether COPY is of rows into a table.
+func (r *reader) copies() bool {
+	l := r.lexer
+	t := l.next()
+	for query := t.symbol('('); !query && t.kind != tokenEnd && t.kind != tokenBroken && !t.is("to"); t = l.next() {
+		if t.is("from") {
 			return true
 		}
 	}

@@ -111,6 +111,7 @@ type session struct {
 	done       effect     // what texts may have done since the server was last looked at
 	changes    int32      // of named, not yet confirmed, before the last Sync
 	syncs      uint32     // Syncs sent, to tell what they separate
+	valuesAt   uint64     // the server whose values of sequences may be the session's, 0 for none
 	hereAt     uint32     // syncs when hereNow became true
 	limit      int32      // statements kept per server
 	most       int32      // statements that the client may have; 0 is no limit
@@ -408,9 +409,10 @@ func (s *session) refuse(e *wire.Error) verb {
 // the session's.
 func (s *session) assigned(b *backend) {
 	s.held, s.backend = true, b
-	if b.user != s {
+	if b.user != s || s.valuesAt != b.who { // what it left there is not its last
 		b.user, b.ownValues = s, false
 	}
+	s.valuesAt = b.who
 	s.committed = s.status == wire.TxIdle // for what a pipeline has begun without a server
 	s.hereNow, s.unsure, s.resetting, s.tuning, s.notify = false, false, false, nil, false
 	s.reported, s.declared = nil, false

@@ -260,7 +260,8 @@ func (s *session) clientName(own string) string {
 // what is left from then on is the client's own. It reports false where the text
 // must wait, because in what state the transaction is must be known.
 func (s *session) clearSequences(r *reading) bool {
-	if r.effects&(readsSequence|movesSequence) == 0 || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
+	moves := r.effects&(readsSequence|movesSequence) != 0 || s.sticky && r.effects&acts != 0
+	if !moves || s.backend.ownValues || s.mode != tenants.Transaction || s.status == wire.TxFailed {
 		return true
 	}
 	if s.queue.cycles > 0 {
