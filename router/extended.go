@@ -42,6 +42,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 	s.shared.counts.clientParses++
 	st := s.shared.statements.take(m.Text, m.ParamOIDs, s.vars, s.generation(), s.doubts() == 0 && !s.defining)
 	if s.doubts()&doubtLiterals != 0 {
+		s.doubtLiterals(&st.reading, m.Text)
 		st.refs++
 		s.undecided = append(s.undecided, st)
 	}

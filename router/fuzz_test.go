@@ -94,7 +94,7 @@ func (c *chooser) unit() []request {
 	case 10:
 		return c.discardUnit()
 	case 11:
-		return ask(wire.AppendMessage(nil, wire.FunctionCall, make([]byte, 8)))
+		return ask(wire.AppendMessage(nil, wire.FunctionCall, []byte{0, 0, 952 >> 8, 952 & 255, 0, 0, 0, 0}))
 	case 12:
 		return ask(empty([]byte{wire.Sync, wire.Flush, wire.CopyDone}[c.n(3)]))
 	default:

@@ -1,6 +1,9 @@
 package router
 
 import (
+	"bytes"
+	"strings"
+
 	"howdah/tenants"
 	"howdah/wire"
 )
@@ -93,6 +96,9 @@ func (s *session) note(r *reading) {
 		s.setting |= doubtLiterals | doubtNames
 	}
 	s.done |= r.effects &^ defines
+	if strings.Contains(s.searchPath(), "pg_temp") || r.effects&defines != 0 && s.doubts()&doubtNames != 0 {
+		s.done |= mayKeep // what has no schema may be a temporary object
+	}
 	s.defining = s.defining || r.effects&defines != 0
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
@@ -182,6 +188,19 @@ func (s *session) doubts() doubt {
 // will be told at the end of a cycle that was sent.
 func (s *session) literalsUndecided() bool {
 	return s.queue.cycles > 0 && s.doubts()&doubtLiterals != 0
+}
+
+// plainLiterals reports whether a text is taken apart in the same way whatever
+// the settings are.
+func plainLiterals(text []byte) bool {
+	return bytes.IndexByte(text, '\\') < 0 && ascii(text)
+}
+
+// doubtLiterals has a text that may be other than it was read do anything.
+func (s *session) doubtLiterals(r *reading, text []byte) {
+	if s.doubts()&doubtLiterals != 0 && !plainLiterals(text) {
+		*r = reading{effects: r.effects | anything, settings: r.settings}
+	}
 }
 
 // unreported reports whether one of the settings is not reported: what it is in a

@@ -31,6 +31,9 @@ const (
 // anything is what a text may do that is not understood.
 const anything = mayCommit | maySet | maySetAny | mayReset | mayForget | mayKeep | mayFree | movesSequence | marksPlace | several | defines
 
+// runsText is what a query may do that is an argument.
+const runsText = maySet | maySetAny | mayKeep | mayFree | movesSequence
+
 // command is what a text is that holds one statement and nothing else.
 type command uint8
 
@@ -391,7 +394,7 @@ func (r *reader) word(before token) {
 		return
 	}
 	switch text[0] | 0x20 {
-	case 'p', 's', 'c', 'l', 'n', 't', 'h', 'd', 'i', 'm':
+	case 'p', 's', 'c', 'l', 'n', 't', 'h', 'd', 'i', 'm', 'q':
 	default:
 		return
 	}
@@ -422,6 +425,8 @@ func (r *reader) word(before token) {
 		r.effects |= reloads
 	case "pg_notify":
 		r.effects |= mayNotify
+	case "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "ts_stat", "ts_rewrite", "crosstab":
+		r.effects |= runsText
 	case "set_config":
 		r.setConfig()
 	}

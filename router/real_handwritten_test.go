@@ -17,10 +17,11 @@ type handWritten struct {
 	steps []string
 }
 
-// messages reads what is divided by " | ": Q is a Query, P, B, E, D and C are
-// Parse, Bind, Execute, Describe and Close with names ("-" is none; E may have a row limit), X a Bind and
-// Execute of a statement, W all three of an unnamed one, S and F Sync and
-// Flush, ~ a Flush whose answers are waited for.
+// messages reads what is divided by " | ": Q is a Query, FC a FunctionCall, c, ce
+// and cf are CopyData, CopyDone and CopyFail, P, B, E, D and C are Parse, Bind,
+// Execute, Describe and Close with names ("-" is none; E may have a row limit), X
+// a Bind and Execute of a statement, W all three of an unnamed one, S and F Sync
+// and Flush, ~ a Flush whose answers are waited for.
 func messages(text string) (all []pgproto3.FrontendMessage) {
 	for _, m := range strings.Split(text, " | ") {
 		head, rest, _ := strings.Cut(m, ": ")
@@ -52,6 +53,21 @@ func messages(text string) (all []pgproto3.FrontendMessage) {
 			all = append(all, syncMsg)
 		case "F":
 			all = append(all, flush)
+		case "c": // a line of COPY's data
+			all = append(all, &pgproto3.CopyData{Data: []byte(rest + "\n")})
+		case "ce":
+			all = append(all, &pgproto3.CopyDone{})
+		case "cf":
+			all = append(all, &pgproto3.CopyFail{Message: rest})
+		case "FC": // a function call: its OID, and its arguments divided by commas
+			f := &pgproto3.FunctionCall{ResultFormatCode: 0}
+			fmt.Sscan(w[1], &f.Function)
+			for _, a := range strings.Split(rest, ",") {
+				if rest != "" {
+					f.Arguments = append(f.Arguments, []byte(a))
+				}
+			}
+			all = append(all, f)
 		case "~":
 			all = append(all, flush, &pause{})
 		default:
@@ -248,4 +264,49 @@ var handWrittenPrograms = []handWritten{
 	{"preparePortalNameGivenMeanwhile", nil, []string{"P -: prepare q1 as select 1 | B p1 - | P q1: select 2 | E p1 | S", "X q1 | S"}},
 	{"preparePortalNameGivenInAnotherPipeline", nil, []string{"Q: begin", "P s1: prepare q1 as select 1 | B p1 s1 | B p2 s1 | S", "E p1 | S", "C S q1 | P q1: select 2 | S", "E p2 | S", "Q: rollback", "X q1 | S"}},
 	{"preparePortalNameGivenAndClosed", nil, []string{"P -: prepare q1 as select 1 | B p1 - | P q1: select 2 | C S q1 | E p1 | S", "X q1 | S"}},
+	{"seedSetLocal", nil, []string{"Q: begin", "Q: set local seed = 0.5", "Q: commit", "*", "Q: select random()"}},
+	{"seedBySetConfigLocal", nil, []string{"Q: begin", "Q: select set_config('seed','0.5',true)", "Q: commit", "*", "Q: select random()"}},
+	{"functionCallSetseed", nil, []string{"FC 1599: 0.5", "*", "Q: select random()"}},
+	{"functionCallLocks", nil, []string{"FC 2880: 55", "*", "Q: select count(*) from pg_locks where locktype='advisory' and pid=pg_backend_pid()"}},
+	{"functionCallLocksPiped", nil, []string{"Q: select 1 | FC 2880: 55", "*", "Q: select count(*) from pg_locks where locktype='advisory' and pid=pg_backend_pid()"}},
+	{"functionCallSets", nil, []string{"FC 2078: work_mem,3MB,f", "*", "Q: show work_mem"}},
+	{"functionCallSetsACustomSetting", nil, []string{"FC 2078: my.x,hi,f", "*", "Q: show my.x"}},
+	{"functionCallSetsInATransaction", nil, []string{"Q: begin isolation level serializable", "FC 2078: work_mem,3MB,f", "Q: show transaction_isolation", "Q: commit", "*", "Q: show work_mem"}},
+	{"functionCallLeavesTheUnnamedPortal", mine, []string{"P s1: reset all | S", "Q: set application_name = 'x'", "Q: begin", "B - s1 | S", "FC 870: AB", "E - | S", "Q: show application_name", "Q: commit", "Q: show application_name"}},
+	{"functionCallSkipped", nil, []string{"B - nosuch | FC 2078: work_mem,3MB,f | S", "Q: show work_mem", "W: select 1 | FC 2078: work_mem,5MB,f | W: show work_mem | S", "*", "Q: show work_mem"}},
+	{"setNamesIsDefault", [][2]string{{"client_encoding", "LATIN1"}}, []string{"Q: set names 'UTF8'", "Q: set names", "Q: show client_encoding", "*", "Q: show client_encoding"}},
+	{"setLocalNamesDefault", [][2]string{{"client_encoding", "LATIN1"}}, []string{"Q: set names 'UTF8'", "Q: begin", "Q: set local names default", "Q: show client_encoding", "Q: commit", "*", "Q: show client_encoding"}},
+	{"setLocalTimeZoneLocal", [][2]string{{"TimeZone", "Asia/Tokyo"}}, []string{"Q: set time zone 'UTC'", "Q: begin", "Q: set local time zone local", "Q: show timezone", "Q: commit", "*", "Q: show timezone"}},
+	{"sequencesBehindDiscardAllHere", nil, []string{"Q: select nextval('q_0')", "Q: discard all", "Q: select currval('q_0')", "Q: select lastval()"}},
+	{"sequencesBehindDiscardAllHereWhole", nil, []string{"Q: select nextval('q_0')", "W: discard all | S", "Q: select currval('q_0')"}},
+	{"lastvalBehindCopy", nil, []string{"Q: begin", "Q: copy t_0(v) from stdin | c: a | ce", "Q: select lastval()", "Q: commit"}},
+	{"queryThatIsAnArgument", nil, []string{"Q: select * from ts_stat('select to_tsvector(set_config(''work_mem'',''3MB'',false))')", "*", "Q: show work_mem"}},
+	{"queryThatIsAnArgumentForXML", nil, []string{"Q: select query_to_xml('select set_config(''work_mem'',''3MB'',false)',true,true,'')", "*", "Q: show work_mem"}},
+	{"literalsOfAQueryBehindASet", nil, []string{"Q: set escape_string_warning=off", `Q: set standard_conforming_strings = off | Q: select '\' , '; select pg_advisory_lock(77); --'`, "*", "Q: select count(*) from pg_locks where locktype='advisory' and pid=pg_backend_pid()"}},
+	{"literalsOfAParseBehindASet", nil, []string{"Q: set escape_string_warning=off", `W: set standard_conforming_strings = off | W: select '\' || ', pg_advisory_lock(77) --' | S`, "*", "Q: select count(*) from pg_locks where locktype='advisory' and pid=pg_backend_pid()"}},
+	{"literalsOfAQueryBehindASetInAPipeline", nil, []string{"Q: set escape_string_warning=off", `W: begin | W: set standard_conforming_strings = off | S | Q: select '\' || ', pg_advisory_lock(77) --' | Q: commit`, "*", "Q: select count(*) from pg_locks where locktype='advisory' and pid=pg_backend_pid()"}},
+	{"literalsOfAQueryBehindASetInATransaction", nil, []string{"Q: set escape_string_warning=off", "Q: begin", `Q: set standard_conforming_strings = off | Q: select '\' , '; select pg_advisory_lock(77); --' | Q: commit`, "*", "Q: select count(*) from pg_locks where locktype='advisory' and pid=pg_backend_pid()"}},
+	{"listenBeginAndNotifyWithoutWaiting", nil, []string{"Q: begin | Q: listen ch_0 | Q: commit | Q: notify ch_0, 'b' | Q: unlisten ch_0 | Q: notify ch_0, 'c'"}},
+	{"tableInATemporarySchemaByPath", nil, []string{"Q: set search_path = pg_temp, public", "Q: create table x5 (i int)", "*", "Q: insert into x5 values (3)", "*", "Q: select * from x5"}},
+	{"viewInATemporarySchemaByPath", nil, []string{"Q: set search_path = pg_temp, public", "*", "Q: create view x5 as select 1 as one", "*", "Q: select * from x5"}},
+	{"unlistenAmongOthers", nil, []string{"Q: listen ch_0", "Q: unlisten *; notify ch_0, 'd'", "Q: notify ch_0, 'e'"}},
+	{"unlistenAmongOthersThatFail", nil, []string{"Q: listen ch_0", "Q: begin; unlisten ch_0; rollback", "Q: notify ch_0, 'e'", "Q: unlisten ch_0; select 1/0", "Q: notify ch_0, 'f'", "Q: begin; unlisten ch_0; commit", "Q: notify ch_0, 'g'"}},
+	{"unlistenInAPipeline", nil, []string{"Q: listen ch_0", "W: select 1 | W: unlisten ch_0 | S", "Q: notify ch_0, 'a'"}},
+	{"unlistenInATransactionInAPipeline", nil, []string{"Q: listen ch_0", "W: begin | W: select 1 | W: unlisten ch_0 | W: commit | S", "Q: notify ch_0, 'a'"}},
+	{"unlistenRolledBackInAPipeline", nil, []string{"Q: listen ch_0", "W: begin | W: select 1 | W: unlisten ch_0 | W: rollback | S", "Q: notify ch_0, 'a'"}},
+	{"unlistenByAPortal", nil, []string{"Q: listen ch_0", "P s1: unlisten ch_0 | S", "Q: begin", "Q: select 1", "B p1 s1 | S", "E p1 | S", "Q: commit", "Q: notify ch_0, 'a'"}},
+	{"unlistenByAPortalNotRun", nil, []string{"Q: listen ch_0", "P s1: unlisten ch_0 | S", "Q: begin", "Q: select 1", "B p1 s1 | S", "Q: commit", "Q: notify ch_0, 'a'"}},
+	{"unlistenByExecute", nil, []string{"Q: listen ch_0", "P s1: unlisten ch_0 | S", "Q: execute s1", "Q: notify ch_0, 'a'", "Q: prepare q as select 1"}},
+	{"functionCallNotifies", nil, []string{"Q: listen ch_0", "FC 3036: ch_0,hi", "Q: begin", "FC 3036: ch_0,ho", "Q: commit"}},
+	{"lastvalBehindAFunction", nil, []string{"Q: create or replace function d_f() returns int language plpgsql as $$ begin insert into public.t_0(v) values ('a'); return 1; end $$", "Q: select lastval()", "Q: begin", "Q: select d_f()", "Q: select lastval()", "Q: commit", "Q: drop function d_f()"}},
+
+	{"listenRolledBackBehindInjectedSettings", nil, []string{"Q: set datestyle=german", "Q: begin", "Q: listen ch_0", "*", "Q: select 1", "Q: rollback", "Q: notify ch_0, 'x'"}},
+	{"unlistenThatIsSkipped", nil, []string{"Q: listen ch_0", "Q: begin", "Q: select 1", "W: unlisten ch_0 | W: select 1/0 | S", "Q: rollback", "Q: notify ch_0, 'a'"}},
+	{"unlistenRolledBackToASavepointInAPipeline", nil, []string{"Q: listen ch_0", "W: begin | W: savepoint a | W: unlisten ch_0 | W: rollback to a | W: commit | S", "Q: notify ch_0, 'a'"}},
+	{"unlistenRolledBackToASavepoint", nil, []string{"Q: listen ch_0", "Q: begin | Q: savepoint a | Q: unlisten ch_0 | Q: rollback to a | Q: commit", "Q: notify ch_0, 'a'", "Q: begin; savepoint a; unlisten ch_0; rollback to a; commit", "Q: notify ch_0, 'b'", "Q: begin; savepoint a; unlisten ch_0; release a; commit", "Q: notify ch_0, 'c'"}},
+	{"unlistenAndBeginThatIsRolledBack", nil, []string{"Q: listen ch_0", "Q: begin; unlisten ch_0", "Q: rollback", "Q: notify ch_0, 'a'", "W: unlisten ch_0 | W: begin | S", "Q: rollback", "Q: notify ch_0, 'b'"}},
+	{"listenThenUnlistenRolledBackToASavepoint", nil, []string{"Q: begin", "Q: listen ch_0", "Q: savepoint b", "Q: unlisten ch_0", "Q: rollback to b", "Q: commit", "Q: notify ch_0, 'y'"}},
+	{"setConfigToNull", mine, []string{"Q: set application_name='x'", "Q: select set_config('application_name',null,false) is null", "Q: show application_name", "*", "Q: show application_name"}},
+	{"resetOfAsyncpg", nil, []string{"Q: listen ch_0", "Q: select pg_advisory_unlock_all(); close all; unlisten *; reset all;", "Q: notify ch_0, 'a'", "Q: listen ch_0", "Q: notify ch_0, 'b'", "W: begin | W: select 1 | W: unlisten ch_0 | S", "Q: notify ch_0, 'c'", "Q: rollback", "Q: notify ch_0, 'd'"}},
+	{"explainOfExecuteSets", nil, []string{"P s2: select set_config('work_mem', '5MB', false) | S", "Q: explain (analyze, costs off, timing off, summary off) execute s2", "*", "Q: show work_mem"}},
 }

@@ -161,6 +161,8 @@ func peek(h wire.Header) int {
 		return min(h.Len, maxQuery)
 	case wire.Execute:
 		return min(h.Len, maxExecute)
+	case wire.FunctionCall:
+		return min(h.Len, wire.HeaderLen+4)
 	}
 	return wire.HeaderLen
 }
@@ -312,14 +314,24 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		}
 		return verbAcquire
 	}
-	delete(s.portals, "") // a simple query drops it
 	var resets []restored
 	var unknown *reading // names a statement that only the server's others may have
 	e := entry{typ: h.Type}
-	if h.Type == wire.Query {
+	if h.Type == wire.FunctionCall {
+		r := called(b[wire.HeaderLen:])
+		if !s.clearSequences(&r) {
+			return verbStall
+		}
+		s.note(&r)
+	} else {
+		if s.literalsUndecided() && !plainLiterals(text) {
+			return verbStall
+		}
+		delete(s.portals, "") // a simple query drops it
 		r := reading{effects: anything}
 		if whole {
 			r = s.vars.read(text)
+			s.doubtLiterals(&r, text)
 		}
 		if resets = s.resets(&r, s.status == wire.TxIdle && s.queue.empty()); len(resets) > 0 && !s.queue.empty() {
 			return verbStall // it must not be skipped
