@@ -221,6 +221,8 @@ var handWrittenPrograms = []handWritten{
 	{"setLocalToDefaultBehindAPause", mine, []string{"Q: set application_name = 'other'", "P s1: set local application_name to default | P s3: show application_name | ~ | B - s1 | E - | B - s3 | E - | S"}},
 	{"nameThatAPortalDeallocated", mine, []string{"Q: prepare q1 as select 1", "Q: prepare s1 as select 1", "P -: deallocate s1 | B - - | E - | S", "P s1: reset all | B - s1 | E - | S", "Q: show application_name"}},
 	{"plansThatAnotherDiscards", nil, []string{"P s1: " + date + " | S", "X s1 | S", "Q: set datestyle = 'SQL, DMY'", "*", "X s1 | S", "*", "X s1 | S", "*", "X s1 | S"}},
+	{"unnamedBehindTwoErrors", nil, []string{"W: select 7 | B p1 nosuch | S", "B p2 nosuch | B p2 - | S | E p2 | P -: select 8 | B p2 - | S | B - - | E - | S", "B - - | E - | S"}},
+	{"unnamedBehindTwoErrorsOfOnes", nil, []string{"P -: select 7 | S", "P -: select 9 | B p2 nosuch | P -: select 6 | S | E p2 | P -: select 8 | B p2 - | S | B - - | E - | S", "B - - | E - | S"}},
 	{"prepareBehindOneThatFails", nil, []string{"Q: begin", "Q: select 1/0", "Q: prepare s1 as select 1 | Q: commit | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareBehindDeallocate", nil, []string{"Q: prepare s1 as select 1", "Q: deallocate s1 | Q: prepare s1 as select 2", "P s1: select 3 | S", "Q: execute s1"}},
 	{"prepareBehindDeallocateWhole", nil, []string{"Q: prepare s1 as select 1", "W: deallocate s1 | W: prepare s1 as select 2 | S", "P s1: select 3 | S", "Q: execute s1"}},

@@ -41,7 +41,7 @@ func (s *session) undo(e *entry) {
 	if e.changesUnnamed() {
 		s.undoUnnamed(e)
 	} else if e.typ == wire.Parse && e.more == nil {
-		s.hereNow = false // we had the unnamed one parsed again
+		s.notHere() // we had the unnamed one parsed again
 	}
 	d := e.more
 	if d == nil {
@@ -78,20 +78,38 @@ func (e *entry) changesUnnamed() bool {
 }
 
 // undoUnnamed puts the unnamed statement back to what it was before e, unless
-// a message that is not skipped replaces it later.
+// a message that is not skipped replaces it later: then it was that before.
 func (s *session) undoUnnamed(e *entry) {
-	before := &s.unnamed
+	if later := s.nextUnnamed(); later != nil {
+		s.shared.statements.drop(later.stmt)
+		later.stmt = e.stmt
+		later.flags = later.flags&^flagHere | e.flags&flagHere
+		return
+	}
+	s.shared.statements.drop(s.unnamed)
+	s.unnamed = e.stmt
+	s.hereNow, s.hereAt = e.flags&flagHere != 0, s.syncs
+}
+
+// notHere notes that the unnamed statement is not the server's, though it was sent
+// there: the message that did is skipped.
+func (s *session) notHere() {
+	if later := s.nextUnnamed(); later != nil {
+		later.flags &^= flagHere
+	} else {
+		s.hereNow = false
+	}
+}
+
+// nextUnnamed returns the first message outstanding that replaces the unnamed
+// statement, nil for none.
+func (s *session) nextUnnamed() *entry {
 	for i := s.queue.head; i < len(s.queue.entries); i++ {
-		if later := &s.queue.entries[i]; later.changesUnnamed() {
-			before = &later.stmt
-			break
+		if e := &s.queue.entries[i]; e.changesUnnamed() {
+			return e
 		}
 	}
-	s.shared.statements.drop(*before)
-	*before = e.stmt
-	if before == &s.unnamed {
-		s.hereNow, s.hereAt = e.flags&flagHere != 0, s.syncs
-	}
+	return nil
 }
 
 // outdated reports whether an error says that a statement's result has another
