@@ -267,13 +267,7 @@ func (s *session) ready(status wire.TxStatus) {
 	s.status = status
 	s.skipping, s.copyIn, s.copyBoth, s.resetting, s.reported = false, false, false, false, nil
 	s.piped = s.piped && !s.queue.empty()
-	if status == wire.TxOpen && s.committed {
-		if !s.block { // COMMIT AND CHAIN
-			s.listened(true)
-		}
-		s.committed = false
-	}
-	s.block = false
+	s.committed = s.committed && status != wire.TxOpen
 	s.open = !s.queue.empty()
 	if !s.open {
 		s.setting = 0

@@ -211,18 +211,13 @@ func (s *session) queryListens(r *reading) (v verb, ok bool) {
 // channels of the session: an UNLISTEN is for those that the server does not
 // listen for, too, unless it is rolled back to a savepoint.
 func (s *session) listensOn(e *entry, body []byte) {
-	tag := string(bytes.TrimSuffix(body, []byte{0}))
-	switch tag {
-	case "BEGIN", "START TRANSACTION":
-		s.block = s.status == wire.TxIdle
-	case "COMMIT":
-		s.block = false
-	}
 	l := s.listens
-	if l == nil {
+	if l == nil || e.kind != entryForward {
 		return
 	}
-	switch tag {
+	switch string(bytes.TrimSuffix(body, []byte{0})) {
+	case "COMMIT": // others may follow before ReadyForQuery
+		s.listened(true)
 	case "SAVEPOINT":
 		l.ops = append(l.ops, listenOp{place: true})
 	case "RELEASE":
@@ -230,9 +225,10 @@ func (s *session) listensOn(e *entry, body []byte) {
 			l.ops = append(l.ops[:at], l.ops[at+1:]...)
 		}
 	case "ROLLBACK": // or ROLLBACK TO, as a rule to the last
-		s.block = s.block && l.lastPlace() >= 0
 		if at := l.lastPlace(); at >= 0 {
 			l.ops = l.ops[:at+1]
+		} else {
+			s.listened(false)
 		}
 	case "UNLISTEN":
 		if e.more == nil || len(e.more.unlisten) == 0 {
@@ -240,9 +236,7 @@ func (s *session) listensOn(e *entry, body []byte) {
 		}
 		l.ops = append(l.ops, listenOp{off: true, channel: e.more.unlisten[0]})
 		e.more.unlisten = e.more.unlisten[1:]
-		if s.status == wire.TxIdle && !s.block {
-			s.committed = true
-		}
+		s.committed = true // unless it fails, or ReadyForQuery tells of a transaction
 	}
 }
 
@@ -291,9 +285,18 @@ func (s *session) awaits(status wire.TxStatus) bool {
 }
 
 // listensAtCommit reports whether a COMMIT is on its way from which on the session
-// listens.
+// listens: in what the last ReadyForQuery that is to come will end.
 func (s *session) listensAtCommit() bool {
-	return s.listens != nil && len(s.listens.ops) > 0 && s.queue.last().flags&flagCommit != 0
+	if s.listens == nil || len(s.listens.ops) == 0 {
+		return false
+	}
+	last := len(s.queue.entries) - 1
+	for i := last; i >= s.queue.head && (i == last || !s.queue.entries[i].ends()); i-- {
+		if s.queue.entries[i].flags&flagCommit != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // passed goes on when the listener has told everything.

@@ -87,7 +87,6 @@ type session struct {
 	barrier   bool // ReadyForQuery waits for the listener
 	heard     bool // the listener has told all for the message that is presented again
 	untold    bool // the client was told its last: a notification that its encoding cannot express
-	block     bool // a BEGIN has run since the last ReadyForQuery
 	committed bool // the last transaction ended so
 	declared  bool // a cursor, in this transaction
 	lastWords bool // the server has told the client why it goes
