@@ -198,8 +198,14 @@ func plainLiterals(text []byte) bool {
 
 // doubtLiterals has a text that may be other than it was read do anything.
 func (s *session) doubtLiterals(r *reading, text []byte) {
-	if s.doubts()&doubtLiterals != 0 && !plainLiterals(text) {
-		*r = reading{effects: r.effects | anything, settings: r.settings}
+	if s.doubts()&doubtLiterals == 0 || plainLiterals(text) {
+		return
+	}
+	command := *r
+	*r = reading{effects: r.effects | anything, settings: r.settings}
+	if bytes.IndexByte(text, '\\') < 0 && s.vars.readable { // the one command that it is it is in every encoding
+		command.effects, command.quiet = r.effects, false
+		*r = command
 	}
 }
 

@@ -322,4 +322,12 @@ var handWrittenPrograms = []handWritten{
 	{"notifyBehindACommitOfPortalsAtTheServer", nil, []string{"Q: begin", "Q: select 1", "Q: listen ch_0", "W: commit | S | W: notify ch_0, 'b' | S | Q: select 2"}},
 	{"unlistenInAnImplicitBlock", nil, []string{"Q: listen ch_0", "Q: unlisten ch_0; rollback", "Q: notify ch_0, 'a'", "Q: unlisten ch_0; select 1; commit; select 1/0", "Q: notify ch_0, 'b'", "Q: listen ch_0", "Q: begin", "Q: select 1", "Q: commit; unlisten ch_0", "Q: notify ch_0, 'c'", "Q: listen ch_0", "W: unlisten ch_0 | W: commit | W: select 1/0 | S", "Q: notify ch_0, 'd'"}},
 	{"listenAndCommitAndChain", nil, []string{"Q: begin", "Q: listen ch_0", "Q: select 1", "Q: commit and chain", "Q: unlisten ch_0", "Q: notify ch_0, 'a'", "Q: rollback and chain", "Q: notify ch_0, 'b'", "Q: commit", "Q: select 2", "Q: begin", "Q: select 1", "Q: unlisten ch_0", "Q: commit; begin; notify ch_0, 'c'", "Q: rollback", "Q: notify ch_0, 'd'"}},
+	{"executeOfALetterBehindDo", nil, []string{"P sä: select 1 | S", "Q: begin", "Q: do $$ begin end $$", "Q: execute \"sä\"", "Q: deallocate \"sä\"", "Q: commit", "X sä | S"}},
+	{"executeOfALetterBehindDoByPortals", nil, []string{"P sä: select 1 | S", "P e1: execute \"sä\" | S", "Q: begin", "Q: do $$ begin end $$", "X e1 | S", "W: execute \"sä\" | S", "W: deallocate \"sä\" | S", "Q: commit", "X sä | S"}},
+	{"unlistenOfALetterBehindDo", nil, []string{"Q: listen \"chä\"", "Q: begin", "Q: do $$ begin end $$", "Q: unlisten \"chä\"", "Q: commit", "Q: notify \"chä\", 'a'"}},
+	{"listenOfALetterBehindDo", nil, []string{"Q: begin", "Q: do $$ begin end $$", "Q: listen \"chä\"", "Q: commit", "*", "Q: notify \"chä\", 'a'"}},
+	{"literalsInDoubtBehindCopy", nil, []string{"Q: set escape_string_warning=off", "W: set standard_conforming_strings = off | W: copy t_0(v) from stdin | S | Q: select '\\'' | S", "Q: select 1"}},
+	{"literalsInDoubtBehindFlush", nil, []string{"Q: set escape_string_warning=off", "W: set standard_conforming_strings = off | F | Q: select '\\'' ", "Q: select 1"}},
+	{"literalsInDoubtAwaited", nil, []string{"Q: set escape_string_warning=off", "W: set standard_conforming_strings = off | ~ | P s1: select '\\'' | ~ | B - s1 | E - | ~ | S", "Q: select 1", "X s1 | S"}},
+	{"literalsInDoubtInATransactionBehindFlush", nil, []string{"Q: set escape_string_warning=off", "W: begin | W: set standard_conforming_strings = off | S | P s1: select '\\'' | F | X s1 | F | Q: select '\\'' | W: commit | S", "Q: select 1", "X s1 | S"}},
 }
