@@ -277,7 +277,10 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 					e.more.frees = r.name
 				}
 				if len(r.unlisten) > 0 && s.listens != nil {
-					e.more = &detail{unlisten: r.unlisten}
+					if e.more == nil {
+						e.more = &detail{}
+					}
+					e.more.unlisten = r.unlisten
 				}
 			}
 		}

@@ -330,4 +330,5 @@ var handWrittenPrograms = []handWritten{
 	{"literalsInDoubtBehindFlush", nil, []string{"Q: set escape_string_warning=off", "W: set standard_conforming_strings = off | F | Q: select '\\'' ", "Q: select 1"}},
 	{"literalsInDoubtAwaited", nil, []string{"Q: set escape_string_warning=off", "W: set standard_conforming_strings = off | ~ | P s1: select '\\'' | ~ | B - s1 | E - | ~ | S", "Q: select 1", "X s1 | S"}},
 	{"literalsInDoubtInATransactionBehindFlush", nil, []string{"Q: set escape_string_warning=off", "W: begin | W: set standard_conforming_strings = off | S | P s1: select '\\'' | F | X s1 | F | Q: select '\\'' | W: commit | S", "Q: select 1", "X s1 | S"}},
+	{"portalOfAnUnlistenSkipped", nil, []string{"Q: listen ch_0", "P s1: unlisten ch_0 | P e1: execute s1 | S", "Q: begin", "Q: select 1", "B p1 e1 | S", "Q: savepoint a", "W: select 1/0 | E p1 | S", "Q: rollback to a", "C S s1 | S", "E p1 | S", "Q: rollback", "Q: notify ch_0, 'a'"}},
 }
