@@ -220,8 +220,8 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 		return verbDrop
 	}
 	if s.skipping {
-		s.piped = true  // what failed was for this message, or one before it
-		return verbDrop // as the server would
+		s.piped = s.held // what failed was for this message, or one before it
+		return verbDrop  // as the server would
 	}
 	if s.copyIn && !s.copyBoth {
 		return verbForward // COPY fails on it and takes no further notice
