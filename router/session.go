@@ -154,12 +154,10 @@ func peek(h wire.Header) int {
 	switch h.Type {
 	case wire.Parse:
 		return min(h.Len, maxParse)
-	case wire.Bind, wire.Describe, wire.Close:
+	case wire.Bind, wire.Describe, wire.Close, wire.Execute:
 		return min(h.Len, maxPeek)
 	case wire.Query:
 		return min(h.Len, maxQuery)
-	case wire.Execute:
-		return min(h.Len, maxExecute)
 	case wire.FunctionCall:
 		return min(h.Len, wire.HeaderLen+4)
 	}
@@ -170,8 +168,6 @@ const (
 	maxParse = 4 << 20 // of a Parse that can be given to other servers
 	maxQuery = 1 << 20 // of a Query that is taken apart
 	maxPeek  = 32 << 10
-
-	maxExecute = wire.HeaderLen + maxName + 1 + 4 // of an Execute that names what PostgreSQL can
 )
 
 // fromClient handles a message from the client. b holds at least what peek asked
