@@ -202,7 +202,7 @@ func (s *session) doubtLiterals(r *reading, text []byte) {
 		return
 	}
 	command := *r
-	*r = reading{effects: r.effects | anything, settings: r.settings}
+	*r = reading{effects: r.effects | anything, settings: r.settings, planned: r.planned}
 	if bytes.IndexByte(text, '\\') < 0 && s.vars.readable { // the one command that it is it is in every encoding
 		command.effects, command.quiet = r.effects, false
 		*r = command

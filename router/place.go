@@ -148,6 +148,7 @@ func (s *session) copySetting(to, from string) {
 func (s *session) renew(name string, st *statement) *statement {
 	now := s.shared.statements.take([]byte(st.key.text), []byte(st.key.oids), s.vars, s.generation(), false)
 	now.key.vars = st.key.vars // under which it will be parsed
+	now.planned = st.planned   // however much of it is understood now
 	if !now.shape.known {
 		now.shape = st.shape
 	}
