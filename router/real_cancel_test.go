@@ -108,7 +108,7 @@ func testCancel(t *testing.T, h *house) {
 	running := func(t *testing.T) {
 		t.Helper()
 		if !poll(func() bool {
-			return ask[int](t, h, "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep%' and pid <> pg_backend_pid()") == 1
+			return ask[int](t, h, "select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == 1
 		}) {
 			t.Fatal("the query does not run")
 		}
