@@ -139,7 +139,7 @@ func (s *session) serverError(code string) verb {
 		return verbForward
 	}
 	e := s.queue.first()
-	refused := code == wire.CodeActiveTransaction // COMMIT PREPARED in a transaction
+	refused := code == wire.CodeActiveTransaction || code == wire.CodeNoActiveTransaction // COMMIT PREPARED in a transaction, COMMIT AND CHAIN in none
 	if s.done&holdsCursor != 0 && s.declared && e.flags&flagCommit != 0 && s.status == wire.TxOpen && !refused {
 		s.backend.poisoned = true // PostgreSQL 15 crashes on what a COMMIT that failed leaves of the cursor
 	}

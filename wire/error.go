@@ -25,6 +25,7 @@ const (
 	CodeAdminShutdown         = "57P01"
 	CodeCannotConnectNow      = "57P03"
 	CodeActiveTransaction     = "25001" // what cannot be done inside one
+	CodeNoActiveTransaction   = "25P01" // what can only be done inside one
 	CodeIdleInTransaction     = "25P03"
 	CodeTransactionTimeout    = "25P04"
 	CodeIdleSession           = "57P05"
