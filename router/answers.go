@@ -21,7 +21,7 @@ func (s *session) plain() bool {
 func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 	switch typ {
 	case wire.NoticeResponse:
-		if s.releasable() || !s.queue.empty() && s.queue.first().kind != entryForward && s.queue.first().flags&flagMeant == 0 {
+		if s.releasable() || !s.queue.empty() && !s.queue.first().heard() {
 			return verbDrop, nil
 		}
 		return verbForward, nil

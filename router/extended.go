@@ -56,13 +56,13 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		s.shared.statements.drop(st)
 		return verbStall // what the name means is not decided
 	}
-	name := string(cutName(m.Name))
+	name, tried := string(cutName(m.Name)), false
 	if (s.prepared[name] || s.prepared[anyName]) && s.named[name] == nil {
 		if s.queue.cycles > 0 {
 			s.shared.statements.drop(st)
 			return verbStall // whether PREPARE gave the name is not decided
 		}
-		s.tryName(name, m)
+		tried = s.tryName(name, m)
 	}
 	if _, taken := s.named[name]; taken {
 		s.shared.statements.drop(st)
@@ -74,7 +74,7 @@ func (s *session) clientParse(h wire.Header, b []byte) verb {
 		s.shared.statements.drop(st)
 		return s.fail(s.tooMany())
 	}
-	return s.parseNamed(name, st)
+	return s.parseNamed(name, st, tried)
 }
 
 func alreadyExists(name string) *wire.Error {
@@ -85,16 +85,18 @@ func alreadyExists(name string) *wire.Error {
 }
 
 // tryName has the server refuse a Parse of a name that PREPARE gave. What it does
-// not refuse is ours to keep.
-func (s *session) tryName(name string, m wire.ParseMessage) {
+// not refuse is ours to keep. It reports whether the client hears then and there
+// what the server has to say of the text.
+func (s *session) tryName(name string, m wire.ParseMessage) bool {
 	if ours(name) {
-		return
+		return false
 	}
 	s.shared.toServer = wire.AppendParse(s.shared.toServer, name, string(m.Text), m.ParamOIDs)
-	s.forward(entry{kind: entrySwallow, typ: wire.Parse, more: &detail{}})
+	s.forward(entry{kind: entrySwallow, typ: wire.Parse, flags: flagMeant, more: &detail{}})
 	s.shared.toServer = wire.AppendTarget(s.shared.toServer, wire.Close, wire.KindStatement, name)
 	s.forward(entry{kind: entrySwallow, typ: wire.Close, more: &detail{frees: name}})
 	s.piped = true // what fails is the client's Parse
+	return true
 }
 
 // maxNamedText bounds the texts of one client's prepared statements, in bytes.
@@ -118,9 +120,11 @@ func (s *session) parseHuge(h wire.Header) verb {
 	return verbForward
 }
 
-func (s *session) parseNamed(name string, st *statement) verb {
+// parseNamed gives the client's name to a statement. quiet says that the client
+// has heard what the server has to say of the text.
+func (s *session) parseNamed(name string, st *statement, quiet bool) verb {
 	s.name(name, st)
-	d := &detail{name: name, named: true}
+	d := &detail{name: name, named: true, quiet: quiet}
 	if s.backend.find(st) != nil {
 		if s.status != wire.TxFailed && s.queue.cycles == 0 && st.shape.path == s.searchPath() && !st.noticed {
 			d.reply = parseComplete

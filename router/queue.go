@@ -44,6 +44,11 @@ func (e *entry) ends() bool {
 	return e.typ == wire.Sync || e.typ == wire.Query || e.typ == wire.FunctionCall
 }
 
+// heard reports whether the client hears notices that come with the answer.
+func (e *entry) heard() bool {
+	return (e.kind == entryForward || e.flags&flagMeant != 0) && (e.more == nil || !e.more.quiet)
+}
+
 // detail is what rare entries need beside.
 type detail struct {
 	name    string     // the client's prepared statement that the message made or closed; of a look the setting
@@ -52,6 +57,7 @@ type detail struct {
 	ready   *prepared  // being parsed on the server
 	evicted *prepared  // being closed at the server
 	unnamed bool       // a Close of the unnamed statement
+	quiet   bool       // the client does not hear notices
 	frees   string     // the name that PREPARE gave and a Close takes away
 	gives   string     // the name that a PREPARE gives, unless it fails
 	helper  uint64     // the bit of our own statement that the message parses
