@@ -78,6 +78,16 @@ func always(sql string) transaction {
 	return func(ctx context.Context, conn *pgconn.PgConn) error { return runEach(ctx, conn, sql) }
 }
 
+// resting has a client pause behind each transaction, for a time that is
+// exponentially distributed.
+func resting(mean time.Duration, do transaction) transaction {
+	return func(ctx context.Context, conn *pgconn.PgConn) error {
+		err := do(ctx, conn)
+		time.Sleep(time.Duration(rand.ExpFloat64() * float64(mean)))
+		return err
+	}
+}
+
 // mixed is a SELECT by key four times of five, else a transaction that writes,
 // in four messages.
 func mixed(accounts int) transaction {
