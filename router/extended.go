@@ -225,6 +225,11 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if st := s.meant(m.Statement); st != nil && !s.clearSequences(&st.reading) {
 		return verbStall
 	}
+	if st := s.meant(m.Statement); st != nil && st != s.unnamed && s.unnamed != nil && s.status != wire.TxFailed && doubtsAbout(st.settings)&doubtNames != 0 {
+		if _, v, ok := s.placeUnnamed(); !ok { // while its names mean what they did
+			return v
+		}
+	}
 	s.shared.counts.binds++
 	e := entry{typ: wire.Bind}
 	var p *portal
