@@ -14,7 +14,7 @@ import (
 // grow has idle servers checked for those who wait, and opens new ones for
 // them and for MinPoolSize, as far as the limits allow.
 func (p *Pool) grow() {
-	if p.paused || p.closed {
+	if p.stopped() {
 		return
 	}
 	p.promote()
@@ -62,7 +62,7 @@ func (p *Pool) wanted() int {
 // wish is how many more servers there should be, within the pool's limits and
 // its tenant's.
 func (p *Pool) wish() int {
-	if p.paused || p.closed {
+	if p.stopped() {
 		return 0
 	}
 	want := p.waiting.len - p.counts[Login] - p.counts[Tested]
@@ -96,17 +96,17 @@ func (p *Pool) open() {
 		defer cancel()
 		est, err := p.opener.Open(ctx)
 		member.end(err == nil || refused(err), longest)
-		if !p.loop.Post(func() { p.finishOpen(est, err, generation) }) && err == nil {
+		if !p.loop.Post(func() { p.finishOpen(est, err, member, generation) }) && err == nil {
 			est.Conn.Close()
 		}
 	}()
 }
 
-func (p *Pool) finishOpen(est *wire.Established, err error, generation uint64) {
+func (p *Pool) finishOpen(est *wire.Established, err error, member *Member, generation uint64) {
 	p.counts[Login]--
 	var s *Server
 	if err == nil {
-		s, err = p.adopt(est)
+		s, err = p.adopt(est, member)
 	}
 	if err != nil {
 		p.total--
@@ -131,11 +131,11 @@ func (p *Pool) finishOpen(est *wire.Established, err error, generation uint64) {
 	p.grow()
 }
 
-func (p *Pool) adopt(est *wire.Established) (*Server, error) {
+func (p *Pool) adopt(est *wire.Established, member *Member) (*Server, error) {
 	now := p.loop.Now()
 	s := &Server{
 		Key: est.Key, Parameters: est.Parameters, LocalAddr: est.Conn.LocalAddr().String(),
-		pool: p, born: now, since: now, opened: time.Now(),
+		Member: member, pool: p, born: now, since: now, opened: time.Now(),
 	}
 	var err error
 	s.Conn, s.TLS, err = Adopt(p.loop, est, s, p.group)

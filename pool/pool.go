@@ -72,6 +72,7 @@ type Pool struct {
 	total      int // servers that exist or are being opened or closed
 	generation uint64
 	paused     bool
+	held       bool // there is no member to open servers at
 	closed     bool
 	seeded     bool // somebody has logged in, so that servers can be opened without a client
 	refusals   backoff
@@ -129,7 +130,7 @@ func (p *Pool) Seed() {
 //
 // process is the client's, nil for unknown.
 func (p *Pool) Acquire(c Client, process *Process) (*Server, *Waiter) {
-	if p.waiting.len == 0 && !p.paused && !p.closed {
+	if p.waiting.len == 0 && !p.stopped() {
 		if s := p.takeIdle(); s != nil {
 			p.hand(s, process)
 			return s, nil
@@ -201,7 +202,7 @@ func (p *Pool) offer(s *Server) {
 		p.promote() // whom the reserve is for now
 		w = p.waiting.first()
 	}
-	if w != nil && !p.paused {
+	if w != nil && !p.stopped() {
 		if p.share != nil {
 			p.share.rested(0)
 		}
@@ -223,6 +224,8 @@ func (p *Pool) unwanted(s *Server) string {
 		return "reconnect"
 	case p.paused:
 		return "paused"
+	case p.held:
+		return "no primary"
 	case p.expired(s):
 		return "server_lifetime"
 	case p.total-p.counts[Closing] > p.limit(p.waiting.first()):
@@ -290,11 +293,22 @@ func (p *Pool) Reconnect() {
 }
 
 // SetMember has servers opened at another member from now on. Those that are
-// open close once they are released.
+// open close once they are released. It ends Hold.
 func (p *Pool) SetMember(m *Member) {
-	p.member = m
+	p.member, p.held = m, false
 	p.Reconnect()
 }
+
+// Hold gives out no more servers, and closes those that are released, until
+// SetMember says where there are others; clients wait.
+func (p *Pool) Hold() {
+	p.held = true
+	p.trim()
+	p.closeIdle("no primary")
+}
+
+// stopped reports whether no servers are given out now.
+func (p *Pool) stopped() bool { return p.paused || p.held || p.closed }
 
 // Close closes idle servers at once, others when they are released, and
 // refuses whoever waits.

@@ -33,7 +33,8 @@ type Server struct {
 	Parameters []wire.Parameter // reported at login
 	TLS        string           // version and cipher, empty for plaintext
 	LocalAddr  string
-	Data       any // what the observer remembers of the backend's session
+	Member     *Member // where it is
+	Data       any     // what the observer remembers of the backend's session
 
 	pool       *Pool
 	state      State

@@ -61,6 +61,7 @@ func (s *Server) Reload() {
 	for c := range snapshot.Clusters() {
 		s.budgetOf(snapshot, c.Name)
 	}
+	s.watchClusters(snapshot)
 	s.lookups.forget(false)
 	s.everyWorker(func(w *worker) {
 		for key, r := range w.routes {
@@ -69,12 +70,12 @@ func (s *Server) Reload() {
 				w.closeRoute(r)
 				continue
 			}
-			m, err := s.memberOf(snapshot, t.Cluster)
+			m, held, err := s.memberOf(snapshot, t.Cluster)
 			if err != nil {
 				s.log.Error("cluster not changed", "error", err)
-				m = r.member.Load()
+				m, held = r.member.Load(), r.held
 			}
-			r.update(t, m)
+			r.update(t, m, held)
 		}
 	})
 }
@@ -151,6 +152,7 @@ func (s *Server) Close() {
 	s.closeListeners()
 	s.switches.wake()
 	s.stop()
+	s.stopWatching()
 	s.everyWorker(func(w *worker) {
 		for _, c := range w.slots {
 			if c != nil && !c.leaving {

@@ -22,6 +22,7 @@ type login struct {
 	accepted  *wire.Accepted
 	tenant    *tenants.Tenant
 	member    *member
+	held      bool // the cluster has no primary
 	user      string
 	version   uint32
 	secret    *wire.Secret // to open servers with; nil where the client showed none
@@ -194,11 +195,11 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 	if _, off := l.server.switches.of(t.Name); off {
 		return disabled(t)
 	}
-	m, err := l.server.memberOf(snapshot, t.Cluster)
+	m, held, err := l.server.memberOf(snapshot, t.Cluster)
 	if err != nil {
 		return err
 	}
-	l.tenant, l.member = t, m
+	l.tenant, l.member, l.held = t, m, held
 	return l.server.metered.mayLogIn(t, l.server.userOf(l.user), time.Since(l.server.started))
 }
 
@@ -228,7 +229,11 @@ func (l *login) handOver() (bool, error) {
 
 // begin makes a client of a login, on the worker's loop.
 func (w *worker) begin(l *login) {
-	r := w.routeOf(l.tenant, l.member, l.user)
+	m, held := l.member, l.held
+	if now, heldNow, err := w.server.memberOf(w.server.registry.Snapshot(), l.tenant.Cluster); err == nil {
+		m, held = now, heldNow // the primary may have changed meanwhile
+	}
+	r := w.routeOf(l.tenant, m, held, l.user)
 	about := l.about // a copy, or it would keep the login
 	about.keyLen = keyLen(l.version)
 	c := &client{w: w, route: r, login: l, about: &about}

@@ -302,7 +302,7 @@ func (a *asker) dial(ctx context.Context, s *Server, snapshot *tenants.Snapshot,
 	if time.Since(a.failed) < lookupRetry {
 		return a.failure
 	}
-	m, err := s.memberOf(snapshot, c.Name)
+	m, _, err := s.memberOf(snapshot, c.Name)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (p *replication) aim(snapshot *tenants.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	p.member, err = p.server.memberOf(snapshot, cluster)
+	p.member, _, err = p.server.memberOf(snapshot, cluster)
 	return err
 }
 

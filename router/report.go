@@ -147,7 +147,7 @@ func (s *Server) Databases() []DatabaseStats {
 		}
 		row.Paused, row.Disabled = s.switches.of(t.Name)
 		if c, ok := snapshot.Cluster(t.Cluster); ok && len(c.Members) > 0 {
-			row.Host, row.Port = split(c.Members[0].Address)
+			row.Host, row.Port = split(s.primaryAddress(c))
 		}
 		rows = append(rows, row)
 	}

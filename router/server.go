@@ -100,6 +100,7 @@ type Server struct {
 	homes       map[tenantKey]*home
 	crowds      []int // homes per worker
 	members     map[string]*member
+	watches     map[string]*watched // clusters with several members, by name
 	budgets     map[string]*clusterBudget
 	users       map[string]*countedUser
 	authorities map[string]string // contents of CA files, until the next Reload
@@ -135,7 +136,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	s := &Server{
 		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]*virtual{}, started: time.Now(),
-		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, budgets: map[string]*clusterBudget{}, users: map[string]*countedUser{}, authorities: map[string]string{},
+		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, watches: map[string]*watched{}, budgets: map[string]*clusterBudget{}, users: map[string]*countedUser{}, authorities: map[string]string{},
 		refusals: map[string]uint64{},
 	}
 	s.settings.Store(&cfg)
@@ -152,6 +153,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	for _, w := range s.workers {
 		s.loops.Go(w.loop.Run)
 	}
+	s.watchClusters(registry.Snapshot())
 	return s, nil
 }
 
@@ -277,23 +279,31 @@ func (s *Server) refused(code string) {
 	s.mu.Unlock()
 }
 
-// memberOf returns the member of a cluster that runs its transactions.
-func (s *Server) memberOf(snapshot *tenants.Snapshot, cluster string) (*member, error) {
+// memberOf returns the member of a cluster that runs its transactions, and whether
+// they are held because there is no primary.
+func (s *Server) memberOf(snapshot *tenants.Snapshot, cluster string) (m *member, held bool, err error) {
 	c, ok := snapshot.Cluster(cluster)
 	if !ok || len(c.Members) == 0 {
-		return nil, wire.Fatal(wire.CodeInternalError, fmt.Sprintf("cluster %q has no member", cluster), "")
+		return nil, false, wire.Fatal(wire.CodeInternalError, fmt.Sprintf("cluster %q has no member", cluster), "")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	address, held := s.primaryOf(c)
+	m, err = s.memberAt(c, address)
+	return m, held, err
+}
+
+// memberAt returns a cluster's member. s.mu is held.
+func (s *Server) memberAt(c *tenants.Cluster, address string) (*member, error) {
 	authorities, err := s.readAuthorities(c)
 	if err != nil {
 		return nil, err
 	}
-	key := c.Members[0].Address + "\x00" + c.TLSMode + "\x00" + authorities
+	key := address + "\x00" + c.TLSMode + "\x00" + authorities
 	if m := s.members[key]; m != nil {
 		return m, nil
 	}
-	m := &member{Member: pool.Member{Address: c.Members[0].Address}}
+	m := &member{Member: pool.Member{Address: address}}
 	if c.TLSMode != "" {
 		mode, err := wire.ParseTLSMode(c.TLSMode)
 		if err != nil {

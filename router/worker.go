@@ -65,6 +65,7 @@ type route struct {
 	waiting    int    // clients that wait, for a server or in line
 	counted    bool   // its servers are, among their user's
 	dropped    bool   // it is out of the books
+	held       bool   // its cluster has no primary
 
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
@@ -124,11 +125,11 @@ func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 }
 
 // routeOf returns the way to the servers of t for user, made if need be.
-func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
+func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *route {
 	key := routeKey{keyOf(t), t.Database, user}
 	r := w.routes[key]
 	if r != nil {
-		r.update(t, m)
+		r.update(t, m, held)
 		return r
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
@@ -142,25 +143,19 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, user string) *route {
 	if w.server.switches.holds(t.Name) {
 		r.pool.Pause(func() {})
 	}
+	r.moveTo(m, held)
 	w.routes[key] = r
 	return r
 }
 
 // update brings a route to what the registry says now.
-func (r *route) update(t *tenants.Tenant, m *member) {
+func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 	if u := r.w.server.userOf(r.key.user); r.source != t || r.user != u {
 		r.setLimits(t, u)
 		r.w.tenantOf(t)
 		r.pool.SetConfig(poolConfig(r.limits))
 	}
-	if r.member.Load() != m {
-		r.member.Store(m)
-		r.pool.SetMember(&m.Member)
-		if l := r.w.listeners[r.listenKey()]; l != nil {
-			l.route = r
-			l.lost(errMoved)
-		}
-	}
+	r.moveTo(m, held)
 }
 
 func poolConfig(l *tenants.Limits) pool.Config {

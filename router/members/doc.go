@@ -1,0 +1,13 @@
+// Package members watches the PostgreSQL servers of a cluster: which of them is
+// the primary, and up to when each standby has everything that was committed.
+//
+// Watch (watch.go) has one connection to each member, on which probe.go asks for
+// its role, its timeline and how far its WAL goes. Who is primary follows from
+// that (primary.go): the one that is not in recovery, and of two the one on the
+// higher timeline.
+//
+// A standby's freshness (fresh.go) is a time, not a position: the primary's
+// insert position is read at a moment, and a standby that has replayed it has
+// what was committed before that moment. It costs no question per read. The
+// primary is asked soon after a write, and now and then while somebody reads.
+package members

@@ -1,0 +1,73 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// seen is what a member last said of itself.
+type seen struct {
+	history
+	role     Role
+	lsn      LSN    // a primary's insert position, a standby's replayed one
+	segment  LSN    // size of a WAL segment
+	started  string // when its postmaster was started: another time is another instance
+	asked    time.Duration
+	streamed bool // a standby that receives WAL now: its timeline is known
+	err      error
+}
+
+// probeText asks a member who it is and how far it is, in one round trip. The
+// timeline of a primary is that of the WAL it writes (the control file names the
+// one before until the first checkpoint behind a promotion); a standby's is that
+// of the WAL it receives.
+const probeText = `select pg_catalog.pg_is_in_recovery(),
+  case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn() else pg_catalog.pg_current_wal_insert_lsn() end - '0/0',
+  case when pg_catalog.pg_is_in_recovery() then (select received_tli from pg_catalog.pg_stat_wal_receiver where status = 'streaming')::text
+    else pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) end,
+  (select system_identifier from pg_catalog.pg_control_system()),
+  pg_catalog.pg_postmaster_start_time(),
+  (select setting from pg_catalog.pg_settings where name = 'wal_segment_size')`
+
+var errProbe = errors.New("members: unexpected answer to the probe")
+
+// probe asks a member.
+func probe(ctx context.Context, conn *pgconn.PgConn) (s seen, err error) {
+	s.asked = Clock()
+	r := conn.ExecParams(ctx, probeText, nil, nil, nil, nil).Read()
+	if r.Err != nil {
+		return s, r.Err
+	}
+	if len(r.Rows) != 1 || len(r.Rows[0]) != 6 {
+		return s, errProbe
+	}
+	row := r.Rows[0]
+	base := 10
+	switch string(row[0]) {
+	case "t":
+		s.role, s.streamed = Standby, row[2] != nil
+	case "f":
+		s.role, base = Primary, 16
+	default:
+		return s, errProbe
+	}
+	lsn, err := strconv.ParseUint(string(row[1]), 10, 64)
+	if err != nil && row[1] != nil { // a standby that has replayed nothing yet
+		return s, fmt.Errorf("%w: position %q", errProbe, row[1])
+	}
+	timeline, err := strconv.ParseUint(string(row[2]), base, 32)
+	if err != nil && row[2] != nil {
+		return s, fmt.Errorf("%w: timeline %q", errProbe, row[2])
+	}
+	segment, err := strconv.ParseUint(string(row[5]), 10, 63)
+	if err != nil || segment < pageSize {
+		return s, fmt.Errorf("%w: wal_segment_size %q", errProbe, row[5])
+	}
+	s.lsn, s.timeline, s.system, s.started, s.segment = LSN(lsn), uint32(timeline), string(row[3]), string(row[4]), LSN(segment)
+	return s, nil
+}

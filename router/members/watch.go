@@ -1,0 +1,362 @@
+package members
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// epoch is the zero of Clock.
+var epoch = time.Now()
+
+// Clock is the monotonic time that freshness and writes are told in. It is read
+// anew each time: a time that was read before a commit is of no use for it.
+func Clock() time.Duration { return time.Since(epoch) + time.Nanosecond }
+
+// Intervals between two questions to a member.
+const (
+	soonest = 10 * time.Millisecond  // whatever happens
+	behind  = 2 * time.Millisecond   // after a write, so that one question does for several
+	reading = 100 * time.Millisecond // while reads want to go to standbys
+	resting = time.Second            // else
+)
+
+// wantedFor is for how long a read that would go to a standby counts as one that
+// others will follow.
+const wantedFor = 5 * time.Second
+
+// probeTimeout is how long a member may take to answer before it counts as lost.
+const probeTimeout = 3 * time.Second
+
+// Config says what to watch.
+type Config struct {
+	Members []string // addresses
+	// Connect logs in to a member as a role that may read pg_stat_wal_receiver
+	// (pg_monitor, or a superuser).
+	Connect func(ctx context.Context, address string) (*pgconn.PgConn, error)
+	// Changed is called when the primary has changed: now is nil while there is
+	// none. It must not block for long.
+	Changed func(now *Member)
+	MaxLag  time.Duration // a standby that is behind for longer serves no reads; 0 is no limit
+	Log     *slog.Logger
+}
+
+// Watch follows a cluster's members until it is closed.
+type Watch struct {
+	// static after New
+	cfg     Config
+	members []*Member
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	primary atomic.Pointer[Member]
+	wanted  atomic.Int64 // Clock of the last read that would go to a standby
+	dirty   atomic.Bool  // something was written since the last sample
+	wake    chan struct{}
+	sampled chan struct{} // closed at the next sample, under mu
+
+	mu      sync.Mutex // guards what follows, and what the members have seen
+	samples samples
+}
+
+// Member is one PostgreSQL server of the cluster.
+type Member struct {
+	Address string // static
+
+	fresh       atomic.Int64 // Clock: a standby has everything that was committed before; 0 is unknown
+	outstanding atomic.Int64 // transactions that run there
+
+	// guarded by the Watch's mu
+	seen     seen
+	since    time.Duration // Clock when it took its role
+	timeline uint32        // the last one known, when it was primary
+	ejected  string        // why a standby serves no reads, "" if it does
+}
+
+// New watches a cluster.
+func New(cfg Config) *Watch {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &Watch{cfg: cfg, cancel: cancel, wake: make(chan struct{}, 1), sampled: make(chan struct{})}
+	for _, address := range cfg.Members {
+		m := &Member{Address: address, ejected: "not reached yet"}
+		w.members = append(w.members, m)
+	}
+	for _, m := range w.members {
+		w.done.Go(func() { w.follow(ctx, m) })
+	}
+	return w
+}
+
+// Close ends the watch.
+func (w *Watch) Close() {
+	w.cancel()
+	w.done.Wait()
+}
+
+// Primary returns who the primary is, nil while there is none.
+func (w *Watch) Primary() *Member { return w.primary.Load() }
+
+// Wrote takes note that something was committed, so that the next sample is taken
+// soon.
+func (w *Watch) Wrote() {
+	if w.dirty.Swap(true) {
+		return
+	}
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Standby returns the standby with the least to do that has everything that was
+// committed before since, nil for none.
+func (w *Watch) Standby(since time.Duration) (best *Member) {
+	now := Clock()
+	if last := w.wanted.Load(); int64(now)-last > int64(reading) {
+		w.wanted.Store(int64(now))
+		if int64(now)-last > int64(wantedFor) {
+			w.poke() // it was resting
+		}
+	}
+	for _, m := range w.members {
+		fresh := time.Duration(m.fresh.Load())
+		if fresh == 0 || fresh < since || w.cfg.MaxLag > 0 && now-fresh > w.cfg.MaxLag {
+			continue
+		}
+		if best == nil || m.outstanding.Load() < best.outstanding.Load() {
+			best = m
+		}
+	}
+	return best
+}
+
+func (w *Watch) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Begin and End count the transactions that run at a standby.
+func (m *Member) Begin() { m.outstanding.Add(1) }
+
+// End is the end of what Begin counted.
+func (m *Member) End() { m.outstanding.Add(-1) }
+
+// follow asks a member again and again.
+func (w *Watch) follow(ctx context.Context, m *Member) {
+	pause := soonest
+	for ctx.Err() == nil {
+		conn, err := w.connect(ctx, m)
+		if err == nil {
+			pause = soonest
+			err = w.askAll(ctx, m, conn)
+			closing, cancel := context.WithTimeout(context.Background(), time.Second)
+			_ = conn.Close(closing) // it is broken, or nobody's
+			cancel()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		w.observe(m, seen{err: err})
+		sleep(ctx, pause)
+		pause = min(2*pause, resting)
+	}
+}
+
+func (w *Watch) connect(ctx context.Context, m *Member) (*pgconn.PgConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return w.cfg.Connect(ctx, m.Address)
+}
+
+// askAll asks a member over one connection until that breaks.
+func (w *Watch) askAll(ctx context.Context, m *Member, conn *pgconn.PgConn) error {
+	for {
+		w.mu.Lock()
+		next := w.sampled
+		w.mu.Unlock()
+		w.dirtyBefore(m)
+		asking, cancel := context.WithTimeout(ctx, probeTimeout)
+		s, err := probe(asking, conn)
+		cancel()
+		if err != nil {
+			return err
+		}
+		current := w.observe(m, s)
+		if s.role == Primary {
+			w.awaitWrite(ctx)
+		} else {
+			w.awaitSample(ctx, next, current)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// dirtyBefore notes that what was written before the primary is asked is in the
+// answer.
+func (w *Watch) dirtyBefore(m *Member) {
+	if w.primary.Load() == m {
+		w.dirty.Store(false)
+	}
+}
+
+// read reports whether somebody reads, or would.
+func (w *Watch) read() bool {
+	last := w.wanted.Load()
+	return last != 0 && int64(Clock())-last < int64(wantedFor)
+}
+
+// awaitWrite returns when the primary should be asked again.
+func (w *Watch) awaitWrite(ctx context.Context) {
+	if !w.read() {
+		w.awaitReaders(ctx)
+		return
+	}
+	sleep(ctx, soonest-behind)
+	timer := time.NewTimer(reading - soonest)
+	defer timer.Stop()
+	select {
+	case <-w.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	sleep(ctx, behind)
+}
+
+// awaitReaders rests until somebody reads.
+func (w *Watch) awaitReaders(ctx context.Context) {
+	timer := time.NewTimer(resting)
+	defer timer.Stop()
+	for {
+		select {
+		case <-w.wake:
+			if w.read() {
+				return
+			}
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// awaitSample returns when a standby should be asked again: soon while it has not
+// reached the last sample, else when there is a new one.
+func (w *Watch) awaitSample(ctx context.Context, next chan struct{}, current bool) {
+	if !current && w.read() {
+		sleep(ctx, soonest)
+		return
+	}
+	timer := time.NewTimer(resting)
+	defer timer.Stop()
+	select {
+	case <-next:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if !w.read() {
+		sleep(ctx, reading)
+	}
+}
+
+// observe takes in what a member has said, and reports whether a standby has all
+// that is known to be written.
+func (w *Watch) observe(m *Member, s seen) (current bool) {
+	w.mu.Lock()
+	before := m.seen
+	m.seen = s
+	if s.role != before.role {
+		m.since = Clock()
+	}
+	was := w.primary.Load()
+	now := elect(was, w.members)
+	if now != nil && now.seen.role == Primary {
+		now.timeline = now.seen.timeline
+	}
+	if now != was {
+		w.primary.Store(now)
+		w.samples = samples{}
+		for _, other := range w.members {
+			other.fresh.Store(0)
+		}
+	}
+	if now == m && s.role == Primary {
+		w.samples.add(sample{history: s.history, at: s.asked, lsn: s.lsn})
+		close(w.sampled)
+		w.sampled = make(chan struct{})
+	}
+	current = w.judge(m, now)
+	log := w.tell(m, before, was, now)
+	w.mu.Unlock()
+	log()
+	if now != was && w.cfg.Changed != nil {
+		w.cfg.Changed(now)
+	}
+	return current
+}
+
+// judge decides up to when a standby is fresh, and whether it serves reads.
+func (w *Watch) judge(m *Member, primary *Member) (current bool) {
+	s, last := &m.seen, w.samples.last()
+	why := ""
+	switch {
+	case s.err != nil:
+		why = s.err.Error()
+	case s.role != Standby:
+		why = "not a standby"
+	case primary == nil || last.at == 0:
+		why = "no primary to compare it with"
+	case primary.seen.role != Primary: // what it has it has, until max_lag
+	case s.system != last.system:
+		why = "another cluster's: system identifier " + s.system
+	case !s.streamed:
+		why = "receives no WAL"
+	case s.timeline != last.timeline:
+		why = "on another timeline"
+	}
+	m.ejected = why
+	if why != "" {
+		m.fresh.Store(0)
+		return true
+	}
+	if at := w.samples.freshness(last.history, s.lsn, s.segment); s.streamed && at > time.Duration(m.fresh.Load()) {
+		m.fresh.Store(int64(at))
+	}
+	return time.Duration(m.fresh.Load()) >= last.at
+}
+
+// tell returns what writes a line to the log for what has changed, outside of the
+// lock.
+func (w *Watch) tell(m *Member, before seen, was, now *Member) func() {
+	role, why := m.seen.role, m.ejected
+	if role == before.role && was == now {
+		return func() {}
+	}
+	return func() {
+		if role != before.role {
+			w.cfg.Log.Info("member", "address", m.Address, "role", role, "was", before.role, "why", why)
+		}
+		if now != was && now == nil {
+			w.cfg.Log.Warn("no primary: transactions are held")
+		} else if now != was {
+			w.cfg.Log.Info("primary", "address", now.Address, "timeline", now.seen.timeline)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,224 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"howdah/router/members"
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// A cluster of several members is watched, on connections of Howdah's own role:
+// transactions run at whoever is the primary, and wait while there is none.
+
+// watched is a cluster that is watched.
+type watched struct {
+	watch   *members.Watch
+	cluster tenants.Cluster // as it was when the watch began
+	last    string          // address of the last primary, "" for none yet; under the server's mu
+}
+
+// watchName is the application_name of the connections that watch.
+const watchName = "howdah watch"
+
+// watchClusters begins to watch clusters that are new or have changed, and leaves
+// off where they are gone.
+func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
+	var left []*members.Watch
+	s.mu.Lock()
+	for c := range snapshot.Clusters() {
+		old := s.watches[c.Name]
+		if old != nil && old.same(c) {
+			continue
+		}
+		if old != nil {
+			left = append(left, old.watch)
+			delete(s.watches, c.Name)
+		}
+		if len(c.Members) > 1 && c.AdminURL != "" {
+			s.watches[c.Name] = s.watch(c)
+		}
+	}
+	for name, old := range s.watches {
+		if _, ok := snapshot.Cluster(name); !ok {
+			left = append(left, old.watch)
+			delete(s.watches, name)
+		}
+	}
+	s.mu.Unlock()
+	for _, w := range left {
+		w.Close()
+	}
+}
+
+// same reports whether the cluster is to be watched as it is.
+func (w *watched) same(c *tenants.Cluster) bool {
+	return slices.Equal(w.cluster.Members, c.Members) && w.cluster.AdminURL == c.AdminURL &&
+		w.cluster.TLSMode == c.TLSMode && w.cluster.TLSCAFile == c.TLSCAFile
+}
+
+// watch begins to watch a cluster. s.mu is held.
+func (s *Server) watch(c *tenants.Cluster) *watched {
+	w := &watched{cluster: *c}
+	name := c.Name
+	cfg := members.Config{
+		Connect: func(ctx context.Context, address string) (*pgconn.PgConn, error) {
+			return s.connectOwn(ctx, &w.cluster, address)
+		},
+		Changed: func(now *members.Member) { s.primaryChanged(name, w, now) },
+		Log:     s.log.With("cluster", name),
+	}
+	for _, m := range c.Members {
+		cfg.Members = append(cfg.Members, m.Address)
+	}
+	w.watch = members.New(cfg)
+	return w
+}
+
+// stopWatching is for the end.
+func (s *Server) stopWatching() {
+	s.mu.Lock()
+	watches := s.watches
+	s.watches = nil
+	s.mu.Unlock()
+	for _, w := range watches {
+		w.watch.Close()
+	}
+}
+
+// connectOwn logs in to a member as Howdah's own role.
+func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, address string) (*pgconn.PgConn, error) {
+	own, err := pgconn.ParseConfig(cluster.AdminURL)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	m, err := s.memberAt(cluster, address)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	c := s.dialConfig(m)
+	if socket, ok := socketBeside(own, address); ok {
+		c.Address = socket
+	}
+	c.Parameters = []wire.Parameter{
+		{Name: "user", Value: own.User}, {Name: "database", Value: own.Database},
+		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: watchName},
+	}
+	c.Secret = wire.Secret{Password: own.Password}
+	est, err := wire.Dial(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	told := map[string]string{}
+	for _, p := range est.Parameters {
+		told[p.Name] = p.Value
+	}
+	return pgconn.Construct(&pgconn.HijackedConn{
+		Conn: est.Conn, PID: est.Key.PID, SecretKey: est.Key.Secret, ParameterStatuses: told, TxStatus: 'I',
+		Frontend: pgproto3.NewFrontend(est.Conn, est.Conn), Config: own,
+	})
+}
+
+// socketBeside returns the socket of the member at address, if admin_url names
+// the folder of sockets of this machine and there is one of its port.
+func socketBeside(own *pgconn.Config, address string) (socket string, ok bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || !strings.HasPrefix(own.Host, "/") {
+		return "", false
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return "", false
+	}
+	socket = filepath.Join(own.Host, ".s.PGSQL."+port)
+	_, err = os.Stat(socket)
+	return socket, err == nil
+}
+
+// primaryOf returns where a cluster's transactions run, and whether they must
+// wait, because there is no primary now. s.mu is held.
+func (s *Server) primaryOf(c *tenants.Cluster) (address string, held bool) {
+	w := s.watches[c.Name]
+	switch {
+	case w == nil || !w.same(c):
+		return c.Members[0].Address, false
+	case w.watch.Primary() != nil:
+		return w.watch.Primary().Address, false
+	case w.last != "":
+		return w.last, true
+	}
+	return c.Members[0].Address, true
+}
+
+// primaryChanged brings a cluster's pools to its new primary, or has them wait for
+// one. What is open elsewhere is cut: it could be written to a server that nobody
+// reads any more.
+func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
+	s.mu.Lock()
+	if s.watches[name] != w {
+		s.mu.Unlock()
+		return
+	}
+	if now != nil {
+		w.last = now.Address
+	}
+	s.mu.Unlock()
+	snapshot := s.registry.Snapshot()
+	s.everyWorker(func(worker *worker) {
+		for key, r := range worker.routes {
+			if key.tenant.cluster != name {
+				continue
+			}
+			m, held, err := s.memberOf(snapshot, name)
+			if err != nil {
+				s.log.Error("cluster not changed", "error", err)
+				return
+			}
+			r.moveTo(m, held)
+		}
+		if now == nil {
+			return
+		}
+		for _, c := range worker.slots {
+			if c != nil && c.server != nil && c.route.key.tenant.cluster == name && c.server.Member.Address != now.Address {
+				c.serverLost(fmt.Errorf("the primary is %s now", now.Address))
+			}
+		}
+	})
+}
+
+// moveTo has a route's servers opened at m, or has those who want one wait.
+func (r *route) moveTo(m *member, held bool) {
+	moved := r.member.Load() != m
+	if moved || r.held && !held {
+		r.member.Store(m)
+		r.pool.SetMember(&m.Member)
+	}
+	if r.held = held; held {
+		r.pool.Hold()
+		return
+	}
+	if l := r.w.listeners[r.listenKey()]; l != nil && moved {
+		l.route = r
+		l.lost(errMoved)
+	}
+}
+
+// primaryAddress returns where a cluster's transactions run, or ran last.
+func (s *Server) primaryAddress(c *tenants.Cluster) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	address, _ := s.primaryOf(c)
+	return address
+}
