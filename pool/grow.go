@@ -175,6 +175,10 @@ func (p *Pool) openFailed(err error) {
 	case refused(err):
 		p.refusals.fail(p.cfg.LoginRetry)
 	}
+	if p.cfg.FailFast {
+		p.refuseAll(err)
+		return
+	}
 	p.grow()
 }
 

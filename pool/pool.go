@@ -26,6 +26,7 @@ type Config struct {
 	LoginRetry         time.Duration // longest pause between attempts to reach a member that fails; 0 is 15 s
 	CheckDelay         time.Duration // a server idle for longer runs CheckQuery before it is given out
 	CheckQuery         string        // empty: servers are never checked
+	FailFast           bool          // who waits is refused when a server cannot be opened: there is another pool to go to
 	MaxUserConnections int           // servers at most of the pool's user, over all pools; 0 is no limit
 }
 

@@ -123,12 +123,15 @@ const cancelTimeout = 10 * time.Second
 // nothing any more the server stays with this client; if that cannot be known,
 // it is closed.
 func (c *client) cancelRunning(done func()) {
-	s, b, r := c.server, c.backend, c.route
+	s, b, to := c.server, c.backend, pool.Opener(c.route)
+	if c.away != nil {
+		to = c.away
+	}
 	b.cancels++
 	go func() {
 		ctx, stop := context.WithTimeout(c.w.server.ctx, cancelTimeout)
 		defer stop()
-		err := r.Cancel(ctx, s.Key)
+		err := to.Cancel(ctx, s.Key)
 		c.w.loop.Post(func() {
 			b.cancels--
 			b.poisoned = b.poisoned || err != nil

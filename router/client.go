@@ -20,8 +20,9 @@ type client struct {
 	conn   *loop.Conn
 	server *pool.Server
 	waiter *pool.Waiter
-	stash  []byte // read from the client and not yet handled
-	login  *login // until the welcome was sent
+	away   *standby // where the server is, or is waited for; nil for at the primary
+	stash  []byte   // read from the client and not yet handled
+	login  *login   // until the welcome was sent
 	about  *about
 
 	slot      uint32
@@ -36,6 +37,7 @@ type client struct {
 	paid      bool   // a query was taken from the rate and not yet counted
 	watched   watch
 
+	seen    time.Duration // members.Clock: what the client has read at standbys shows all that was written before
 	since   time.Duration // loop time: of the request, or of the wait
 	txSince time.Duration // loop time at which the server was assigned
 	began   time.Duration // loop time at which the transaction began
@@ -185,7 +187,7 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	sh := c.shared
 	v := c.fromClient(h, b[at:])
 	if v == verbAcquire {
-		if !c.acquire() {
+		if !c.acquire(c.standbyFor(h, b[at:])) {
 			return 0, false
 		}
 		v = c.fromClient(h, b[at:])
@@ -232,13 +234,15 @@ func (c *client) tell() {
 	}
 }
 
-// acquire asks the pool for a server, and reports whether one is there at once.
-func (c *client) acquire() bool {
+// acquire asks for a server, at a standby if one is given, and reports whether one
+// is there at once.
+func (c *client) acquire(at *standby) bool {
 	if c.waiter != nil || c.server != nil {
 		panic("router: acquire by a client that waits for a server or has one")
 	}
 	c.since = c.w.loop.Now()
-	s, w := c.route.pool.Acquire(c, c.about.process.own())
+	c.away = at
+	s, w := c.ask()
 	if s == nil {
 		if !c.waitsInLine() {
 			w.Leave()
@@ -251,9 +255,22 @@ func (c *client) acquire() bool {
 	return true
 }
 
+// ask asks the pool for a server. One at a standby is none of those that a process
+// of several clients could wait for in vain.
+func (c *client) ask() (*pool.Server, *pool.Waiter) {
+	if c.away != nil {
+		return c.away.pool.Acquire(c, nil)
+	}
+	return c.route.pool.Acquire(c, c.about.process.own())
+}
+
 // take begins the use of a server.
 func (c *client) take(s *pool.Server) {
 	c.server = s
+	if c.away != nil {
+		c.away.at.Begin()
+		c.seen = max(c.seen, c.away.at.Fresh())
+	}
 	c.txSince = c.w.loop.Now()
 	counters := &c.route.counters
 	counters.Assignments++
@@ -286,6 +303,14 @@ func (c *client) Assigned(s *pool.Server) {
 // Refused implements pool.Client.
 func (c *client) Refused(err error) {
 	c.waiter = nil
+	if c.away != nil && !c.leaving { // the primary can do it as well
+		c.away = nil
+		s, w := c.ask()
+		if c.waiter = w; s != nil {
+			c.Assigned(s)
+		}
+		return
+	}
 	c.route.waits(-1)
 	c.refuseWith(c.route.explained(err))
 }
@@ -382,9 +407,9 @@ func (c *client) maybeRelease() bool {
 		c.refuseWith(errShutdown)
 	}
 	if unsure {
-		c.route.pool.Destroy(s, "answers unaccounted for", false)
+		s.Pool().Destroy(s, "answers unaccounted for", false)
 	} else {
-		c.route.pool.Release(s)
+		s.Pool().Release(s)
 	}
 	return true
 }
@@ -395,6 +420,10 @@ func (c *client) letGo() {
 	if c.altered != 0 { // who knows whether it was committed
 		c.defaultsAltered(c.altered)
 		c.altered = 0
+	}
+	if c.away != nil {
+		c.away.at.End()
+		c.away = nil
 	}
 	c.server, c.choked = nil, false
 	c.released()

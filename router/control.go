@@ -87,7 +87,7 @@ func (w *worker) closeRoute(r *route) {
 			c.refuseWith(errShutdown)
 		}
 	}
-	r.pool.Close()
+	r.close()
 	if w.routes[r.key] == r {
 		w.dropRoute(r)
 	}
@@ -160,7 +160,7 @@ func (s *Server) Close() {
 			}
 		}
 		for _, r := range w.routes {
-			r.pool.Close()
+			r.close()
 		}
 	})
 	s.serving.Wait()

@@ -22,14 +22,20 @@ func (s *Server) Pause(ctx context.Context, database string) error {
 	}
 	s.everyRoute(database, func(r *route) {
 		if s.switches.holds(r.tenant.name) { // a RESUME may have been faster
-			r.pool.Pause(func() {})
+			r.everyPool(pause)
 		}
 	})
 	return s.awaitPools(ctx, "pause", database, func(r *route) bool {
-		n := r.pool.Stats()
-		return n.Login+n.Idle+n.Tested+n.Active+n.Closing == 0 || !s.switches.holds(r.tenant.name)
+		servers := 0
+		r.everyPool(func(p *pool.Pool) {
+			n := p.Stats()
+			servers += n.Login + n.Idle + n.Tested + n.Active + n.Closing
+		})
+		return servers == 0 || !s.switches.holds(r.tenant.name)
 	})
 }
+
+func pause(p *pool.Pool) { p.Pause(func() {}) }
 
 // Resume ends Pause, Kill and Suspend. That of a database is not that of all,
 // nor the other way round.
@@ -49,7 +55,7 @@ func (s *Server) Resume(database string) error {
 	}
 	s.everyRoute(database, func(r *route) {
 		if !s.switches.holds(r.tenant.name) {
-			r.pool.Resume()
+			r.everyPool((*pool.Pool).Resume)
 		}
 	})
 	return nil
@@ -68,7 +74,7 @@ func (s *Server) Kill(database string) error {
 	s.everyWorker(func(w *worker) {
 		for _, r := range w.routes {
 			if (all || r.tenant.name == database) && s.switches.kill(r.tenant.name, all) == nil {
-				r.pool.Pause(func() {})
+				r.everyPool(pause)
 			}
 		}
 		for _, c := range w.slots {
@@ -88,7 +94,7 @@ func (s *Server) Reconnect(database string) error {
 	if err := s.known(database); err != nil {
 		return err
 	}
-	s.everyRoute(database, func(r *route) { r.pool.Reconnect() })
+	s.everyRoute(database, func(r *route) { r.everyPool((*pool.Pool).Reconnect) })
 	return nil
 }
 
@@ -99,12 +105,15 @@ func (s *Server) WaitClose(ctx context.Context, database string) error {
 		return err
 	}
 	return s.awaitPools(ctx, "wait for closed servers", database, func(r *route) bool {
-		marked := r.pool.Stats().Closing
-		r.pool.Servers(func(p *pool.Server) {
-			// An idle one is not marked: those close at once.
-			if p.State() != pool.Idle && p.Stale() {
-				marked++
-			}
+		marked := 0
+		r.everyPool(func(p *pool.Pool) {
+			marked += p.Stats().Closing
+			p.Servers(func(s *pool.Server) {
+				// An idle one is not marked: those close at once.
+				if s.State() != pool.Idle && s.Stale() {
+					marked++
+				}
+			})
 		})
 		return marked == 0
 	})

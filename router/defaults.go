@@ -3,6 +3,7 @@ package router
 import (
 	"time"
 
+	"howdah/pool"
 	"howdah/wire/loop"
 )
 
@@ -106,5 +107,5 @@ func (n *renewal) run(r *route) {
 	r.w.loop.Disarm(&n.timer)
 	n.done, n.last = true, r.w.loop.Now()
 	clear(r.logins)
-	r.pool.Reconnect() // the last: the route may be gone with its servers
+	r.everyPool((*pool.Pool).Reconnect) // the last: the route may be gone with its servers
 }

@@ -62,10 +62,10 @@ func (c *client) finish() {
 	if reset {
 		b.removeAll(&c.w.shared.statements)
 		b.vars, b.changedBy = b.base, nil
-		c.route.pool.RunAndOffer(s, "DISCARD ALL")
+		s.Pool().RunAndOffer(s, "DISCARD ALL")
 		return
 	}
-	c.route.pool.Release(s)
+	s.Pool().Release(s)
 }
 
 // end closes the session from our side; the client has been told.
@@ -116,10 +116,11 @@ func (c *client) hangUp(reason string) {
 }
 
 func (c *client) destroyServer(reason string, busy bool) {
+	c.mayStillWrite()
 	s := c.server
 	c.letGo()
 	c.forget()
-	c.route.pool.Destroy(s, reason, busy)
+	s.Pool().Destroy(s, reason, busy)
 }
 
 // forget lets go of the last that the session holds.
@@ -134,7 +135,7 @@ func (c *client) serverLost(why error) {
 	if !c.leaving && c.onlyAsksTaint() {
 		c.dropLook()
 		c.letGo()
-		c.route.pool.Gone(s, "lost while looked at")
+		s.Pool().Gone(s, "lost while looked at")
 		c.settleDown()
 		return
 	}
@@ -144,6 +145,7 @@ func (c *client) serverLost(why error) {
 			"Look whether the transaction's changes are there before you repeat it.")
 	}
 	e.Detail = fmt.Sprintf("PostgreSQL or the network ended it: %v.", why)
+	c.mayStillWrite()
 	partly := c.backend.streams > 0 && !c.backend.drop
 	c.letGo()
 	if !c.leaving {
@@ -155,5 +157,5 @@ func (c *client) serverLost(why error) {
 		c.hangUp("server lost")
 	}
 	c.forget()
-	c.route.pool.Gone(s, "lost while in use")
+	s.Pool().Gone(s, "lost while in use")
 }

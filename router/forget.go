@@ -16,10 +16,16 @@ var (
 // server.
 func (s *session) commandComplete(body []byte) {
 	tag := bytes.TrimSuffix(body, []byte{0})
+	s.undone = false
+	if len(tag) > 0 && !readTag(tag) {
+		s.writing = true
+	}
 	switch string(tag) {
 	case "COMMIT":
+		s.shared.counts.wrote = s.shared.counts.wrote || s.writing
 		s.committed, s.declared = true, false
 	case "ROLLBACK": // or ROLLBACK TO, which may leave cursors
+		s.undone = true
 		s.committed = false
 	case "DECLARE CURSOR":
 		s.declared = true

@@ -299,7 +299,7 @@ func (w *worker) seedLogin(c *client) {
 			return
 		}
 	}
-	if c.acquire() {
+	if c.acquire(nil) {
 		c.tryLogin()
 	}
 }

@@ -49,6 +49,9 @@ func (c *client) resumeAnswers() {
 // nil if it is the loop's.
 func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 	at, err := c.answers(data)
+	if c.shared.counts.wrote {
+		c.wrote() // before the client knows
+	}
 	sent := c.w.down.flush(c.conn)
 	c.route.counters.Sent += uint64(sent)
 	if rate := c.route.limits.MaxBytesPerSecond; rate > 0 {

@@ -88,7 +88,7 @@ func (w *worker) poolStats() (rows []PoolStats, servers int) {
 		}
 	}
 	for _, r := range w.routes {
-		p := r.pool.Stats()
+		p := r.stats()
 		row := PoolStats{
 			Database: r.tenant.name, User: r.key.user, Mode: r.tenant.limits.PoolMode.String(),
 			ClientsWaiting: p.Waiting, MaxWait: p.MaxWait,
@@ -121,7 +121,7 @@ func (s *Server) Databases() []DatabaseStats {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, r := range w.routes {
-			p := r.pool.Stats()
+			p := r.stats()
 			n := loads[r.tenant.name]
 			n.servers += p.Active + p.Idle + p.Tested + p.Closing
 			n.clients += r.clients
@@ -226,7 +226,9 @@ func (s *Server) Servers() []ConnStats {
 			}
 		}
 		for _, r := range w.routes {
-			r.pool.Servers(func(s *pool.Server) { part = append(part, w.serverStats(r, s, holders[s])) })
+			r.everyPool(func(p *pool.Pool) {
+				p.Servers(func(s *pool.Server) { part = append(part, w.serverStats(r, s, holders[s])) })
+			})
 		}
 		mu.Lock()
 		rows = append(rows, part...)
@@ -243,7 +245,7 @@ func (w *worker) serverStats(r *route, s *pool.Server, holder *client) ConnStats
 		ConnectTime: s.Opened(), RequestTime: s.Opened(), CloseNeeded: s.Stale(), ID: w.serverID(b),
 		RemotePID: int(s.Key.PID), TLS: s.TLS, PreparedStatements: len(b.known),
 	}
-	row.Addr, row.Port = split(r.member.Load().Address)
+	row.Addr, row.Port = split(s.Member.Address)
 	row.LocalAddr, row.LocalPort = split(s.LocalAddr)
 	row.settings(b.vars)
 	row.FD = s.Conn.FD()

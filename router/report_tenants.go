@@ -59,7 +59,7 @@ func (s *Server) tenantsInUse() map[tenantKey]TenantRow {
 			used[key] = n
 		}
 		for key, r := range w.routes {
-			p := r.pool.Stats()
+			p := r.stats()
 			n := used[key.tenant]
 			n.Servers += p.Active + p.Idle + p.Tested + p.Login + p.Closing
 			used[key.tenant] = n

@@ -92,6 +92,8 @@ type session struct {
 	lastWords bool // the server has told the client why it goes
 	sticky    bool // values of sequences are asked for
 	defining  bool // what names mean may have been changed, and not yet for good
+	writing   bool // this transaction may have written
+	undone    bool // the last command was a ROLLBACK
 	notify    bool // a notification may have been sent from this server
 	piped     bool // messages of the client's are in front, unconfirmed
 
@@ -146,6 +148,7 @@ type counts struct {
 	queries, transactions, clientParses, serverParses, binds uint32
 
 	altered alteration // settings that sessions start with
+	wrote   bool       // a transaction that may have written has ended
 }
 
 // peek returns how many bytes of a client message the machine must see before

@@ -191,7 +191,7 @@ func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 			return
 		}
 		for _, c := range worker.slots {
-			if c != nil && c.server != nil && c.route.key.tenant.cluster == name && c.server.Member.Address != now.Address {
+			if c != nil && c.server != nil && c.away == nil && c.route.key.tenant.cluster == name && c.server.Member.Address != now.Address {
 				c.serverLost(fmt.Errorf("the primary is %s now", now.Address))
 			}
 		}
@@ -204,6 +204,7 @@ func (r *route) moveTo(m *member, held bool) {
 	if moved || r.held && !held {
 		r.member.Store(m)
 		r.pool.SetMember(&m.Member)
+		r.leaveStandbys()
 	}
 	if r.held = held; held {
 		r.pool.Hold()
@@ -213,6 +214,27 @@ func (r *route) moveTo(m *member, held bool) {
 		l.route = r
 		l.lost(errMoved)
 	}
+}
+
+// watchOf returns a cluster's watch, nil if it has none.
+func (s *Server) watchOf(cluster string) *members.Watch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.watches[cluster]; w != nil {
+		return w.watch
+	}
+	return nil
+}
+
+// standbyMember returns the member of a cluster at an address.
+func (s *Server) standbyMember(snapshot *tenants.Snapshot, cluster, address string) (*member, error) {
+	c, ok := snapshot.Cluster(cluster)
+	if !ok {
+		return nil, fmt.Errorf("there is no cluster %q", cluster)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.memberAt(c, address)
 }
 
 // primaryAddress returns where a cluster's transactions run, or ran last.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"howdah/pool"
+	"howdah/router/members"
 	"howdah/tenants"
 	"howdah/wire"
 	"howdah/wire/loop"
@@ -66,6 +67,11 @@ type route struct {
 	counted    bool   // its servers are, among their user's
 	dropped    bool   // it is out of the books
 	held       bool   // its cluster has no primary
+
+	standbys []*standby     // that transactions have gone to
+	split    string         // read_split
+	watch    *members.Watch // of the cluster; nil where it has one member
+	writes   *writes        // to the database
 
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
@@ -133,6 +139,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 		return r
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
+	r.split, r.writes, r.watch = t.ReadSplit, w.server.writesTo(r.listenKey()), w.server.watchOf(t.Cluster)
 	r.member.Store(m)
 	r.setLimits(t, w.server.userOf(user))
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
@@ -150,10 +157,18 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 
 // update brings a route to what the registry says now.
 func (r *route) update(t *tenants.Tenant, m *member, held bool) {
+	if watch := r.w.server.watchOf(t.Cluster); r.watch != watch {
+		r.watch = watch
+		r.leaveStandbys()
+	}
 	if u := r.w.server.userOf(r.key.user); r.source != t || r.user != u {
 		r.setLimits(t, u)
 		r.w.tenantOf(t)
+		r.split = t.ReadSplit
 		r.pool.SetConfig(poolConfig(r.limits))
+		for _, s := range r.standbys {
+			s.pool.SetConfig(standbyConfig(r.limits))
+		}
 	}
 	r.moveTo(m, held)
 }
@@ -254,10 +269,10 @@ func (r *route) uncount() {
 // tenant's last route the tenant: what idles costs nothing.
 func (r *route) dropIfUnused() {
 	w := r.w
-	if r.clients > 0 || !r.pool.Empty() || w.routes[r.key] != r {
+	if r.clients > 0 || !r.empty() || w.routes[r.key] != r {
 		return
 	}
-	r.pool.Close()
+	r.close()
 	w.dropRoute(r)
 }
 

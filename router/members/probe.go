@@ -31,7 +31,7 @@ const probeText = `select pg_catalog.pg_is_in_recovery(),
   case when pg_catalog.pg_is_in_recovery() then (select received_tli from pg_catalog.pg_stat_wal_receiver where status = 'streaming')::text
     else pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) end,
   (select system_identifier from pg_catalog.pg_control_system()),
-  pg_catalog.pg_postmaster_start_time(),
+  pg_catalog.pg_postmaster_start_time() at time zone 'UTC',
   (select setting from pg_catalog.pg_settings where name = 'wal_segment_size')`
 
 var errProbe = errors.New("members: unexpected answer to the probe")

@@ -69,6 +69,7 @@ type Member struct {
 
 	fresh       atomic.Int64 // Clock: a standby has everything that was committed before; 0 is unknown
 	outstanding atomic.Int64 // transactions that run there
+	started     atomic.Pointer[string]
 
 	// guarded by the Watch's mu
 	seen     seen
@@ -139,6 +140,19 @@ func (w *Watch) poke() {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Fresh returns the Clock up to which a standby has everything that was committed,
+// 0 for unknown.
+func (m *Member) Fresh() time.Duration { return time.Duration(m.fresh.Load()) }
+
+// Started returns when the instance was started that was last asked, in its own
+// words.
+func (m *Member) Started() string {
+	if s := m.started.Load(); s != nil {
+		return *s
+	}
+	return ""
 }
 
 // Begin and End count the transactions that run at a standby.
@@ -275,6 +289,10 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 	m.seen = s
 	if s.role != before.role {
 		m.since = Clock()
+	}
+	if s.err == nil && s.started != m.Started() {
+		m.started.Store(&s.started)
+		m.fresh.Store(0) // what it had replayed is another instance's
 	}
 	was := w.primary.Load()
 	now := elect(was, w.members)

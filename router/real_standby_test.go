@@ -1,0 +1,152 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"howdah/tenants"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// where tells at which server it ran, beside what it read.
+const where = "select current_setting('port')::int"
+
+// readOnly runs one query in a READ ONLY transaction.
+func readOnly(ctx context.Context, c *pgx.Conn, query string, into ...any) error {
+	tx, err := c.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(ctx)
+	if err := tx.QueryRow(ctx, query).Scan(into...); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// TestRealReadOnly has READ ONLY transactions run at the standby, unless they ask
+// for what is another thing there.
+func TestRealReadOnly(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members, func(s *setup) { s.tenants[1].ReadSplit = "off" })
+	c := d.connect(t)
+	do(t, c, "create table kept (n int); create sequence numbers")
+	var port int
+	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+		t.Fatalf("READ ONLY transactions run at %d, the standby is at %d", port, standby.Port())
+	}
+	if v := get[string](t, c, "show in_hot_standby"); v != "off" {
+		t.Errorf("in_hot_standby is %q", v)
+	}
+	if port := get[int](t, c, where); port != h.Port() {
+		t.Errorf("a transaction that does not say READ ONLY runs at %d", port)
+	}
+	for _, query := range []string{
+		where + " where not pg_is_in_recovery()",
+		where + " from numbers where last_value > 0",
+		where + " where \"pg_try_advisory_xact_lock\"(1)",
+		where + " from pg_stat_activity limit 1",
+		where + " -- a comment\n where (select count(*) from pg_locks) >= 0",
+	} {
+		if err := readOnly(t.Context(), c, query, &port); err != nil || port != h.Port() {
+			t.Errorf("%s: runs at %d (%v), not at the primary", query, port, err)
+		}
+	}
+	off := d.connect(t, func(c *pgx.ConnConfig) { c.User, c.Database = "globex", "globex" })
+	for range 20 {
+		if err := readOnly(t.Context(), off, where, &port); err != nil || port != h.Port() {
+			t.Fatalf("with read_split off it runs at %d (%v)", port, err)
+		}
+	}
+	standby.Kill()
+	for range 50 { // the first may have been on its way
+		if err := readOnly(t.Context(), c, where, &port); err == nil && port == h.Port() {
+			return
+		}
+		if c.IsClosed() {
+			c = d.connect(t)
+		}
+	}
+	t.Error("READ ONLY transactions fail without the standby")
+}
+
+// TestSoakStale writes a row and reads it back at once from many sessions, in READ
+// ONLY transactions, while the standby's replay is held up at random: what was
+// written is always there.
+func TestSoakStale(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members, limits(func(l *tenants.Limits) { l.PoolSize = 6 }))
+	do(t, d.connect(t), "create table kept (who int, n int)")
+	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t, 8*time.Second))
+	defer cancel()
+	var reads, away atomic.Int64
+	var all sync.WaitGroup
+	for who := range 8 {
+		c := d.connect(t)
+		all.Go(func() {
+			for n := 1; ctx.Err() == nil; n++ {
+				insert := "insert into kept values (" + strconv.Itoa(who) + ", " + strconv.Itoa(n) + ")"
+				if n%3 == 0 {
+					insert = "begin; " + insert + "; commit"
+				}
+				if _, err := c.Exec(ctx, insert); err != nil {
+					lastError(t, ctx, err)
+					return
+				}
+				pause := time.Duration(rand.IntN(100)) * time.Millisecond
+				if rand.IntN(3) == 0 {
+					pause = 0
+				}
+				time.Sleep(pause)
+				var got, port int
+				query := "select coalesce(max(n), 0), current_setting('port')::int from kept where who = " + strconv.Itoa(who)
+				if err := readOnly(ctx, c, query, &got, &port); err != nil {
+					lastError(t, ctx, err)
+					return
+				}
+				if got != n {
+					t.Errorf("session %d wrote %d and reads %d at port %d", who, n, got, port)
+					return
+				}
+				reads.Add(1)
+				if port == standby.Port() {
+					away.Add(1)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for ctx.Err() == nil {
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+			_ = standby.Exec(ctx, postgres.Superuser, "select pg_wal_replay_pause()")
+			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
+			_ = standby.Exec(context.WithoutCancel(ctx), postgres.Superuser, "select pg_wal_replay_resume()")
+		}
+	})
+	all.Wait()
+	t.Logf("%d reads, %d of them at the standby, none stale", reads.Load(), away.Load())
+	if away.Load() == 0 {
+		t.Error("no read ran at the standby")
+	}
+}
+
+// lastError fails the test for an error that is not its end.
+func lastError(t *testing.T, ctx context.Context, err error) {
+	t.Helper()
+	var e *pgconn.PgError
+	if ctx.Err() == nil || errors.As(err, &e) && e.Code == "25006" {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,227 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"howdah/pool"
+	"howdah/router/members"
+	"howdah/tenants"
+	"howdah/wire"
+)
+
+// A transaction that says READ ONLY may run at a standby, if that has everything
+// the database's clients have written, and if nothing in its first statement is
+// told otherwise there, or means something else (standby_text.go). There is no way
+// back from a standby: where the transaction runs is decided when it needs a
+// server for the first time.
+
+// standby is a route's way to one standby.
+type standby struct {
+	route  *route
+	member *member
+	at     *members.Member
+	pool   *pool.Pool
+}
+
+// standbyPatience is how long a transaction waits for a server at a standby before
+// it takes one at the primary instead.
+const standbyPatience = time.Second
+
+var errRestarted = errors.New("router: the standby is another instance than the one that was asked how fresh it is")
+
+// standbyFor returns where a transaction of the client's may run that begins with
+// the message in b, nil for at the primary only.
+func (c *client) standbyFor(h wire.Header, b []byte) *standby {
+	w := c.route.watch
+	if w == nil || c.route.split == "off" || c.login != nil || !c.readsOnly(h, b[:min(len(b), h.Len)]) {
+		return nil
+	}
+	m := w.Standby(max(c.route.writes.last(), c.seen))
+	if m == nil {
+		return nil
+	}
+	return c.route.standbyAt(m)
+}
+
+// readsOnly reports whether the transaction that begins with this message is said
+// to read only, and its first statement means the same at a standby.
+func (s *session) readsOnly(h wire.Header, b []byte) bool {
+	if s.mode != tenants.Transaction || s.status != wire.TxOpen || !s.deferred.readOnly() || s.pins != 0 || len(b) < h.Len {
+		return false
+	}
+	if isolation, ok := s.vars.value("default_transaction_isolation"); ok && isolation == "serializable" && s.deferred.index()%isolations == 0 {
+		return false
+	}
+	switch h.Type {
+	case wire.Query:
+		return meansSame(b[wire.HeaderLen:h.Len-1], s.vars)
+	case wire.Parse:
+		m, err := wire.ParseParse(b[wire.HeaderLen:])
+		return err == nil && meansSame(m.Text, s.vars)
+	case wire.Bind:
+		m, err := wire.ParseBind(b[wire.HeaderLen:])
+		if err != nil {
+			return false
+		}
+		st := s.meant(m.Statement)
+		return st != nil && meansSame([]byte(st.key.text), s.vars)
+	}
+	return false
+}
+
+// readOnly reports whether BEGIN said READ ONLY, and nothing that a standby
+// refuses.
+func (o txOptions) readOnly() bool {
+	i := o.index()
+	return o != 0 && i%isolations != 4 && i/isolations%accesses == 2
+}
+
+// standbyAt returns the route's pool at a standby, made if need be.
+func (r *route) standbyAt(at *members.Member) *standby {
+	for _, s := range r.standbys {
+		if s.at == at {
+			return s
+		}
+	}
+	snapshot := r.w.server.registry.Snapshot()
+	m, err := r.w.server.standbyMember(snapshot, r.key.tenant.cluster, at.Address)
+	if err != nil {
+		r.w.log.Error("cannot go to standby", "member", at.Address, "error", err)
+		return nil
+	}
+	s := &standby{route: r, member: m, at: at}
+	s.pool = pool.New(r.w.loop, &m.Member, standbyConfig(r.limits), s, s, &r.tenant.group)
+	if r.w.server.switches.holds(r.tenant.name) {
+		s.pool.Pause(func() {})
+	}
+	r.standbys = append(r.standbys, s)
+	return s
+}
+
+// everyPool runs f for each pool of the route's.
+func (r *route) everyPool(f func(*pool.Pool)) {
+	f(r.pool)
+	for _, s := range r.standbys {
+		f(s.pool)
+	}
+}
+
+// close closes the route's pools.
+func (r *route) close() { r.everyPool((*pool.Pool).Close) }
+
+// empty reports whether no pool of the route's has a server or somebody waiting.
+func (r *route) empty() bool {
+	empty := true
+	r.everyPool(func(p *pool.Pool) { empty = empty && p.Empty() })
+	return empty
+}
+
+// stats are the numbers of the route's pools together.
+func (r *route) stats() pool.Stats {
+	sum := r.pool.Stats()
+	if len(r.standbys) == 0 {
+		return sum
+	}
+	sum.Ended = maps.Clone(sum.Ended)
+	for _, s := range r.standbys {
+		n := s.pool.Stats()
+		sum.Login += n.Login
+		sum.Idle += n.Idle
+		sum.Tested += n.Tested
+		sum.Active += n.Active
+		sum.Closing += n.Closing
+		sum.Waiting += n.Waiting
+		sum.MaxWait = max(sum.MaxWait, n.MaxWait)
+		for reason, n := range n.Ended {
+			sum.Ended[reason] += n
+		}
+	}
+	return sum
+}
+
+// leaveStandbys closes the pools at standbys, which may be none any more.
+func (r *route) leaveStandbys() {
+	standbys := r.standbys
+	r.standbys = nil
+	for _, s := range standbys {
+		s.pool.Close()
+	}
+}
+
+// standbyConfig is that of a pool at a standby: who cannot have a server there soon
+// has one at the primary.
+func standbyConfig(l *tenants.Limits) pool.Config {
+	c := poolConfig(l)
+	c.MinPoolSize, c.ReservePoolSize, c.FailFast = 0, 0, true
+	if c.QueryWaitTimeout == 0 || c.QueryWaitTimeout > standbyPatience {
+		c.QueryWaitTimeout = standbyPatience
+	}
+	return c
+}
+
+// Open implements pool.Opener. The server must be the very instance of which the
+// freshness is known: one that was restarted has forgotten what it had replayed.
+func (s *standby) Open(ctx context.Context) (*wire.Established, error) {
+	c := s.route.w.server.dialConfig(s.member)
+	c.Parameters = []wire.Parameter{{Name: "user", Value: s.route.key.user}, {Name: "database", Value: s.route.key.database}}
+	if secret := s.route.secret.Load(); secret != nil {
+		c.Secret = *secret
+	}
+	e, err := wire.Dial(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := e.Ask(ctx, "select pg_catalog.pg_postmaster_start_time() at time zone 'UTC'")
+	if err == nil && (len(rows) != 1 || len(rows[0]) != 1 || rows[0][0] == nil || *rows[0][0] != s.at.Started()) {
+		err = errRestarted
+	}
+	if err != nil {
+		e.Conn.Close()
+		return nil, fmt.Errorf("open server at standby %s: %w", s.member.Address, err)
+	}
+	return e, nil
+}
+
+// Cancel implements pool.Opener.
+func (s *standby) Cancel(ctx context.Context, key wire.Key) error {
+	return wire.SendCancel(ctx, s.route.w.server.dialConfig(s.member), key)
+}
+
+// Opened implements pool.Observer. A client is not told that it is at a standby.
+func (s *standby) Opened(server *pool.Server) {
+	told := make([]wire.Parameter, 0, len(server.Parameters))
+	for _, p := range server.Parameters {
+		if p.Name == "in_hot_standby" {
+			p.Value = "off"
+		}
+		told = append(told, p)
+	}
+	s.route.w.servers++
+	b := newBackend(s.route.w.shared.vars.of(told))
+	b.who = s.route.w.servers
+	server.Data = b
+}
+
+// Reported implements pool.Observer.
+func (s *standby) Reported(server *pool.Server, name, value []byte) {
+	if string(name) == "in_hot_standby" {
+		return
+	}
+	b, table := server.Data.(*backend), &s.route.w.shared.vars
+	b.vars = table.with(b.vars, string(name), string(value))
+	b.base = table.with(b.base, string(name), string(value))
+}
+
+// Closed implements pool.Observer.
+func (s *standby) Closed(server *pool.Server) { s.route.w.dropBackend(server) }
+
+// Emptied implements pool.Observer.
+func (s *standby) Emptied() {
+	if !s.route.dropped {
+		s.route.dropIfUnused()
+	}
+}

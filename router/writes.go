@@ -1,0 +1,93 @@
+package router
+
+import (
+	"sync/atomic"
+	"time"
+
+	"howdah/router/members"
+	"howdah/wire"
+)
+
+// A read may go to a standby that has everything the database's clients have
+// written. When they last wrote is noted when the end of a transaction is read
+// from the server, before the client is told.
+
+// writes are those of all clients of one database, on whatever loop.
+type writes struct {
+	at atomic.Int64 // members.Clock of the last one
+}
+
+// last returns when the database was last written.
+func (w *writes) last() time.Duration { return time.Duration(w.at.Load()) }
+
+// until notes that something may be written up to a time.
+func (w *writes) until(at time.Duration) {
+	for {
+		old := w.at.Load()
+		if old >= int64(at) || w.at.CompareAndSwap(old, int64(at)) {
+			return
+		}
+	}
+}
+
+// writesTo returns what is known of a database's writes.
+func (s *Server) writesTo(key listenKey) *writes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.written[key]
+	if w == nil {
+		w = &writes{}
+		s.written[key] = w
+	}
+	return w
+}
+
+// wrote notes that a transaction which may have written has ended.
+func (c *client) wrote() {
+	c.shared.counts.wrote = false
+	if w := c.route.watch; w != nil && c.away == nil {
+		c.route.writes.until(members.Clock())
+		w.Wrote()
+	}
+}
+
+// unknownFor is for how long what a lost server was doing may still be committed.
+const unknownFor = 20 * time.Second
+
+// mayStillWrite notes that the client's server goes, and what it does may yet be
+// committed.
+func (c *client) mayStillWrite() {
+	if c.route.watch != nil && c.away == nil && (c.commits() || c.status == wire.TxIdle && c.open) {
+		c.route.writes.until(members.Clock() + unknownFor)
+	}
+}
+
+// readTag reports whether a command with this tag has written nothing. EXPLAIN may
+// have, with ANALYZE.
+func readTag(tag []byte) bool {
+	switch tag[0] {
+	case 'S':
+		return hasPrefix(tag, "SELECT") || hasPrefix(tag, "SET") || hasPrefix(tag, "SHOW") || hasPrefix(tag, "SAVEPOINT") || hasPrefix(tag, "START")
+	case 'B':
+		return hasPrefix(tag, "BEGIN")
+	case 'F':
+		return hasPrefix(tag, "FETCH")
+	case 'M':
+		return hasPrefix(tag, "MOVE")
+	case 'R':
+		return hasPrefix(tag, "RESET") || hasPrefix(tag, "RELEASE") || hasPrefix(tag, "ROLLBACK")
+	case 'C':
+		return hasPrefix(tag, "COMMIT") || hasPrefix(tag, "CLOSE CURSOR")
+	case 'D':
+		return hasPrefix(tag, "DECLARE") || hasPrefix(tag, "DEALLOCATE") || hasPrefix(tag, "DISCARD")
+	case 'L':
+		return hasPrefix(tag, "LISTEN")
+	case 'U':
+		return hasPrefix(tag, "UNLISTEN")
+	}
+	return false
+}
+
+func hasPrefix(tag []byte, word string) bool {
+	return len(tag) >= len(word) && string(tag[:len(word)]) == word
+}
