@@ -21,6 +21,7 @@ type Pooler interface {
 	Clients() []router.ConnStats
 	Servers() []router.ConnStats
 	Budgets() []router.BudgetRow
+	Standbys() []router.StandbyRow
 	Blame() []router.BlameRow
 
 	// Tenants returns the tenants whose names are wanted, Top the slow

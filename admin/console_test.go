@@ -14,6 +14,7 @@ import (
 	"howdah/admin"
 	"howdah/pool"
 	"howdah/router"
+	"howdah/router/members"
 	"howdah/wire"
 )
 
@@ -46,6 +47,14 @@ func (f *fakePooler) Servers() []router.ConnStats       { return f.servers }
 
 func (f *fakePooler) Budgets() []router.BudgetRow {
 	return []router.BudgetRow{{Cluster: "main", BudgetStats: pool.BudgetStats{Seats: 50, Used: 12, Waiting: 2, Moved: 7}}}
+}
+
+func (f *fakePooler) Standbys() []router.StandbyRow {
+	return []router.StandbyRow{
+		{Cluster: "main", Row: members.Row{Address: "db1:5432", Role: members.Primary, Timeline: 3, Behind: -1, Lag: -1}},
+		{Cluster: "main", Row: members.Row{Address: "db2:5432", Role: members.Standby, Timeline: 3, Since: time.Minute, Behind: 70 * time.Millisecond, Lag: 8192, Running: 2, Started: 40}},
+		{Cluster: "main", Row: members.Row{Address: "db3:5432", Behind: -1, Lag: -1, Ejected: "connection refused"}},
+	}
 }
 
 func (f *fakePooler) Blame() []router.BlameRow {

@@ -45,6 +45,8 @@ type families struct {
 	loopConns, loopTurns, loopWaits    *prometheus.Desc
 	budgetSeats, budgetUsed            *prometheus.Desc
 	budgetWaiting, budgetMoved         *prometheus.Desc
+	memberUp, memberFresh, memberLag   *prometheus.Desc
+	memberRuns, memberStarted          *prometheus.Desc
 }
 
 // counterFamily is one of router.Counters as a metric.
@@ -81,6 +83,11 @@ func newFamilies() families {
 		budgetSeats:   desc("budget_seats", "Servers that the cluster may hold; 0 is no limit.", "cluster"),
 		budgetUsed:    desc("budget_used_seats", "Servers that the cluster holds, those included that are being opened or closed.", "cluster"),
 		budgetWaiting: desc("budget_waiting_tenants", "Tenants that wait for a seat.", "cluster"),
+		memberUp:      desc("member_role", "1 for the role that a member of a cluster has: primary, standby or unknown.", "cluster", "member", "role"),
+		memberFresh:   desc("standby_behind_seconds", "How old what a standby has is at most.", "cluster", "member"),
+		memberLag:     desc("standby_lag_bytes", "What the primary had written when it was last asked, and the standby has not replayed.", "cluster", "member"),
+		memberRuns:    desc("standby_running_transactions", "Transactions sent to a standby that have not ended.", "cluster", "member"),
+		memberStarted: desc("standby_transactions_total", "Transactions sent to a standby.", "cluster", "member"),
 		budgetMoved:   desc("budget_moved_seats_total", "Seats that went from one tenant to another.", "cluster"),
 
 		databaseSize:       desc("database_pool_size", "Servers that a pool of the database may have.", "database"),
@@ -126,6 +133,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		f.databaseSize, f.databaseReserve, f.databaseServers, f.databaseMaxServers, f.databaseClients,
 		f.databaseMaxClients, f.databasePaused, f.loopConns, f.loopTurns, f.loopWaits,
 		f.budgetSeats, f.budgetUsed, f.budgetWaiting, f.budgetMoved,
+		f.memberUp, f.memberFresh, f.memberLag, f.memberRuns, f.memberStarted,
 	} {
 		ch <- d
 	}
@@ -162,6 +170,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		m.gauge(f.budgetUsed, float64(b.Used), b.Cluster)
 		m.gauge(f.budgetWaiting, float64(b.Waiting), b.Cluster)
 		m.counter(f.budgetMoved, float64(b.Moved), b.Cluster)
+	}
+	for _, s := range c.pooler.Standbys() {
+		m.gauge(f.memberUp, 1, s.Cluster, s.Address, s.Role.String())
+		if s.Behind >= 0 {
+			m.gauge(f.memberFresh, s.Behind.Seconds(), s.Cluster, s.Address)
+		}
+		if s.Lag >= 0 {
+			m.gauge(f.memberLag, float64(s.Lag), s.Cluster, s.Address)
+		}
+		m.gauge(f.memberRuns, float64(s.Running), s.Cluster, s.Address)
+		m.counter(f.memberStarted, float64(s.Row.Started), s.Cluster, s.Address)
 	}
 	for _, p := range mergePools(st.Pools) {
 		f.collectPool(m, &p)

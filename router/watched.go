@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -235,6 +236,29 @@ func (s *Server) standbyMember(snapshot *tenants.Snapshot, cluster, address stri
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.memberAt(c, address)
+}
+
+// StandbyRow is a member of a cluster that is watched.
+type StandbyRow struct {
+	Cluster string
+	members.Row
+}
+
+// Standbys returns the members of all clusters that are watched.
+func (s *Server) Standbys() (rows []StandbyRow) {
+	s.mu.Lock()
+	names := slices.Sorted(maps.Keys(s.watches))
+	var watches []*members.Watch
+	for _, name := range names {
+		watches = append(watches, s.watches[name].watch)
+	}
+	s.mu.Unlock()
+	for i, w := range watches {
+		for _, row := range w.Rows() {
+			rows = append(rows, StandbyRow{names[i], row})
+		}
+	}
+	return rows
 }
 
 // primaryAddress returns where a cluster's transactions run, or ran last.

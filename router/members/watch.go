@@ -69,6 +69,7 @@ type Member struct {
 
 	fresh       atomic.Int64 // Clock: a standby has everything that was committed before; 0 is unknown
 	outstanding atomic.Int64 // transactions that run there
+	begun       atomic.Uint64
 	started     atomic.Pointer[string]
 
 	// guarded by the Watch's mu
@@ -156,7 +157,10 @@ func (m *Member) Started() string {
 }
 
 // Begin and End count the transactions that run at a standby.
-func (m *Member) Begin() { m.outstanding.Add(1) }
+func (m *Member) Begin() {
+	m.outstanding.Add(1)
+	m.begun.Add(1)
+}
 
 // End is the end of what Begin counted.
 func (m *Member) End() { m.outstanding.Add(-1) }
