@@ -280,7 +280,7 @@ func (s *session) ready(status wire.TxStatus) {
 	}
 	if status == wire.TxIdle {
 		s.shared.counts.wrote = s.shared.counts.wrote || s.writing && !s.undone
-		s.writing, s.undone = s.open && s.writing, false
+		s.writing, s.undone, s.reading = s.open && s.writing, false, false
 		s.shared.counts.altered |= s.altered
 		s.altered, s.declared = 0, false
 	}

@@ -20,6 +20,7 @@ type client struct {
 	conn   *loop.Conn
 	server *pool.Server
 	waiter *pool.Waiter
+	retry  *retry   // the way back from a standby; nil for none
 	away   *standby // where the server is, or is waited for; nil for at the primary
 	stash  []byte   // read from the client and not yet handled
 	login  *login   // until the welcome was sent
@@ -199,6 +200,9 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	if (h.Type == wire.Query || h.Type == wire.Bind) && c.server != nil && v != verbStall && !c.backend.running.noted {
 		c.noteRunning(h.Type, b[at+wire.HeaderLen:at+n])
 	}
+	if c.retry != nil && v != verbStall && v != verbAcquire && v != verbSubscribe {
+		c.keepSent(b[at:at+n], n == h.Len && h.Type != wire.Flush)
+	}
 	switch v {
 	case verbForward:
 		c.w.up.pass(at, at+n)
@@ -227,6 +231,10 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 // tell gives the client what the machine left for it.
 func (c *client) tell() {
 	sh := c.shared
+	if len(sh.toClient) > 0 && c.retry != nil {
+		c.retry.withheld = append(c.retry.withheld, sh.toClient...)
+		sh.toClient = sh.toClient[:0]
+	}
 	if len(sh.toClient) > 0 {
 		c.route.counters.Sent += uint64(len(sh.toClient))
 		c.conn.Write(sh.toClient)
@@ -269,6 +277,7 @@ func (c *client) take(s *pool.Server) {
 	c.server = s
 	if c.away != nil {
 		c.away.at.Begin()
+		c.retry = &retry{deferred: c.deferred}
 		c.seen = max(c.seen, c.away.at.Fresh())
 	}
 	c.txSince = c.w.loop.Now()
@@ -425,6 +434,6 @@ func (c *client) letGo() {
 		c.away.at.End()
 		c.away = nil
 	}
-	c.server, c.choked = nil, false
+	c.server, c.retry, c.choked = nil, nil, false
 	c.released()
 }

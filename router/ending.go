@@ -95,7 +95,7 @@ func (c *client) refuseWith(e *wire.Error) {
 
 // hangUp ends the client's half: from now on only its server is still ours.
 func (c *client) hangUp(reason string) {
-	c.leaving, c.barrier = true, false
+	c.leaving, c.barrier, c.retry = true, false, nil
 	if c.waiter != nil {
 		c.waiter.Leave()
 		c.waiter = nil
@@ -131,6 +131,10 @@ func (c *client) forget() {
 
 // serverLost ends a session whose server went away under it.
 func (c *client) serverLost(why error) {
+	if c.retry != nil && !c.leaving {
+		c.retryAtPrimary(true)
+		return
+	}
 	s := c.server
 	if !c.leaving && c.onlyAsksTaint() {
 		c.dropLook()

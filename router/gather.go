@@ -67,6 +67,18 @@ func (g *gather) flush(c *loop.Conn) (n int) {
 	return n
 }
 
+// takeInto appends what was collected to b and forgets the input.
+func (g *gather) takeInto(b []byte) []byte {
+	if len(g.buf) > 0 {
+		g.spill()
+		b = append(b, g.buf...)
+	} else {
+		b = append(b, g.in[g.from:g.to]...)
+	}
+	g.drop()
+	return b
+}
+
 // flushTo is flush to a server; without one what was collected is dropped.
 func (g *gather) flushTo(s *pool.Server) {
 	if s == nil {

@@ -47,6 +47,7 @@ func (s *session) inject() {
 	fails := s.deferred != 0 && s.status == wire.TxFailed
 	if s.deferred != 0 {
 		s.injectBegin(s.deferred)
+		s.reading = s.deferred.readOnly()
 		s.deferred, s.begun = 0, true
 	}
 	if !s.queue.empty() {

@@ -150,3 +150,89 @@ func lastError(t *testing.T, ctx context.Context, err error) {
 		t.Error(err)
 	}
 }
+
+// TestRealRetry has the standby refuse transactions at their first statement: they
+// run at the primary, and the client does not know.
+func TestRealRetry(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members)
+	c := d.connect(t, func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = pgx.QueryExecModeExec })
+	do(t, c, "create function written() returns pg_lsn stable language sql as 'select pg_current_wal_lsn()'")
+	do(t, c, "create function held() returns int language plpgsql as $$ begin perform pg_sleep(30 * pg_is_in_recovery()::int); return 1; end $$")
+	var port int
+	settle := func(t *testing.T) {
+		t.Helper()
+		if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+			t.Fatal("READ ONLY transactions do not come to the standby")
+		}
+	}
+	retried := func() int { return int(d.pool("acme").Ended["retried at the primary"]) }
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeCacheStatement} {
+		t.Run(mode.String(), func(t *testing.T) {
+			c := d.connect(t, func(c *pgx.ConnConfig) { c.DefaultQueryExecMode = mode })
+			do(t, c, "set application_name = 'mine'")
+			do(t, c, "set datestyle = german")
+			query := where + ", current_setting('application_name'), current_setting('datestyle') from written()"
+			var name, style string
+			if err := c.QueryRow(t.Context(), query).Scan(&port, &name, &style); err != nil { // where it is prepared by a message of its own, the client is told of that
+				t.Fatal(err)
+			}
+			before := retried()
+			for i := range 5 {
+				settle(t)
+				tx, err := c.BeginTx(t.Context(), pgx.TxOptions{AccessMode: pgx.ReadOnly})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = tx.QueryRow(t.Context(), query).Scan(&port, &name, &style)
+				if err != nil || port != h.Port() || name != "mine" || style != "German, DMY" {
+					t.Fatalf("%d: at %d, %q, %q: %v", i, port, name, style, err)
+				}
+				if err := tx.QueryRow(t.Context(), where).Scan(&port); err != nil || port != h.Port() {
+					t.Errorf("the second statement is at %d: %v", port, err)
+				}
+				if err := tx.Commit(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := retried() - before; n == 0 {
+				t.Error("no transaction was at the standby first")
+			}
+		})
+	}
+	t.Run("a server that is ended", func(t *testing.T) {
+		settle(t)
+		done := make(chan error, 1)
+		go func() {
+			var n int
+			done <- readOnly(t.Context(), c, "select held()", &n)
+		}()
+		ended := 0
+		if !poll(func() bool {
+			_ = standby.QueryRow(t.Context(), "acme", "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'select held%' and state = 'active'", nil, &ended)
+			return ended > 0
+		}) {
+			t.Fatal("the statement does not come to the standby")
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a row was told", func(t *testing.T) {
+		settle(t)
+		tx, err := c.BeginTx(t.Context(), pgx.TxOptions{AccessMode: pgx.ReadOnly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback(t.Context())
+		if err := tx.QueryRow(t.Context(), where).Scan(&port); err != nil || port != standby.Port() {
+			t.Fatalf("at %d: %v", port, err)
+		}
+		var lsn string
+		var e *pgconn.PgError
+		if err := tx.QueryRow(t.Context(), "select written()::text").Scan(&lsn); !errors.As(err, &e) || e.Code != "55000" {
+			t.Errorf("the second statement, which the standby cannot run: %v", err)
+		}
+	})
+}

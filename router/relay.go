@@ -49,6 +49,17 @@ func (c *client) resumeAnswers() {
 // nil if it is the loop's.
 func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 	at, err := c.answers(data)
+	if err == errRetry {
+		c.w.down.drop()
+		if stash != nil {
+			c.w.loop.Buffers().Give(stash)
+		}
+		c.retryAtPrimary(false)
+		return
+	}
+	if c.retry != nil {
+		c.retry.withheld = c.w.down.takeInto(c.retry.withheld)
+	}
 	if c.shared.counts.wrote {
 		c.wrote() // before the client knows
 	}
@@ -103,6 +114,9 @@ func (c *client) answers(data []byte) (at int, err error) {
 		}
 		n := min(h.Len, len(data)-at)
 		if h.Type == wire.DataRow || h.Type == wire.CopyData {
+			if c.retry != nil {
+				_ = c.hear(h, nil) // a row is no error
+			}
 			if c.queue.empty() {
 				return at, errUnexpected
 			}
@@ -119,6 +133,11 @@ func (c *client) answers(data []byte) (at int, err error) {
 			}
 			if h.Type == wire.NotificationResponse && n >= wire.HeaderLen+4 {
 				c.ownPID(data[at+wire.HeaderLen:])
+			}
+			if c.retry != nil {
+				if err := c.hear(h, data[at+wire.HeaderLen:at+n]); err != nil {
+					return at, err
+				}
 			}
 			v, err := c.fromServer(h.Type, data[at+wire.HeaderLen:at+n])
 			if err != nil {

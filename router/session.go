@@ -94,6 +94,7 @@ type session struct {
 	defining  bool // what names mean may have been changed, and not yet for good
 	writing   bool // this transaction may have written
 	undone    bool // the last command was a ROLLBACK
+	reading   bool // this transaction was begun READ ONLY
 	notify    bool // a notification may have been sent from this server
 	piped     bool // messages of the client's are in front, unconfirmed
 

@@ -22,7 +22,12 @@ const (
 	CodeProgramLimit          = "54000"
 	CodeObjectNotInState      = "55000"
 	CodeQueryCanceled         = "57014"
+	CodeReadOnly              = "25006"
+	CodeSerializationFailure  = "40001"
+	CodeDeadlock              = "40P01"
 	CodeAdminShutdown         = "57P01"
+	CodeCrashShutdown         = "57P02"
+	CodeDatabaseDropped       = "57P04"
 	CodeCannotConnectNow      = "57P03"
 	CodeActiveTransaction     = "25001" // what cannot be done inside one
 	CodeNoActiveTransaction   = "25P01" // what can only be done inside one

@@ -1,0 +1,125 @@
+package router
+
+import (
+	"errors"
+
+	"howdah/wire"
+)
+
+// A transaction that a standby refuses at its first statement is run at the primary
+// instead, and the client need not know: until the statement's first row, or its
+// end, nothing that the standby says is passed on, and what the client has sent is
+// kept. Behind that the client has seen what the standby had at that time, and the
+// primary would show it something else.
+
+// retry is what it takes to run a transaction again that is at a standby.
+type retry struct {
+	deferred txOptions
+	sent     []byte // by the client since it has the server
+	withheld []byte // said by the server, for the client
+}
+
+// maxRetry bounds what is kept of a client's messages, in bytes.
+const maxRetry = 64 << 10
+
+// errRetry reports that the transaction is to be run at the primary.
+var errRetry = errors.New("router: the standby refuses the transaction")
+
+// retryable reports whether an error may be the standby's fault: it is read only,
+// the recovery conflicts with the transaction, it cannot do such a thing, is in
+// another state, or goes away.
+func retryable(code string) bool {
+	switch code {
+	case wire.CodeReadOnly, wire.CodeSerializationFailure, wire.CodeDeadlock, wire.CodeFeatureNotSupported, wire.CodeObjectNotInState,
+		wire.CodeAdminShutdown, wire.CodeCrashShutdown, wire.CodeCannotConnectNow, wire.CodeDatabaseDropped:
+		return true
+	}
+	return false
+}
+
+// keepSent keeps what the client sends to a standby.
+func (c *client) keepSent(b []byte, whole bool) {
+	if r := c.retry; !whole || len(r.sent)+len(b) > maxRetry {
+		c.decide()
+	} else {
+		r.sent = append(r.sent, b...)
+	}
+}
+
+// decide gives up the way back: the client is to hear what the standby says.
+func (c *client) decide() {
+	withheld := c.retry.withheld
+	c.retry = nil
+	if len(withheld) > 0 {
+		c.conn.Write(withheld)
+		c.route.counters.Sent += uint64(len(withheld))
+	}
+}
+
+// hear looks at what a standby answers while there is a way back.
+func (c *client) hear(h wire.Header, body []byte) error {
+	switch h.Type {
+	case wire.ErrorResponse:
+		if retryable(string(wire.ErrorCode(body))) {
+			return errRetry
+		}
+	case wire.DataRow, wire.CommandComplete, wire.ReadyForQuery, wire.EmptyQueryResponse, wire.PortalSuspended,
+		wire.CopyOutResponse, wire.CopyInResponse, wire.FunctionCallResponse:
+		if c.queue.empty() || c.queue.first().kind == entrySwallow {
+			return nil
+		}
+	default:
+		return nil
+	}
+	c.decide()
+	return nil
+}
+
+// retryAtPrimary runs the transaction there. gone says that the standby's server is.
+func (c *client) retryAtPrimary(gone bool) {
+	s, r := c.server, c.retry
+	c.retry = nil
+	c.w.down.drop()
+	c.shared.toServer, c.shared.toClient = c.shared.toServer[:0], c.shared.toClient[:0]
+	c.rewind(r.deferred)
+	c.streams, c.stalled = 0, false
+	c.letGo()
+	if gone {
+		s.Pool().Gone(s, "lost while in use")
+	} else {
+		s.Pool().Destroy(s, "retried at the primary", true)
+	}
+	stash := c.w.loop.Buffers().Append(nil, r.sent)
+	if c.stash != nil {
+		stash = c.w.loop.Buffers().Append(stash, c.stash)
+		c.w.loop.Buffers().Give(c.stash)
+	}
+	c.stash = stash
+	if c.acquire(nil) {
+		c.refeed()
+	}
+	c.settleDown()
+}
+
+// rewind takes back all that was sent since the session has its server: it believes
+// itself in the transaction that it had begun with these options.
+func (s *session) rewind(deferred txOptions) {
+	first, end := s.queue.head, len(s.queue.entries)
+	sent := s.queue.entries[first:end:end]
+	s.queue.head = end
+	for i := len(sent) - 1; i >= 0; i-- {
+		s.undo(&sent[i])
+	}
+	s.queue.head = first
+	for range sent {
+		s.queue.pop()
+	}
+	for _, st := range s.undecided {
+		s.shared.statements.drop(st)
+	}
+	s.undecided, s.tuning, s.reported = nil, nil, nil
+	s.open, s.piped, s.skipping, s.prefix, s.prefixFailed, s.begun, s.beginFailed = false, false, false, false, false, false, false
+	s.committing, s.forgets, s.lookErred, s.lastWords = false, false, false, false
+	s.changes, s.reading = 0, false
+	s.deferred, s.status = deferred, wire.TxOpen
+}
