@@ -277,7 +277,7 @@ func (c *client) take(s *pool.Server) {
 	c.server = s
 	if c.away != nil {
 		c.away.at.Begin()
-		c.retry = &retry{deferred: c.deferred}
+		c.retry = &retry{deferred: c.deferred, status: c.status}
 		c.seen = max(c.seen, c.away.at.Fresh())
 	}
 	c.txSince = c.w.loop.Now()

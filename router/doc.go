@@ -30,6 +30,11 @@
 // When a client alters what new sessions start with, servers are replaced
 // (defaults.go).
 //
+// A cluster of several members is watched (package members, watched.go): what is
+// open follows the primary. standby.go sends transactions that only read to a
+// standby, standby_text.go says which statements cannot go there, writes.go what
+// it must have, and retry.go is the way back.
+//
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and
 // shuts down; report.go tells the numbers.

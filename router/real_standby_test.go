@@ -46,6 +46,18 @@ func TestRealReadOnly(t *testing.T) {
 	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
 		t.Fatalf("READ ONLY transactions run at %d, the standby is at %d", port, standby.Port())
 	}
+	for range 3 {
+		if port := get[int](t, c, "/* howdah: standby */ "+where); port == standby.Port() {
+			break
+		} else if port != h.Port() {
+			t.Error(port)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	reporter := d.connect(t, func(c *pgx.ConnConfig) { c.RuntimeParams["default_transaction_read_only"] = "on" })
+	if !poll(func() bool { return get[int](t, reporter, where) == standby.Port() }) {
+		t.Error("with default_transaction_read_only nothing runs at the standby")
+	}
 	if v := get[string](t, c, "show in_hot_standby"); v != "off" {
 		t.Errorf("in_hot_standby is %q", v)
 	}

@@ -14,9 +14,10 @@ import (
 
 // retry is what it takes to run a transaction again that is at a standby.
 type retry struct {
-	deferred txOptions
-	sent     []byte // by the client since it has the server
-	withheld []byte // said by the server, for the client
+	deferred txOptions     // the BEGIN that had not been sent
+	status   wire.TxStatus // as the client believed
+	sent     []byte        // by the client since it has the server
+	withheld []byte        // said by the server, for the client
 }
 
 // maxRetry bounds what is kept of a client's messages, in bytes.
@@ -81,7 +82,7 @@ func (c *client) retryAtPrimary(gone bool) {
 	c.retry = nil
 	c.w.down.drop()
 	c.shared.toServer, c.shared.toClient = c.shared.toServer[:0], c.shared.toClient[:0]
-	c.rewind(r.deferred)
+	c.rewind(r.deferred, r.status)
 	c.streams, c.stalled = 0, false
 	c.letGo()
 	if gone {
@@ -101,9 +102,8 @@ func (c *client) retryAtPrimary(gone bool) {
 	c.settleDown()
 }
 
-// rewind takes back all that was sent since the session has its server: it believes
-// itself in the transaction that it had begun with these options.
-func (s *session) rewind(deferred txOptions) {
+// rewind takes back all that was sent since the session has its server.
+func (s *session) rewind(deferred txOptions, status wire.TxStatus) {
 	first, end := s.queue.head, len(s.queue.entries)
 	sent := s.queue.entries[first:end:end]
 	s.queue.head = end
@@ -121,5 +121,5 @@ func (s *session) rewind(deferred txOptions) {
 	s.open, s.piped, s.skipping, s.prefix, s.prefixFailed, s.begun, s.beginFailed = false, false, false, false, false, false, false
 	s.committing, s.forgets, s.lookErred, s.lastWords = false, false, false, false
 	s.changes, s.reading = 0, false
-	s.deferred, s.status = deferred, wire.TxOpen
+	s.deferred, s.status = deferred, status
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,35 +51,57 @@ func (c *client) standbyFor(h wire.Header, b []byte) *standby {
 // readsOnly reports whether the transaction that begins with this message is said
 // to read only, and its first statement means the same at a standby.
 func (s *session) readsOnly(h wire.Header, b []byte) bool {
-	if s.mode != tenants.Transaction || s.status != wire.TxOpen || !s.deferred.readOnly() || s.pins != 0 || len(b) < h.Len {
+	begun, fails := s.deferred != 0, s.status == wire.TxFailed
+	if s.mode != tenants.Transaction || fails || s.pins != 0 || s.portal != nil || s.ranHere || len(b) < h.Len {
 		return false
 	}
-	if isolation, ok := s.vars.value("default_transaction_isolation"); ok && isolation == "serializable" && s.deferred.index()%isolations == 0 {
+	isolation, access := s.deferred.index()%isolations, s.deferred.index()/isolations%accesses
+	if isolation == 4 || access == 1 {
 		return false
 	}
+	if v, ok := s.vars.value("default_transaction_isolation"); ok && v == "serializable" && isolation == 0 {
+		return false
+	}
+	declared := begun && access == 2
+	if v, ok := s.vars.value("default_transaction_read_only"); ok && v == "on" {
+		declared = true
+	}
+	if !declared && h.Type != wire.Query && h.Type != wire.Parse {
+		return false
+	}
+	text, ok := s.firstText(h, b)
+	return ok && (declared || asksForStandby(text)) && meansSame(text, s.vars)
+}
+
+// firstText returns the statement that the message is about.
+func (s *session) firstText(h wire.Header, b []byte) (text []byte, ok bool) {
 	switch h.Type {
 	case wire.Query:
-		return meansSame(b[wire.HeaderLen:h.Len-1], s.vars)
+		return b[wire.HeaderLen : h.Len-1], true
 	case wire.Parse:
 		m, err := wire.ParseParse(b[wire.HeaderLen:])
-		return err == nil && meansSame(m.Text, s.vars)
+		return m.Text, err == nil
 	case wire.Bind:
 		m, err := wire.ParseBind(b[wire.HeaderLen:])
 		if err != nil {
-			return false
+			return nil, false
 		}
-		st := s.meant(m.Statement)
-		return st != nil && meansSame([]byte(st.key.text), s.vars)
+		if st := s.meant(m.Statement); st != nil {
+			return []byte(st.key.text), true
+		}
 	}
-	return false
+	return nil, false
 }
 
-// readOnly reports whether BEGIN said READ ONLY, and nothing that a standby
-// refuses.
-func (o txOptions) readOnly() bool {
-	i := o.index()
-	return o != 0 && i%isolations != 4 && i/isolations%accesses == 2
+// standbyComment in front of a statement asks for a standby.
+const standbyComment = "/* howdah: standby */"
+
+func asksForStandby(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte(standbyComment))
 }
+
+// readOnly reports whether BEGIN said READ ONLY.
+func (o txOptions) readOnly() bool { return o != 0 && o.index()/isolations%accesses == 2 }
 
 // standbyAt returns the route's pool at a standby, made if need be.
 func (r *route) standbyAt(at *members.Member) *standby {

@@ -64,7 +64,7 @@ func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
 
 // same reports whether the cluster is to be watched as it is.
 func (w *watched) same(c *tenants.Cluster) bool {
-	return slices.Equal(w.cluster.Members, c.Members) && w.cluster.AdminURL == c.AdminURL &&
+	return slices.Equal(w.cluster.Members, c.Members) && w.cluster.AdminURL == c.AdminURL && w.cluster.MaxLag == c.MaxLag &&
 		w.cluster.TLSMode == c.TLSMode && w.cluster.TLSCAFile == c.TLSCAFile
 }
 
@@ -77,6 +77,7 @@ func (s *Server) watch(c *tenants.Cluster) *watched {
 			return s.connectOwn(ctx, &w.cluster, address)
 		},
 		Changed: func(now *members.Member) { s.primaryChanged(name, w, now) },
+		MaxLag:  c.MaxLag,
 		Log:     s.log.With("cluster", name),
 	}
 	for _, m := range c.Members {

@@ -136,6 +136,7 @@ type Cluster struct {
 	Budget         int           // server connections the cluster may hold; 0 = no limit
 	BudgetReserve  int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2 of 10
 	SeatQuantum    time.Duration // a seat stays with a busy tenant for at least so long; 0 = 500 ms
+	MaxLag         time.Duration // a standby that is behind for longer serves no reads; 0 = no limit
 	TLSMode        string        // disable, prefer, require, verify-ca or verify-full
 	TLSCAFile      string        // "" = the system's authorities
 

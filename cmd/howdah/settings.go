@@ -333,12 +333,12 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "members", initialDoc: "must be given", reload: true,
-			doc: "Its PostgreSQL servers, primary and standbys in any order: host:port, or a socket's path such as /var/run/postgresql/.s.PGSQL.5432.",
+			doc: "Its PostgreSQL servers, primary and standbys in any order: host:port, or a socket's path such as /var/run/postgresql/.s.PGSQL.5432. Several are watched as the role of admin_url: transactions run at the one that is not in recovery (of two, at the one on the higher timeline; without an admin_url, at the first that is named), wait while there is none, and READ ONLY ones may run at standbys. Each address must always lead to the same server.",
 			at:  func(p *place) any { return &p.cluster.Members },
 		},
 		{
 			section: in, name: "admin_url", initial: "", reload: true, secret: true,
-			doc: "Superuser connection for provisioning, direct to the primary: postgres://… or key=value pairs. Its user and password also log in at the member for the connection on which a database's sessions LISTEN, which tenants could end if it were theirs; without it, or where it cannot log in, the tenant's role listens.",
+			doc: "Superuser connection for provisioning, direct to the primary: postgres://… or key=value pairs. Its user and password also log in at every member to watch it, and at the primary for the connection on which a database's sessions LISTEN, which tenants could end if it were theirs; without it, or where it cannot log in, the tenant's role listens.",
 			at:  func(p *place) any { return &p.cluster.AdminURL },
 		},
 		{
@@ -360,6 +360,11 @@ func clusterSettings() []setting {
 			section: in, name: "seat_quantum", initial: "500ms", reload: true,
 			doc: "For how long a server stays with a busy tenant before its seat goes to another that has had less. To move a seat costs a login; a shorter time is fairer, a longer one cheaper. An idle server's seat goes to others after four such times, or at once where its tenant has more than its share. 0 is 500ms.",
 			at:  func(p *place) any { return &p.cluster.SeatQuantum },
+		},
+		{
+			section: in, name: "max_lag", initial: "10s", reload: true,
+			doc: "A standby that may lack what was committed longer ago than this serves no reads until it has caught up. Whatever it is, a transaction runs only at a standby that has everything its database's clients have written through Howdah. 0 is no limit.",
+			at:  func(p *place) any { return &p.cluster.MaxLag },
 		},
 		{
 			section: in, name: "auth_user", initial: "", reload: true,

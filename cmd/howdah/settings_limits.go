@@ -61,7 +61,7 @@ func poolLimits() []setting {
 		{
 			name: "read_split", initial: "declared", reload: true,
 			choices: []string{"declared", "auto", "off"},
-			doc:     "Which work may go to standbys: what says READ ONLY, also what a parser finds to be reading, or nothing. This version knows no standbys yet: all work goes to the first member.",
+			doc:     "Which work may go to standbys: what says READ ONLY (BEGIN READ ONLY, default_transaction_read_only, or a statement that begins with the comment /* howdah: standby */), also what a parser finds to be reading, or nothing. Only to one that has all that the database's clients have written, and only where the first statement means the same there. In this version auto is declared.",
 			at:      func(p *place) any { return &p.limits.ReadSplit },
 		},
 		{
