@@ -24,10 +24,23 @@ const watcher = "watcher"
 // the setup names first.
 func (h *house) cluster(t *testing.T) (*postgres.Server, func(*setup)) {
 	t.Helper()
+	standbys, members := h.clusterOf(t, 1)
+	return standbys[0], members
+}
+
+// clusterOf does the same with n standbys.
+func (h *house) clusterOf(t *testing.T, n int) (standbys []*postgres.Server, members func(*setup)) {
+	t.Helper()
 	h.sql(t, fmt.Sprintf("create role %s superuser login password 'w'", watcher))
-	standby := wiretest.StartStandby(t, h.Server)
-	return standby, func(s *setup) {
-		s.cluster.Members = []tenants.Member{{Address: standby.Address()}, {Address: h.Address()}}
+	for i := range n {
+		standbys = append(standbys, wiretest.StartStandbyAt(t, h.Server, fmt.Sprintf("standby_%d", i)))
+	}
+	return standbys, func(s *setup) {
+		s.cluster.Members = nil
+		for _, standby := range standbys {
+			s.cluster.Members = append(s.cluster.Members, tenants.Member{Address: standby.Address()})
+		}
+		s.cluster.Members = append(s.cluster.Members, tenants.Member{Address: h.Address()})
 		s.cluster.AdminURL = h.URL(watcher, "w", postgres.Superuser)
 	}
 }

@@ -67,10 +67,16 @@ func StartPostgres(tb testing.TB, options ...PostgresOption) *postgres.Server {
 // "standby", and ends it with the test.
 func StartStandby(tb testing.TB, primary *postgres.Server) *postgres.Server {
 	tb.Helper()
+	return StartStandbyAt(tb, primary, "standby")
+}
+
+// StartStandbyAt is StartStandby with a slot of that name.
+func StartStandbyAt(tb testing.TB, primary *postgres.Server, slot string) *postgres.Server {
+	tb.Helper()
 	dir := ServerDir(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	server, err := postgres.Standby(ctx, FindPostgres(tb), primary, "standby", postgres.Config{
+	server, err := postgres.Standby(ctx, FindPostgres(tb), primary, slot, postgres.Config{
 		Dir: filepath.Join(dir, "data"), SocketDir: SocketDir(tb, dir), Port: FreePort(tb), NoSync: true,
 	})
 	if err != nil {
