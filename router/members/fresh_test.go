@@ -1,6 +1,7 @@
 package members
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -68,34 +69,76 @@ func TestElect(t *testing.T) {
 		return &Member{seen: seen{role: r, history: history{timeline: timeline}}, timeline: was}
 	}
 	a, b := member(Primary, 1, 1), member(Standby, 1, 0)
-	if got := elect(nil, []*Member{a, b}); got != a {
+	if got := elect(nil, nil, []*Member{a, b}); got != a {
 		t.Error("the only primary is not elected")
 	}
 	a.seen = seen{}
-	if got := elect(a, []*Member{a, b}); got != a {
+	if got := elect(a, a, []*Member{a, b}); got != a {
 		t.Error("a primary that cannot be reached is given up without another")
 	}
 	b.seen.role, b.seen.timeline = Primary, 2
-	if got := elect(a, []*Member{a, b}); got != b {
+	if got := elect(a, a, []*Member{a, b}); got != b {
 		t.Error("a promoted standby is not elected")
 	}
 	a.seen = seen{role: Primary, history: history{timeline: 1}}
-	if got := elect(b, []*Member{a, b}); got != b {
+	if got := elect(b, b, []*Member{a, b}); got != b {
 		t.Error("the old primary has come back and is elected")
 	}
-	if got := elect(nil, []*Member{a, b}); got != b {
+	if got := elect(nil, nil, []*Member{a, b}); got != b {
 		t.Error("the lower timeline is elected")
 	}
 	b.seen.timeline = 1
-	if got := elect(a, []*Member{a, b}); got != nil {
+	if got := elect(a, a, []*Member{a, b}); got != nil {
 		t.Error("one of two primaries on one timeline is elected")
 	}
 	a.seen, b.seen = seen{role: Standby}, seen{role: Standby}
-	if got := elect(a, []*Member{a, b}); got != nil {
+	if got := elect(a, a, []*Member{a, b}); got != nil {
 		t.Error("a primary that has become a standby stays elected")
 	}
 	a.seen, b.seen = seen{}, seen{role: Primary, history: history{timeline: 1}}
-	if got := elect(a, []*Member{a, b}); got != nil {
+	if got := elect(a, a, []*Member{a, b}); got != nil {
 		t.Error("one that was not promoted takes the place of one that cannot be reached")
+	}
+	if got := elect(nil, a, []*Member{a, b}); got != nil {
+		t.Error("it takes its place when it is asked for the second time")
+	}
+	b.seen.timeline = 2
+	if got := elect(nil, a, []*Member{a, b}); got != b {
+		t.Error("one that was promoted does not take the place of one that cannot be reached")
+	}
+}
+
+// TestLeader has the old primary come back while the new one cannot be reached: it
+// is not followed, however often it is asked.
+func TestLeader(t *testing.T) {
+	at := func(r Role, timeline uint32, lsn LSN) seen {
+		return seen{role: r, history: history{"1", timeline}, lsn: lsn, segment: 16 << 20, started: "then", asked: Clock(), streamed: r == Standby}
+	}
+	a, b, c := &Member{Address: "a"}, &Member{Address: "b"}, &Member{Address: "c"}
+	w := &Watch{cfg: Config{Log: slog.New(slog.DiscardHandler)}, members: []*Member{a, b, c}, sampled: make(chan struct{})}
+	w.observe(a, at(Primary, 1, 100))
+	w.observe(c, at(Standby, 1, 100))
+	if c.Fresh() == 0 {
+		t.Fatal("no fresh standby")
+	}
+	w.observe(a, seen{err: errProbe})
+	sampled := c.Fresh()
+	w.samples.add(sample{history: history{"1", 1}, at: sampled + 1, lsn: 200})
+	w.observe(c, at(Standby, 2, 200))
+	if c.Fresh() != sampled {
+		t.Error("a position on another timeline counts while the primary cannot be reached")
+	}
+	w.observe(b, at(Primary, 2, 200))
+	if w.Primary() != b {
+		t.Fatal("the promoted one is not followed")
+	}
+	w.observe(b, seen{err: errProbe})
+	for range 3 {
+		if w.observe(a, at(Primary, 1, 300)); w.Primary() != nil {
+			t.Fatalf("%s is followed, which was replaced", w.Primary().Address)
+		}
+	}
+	if w.observe(b, at(Primary, 2, 210)); w.Primary() != b {
+		t.Error("the promoted one is not followed when it is back")
 	}
 }

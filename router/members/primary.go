@@ -18,8 +18,10 @@ func (r Role) String() string {
 // elect returns who the primary is, nil for nobody. Until another one is found it
 // stays who it was, though it cannot be reached: it may come back. Of two that are
 // not in recovery the one on the higher timeline was promoted last; on equal ones
-// there is no telling, and writing to either could be lost.
-func elect(was *Member, all []*Member) *Member {
+// there is no telling, and writing to either could be lost. leader is the last one
+// that was elected: while it cannot be reached, only who was promoted behind it
+// takes its place.
+func elect(was, leader *Member, all []*Member) *Member {
 	var best *Member
 	tie := false
 	for _, m := range all {
@@ -37,8 +39,8 @@ func elect(was *Member, all []*Member) *Member {
 	case tie:
 		return nil
 	case best != nil:
-		if was != nil && was != best && was.seen.role == Unknown && best.seen.timeline <= was.timeline {
-			return nil // it has not been promoted behind the one that is gone
+		if leader != nil && leader != best && leader.seen.role == Unknown && best.seen.timeline <= leader.timeline {
+			return nil
 		}
 		return best
 	case was != nil && was.seen.role == Unknown:

@@ -61,6 +61,7 @@ type Watch struct {
 
 	mu      sync.Mutex // guards what follows, and what the members have seen
 	samples samples
+	leader  *Member // the last that was primary
 }
 
 // Member is one PostgreSQL server of the cluster.
@@ -299,9 +300,9 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 		m.fresh.Store(0) // what it had replayed is another instance's
 	}
 	was := w.primary.Load()
-	now := elect(was, w.members)
+	now := elect(was, w.leader, w.members)
 	if now != nil && now.seen.role == Primary {
-		now.timeline = now.seen.timeline
+		w.leader, now.timeline = now, now.seen.timeline
 	}
 	if now != was {
 		w.primary.Store(now)
@@ -349,7 +350,7 @@ func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 		m.fresh.Store(0)
 		return true
 	}
-	if at := w.samples.freshness(last.history, s.lsn, s.segment); s.streamed && at > time.Duration(m.fresh.Load()) {
+	if at := w.samples.freshness(s.history, s.lsn, s.segment); s.streamed && at > time.Duration(m.fresh.Load()) {
 		m.fresh.Store(int64(at))
 	}
 	return time.Duration(m.fresh.Load()) >= last.at
