@@ -237,6 +237,8 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 		e.flags = commitFlag(st)
 		s.mayDo(&st.reading)
 		p = portalOf(&st.reading, nil)
+	} else {
+		s.writing = true // a text that is not known
 	}
 	e.more = s.bound(m.Portal, p)
 	s.forward(e)

@@ -309,6 +309,7 @@ func (l *listener) message(typ byte, body []byte) {
 	switch typ {
 	case wire.NotificationResponse:
 		if n, err := wire.ParseNotification(body); err == nil {
+			l.route.written() // and who listens may look, before the writer's own answer is read
 			l.deliver(n)
 		}
 	case wire.ErrorResponse:

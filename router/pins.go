@@ -99,7 +99,7 @@ func (s *session) note(r *reading) {
 	if strings.Contains(s.searchPath(), "pg_temp") || r.effects&defines != 0 && s.doubts()&doubtNames != 0 {
 		s.done |= mayKeep // what has no schema may be a temporary object
 	}
-	s.writing = s.writing || r.effects&(acts|movesSequence|defines) != 0 && !s.reading
+	s.mayWrite(r)
 	s.defining = s.defining || r.effects&defines != 0
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0

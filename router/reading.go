@@ -409,6 +409,10 @@ func (r *reader) word(before token) {
 		if before.is("create") || before.is("replace") || before.is("local") || before.is("global") || before.is("into") {
 			r.effects |= mayKeep
 		}
+	case "into":
+		if !before.is("insert") && !before.is("merge") {
+			r.effects |= defines
+		}
 	case "hold":
 		if before.is("with") {
 			r.effects |= mayKeep | holdsCursor

@@ -22,18 +22,18 @@ const watcher = "watcher"
 
 // cluster makes the house's server the primary of a cluster with a standby, which
 // the setup names first.
-func (h *house) cluster(t *testing.T) (*postgres.Server, func(*setup)) {
+func (h *house) cluster(t *testing.T, options ...wiretest.PostgresOption) (*postgres.Server, func(*setup)) {
 	t.Helper()
-	standbys, members := h.clusterOf(t, 1)
+	standbys, members := h.clusterOf(t, 1, options...)
 	return standbys[0], members
 }
 
 // clusterOf does the same with n standbys.
-func (h *house) clusterOf(t *testing.T, n int) (standbys []*postgres.Server, members func(*setup)) {
+func (h *house) clusterOf(t *testing.T, n int, options ...wiretest.PostgresOption) (standbys []*postgres.Server, members func(*setup)) {
 	t.Helper()
 	h.sql(t, fmt.Sprintf("create role %s superuser login password 'w'", watcher))
 	for i := range n {
-		standbys = append(standbys, wiretest.StartStandbyAt(t, h.Server, fmt.Sprintf("standby_%d", i)))
+		standbys = append(standbys, wiretest.StartStandbyAt(t, h.Server, fmt.Sprintf("standby_%d", i), options...))
 	}
 	return standbys, func(s *setup) {
 		s.cluster.Members = nil

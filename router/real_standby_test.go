@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"howdah/tenants"
 	"howdah/wire/postgres"
@@ -249,4 +250,85 @@ func TestRealRetry(t *testing.T) {
 			t.Errorf("the second statement, which the standby cannot run: %v", err)
 		}
 	})
+}
+
+// TestRealWrites has the standby replay nothing: behind whatever writes, READ ONLY
+// transactions run at the primary.
+func TestRealWrites(t *testing.T) {
+	twoPhase := wiretest.WithSetting("max_prepared_transactions", "5")
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"), twoPhase)
+	standby, members := h.cluster(t, twoPhase)
+	d := h.open(t, members)
+	c := d.connect(t)
+	for _, sql := range []string{
+		"create table kept (n int)",
+		"create function write() returns int language sql as 'insert into kept values (1) returning n'",
+		"create procedure fail() language plpgsql as $$ begin insert into kept values (1); commit; raise 'no'; end $$",
+	} {
+		do(t, c, sql)
+	}
+	query := func(sql string) pgproto3.FrontendMessage { return &pgproto3.Query{String: sql} }
+	var lo uint32
+	if err := h.QueryRow(t.Context(), "acme", "select 'lo_creat'::regproc::oid::int", nil, &lo); err != nil {
+		t.Fatal(err)
+	}
+	for _, write := range []struct {
+		name     string
+		messages []pgproto3.FrontendMessage
+	}{
+		{"insert", []pgproto3.FrontendMessage{query("insert into kept values (1)")}},
+		{"function", []pgproto3.FrontendMessage{query("select write()")}},
+		{"CTE", []pgproto3.FrontendMessage{query("with x as (insert into kept values (1) returning n) select n from x")}},
+		{"SELECT INTO", []pgproto3.FrontendMessage{query("select 1 as n into made")}},
+		{"EXPLAIN ANALYZE", []pgproto3.FrontendMessage{query("explain analyze insert into kept values (1)")}},
+		{"procedure that fails behind its COMMIT", []pgproto3.FrontendMessage{query("call fail()")}},
+		{"EXECUTE", []pgproto3.FrontendMessage{query("prepare x as select write()"), query("execute x"), query("deallocate x")}},
+		{"COMMIT AND CHAIN", []pgproto3.FrontendMessage{query("begin; insert into kept values (1)"), query("commit and chain"), query("rollback")}},
+		{"several", []pgproto3.FrontendMessage{query("insert into kept values (1); commit; select 1; rollback")}},
+		{"COMMIT PREPARED", []pgproto3.FrontendMessage{query("commit prepared 'x'")}},
+		{"row limit", []pgproto3.FrontendMessage{
+			&pgproto3.Parse{Query: "insert into kept values (1), (2) returning n"}, &pgproto3.Bind{}, &pgproto3.Execute{MaxRows: 1}, &pgproto3.Sync{},
+		}},
+		{"large object", []pgproto3.FrontendMessage{
+			&pgproto3.FunctionCall{Function: lo, ArgFormatCodes: []uint16{0}, Arguments: [][]byte{[]byte("-1")}},
+		}},
+		{"READ ONLY taken back", []pgproto3.FrontendMessage{
+			query("begin read only"), query("set transaction read write"), query("select write()"), query("commit"),
+		}},
+		{"behind READ ONLY, at once", []pgproto3.FrontendMessage{query("begin read only"), query("select pg_is_in_recovery(); commit; select write()")}},
+	} {
+		t.Run(write.name, func(t *testing.T) {
+			if write.name == "COMMIT PREPARED" {
+				do(t, c, "begin; insert into kept values (1); prepare transaction 'x'")
+			}
+			var port int
+			if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+				t.Fatal("READ ONLY transactions do not come to the standby")
+			}
+			for _, sql := range []string{"select pg_wal_replay_pause()", "select pg_wal_replay_resume()"} {
+				if sql == "select pg_wal_replay_resume()" {
+					r := d.raw(t)
+					for _, m := range write.messages {
+						var err error
+						if _, ok := m.(*pgproto3.Parse); ok {
+							_, err = r.talk(write.messages...)
+						} else if _, ok := m.(*pgproto3.Query); ok {
+							_, err = r.talk(m)
+						} else if _, ok := m.(*pgproto3.FunctionCall); ok {
+							_, err = r.talk(m)
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+					if err := readOnly(t.Context(), c, where, &port); err != nil || port != h.Port() {
+						t.Errorf("it is not noticed: READ ONLY runs at %d (%v)", port, err)
+					}
+				}
+				if err := standby.Exec(t.Context(), postgres.Superuser, sql); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -322,6 +322,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			return verbStall
 		}
 		s.note(&r)
+		s.writing = true // of what it does no tag tells: it may be a large object's
 	} else {
 		if s.literalsUndecided() && !plainLiterals(text) {
 			return verbStall

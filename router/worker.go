@@ -159,6 +159,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 	if watch := r.w.server.watchOf(t.Cluster); r.watch != watch {
 		r.watch = watch
+		r.written() // perhaps, while it was not watched
 		r.leaveStandbys()
 	}
 	if u := r.w.server.userOf(r.key.user); r.source != t || r.user != u {

@@ -45,9 +45,16 @@ func (s *Server) writesTo(key listenKey) *writes {
 // wrote notes that a transaction which may have written has ended.
 func (c *client) wrote() {
 	c.shared.counts.wrote = false
-	if w := c.route.watch; w != nil && c.away == nil {
-		c.route.writes.until(members.Clock())
-		w.Wrote()
+	if c.away == nil {
+		c.route.written()
+	}
+}
+
+// written notes that something has been committed in the route's database.
+func (r *route) written() {
+	if r.watch != nil {
+		r.writes.until(members.Clock())
+		r.watch.Wrote()
 	}
 }
 
@@ -60,6 +67,14 @@ func (c *client) mayStillWrite() {
 	if c.route.watch != nil && c.away == nil && (c.commits() || c.status == wire.TxIdle && c.open) {
 		c.route.writes.until(members.Clock() + unknownFor)
 	}
+}
+
+// mayWrite notes that a text is sent which may write without a tag that says so.
+// What a transaction does that was begun READ ONLY writes nothing, until something
+// is sent that could end it, or have it write.
+func (s *session) mayWrite(r *reading) {
+	s.reading = s.reading && (r.planned || r.effects&marksPlace != 0) && r.effects&(several|mayCommit) == 0 && len(r.settings) == 0
+	s.writing = s.writing || !s.reading && (r.effects&(acts|movesSequence|defines) != 0 || r.command == commandExecute)
 }
 
 // readTag reports whether a command with this tag has written nothing. EXPLAIN may
@@ -77,7 +92,7 @@ func readTag(tag []byte) bool {
 	case 'R':
 		return hasPrefix(tag, "RESET") || hasPrefix(tag, "RELEASE") || hasPrefix(tag, "ROLLBACK")
 	case 'C':
-		return hasPrefix(tag, "COMMIT") || hasPrefix(tag, "CLOSE CURSOR")
+		return string(tag) == "COMMIT" || hasPrefix(tag, "CLOSE CURSOR") // COMMIT PREPARED has
 	case 'D':
 		return hasPrefix(tag, "DECLARE") || hasPrefix(tag, "DEALLOCATE") || hasPrefix(tag, "DISCARD")
 	case 'L':

@@ -65,20 +65,24 @@ func StartPostgres(tb testing.TB, options ...PostgresOption) *postgres.Server {
 
 // StartStandby runs a standby that streams from primary through the slot
 // "standby", and ends it with the test.
-func StartStandby(tb testing.TB, primary *postgres.Server) *postgres.Server {
+func StartStandby(tb testing.TB, primary *postgres.Server, options ...PostgresOption) *postgres.Server {
 	tb.Helper()
-	return StartStandbyAt(tb, primary, "standby")
+	return StartStandbyAt(tb, primary, "standby", options...)
 }
 
 // StartStandbyAt is StartStandby with a slot of that name.
-func StartStandbyAt(tb testing.TB, primary *postgres.Server, slot string) *postgres.Server {
+func StartStandbyAt(tb testing.TB, primary *postgres.Server, slot string, options ...PostgresOption) *postgres.Server {
 	tb.Helper()
 	dir := ServerDir(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	server, err := postgres.Standby(ctx, FindPostgres(tb), primary, slot, postgres.Config{
-		Dir: filepath.Join(dir, "data"), SocketDir: SocketDir(tb, dir), Port: FreePort(tb), NoSync: true,
-	})
+	config := postgres.Config{
+		Dir: filepath.Join(dir, "data"), SocketDir: SocketDir(tb, dir), Port: FreePort(tb), NoSync: true, Settings: map[string]string{},
+	}
+	for _, option := range options {
+		option(&config)
+	}
+	server, err := postgres.Standby(ctx, FindPostgres(tb), primary, slot, config)
 	if err != nil {
 		tb.Fatalf("make a standby: %v", err)
 	}
