@@ -201,7 +201,7 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 		c.noteRunning(h.Type, b[at+wire.HeaderLen:at+n])
 	}
 	if c.retry != nil && v != verbStall && v != verbAcquire && v != verbSubscribe {
-		c.keepSent(b[at:at+n], n == h.Len && h.Type != wire.Flush)
+		c.keepSent(h, b[at:at+n])
 	}
 	switch v {
 	case verbForward:
@@ -277,6 +277,7 @@ func (c *client) take(s *pool.Server) {
 	c.server = s
 	if c.away != nil {
 		c.away.at.Begin()
+		c.back = true
 		c.retry = &retry{deferred: c.deferred, status: c.status}
 		c.seen = max(c.seen, c.away.at.Fresh())
 	}
@@ -435,5 +436,6 @@ func (c *client) letGo() {
 		c.away = nil
 	}
 	c.server, c.retry, c.choked = nil, nil, false
+	c.stand()
 	c.released()
 }

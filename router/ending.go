@@ -73,6 +73,9 @@ func (c *client) end(reason string) {
 	if c.leaving {
 		return
 	}
+	if c.retry != nil {
+		c.decide()
+	}
 	c.tell()
 	c.hangUp(reason)
 	switch {
@@ -96,6 +99,7 @@ func (c *client) refuseWith(e *wire.Error) {
 // hangUp ends the client's half: from now on only its server is still ours.
 func (c *client) hangUp(reason string) {
 	c.leaving, c.barrier, c.retry = true, false, nil
+	c.stand()
 	if c.waiter != nil {
 		c.waiter.Leave()
 		c.waiter = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -327,6 +328,83 @@ func TestRealWrites(t *testing.T) {
 				}
 				if err := standby.Exec(t.Context(), postgres.Superuser, sql); err != nil {
 					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestRealRetryMessages has the standby refuse what raw messages ask for, and looks
+// at all that the client hears.
+func TestRealRetryMessages(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members, limits(func(l *tenants.Limits) { l.QueryTimeout = 2 * time.Second }))
+	c := d.connect(t)
+	do(t, c, "create function written() returns int stable language sql as 'select (pg_current_wal_lsn() is null)::int'")
+	do(t, c, "create function chatter() returns int language plpgsql as $$ begin for i in 1..3000 loop raise notice '%', repeat('x', 100); end loop; perform pg_sleep(30); return 1; end $$")
+	settle := func(t *testing.T) {
+		t.Helper()
+		var port int
+		if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+			t.Fatal("READ ONLY transactions do not come to the standby")
+		}
+	}
+	retried := func() int { return int(d.pool("acme").Ended["retried at the primary"]) }
+	begin := &pgproto3.Query{String: "begin read only"}
+	t.Run("a statement is named in the same pipeline", func(t *testing.T) {
+		settle(t)
+		before, r := retried(), d.raw(t)
+		r.say(t, begin)
+		got := r.say(t, &pgproto3.Parse{Name: "S_1", Query: "select written()"}, &pgproto3.Bind{PreparedStatement: "S_1"},
+			&pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		if s := strings.Join(got, " "); strings.Contains(s, "ERROR") || !strings.Contains(s, "SELECT 1") {
+			t.Error(s)
+		}
+		got = r.say(t, &pgproto3.Bind{PreparedStatement: "S_1"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+		if s := strings.Join(got, " "); strings.Contains(s, "ERROR") || !strings.Contains(s, "SELECT 1") {
+			t.Error(s)
+		}
+		if retried() == before {
+			t.Error("it was not at the standby first")
+		}
+	})
+	t.Run("answered here", func(t *testing.T) {
+		settle(t)
+		r := d.raw(t)
+		r.say(t, &pgproto3.Query{String: "set default_transaction_read_only = on"})
+		r.say(t, &pgproto3.Parse{Name: "x", Query: "select 1"}, &pgproto3.Parse{Name: "y", Query: "select 2"}, &pgproto3.Sync{})
+		r.say(t, &pgproto3.Parse{Name: "z", Query: "select 1"}, &pgproto3.Query{String: "deallocate y"})
+	})
+	for _, test := range []struct{ name, text, want string }{
+		{"much is said before the first row", "select chatter()", "xxxx"},
+		{"its time is over", "select pg_sleep(30)", "query_timeout"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			settle(t)
+			r := d.raw(t)
+			r.say(t, begin)
+			if err := r.send(&pgproto3.Query{String: test.text}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			for notices := 0; ; notices++ {
+				m, err := r.Receive()
+				if err != nil {
+					t.Fatal("the connection ends without a word: ", err)
+				}
+				switch m := m.(type) {
+				case *pgproto3.NoticeResponse:
+					if strings.Contains(m.Message, test.want) {
+						return
+					}
+				case *pgproto3.ErrorResponse:
+					if !strings.Contains(m.Message, test.want) {
+						t.Error(m.Message)
+					}
+					return
 				}
 			}
 		})

@@ -58,7 +58,7 @@ func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 		return
 	}
 	if c.retry != nil {
-		c.retry.withheld = c.w.down.takeInto(c.retry.withheld)
+		c.withhold()
 	}
 	if c.shared.counts.wrote {
 		c.wrote() // before the client knows

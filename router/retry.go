@@ -39,11 +39,25 @@ func retryable(code string) bool {
 }
 
 // keepSent keeps what the client sends to a standby.
-func (c *client) keepSent(b []byte, whole bool) {
-	if r := c.retry; !whole || len(r.sent)+len(b) > maxRetry {
+func (c *client) keepSent(h wire.Header, b []byte) {
+	r := c.retry
+	switch {
+	case len(b) < h.Len, len(r.sent)+len(b) > maxRetry, h.Type == wire.Flush:
 		c.decide()
-	} else {
+	case h.Type == wire.Query && c.queue.empty(): // it was answered here
+		c.decide()
+	default:
 		r.sent = append(r.sent, b...)
+	}
+}
+
+// withhold keeps what is for the client, unless it is the client's turn, or too
+// much: a function may have much to say before its first row.
+func (c *client) withhold() {
+	r := c.retry
+	r.withheld = c.w.down.takeInto(r.withheld)
+	if len(r.withheld) > maxRetry || len(r.withheld) > 0 && c.queue.empty() && !c.stalled {
+		c.decide()
 	}
 }
 
@@ -51,6 +65,7 @@ func (c *client) keepSent(b []byte, whole bool) {
 func (c *client) decide() {
 	withheld := c.retry.withheld
 	c.retry = nil
+	c.stand()
 	if len(withheld) > 0 {
 		c.conn.Write(withheld)
 		c.route.counters.Sent += uint64(len(withheld))
@@ -102,6 +117,14 @@ func (c *client) retryAtPrimary(gone bool) {
 	c.settleDown()
 }
 
+// stand makes final what rewind could have taken back.
+func (s *session) stand() {
+	for _, d := range s.confirmed {
+		s.shared.statements.drop(d.prev)
+	}
+	s.confirmed, s.back = nil, false
+}
+
 // rewind takes back all that was sent since the session has its server.
 func (s *session) rewind(deferred txOptions, status wire.TxStatus) {
 	first, end := s.queue.head, len(s.queue.entries)
@@ -114,6 +137,10 @@ func (s *session) rewind(deferred txOptions, status wire.TxStatus) {
 	for range sent {
 		s.queue.pop()
 	}
+	for i := len(s.confirmed) - 1; i >= 0; i-- {
+		s.undoName(s.confirmed[i])
+	}
+	s.confirmed, s.back = nil, false
 	for _, st := range s.undecided {
 		s.shared.statements.drop(st)
 	}

@@ -97,6 +97,7 @@ type session struct {
 	reading   bool // this transaction was begun READ ONLY
 	notify    bool // a notification may have been sent from this server
 	piped     bool // messages of the client's are in front, unconfirmed
+	back      bool // what was sent since the server was assigned may have to be taken back
 
 	begun        bool // the BEGIN that was deferred is on its way, and not yet confirmed
 	prefixFailed bool // what was injected failed
@@ -125,6 +126,7 @@ type session struct {
 	unnamed *statement
 
 	undecided []*statement       // parsed under settings that are still to be told
+	confirmed []*detail          // of entries that are final but for rewind, oldest first
 	touched   []touch            // the settings that done may have changed
 	asked     asked              // what is being looked at
 	listens   *listening         // nil until the first LISTEN
@@ -485,6 +487,7 @@ func (s *session) unfinished() bool { return s.open && s.queue.cycles == 0 || s.
 
 // close forgets everything.
 func (s *session) close() {
+	s.stand()
 	for i := range s.queue.entries {
 		s.settle(&s.queue.entries[i])
 	}

@@ -22,7 +22,11 @@ func (s *session) settle(e *entry) {
 		delete(s.prepared, e.more.frees)
 	}
 	if e.more != nil && e.more.named {
-		s.shared.statements.drop(e.more.prev)
+		if s.back {
+			s.confirmed = append(s.confirmed, e.more)
+		} else {
+			s.shared.statements.drop(e.more.prev)
+		}
 		s.changes = max(0, s.changes-1)
 	}
 }
@@ -63,11 +67,16 @@ func (s *session) undo(e *entry) {
 	}
 	if d.named {
 		s.changes = max(0, s.changes-1)
-		s.shared.statements.drop(s.named[d.name])
-		s.unname(d.name)
-		if d.prev != nil {
-			s.name(d.name, d.prev)
-		}
+		s.undoName(d)
+	}
+}
+
+// undoName has a name mean what it meant before.
+func (s *session) undoName(d *detail) {
+	s.shared.statements.drop(s.named[d.name])
+	s.unname(d.name)
+	if d.prev != nil {
+		s.name(d.name, d.prev)
 	}
 }
 
