@@ -34,6 +34,14 @@ func (m *Member) Failing() bool {
 	return m.pause.failures > 0
 }
 
+// barred returns for how long no login may start, because the last has failed, and
+// whether it has.
+func (m *Member) barred() (wait time.Duration, failed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pause.wait(), m.pause.failures > 0
+}
+
 // begin asks to start a login. When it may not start yet, it returns after
 // how long to ask again.
 func (m *Member) begin() (wait time.Duration, ok bool) {

@@ -308,6 +308,16 @@ func (p *Pool) Hold() {
 	p.closeIdle("no primary")
 }
 
+// Barred reports whether a client would wait for what has just failed: no server is
+// open, and none could be opened.
+func (p *Pool) Barred() bool {
+	if p.total > p.counts[Login]+p.counts[Closing] {
+		return false
+	}
+	wait, failed := p.member.barred()
+	return max(wait, p.refusals.wait()) > 0 || (failed || p.refusals.failures > 0) && p.counts[Login] > 0
+}
+
 // stopped reports whether no servers are given out now.
 func (p *Pool) stopped() bool { return p.paused || p.held || p.closed }
 

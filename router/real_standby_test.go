@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -408,5 +410,42 @@ func TestRealRetryMessages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRealBarred has the standby let nobody log in: READ ONLY transactions do not
+// wait for it.
+func TestRealBarred(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members)
+	c := d.connect(t)
+	var port int
+	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+		t.Fatal("READ ONLY transactions do not come to the standby")
+	}
+	rules := filepath.Join(standby.Dir(), "pg_hba.conf")
+	old, err := os.ReadFile(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(rules, append([]byte("host all acme all reject\nlocal all acme reject\n"), old...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Exec(t.Context(), postgres.Superuser, "select pg_reload_conf()", "select pg_sleep(0.5)",
+		"select pg_terminate_backend(pid) from pg_stat_activity where usename = 'acme'"); err != nil {
+		t.Fatal(err)
+	}
+	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == h.Port() }) {
+		t.Fatal("READ ONLY transactions do not run at the primary")
+	}
+	for begin := time.Now(); time.Since(begin) < 4*time.Second; time.Sleep(10 * time.Millisecond) {
+		at := time.Now()
+		if err := readOnly(t.Context(), c, where, &port); err != nil || port != h.Port() {
+			t.Fatalf("at %d: %v", port, err)
+		}
+		if took := time.Since(at); took > 500*time.Millisecond {
+			t.Fatalf("a transaction waits %v for the standby", took)
+		}
 	}
 }

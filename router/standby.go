@@ -45,7 +45,10 @@ func (c *client) standbyFor(h wire.Header, b []byte) *standby {
 	if m == nil {
 		return nil
 	}
-	return c.route.standbyAt(m)
+	if s := c.route.standbyAt(m); s != nil && !s.pool.Barred() {
+		return s
+	}
+	return nil
 }
 
 // readsOnly reports whether the transaction that begins with this message is said

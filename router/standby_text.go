@@ -13,7 +13,7 @@ var primaryWords = map[string]bool{
 	"pg_notify": true, "set_config": true, "pg_terminate_backend": true, "pg_cancel_backend": true,
 	"pg_locks": true, "pg_settings": true, "pg_prepared_statements": true, "pg_prepared_xacts": true, "pg_cursors": true,
 	"pg_backend_pid": true, "inet_server_addr": true, "inet_server_port": true, "pg_postmaster_start_time": true,
-	"pg_reload_conf": true, "pg_sequences": true, "pg_sequence_last_value": true, "pg_listening_channels": true,
+	"pg_reload_conf": true, "pg_promote": true, "hold": true, // a cursor that is kept keeps the server "pg_sequences": true, "pg_sequence_last_value": true, "pg_listening_channels": true,
 	"update": true, "share": true, // FOR UPDATE and its kin
 	"into": true, "insert": true, "delete": true, "merge": true,
 }
@@ -21,7 +21,7 @@ var primaryWords = map[string]bool{
 // primaryPrefixes begin such names.
 var primaryPrefixes = []string{
 	"pg_advisory_", "pg_try_advisory_", "pg_stat_", "pg_statio_", "pg_wal", "pg_current_wal", "pg_last_wal", "pg_switch_wal",
-	"pg_replication_", "pg_create_", "pg_drop_", "pg_logical_", "pg_publication", "pg_subscription", "lo_", "dblink", "pg_ls_", "pg_read_", "pg_backup", "pg_start_", "pg_stop_",
+	"pg_replication_", "pg_control_", "pg_copy_", "pg_create_", "pg_drop_", "pg_logical_", "pg_publication", "pg_subscription", "lo_", "dblink", "pg_ls_", "pg_read_", "pg_backup", "pg_start_", "pg_stop_",
 }
 
 // primaryWord reports whether a name keeps a statement at the primary.

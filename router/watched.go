@@ -37,6 +37,10 @@ const watchName = "howdah watch"
 func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
 	var left []*members.Watch
 	s.mu.Lock()
+	if s.watches == nil { // the end has come
+		s.mu.Unlock()
+		return
+	}
 	for c := range snapshot.Clusters() {
 		old := s.watches[c.Name]
 		if old != nil && old.same(c) {
@@ -48,6 +52,9 @@ func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
 		}
 		if len(c.Members) > 1 && c.AdminURL != "" {
 			s.watches[c.Name] = s.watch(c)
+			if old != nil && slices.ContainsFunc(c.Members, func(m tenants.Member) bool { return m.Address == old.last }) {
+				s.watches[c.Name].last = old.last
+			}
 		}
 	}
 	for name, old := range s.watches {
@@ -168,7 +175,7 @@ func (s *Server) primaryOf(c *tenants.Cluster) (address string, held bool) {
 // reads any more.
 func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 	s.mu.Lock()
-	if s.watches[name] != w {
+	if s.watches[name] != w || w.watch.Primary() != now { // or it has changed again: another call tells of that
 		s.mu.Unlock()
 		return
 	}
