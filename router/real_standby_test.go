@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -418,22 +416,15 @@ func TestRealRetryMessages(t *testing.T) {
 func TestRealBarred(t *testing.T) {
 	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
 	standby, members := h.cluster(t)
-	d := h.open(t, members)
+	d := h.open(t, members, limits(func(l *tenants.Limits) { l.ServerLoginRetry = 15 * time.Second }))
 	c := d.connect(t)
 	var port int
 	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
 		t.Fatal("READ ONLY transactions do not come to the standby")
 	}
-	rules := filepath.Join(standby.Dir(), "pg_hba.conf")
-	old, err := os.ReadFile(rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(rules, append([]byte("host all acme all reject\nlocal all acme reject\n"), old...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := standby.Exec(t.Context(), postgres.Superuser, "select pg_reload_conf()", "select pg_sleep(0.5)",
-		"select pg_terminate_backend(pid) from pg_stat_activity where usename = 'acme'"); err != nil {
+	do(t, c, "select 1") // the primary has a server for it
+	h.sql(t, "alter role acme connection limit 0")
+	if err := standby.Exec(t.Context(), postgres.Superuser, "select pg_sleep(0.5)", "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'acme'"); err != nil {
 		t.Fatal(err)
 	}
 	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == h.Port() }) {
