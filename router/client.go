@@ -20,10 +20,11 @@ type client struct {
 	conn   *loop.Conn
 	server *pool.Server
 	waiter *pool.Waiter
-	retry  *retry   // the way back from a standby; nil for none
-	away   *standby // where the server is, or is waited for; nil for at the primary
-	stash  []byte   // read from the client and not yet handled
-	login  *login   // until the welcome was sent
+	need   time.Duration // members.Clock: what was written before must be where the transaction runs
+	retry  *retry        // the way back from a standby; nil for none
+	away   *standby      // where the server is, or is waited for; nil for at the primary
+	stash  []byte        // read from the client and not yet handled
+	login  *login        // until the welcome was sent
 	about  *about
 
 	slot      uint32
@@ -300,6 +301,11 @@ func (c *client) take(s *pool.Server) {
 // Assigned implements pool.Client.
 func (c *client) Assigned(s *pool.Server) {
 	c.waiter = nil
+	if c.away != nil && c.away.at.Fresh() < c.need { // it was restarted meanwhile
+		s.Pool().Destroy(s, "the standby has fallen back", false)
+		c.askPrimary()
+		return
+	}
 	c.route.waits(-1)
 	c.take(s)
 	if c.login != nil {
@@ -314,15 +320,20 @@ func (c *client) Assigned(s *pool.Server) {
 func (c *client) Refused(err error) {
 	c.waiter = nil
 	if c.away != nil && !c.leaving { // the primary can do it as well
-		c.away = nil
-		s, w := c.ask()
-		if c.waiter = w; s != nil {
-			c.Assigned(s)
-		}
+		c.askPrimary()
 		return
 	}
 	c.route.waits(-1)
 	c.refuseWith(c.route.explained(err))
+}
+
+// askPrimary has a client who waits for a server wait for one at the primary.
+func (c *client) askPrimary() {
+	c.away = nil
+	s, w := c.ask()
+	if c.waiter = w; s != nil {
+		c.Assigned(s)
+	}
 }
 
 // settleDown is the end of every event: the server goes back if it can, the

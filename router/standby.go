@@ -41,7 +41,8 @@ func (c *client) standbyFor(h wire.Header, b []byte) *standby {
 	if w == nil || c.route.split == "off" || c.login != nil || !c.readsOnly(h, b[:min(len(b), h.Len)]) {
 		return nil
 	}
-	m := w.Standby(max(c.route.writes.last(), c.seen))
+	c.need = max(c.route.writes.last(), c.seen)
+	m := w.Standby(c.need)
 	if m == nil {
 		return nil
 	}

@@ -167,7 +167,7 @@ func (s *Server) primaryOf(c *tenants.Cluster) (address string, held bool) {
 	case w.last != "":
 		return w.last, true
 	}
-	return c.Members[0].Address, true
+	return c.Members[0].Address, !w.watch.Blind()
 }
 
 // primaryChanged brings a cluster's pools to its new primary, or has them wait for

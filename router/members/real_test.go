@@ -2,6 +2,7 @@ package members_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strconv"
 	"testing"
@@ -90,7 +91,33 @@ func exec(t *testing.T, conn *pgx.Conn, sql string) {
 	}
 }
 
-// TestReal has a fresh standby always show what was written before, however far
+// TestBlind has a watch say that it cannot ask anybody, which is not the same as
+// that there is no primary.
+func TestBlind(t *testing.T) {
+	changes := make(chan *members.Member, 10)
+	w := members.New(members.Config{
+		Members: []string{"one:5432", "two:5432"},
+		Connect: func(context.Context, string) (*pgconn.PgConn, error) {
+			return nil, errors.New("password authentication failed")
+		},
+		Changed: func(now *members.Member) { changes <- now },
+		Log:     slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	defer w.Close()
+	if w.Blind() {
+		t.Error("it is blind before there was time")
+	}
+	select {
+	case now := <-changes:
+		if now != nil || !w.Blind() {
+			t.Errorf("the primary is %v, blind %v", now, w.Blind())
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nobody is told")
+	}
+}
+
+// TestRealFreshness has a fresh standby always show what was written before, however far
 // behind it was meanwhile.
 func TestRealFreshness(t *testing.T) {
 	c := startCluster(t)

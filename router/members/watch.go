@@ -38,8 +38,9 @@ type Config struct {
 	// Connect logs in to a member as a role that may read pg_stat_wal_receiver
 	// (pg_monitor, or a superuser).
 	Connect func(ctx context.Context, address string) (*pgconn.PgConn, error)
-	// Changed is called when the primary has changed: now is nil while there is
-	// none. It must not block for long.
+	// Changed is called when the primary has changed, and when it has turned out
+	// whether the members can be asked at all: now is nil while there is none. It
+	// must not block for long.
 	Changed func(now *Member)
 	MaxLag  time.Duration // a standby that is behind for longer serves no reads; 0 is no limit
 	Log     *slog.Logger
@@ -52,16 +53,19 @@ type Watch struct {
 	members []*Member
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
+	begun   time.Duration // Clock
 
 	primary atomic.Pointer[Member]
 	wanted  atomic.Int64 // Clock of the last read that would go to a standby
 	dirty   atomic.Bool  // something was written since the last sample
+	blind   atomic.Bool  // no member has ever answered, though there was time
 	wake    chan struct{}
 	sampled chan struct{} // closed at the next sample, under mu
 
-	mu      sync.Mutex // guards what follows, and what the members have seen
-	samples samples
-	leader  *Member // the last that was primary
+	mu       sync.Mutex // guards what follows, and what the members have seen
+	samples  samples
+	leader   *Member // the last that was primary
+	answered bool    // some member has
 }
 
 // Member is one PostgreSQL server of the cluster.
@@ -83,7 +87,7 @@ type Member struct {
 // New watches a cluster.
 func New(cfg Config) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{cfg: cfg, cancel: cancel, wake: make(chan struct{}, 1), sampled: make(chan struct{})}
+	w := &Watch{cfg: cfg, cancel: cancel, begun: Clock(), wake: make(chan struct{}, 1), sampled: make(chan struct{})}
 	for _, address := range cfg.Members {
 		m := &Member{Address: address, ejected: "not reached yet"}
 		w.members = append(w.members, m)
@@ -102,6 +106,10 @@ func (w *Watch) Close() {
 
 // Primary returns who the primary is, nil while there is none.
 func (w *Watch) Primary() *Member { return w.primary.Load() }
+
+// Blind reports whether nothing is known of the members, and nothing will be soon:
+// none has ever answered. Then the watch is of no use.
+func (w *Watch) Blind() bool { return w.blind.Load() }
 
 // Wrote takes note that something was committed, so that the next sample is taken
 // soon.
@@ -318,12 +326,27 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 	}
 	current = w.judge(m, now)
 	log := w.tell(m, before, was, now)
+	news := w.see(s.err == nil)
 	w.mu.Unlock()
 	log()
-	if now != was && w.cfg.Changed != nil {
+	if (now != was || news) && w.cfg.Changed != nil {
 		w.cfg.Changed(now)
 	}
 	return current
+}
+
+// see notes whether a member has answered, and reports whether it is news that
+// members can be asked, or that they cannot.
+func (w *Watch) see(answered bool) (news bool) {
+	if answered {
+		news, w.answered = !w.answered, true
+		w.blind.Store(false)
+		return news
+	}
+	if w.answered || Clock()-w.begun < probeTimeout {
+		return false
+	}
+	return !w.blind.Swap(true)
 }
 
 // judge decides up to when a standby is fresh, and whether it serves reads.
@@ -360,10 +383,14 @@ func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 // lock.
 func (w *Watch) tell(m *Member, before seen, was, now *Member) func() {
 	role, why := m.seen.role, m.ejected
-	if role == before.role && was == now {
+	lost := m.seen.err != nil && before.err == nil && before.role == Unknown
+	if role == before.role && was == now && !lost {
 		return func() {}
 	}
 	return func() {
+		if lost {
+			w.cfg.Log.Warn("member cannot be asked", "address", m.Address, "error", why)
+		}
 		if role != before.role {
 			w.cfg.Log.Info("member", "address", m.Address, "role", role, "was", before.role, "why", why)
 		}
