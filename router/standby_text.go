@@ -1,41 +1,17 @@
 package router
 
-import "strings"
+import (
+	"strings"
 
-// Some statements that write nothing are refused at a standby, or mean something
-// else there: locks exclude nobody, sequences run ahead, and what the server says
-// of itself is said of another one.
+	"howdah/router/classify"
+)
 
-// primaryWords are the names that keep a statement at the primary.
-var primaryWords = map[string]bool{
-	"pg_is_in_recovery": true, "pg_export_snapshot": true, "txid_current": true, "pg_current_xact_id": true,
-	"nextval": true, "currval": true, "lastval": true, "setval": true, "last_value": true,
-	"pg_notify": true, "set_config": true, "pg_terminate_backend": true, "pg_cancel_backend": true,
-	"pg_locks": true, "pg_settings": true, "pg_prepared_statements": true, "pg_prepared_xacts": true, "pg_cursors": true,
-	"pg_backend_pid": true, "inet_server_addr": true, "inet_server_port": true, "pg_postmaster_start_time": true,
-	"pg_reload_conf": true, "pg_promote": true, "hold": true, // a cursor that is kept keeps the server "pg_sequences": true, "pg_sequence_last_value": true, "pg_listening_channels": true,
-	"update": true, "share": true, // FOR UPDATE and its kin
-	"into": true, "insert": true, "delete": true, "merge": true,
-}
+// A statement that writes nothing can still be refused at a standby, or mean
+// something else there: package classify knows the names that make it so.
 
-// primaryPrefixes begin such names.
-var primaryPrefixes = []string{
-	"pg_advisory_", "pg_try_advisory_", "pg_stat_", "pg_statio_", "pg_wal", "pg_current_wal", "pg_last_wal", "pg_switch_wal",
-	"pg_replication_", "pg_control_", "pg_copy_", "pg_create_", "pg_drop_", "pg_logical_", "pg_publication", "pg_subscription", "lo_", "dblink", "pg_ls_", "pg_read_", "pg_backup", "pg_start_", "pg_stop_",
-}
-
-// primaryWord reports whether a name keeps a statement at the primary.
-func primaryWord(name string) bool {
-	if primaryWords[name] {
-		return true
-	}
-	for _, p := range primaryPrefixes {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
-}
+// writingWords keep a statement at the primary, wherever they are in it: FOR UPDATE
+// and its kin, what WITH can hide, and a cursor WITH HOLD, which keeps the server.
+var writingWords = map[string]bool{"hold": true, "update": true, "share": true, "into": true, "insert": true, "delete": true, "merge": true}
 
 // meansSame reports whether a text means at a standby what it means at the primary,
 // as far as can be seen from its words. In doubt it does not.
@@ -69,7 +45,7 @@ func meansSame(text []byte, v *vars) bool {
 			return false
 		}
 		first = false
-		if primaryWord(name) {
+		if writingWords[name] || classify.AtPrimary(name) {
 			return false
 		}
 	}

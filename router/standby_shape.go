@@ -1,0 +1,151 @@
+package router
+
+// openers are the words that a statement can begin with that may run at a standby
+// without saying so.
+var openers = map[string]bool{
+	"select": true, "with": true, "values": true, "table": true, "explain": true, "copy": true, "declare": true,
+}
+
+// appendSkeleton appends the shape of a text that package classify judges: SQL with the
+// same names, operators and parameters, in which every literal is two quotes or 1, lists of
+// literals and parameters in brackets have one element, words are in lower case, and a
+// space stands for blanks and comments. It reports false for texts that the parser is
+// not to be asked about: what begins with another word than openers, what is too long,
+// and what PostgreSQL's versions may take apart in different ways.
+//
+// The text must be of an encoding that lexer can read. Nothing of dst is kept.
+func appendSkeleton(dst, text []byte, conforming bool) (shape []byte, ok bool) {
+	if len(text) > maxKept {
+		return dst, false
+	}
+	start := len(dst)
+	k := skeleton{dst: dst, lexer: lexer{text: text, conforming: conforming}}
+	if !k.begin() {
+		return dst, false
+	}
+	for !k.ended {
+		if !k.next() || len(k.dst)-start > maxSkeleton {
+			return dst, false
+		}
+	}
+	return k.dst, true
+}
+
+// maxSkeleton bounds the shapes that are made, in bytes.
+const maxSkeleton = 4 << 10
+
+// skeleton is a shape in the making.
+type skeleton struct {
+	dst   []byte
+	lexer lexer
+	ended bool
+
+	before  token
+	values  int // how many of the last tokens make a value, or a value and a comma
+	comma   int // where in dst that comma is
+	bracket int // how many are open
+}
+
+// begin reports whether the text begins with one of openers.
+func (k *skeleton) begin() bool {
+	look := k.lexer
+	t := look.next()
+	for t.symbol('(') {
+		t = look.next()
+	}
+	var lower [len("declare")]byte
+	return t.kind == tokenWord && len(t.text) <= len(lower) && openers[string(appendLower(lower[:0], t.text))]
+}
+
+// next takes a token and reports whether its meaning is beyond doubt.
+func (k *skeleton) next() bool {
+	end := k.lexer.at
+	t := k.lexer.next()
+	apart := k.lexer.at-len(t.text) > end && k.before.kind != tokenEnd
+	before := k.before
+	k.before = t
+	switch t.kind {
+	case tokenEnd:
+		k.ended = true
+	case tokenBroken:
+		return false
+	case tokenString:
+		k.value(true, "''")
+	case tokenNumber:
+		k.value(true, "1")
+		return plainNumber(t.text) && (apart || !before.symbol('.'))
+	case tokenParam:
+		k.value(apart, string(t.text))
+	case tokenWord:
+		k.space(apart)
+		k.dst = appendLower(k.dst, t.text)
+		k.values = 0
+	case tokenQuoted:
+		k.space(apart)
+		k.dst = append(k.dst, t.text...)
+		k.values = 0
+	default:
+		return k.symbol(t.text[0], apart)
+	}
+	return true
+}
+
+func (k *skeleton) space(apart bool) {
+	if apart {
+		k.dst = append(k.dst, ' ')
+	}
+}
+
+// value appends a literal or parameter, unless one is there that it follows in a list.
+func (k *skeleton) value(apart bool, as string) {
+	if k.values == 2 && k.bracket > 0 {
+		k.dst = k.dst[:k.comma]
+	} else {
+		k.space(apart)
+		k.dst = append(k.dst, as...)
+	}
+	k.values = 1
+}
+
+func (k *skeleton) symbol(b byte, apart bool) bool {
+	switch {
+	case b < ' ':
+		return false // PostgreSQL's versions differ in what is blank
+	case b == '(' || b == '[':
+		k.bracket++
+	case b == ')' || b == ']':
+		k.bracket--
+	}
+	if b == ',' && k.values == 1 {
+		k.values, k.comma = 2, len(k.dst)
+	} else {
+		k.values = 0
+	}
+	k.space(apart)
+	k.dst = append(k.dst, b)
+	return true
+}
+
+// plainNumber reports whether all versions of PostgreSQL read a number as one: digits
+// with at most a point and an exponent.
+func plainNumber(text []byte) bool {
+	digits := func() (n int) {
+		for n < len(text) && isDigit(text[n]) {
+			n++
+		}
+		text = text[n:]
+		return n
+	}
+	n := digits()
+	if len(text) > 0 && text[0] == '.' {
+		text = text[1:]
+		n += digits()
+	}
+	if n > 0 && len(text) > 0 && text[0]|0x20 == 'e' {
+		if text = text[1:]; len(text) > 0 && (text[0] == '+' || text[0] == '-') {
+			text = text[1:]
+		}
+		n = digits()
+	}
+	return n > 0 && len(text) == 0
+}
