@@ -7,11 +7,13 @@ var openers = map[string]bool{
 }
 
 // appendSkeleton appends the shape of a text that package classify judges: SQL with the
-// same names, operators and parameters, in which every literal is two quotes or 1, lists of
+// same names, operators and parameters, in which every literal is '?' or 1, lists of
 // literals and parameters in brackets have one element, words are in lower case, and a
 // space stands for blanks and comments. It reports false for texts that the parser is
 // not to be asked about: what begins with another word than openers, what is too long,
 // and what PostgreSQL's versions may take apart in different ways.
+//
+// A literal is not '', which the parser could not tell from COPY's STDOUT.
 //
 // The text must be of an encoding that lexer can read. Nothing of dst is kept.
 func appendSkeleton(dst, text []byte, conforming bool) (shape []byte, ok bool) {
@@ -70,7 +72,7 @@ func (k *skeleton) next() bool {
 	case tokenBroken:
 		return false
 	case tokenString:
-		k.value(true, "''")
+		k.value(true, "'?'")
 	case tokenNumber:
 		k.value(true, "1")
 		return plainNumber(t.text) && (apart || !before.symbol('.'))

@@ -16,7 +16,9 @@ package classify
 const CatalogQuery = `
 with recursive
 tree (kind, oid, expression) as materialized (
-	select 'r', ev_class, ev_action::text from pg_catalog.pg_rewrite where ev_type = '1'
+	select 'r', r.ev_class, r.ev_action::text
+	from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class and c.relkind = 'v'
+	where r.ev_type = '1'
 	union all
 	select 'r', polrelid, polqual::text from pg_catalog.pg_policy
 	union all
