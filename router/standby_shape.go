@@ -1,5 +1,7 @@
 package router
 
+import "bytes"
+
 // openers are the words that a statement can begin with that may run at a standby
 // without saying so.
 var openers = map[string]bool{
@@ -17,7 +19,7 @@ var openers = map[string]bool{
 //
 // The text must be of an encoding that lexer can read. Nothing of dst is kept.
 func appendSkeleton(dst, text []byte, conforming bool) (shape []byte, ok bool) {
-	if len(text) > maxKept {
+	if len(text) > maxKept || bytes.IndexByte(text, '\v') >= 0 { // not blank before PostgreSQL 17
 		return dst, false
 	}
 	start := len(dst)
@@ -73,6 +75,7 @@ func (k *skeleton) next() bool {
 		return false
 	case tokenString:
 		k.value(true, "'?'")
+		return plainLiteral(t.text)
 	case tokenNumber:
 		k.value(true, "1")
 		return plainNumber(t.text) && (apart || !before.symbol('.'))
@@ -112,7 +115,7 @@ func (k *skeleton) value(apart bool, as string) {
 func (k *skeleton) symbol(b byte, apart bool) bool {
 	switch {
 	case b < ' ':
-		return false // PostgreSQL's versions differ in what is blank
+		return false
 	case b == '(' || b == '[':
 		k.bracket++
 	case b == ')' || b == ']':
@@ -126,6 +129,13 @@ func (k *skeleton) symbol(b byte, apart bool) bool {
 	k.space(apart)
 	k.dst = append(k.dst, b)
 	return true
+}
+
+// plainLiteral reports whether a literal is one: in those of bits, unlike in others,
+// two quotes are an end and a beginning.
+func plainLiteral(text []byte) bool {
+	b := text[0] | 0x20
+	return b != 'b' && b != 'x' || bytes.IndexByte(text[2:len(text)-1], '\'') < 0
 }
 
 // plainNumber reports whether all versions of PostgreSQL read a number as one: digits

@@ -23,6 +23,7 @@ func TestSkeleton(t *testing.T) {
 		{"/* select */", ""},
 		{"select 1from t", ""},
 		{"select 1..2", ""},
+		{"select B'1''0'", ""},
 		{"select ..2", ""},
 		{"select 0x1F", ""},
 		{"select 'open", ""},

@@ -25,7 +25,7 @@ func judge(shape string, cursors bool) *judgement {
 	if err != nil || len(tree.Stmts) == 0 {
 		return &judgement{unsafe: true}
 	}
-	w := walk{names: make(map[Name]bool), columns: make(map[string]bool)}
+	w := walk{names: make(map[Name]bool), columns: make(map[string]bool), emptyLiteral: strings.Contains(shape, "''")}
 	for _, s := range tree.Stmts {
 		w.statement(s.Stmt, cursors)
 	}
@@ -42,6 +42,8 @@ func judge(shape string, cursors bool) *judgement {
 
 // walk collects the names of a parse tree until it meets something unsafe.
 type walk struct {
+	emptyLiteral bool // there may be one: as COPY's file the parser does not tell it from STDOUT
+
 	unsafe  bool
 	names   map[Name]bool
 	columns map[string]bool
@@ -55,7 +57,8 @@ func (w *walk) statement(n *pgquery.Node, cursors bool) {
 	case *pgquery.Node_ExplainStmt:
 		query = s.ExplainStmt.Query
 	case *pgquery.Node_CopyStmt:
-		if s.CopyStmt.IsFrom || s.CopyStmt.IsProgram || s.CopyStmt.Filename != "" {
+		c := s.CopyStmt
+		if c.IsFrom || c.IsProgram || c.Filename != "" || w.emptyLiteral {
 			w.unsafe = true
 		}
 		query = s.CopyStmt.Query
