@@ -15,9 +15,9 @@ var openers = map[string]bool{
 // not to be asked about: what begins with another word than openers, what is too long,
 // and what PostgreSQL's versions may take apart in different ways.
 //
-// A literal is not '', which the parser could not tell from COPY's STDOUT.
+// A literal is not an empty one, which the parser could not tell from COPY's STDOUT.
 //
-// The text must be of an encoding that lexer can read. Nothing of dst is kept.
+// The text must be of an encoding that lexer can read.
 func appendSkeleton(dst, text []byte, conforming bool) (shape []byte, ok bool) {
 	if len(text) > maxKept || bytes.IndexByte(text, '\v') >= 0 { // not blank before PostgreSQL 17
 		return dst, false
@@ -37,6 +37,9 @@ func appendSkeleton(dst, text []byte, conforming bool) (shape []byte, ok bool) {
 
 // maxSkeleton bounds the shapes that are made, in bytes.
 const maxSkeleton = 4 << 10
+
+// What stands for literals.
+var aString, aNumber = []byte("'?'"), []byte("1")
 
 // skeleton is a shape in the making.
 type skeleton struct {
@@ -74,13 +77,13 @@ func (k *skeleton) next() bool {
 	case tokenBroken:
 		return false
 	case tokenString:
-		k.value(true, "'?'")
+		k.value(true, aString)
 		return plainLiteral(t.text)
 	case tokenNumber:
-		k.value(true, "1")
+		k.value(true, aNumber)
 		return plainNumber(t.text) && (apart || !before.symbol('.'))
 	case tokenParam:
-		k.value(apart, string(t.text))
+		k.value(apart, t.text)
 	case tokenWord:
 		k.space(apart)
 		k.dst = appendLower(k.dst, t.text)
@@ -102,7 +105,7 @@ func (k *skeleton) space(apart bool) {
 }
 
 // value appends a literal or parameter, unless one is there that it follows in a list.
-func (k *skeleton) value(apart bool, as string) {
+func (k *skeleton) value(apart bool, as []byte) {
 	if k.values == 2 && k.bracket > 0 {
 		k.dst = k.dst[:k.comma]
 	} else {

@@ -3,6 +3,8 @@ package router
 import (
 	"strings"
 	"testing"
+
+	"howdah/router/classify"
 )
 
 func TestSkeleton(t *testing.T) {
@@ -46,7 +48,7 @@ func TestSkeleton(t *testing.T) {
 const aStatement = `SELECT "res_partner"."id", "res_partner"."name" FROM "res_partner" WHERE "res_partner"."active" = true AND "res_partner"."parent_id" IN (17, 42) ORDER BY "res_partner"."display_name", "id" LIMIT 80 ; `
 
 func TestSkeletonDoesNotAllocate(t *testing.T) {
-	text, room := []byte(aStatement), make([]byte, 0, 4096)
+	text, room := []byte(aStatement+"and f($1, $2) = E'x'"), make([]byte, 0, 4096)
 	if n := testing.AllocsPerRun(100, func() { appendSkeleton(room, text, true) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -58,5 +60,20 @@ func BenchmarkSkeleton(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		appendSkeleton(room, text, true)
+	}
+}
+
+// BenchmarkClassify is what a statement costs whose shape is known.
+func BenchmarkClassify(b *testing.B) {
+	c := classify.New(classify.Options{})
+	defer c.Close()
+	catalog := classify.NewCatalog(nil)
+	catalog.Add(classify.Relation, "res_partner", true)
+	catalog.Add(classify.Operator, "=", true)
+	text, room := []byte(aStatement), make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		shape, _ := appendSkeleton(room, text, true)
+		c.Verdict(shape, catalog)
 	}
 }
