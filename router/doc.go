@@ -32,10 +32,9 @@
 //
 // A cluster of several members is watched (package members, watched.go): what is
 // open follows the primary. standby.go sends transactions that only read to a
-// standby, standby_text.go says which statements cannot go there, standby_shape.go
-// makes the shapes by which package classify judges those that do not say that they
-// only read, writes.go what
-// it must have, and retry.go is the way back.
+// standby, standby_text.go says which statements cannot go there, writes.go what
+// it must have, and retry.go is the way back. standby_shape.go makes the shapes by
+// which package classify judges statements that do not say that they only read.
 //
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and

@@ -28,6 +28,8 @@ func TestSkeleton(t *testing.T) {
 		{"select B'1''0'", ""},
 		{"select ..2", ""},
 		{"select 0x1F", ""},
+		{"select f(" + strings.Repeat("'x', 1, ", 5000) + "$1)", "select f( '?')"},
+		{"select " + strings.Repeat("(", 1<<20), ""},
 		{"select 'open", ""},
 		{"select /* open", ""},
 		{"select \x00 1", ""},

@@ -232,3 +232,29 @@ func BenchmarkFirstSight(b *testing.B) {
 		c.Verdict(text, nil)
 	}
 }
+
+func TestCursorsIfAsked(t *testing.T) {
+	if !classify.Parses {
+		t.Skip("needs cgo")
+	}
+	asked, not := start(t, classify.Options{Cursors: true}), start(t, classify.Options{})
+	for shape, want := range map[string]classify.Verdict{
+		"declare c cursor for select 1":                        classify.Safe,
+		"declare c no scroll cursor without hold for select 1": classify.Safe,
+		"declare c binary insensitive cursor for select 1":     classify.Safe,
+		"declare c cursor with hold for select 1":              classify.Unsafe,
+		"declare c cursor for select 1 for update":             classify.Unsafe,
+		"declare c cursor for select nextval('?')":             classify.Unsafe,
+		"copy (select 1) to ''":                                classify.Unsafe,
+		"copy (select 1) to '?'":                               classify.Unsafe,
+		"copy (select 1) to stdout":                            classify.Safe,
+		"fetch all c":                                          classify.Unsafe,
+	} {
+		if v := settled(t, asked, shape, small()); v != want {
+			t.Errorf("%s: %v", shape, v)
+		}
+		if v := settled(t, not, shape, small()); strings.HasPrefix(shape, "declare") && v != classify.Unsafe {
+			t.Errorf("%s: %v without Cursors", shape, v)
+		}
+	}
+}
