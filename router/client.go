@@ -187,6 +187,10 @@ func (c *client) feed(b []byte) (rest []byte) {
 // took; ok false means that it must wait.
 func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	sh := c.shared
+	if c.away != nil && c.server != nil && c.queue.cycles > 0 && h.Type != wire.Terminate {
+		c.stalled = true // it may be of another transaction, and where that runs is not decided
+		return 0, false
+	}
 	v := c.fromClient(h, b[at:])
 	if v == verbAcquire {
 		if !c.acquire(c.standbyFor(h, b[at:])) {

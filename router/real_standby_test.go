@@ -440,3 +440,27 @@ func TestRealBarred(t *testing.T) {
 		}
 	}
 }
+
+// TestRealPipelineAtStandby sends the next transaction before the one at the standby
+// has ended: it runs where it must.
+func TestRealPipelineAtStandby(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members)
+	c := d.connect(t)
+	do(t, c, "create table kept (n int)")
+	var port int
+	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+		t.Fatal("READ ONLY transactions do not come to the standby")
+	}
+	r := d.raw(t)
+	for range 5 {
+		time.Sleep(200 * time.Millisecond)
+		r.expect(t, "BEGIN; ready T; row "+strconv.Itoa(standby.Port())+"; SELECT 1; ready T; COMMIT; ready I; INSERT 0 1; ready I; row 1; SELECT 1; ready I; BEGIN; ready T; row "+strconv.Itoa(h.Port())+"; SELECT 1; ready T; COMMIT; ready I; DELETE 1; ready I",
+			query("begin read only"), query(where), query("commit"), query("insert into kept values (1)"), query("select 1"),
+			query("begin read only"), query(where), query("commit"), query("delete from kept"))
+		time.Sleep(200 * time.Millisecond)
+		r.expect(t, "row "+strconv.Itoa(standby.Port())+"; SELECT 1; ready I; INSERT 0 1; ready I; DELETE 1; ready I",
+			query("/* howdah: standby */ "+where), query("insert into kept values (1)"), query("delete from kept"))
+	}
+}

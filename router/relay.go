@@ -189,6 +189,9 @@ func (c *client) answered() {
 	}
 	if c.stalled {
 		c.stalled = false
+		if c.away != nil && c.maybeRelease() && c.leaving {
+			return
+		}
 		c.refeed()
 	}
 	c.settleDown()
