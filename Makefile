@@ -22,11 +22,11 @@ run: ## install what is missing, build, and run everything on this machine (UPFL
 	@$(MAKE) --no-print-directory build
 	bin/howdah up $(UPFLAGS)
 
-build: ## write bin/howdah; needs nothing but Go
+build: ## write bin/howdah; needs Go, and a C compiler for read_split = "auto"
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/howdah ./cmd/howdah
 
 test: ## install what is missing and run all tests
-	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev
 	@testdata/getexporter >/dev/null
 	$(GO) test -count=1 -timeout 15m $(PACKAGES)
 

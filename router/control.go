@@ -153,6 +153,8 @@ func (s *Server) Close() {
 	s.switches.wake()
 	s.stop()
 	s.stopWatching()
+	s.catalogs.Wait()
+	s.automatic.close()
 	s.everyWorker(func(w *worker) {
 		for _, c := range w.slots {
 			if c != nil && !c.leaving {

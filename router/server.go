@@ -94,6 +94,8 @@ type Server struct {
 	metered      logins
 	lookups      lookups
 	guard        guard
+	automatic    automatic
+	catalogs     sync.WaitGroup // being read
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool

@@ -38,7 +38,10 @@ var errRestarted = errors.New("router: the standby is another instance than the 
 // the message in b, nil for at the primary only.
 func (c *client) standbyFor(h wire.Header, b []byte) *standby {
 	w := c.route.watch
-	if w == nil || c.route.split == "off" || c.login != nil || !c.readsOnly(h, b[:min(len(b), h.Len)]) {
+	if w == nil || c.route.split == "off" || c.login != nil || !c.mayStandBy() {
+		return nil
+	}
+	if !c.readsOnly(h, b[:min(len(b), h.Len)]) && !c.onlyReads(h, b) {
 		return nil
 	}
 	c.need = max(c.route.writes.last(), c.seen)
@@ -52,21 +55,29 @@ func (c *client) standbyFor(h wire.Header, b []byte) *standby {
 	return nil
 }
 
-// readsOnly reports whether the transaction that begins with this message is said
-// to read only, and its first statement means the same at a standby.
-func (s *session) readsOnly(h wire.Header, b []byte) bool {
-	begun, fails := s.deferred != 0, s.status == wire.TxFailed
-	if s.mode != tenants.Transaction || fails || s.pins != 0 || s.portal != nil || s.ranHere || len(b) < h.Len {
+// mayStandBy reports whether a transaction that begins now could run at a standby,
+// whatever it is: it is none that a standby refuses, and brings nothing along that
+// only its last server has.
+func (s *session) mayStandBy() bool {
+	if s.mode != tenants.Transaction || s.status == wire.TxFailed || s.pins != 0 || s.portal != nil || s.ranHere {
 		return false
 	}
 	isolation, access := s.deferred.index()%isolations, s.deferred.index()/isolations%accesses
-	if isolation == 4 || access == 1 {
+	if isolation == 0 {
+		if v, _ := s.vars.value("default_transaction_isolation"); v == "serializable" {
+			return false
+		}
+	}
+	return isolation != 4 && access != 1
+}
+
+// readsOnly reports whether the transaction that begins with this message is said
+// to read only, and its first statement means the same at a standby.
+func (s *session) readsOnly(h wire.Header, b []byte) bool {
+	if len(b) < h.Len {
 		return false
 	}
-	if v, ok := s.vars.value("default_transaction_isolation"); ok && v == "serializable" && isolation == 0 {
-		return false
-	}
-	declared := begun && access == 2
+	declared := s.deferred.readOnly()
 	if v, ok := s.vars.value("default_transaction_read_only"); ok && v == "on" {
 		declared = true
 	}

@@ -81,7 +81,7 @@ func (s *Server) watch(c *tenants.Cluster) *watched {
 	name := c.Name
 	cfg := members.Config{
 		Connect: func(ctx context.Context, address string) (*pgconn.PgConn, error) {
-			return s.connectOwn(ctx, &w.cluster, address)
+			return s.connectOwn(ctx, &w.cluster, address, "")
 		},
 		Changed: func(now *members.Member) { s.primaryChanged(name, w, now) },
 		MaxLag:  c.MaxLag,
@@ -105,8 +105,9 @@ func (s *Server) stopWatching() {
 	}
 }
 
-// connectOwn logs in to a member as Howdah's own role.
-func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, address string) (*pgconn.PgConn, error) {
+// connectOwn logs in to a member as Howdah's own role, to the database that
+// admin_url names if none is given.
+func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, address, database string) (*pgconn.PgConn, error) {
 	own, err := pgconn.ParseConfig(cluster.AdminURL)
 	if err != nil {
 		return nil, err
@@ -117,12 +118,15 @@ func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, addre
 	if err != nil {
 		return nil, err
 	}
+	if database == "" {
+		database = own.Database
+	}
 	c := s.dialConfig(m)
 	if socket, ok := socketBeside(own, address); ok {
 		c.Address = socket
 	}
 	c.Parameters = []wire.Parameter{
-		{Name: "user", Value: own.User}, {Name: "database", Value: own.Database},
+		{Name: "user", Value: own.User}, {Name: "database", Value: database},
 		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: watchName},
 	}
 	c.Secret = wire.Secret{Password: own.Password}
@@ -222,6 +226,13 @@ func (r *route) moveTo(m *member, held bool) {
 	if l := r.w.listeners[r.listenKey()]; l != nil && moved {
 		l.route = r
 		l.lost(errMoved)
+	}
+}
+
+// setWatch has a route look to a watch of its cluster, nil for none.
+func (r *route) setWatch(w *members.Watch) {
+	if r.watch = w; w != nil && r.knowledge == nil {
+		r.knowledge = r.w.server.automatic.of(r.listenKey())
 	}
 }
 

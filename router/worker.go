@@ -24,6 +24,7 @@ type worker struct {
 
 	shared    shared
 	up, down  gather
+	skeleton  []byte // scratch
 	routes    map[routeKey]*route
 	tenants   map[tenantKey]*tenant
 	listeners map[listenKey]*listener
@@ -68,10 +69,12 @@ type route struct {
 	dropped    bool   // it is out of the books
 	held       bool   // its cluster has no primary
 
-	standbys []*standby     // that transactions have gone to
-	split    string         // read_split
-	watch    *members.Watch // of the cluster; nil where it has one member
-	writes   *writes        // to the database
+	standbys  []*standby     // that transactions have gone to
+	split     string         // read_split
+	watch     *members.Watch // of the cluster; nil where it has one member
+	writes    *writes        // to the database
+	ddlSeen   uint64         // ddl when it was last looked at
+	knowledge *knowledge     // of the database, for read_split = "auto"
 
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
@@ -139,7 +142,8 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 		return r
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
-	r.split, r.writes, r.watch = t.ReadSplit, w.server.writesTo(r.listenKey()), w.server.watchOf(t.Cluster)
+	r.split, r.writes = t.ReadSplit, w.server.writesTo(r.listenKey())
+	r.setWatch(w.server.watchOf(t.Cluster))
 	r.member.Store(m)
 	r.setLimits(t, w.server.userOf(user))
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
@@ -158,7 +162,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 // update brings a route to what the registry says now.
 func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 	if watch := r.w.server.watchOf(t.Cluster); r.watch != watch {
-		r.watch = watch
+		r.setWatch(watch)
 		r.written() // perhaps, while it was not watched
 		r.leaveStandbys()
 	}

@@ -45,6 +45,12 @@ func (s *Server) writesTo(key listenKey) *writes {
 // wrote notes that a transaction which may have written has ended.
 func (c *client) wrote() {
 	c.shared.counts.wrote = false
+	if r := c.route; r.ddlSeen != r.ddl {
+		r.ddlSeen = r.ddl
+		if r.knowledge != nil {
+			r.knowledge.changes.Add(1)
+		}
+	}
 	if c.away == nil {
 		c.route.written()
 	}

@@ -61,7 +61,7 @@ func poolLimits() []setting {
 		{
 			name: "read_split", initial: "declared", reload: true,
 			choices: []string{"declared", "auto", "off"},
-			doc:     "Which work may go to standbys: what says READ ONLY (BEGIN READ ONLY, default_transaction_read_only, or a statement that begins with the comment /* howdah: standby */), also what a parser finds to be reading, or nothing. Only to one that has all that the database's clients have written, and only where the first statement means the same there. In this version auto is declared.",
+			doc:     "Which work may go to standbys: what says READ ONLY (BEGIN READ ONLY, default_transaction_read_only, or a statement that begins with the comment /* howdah: standby */), also what a parser finds to be reading, or nothing. Only to one that has all that the database's clients have written, and only where the first statement means the same there. auto is for statements that are a transaction of their own: the first time that one of its shape is seen it runs at the primary, and so do all behind a change of the database's definitions until its catalog has been read again; changes past Howdah are noticed within ten minutes.",
 			at:      func(p *place) any { return &p.limits.ReadSplit },
 		},
 		{
