@@ -126,8 +126,10 @@ func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, addre
 		c.Address = socket
 	}
 	c.Parameters = []wire.Parameter{
-		{Name: "user", Value: own.User}, {Name: "database", Value: database},
-		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: watchName},
+		{Name: "user", Value: own.User},
+		{Name: "database", Value: database},
+		{Name: "client_encoding", Value: "UTF8"},
+		{Name: "application_name", Value: watchName},
 	}
 	c.Secret = wire.Secret{Password: own.Password}
 	est, err := wire.Dial(ctx, c)
