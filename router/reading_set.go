@@ -89,6 +89,10 @@ func (r *reader) setLocal() {
 		name = "xmloption"
 	case r.last.is("seed"):
 		r.effects |= leavesSeed // which no rollback takes back
+	default:
+		if name, ok = r.pointed(name); !ok {
+			return
+		}
 	}
 	local := touch{settingName(name), false, true}
 	if byDefault {
@@ -113,18 +117,27 @@ const anySetting = "?"
 // setNamed reads the name of a setting, which may have a prefix and a point.
 func (r *reader) setNamed(reset bool) {
 	name, ok := r.identifier()
-	for ok && r.step().symbol('.') {
-		r.step()
-		var part string
-		if part, ok = r.identifier(); ok {
-			name += "." + part
-		}
+	if ok {
+		name, ok = r.pointed(name)
 	}
 	if ok {
 		r.touch(reset, settingName(name))
 	} else {
 		r.effects |= maySet | maySetAny | leavesSetting
 	}
+}
+
+// pointed returns a name with what stands behind it and points.
+func (r *reader) pointed(name string) (whole string, ok bool) {
+	for r.step().symbol('.') {
+		r.step()
+		part, ok := r.identifier()
+		if !ok {
+			return "", false
+		}
+		name += "." + part
+	}
+	return name, true
 }
 
 // touch notes settings that the text may change.
