@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"howdah/router/classify"
+	"howdah/router"
 	"howdah/wire/wiretest"
 )
 
@@ -20,9 +20,7 @@ func (d *door) away() (n uint64) {
 
 // TestRealAuto has statements that say nothing run at the standby if they only read.
 func TestRealAuto(t *testing.T) {
-	if !classify.Parses {
-		t.Skip("built without the parser")
-	}
+	router.NeedParser(t)
 	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
 	_, members := h.cluster(t)
 	d := h.open(t, members, func(s *setup) { s.tenants[0].ReadSplit = "auto" })

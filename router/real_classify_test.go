@@ -109,12 +109,18 @@ func verdict(t *testing.T, c *classify.Classifier, catalog *classify.Catalog, te
 	return classify.Unknown
 }
 
+// NeedParser fails a test where there is no parser.
+func NeedParser(t *testing.T) {
+	t.Helper()
+	if !classify.Parses {
+		t.Fatal("built without cgo, and so without the parser: apt-get install gcc libc6-dev, and leave CGO_ENABLED alone")
+	}
+}
+
 // TestRealCorpus checks the verdicts of testdata/classify and executes what is safe
 // at a standby.
 func TestRealCorpus(t *testing.T) {
-	if !classify.Parses {
-		t.Skip("without cgo nothing is safe")
-	}
+	NeedParser(t)
 	schema, err := os.ReadFile("../testdata/classify/schema.sql")
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 type Verdict uint8
 
 const (
-	Unknown Verdict = iota // its shape was not seen before, or not long ago: for now it may not
+	Unknown Verdict = iota // its shape was not seen before, or not lately: until it is judged it may not
 	Unsafe
 	Safe
 )

@@ -62,11 +62,17 @@ func TestFirstSightIsUnknown(t *testing.T) {
 	}
 }
 
+// needParser fails a test where there is no parser.
+func needParser(t *testing.T) {
+	t.Helper()
+	if !classify.Parses {
+		t.Fatal("built without cgo, and so without the parser: apt-get install gcc libc6-dev, and leave CGO_ENABLED alone")
+	}
+}
+
 // A shape is judged by each database's catalog, and by the one there is now.
 func TestVerdictFollowsTheCatalog(t *testing.T) {
-	if !classify.Parses {
-		t.Skip("needs cgo")
-	}
+	needParser(t)
 	c := start(t, classify.Options{})
 	const shape = "select own(name) from res_partner"
 	own := func(safe bool) *classify.Catalog {
@@ -90,9 +96,7 @@ func TestVerdictFollowsTheCatalog(t *testing.T) {
 }
 
 func TestNamesOfOneKindAndOverloads(t *testing.T) {
-	if !classify.Parses {
-		t.Skip("needs cgo")
-	}
+	needParser(t)
 	c := start(t, classify.Options{})
 	shadow := small()
 	shadow.Add(classify.Function, "lower", false) // in a schema of the database's own
@@ -234,9 +238,7 @@ func BenchmarkFirstSight(b *testing.B) {
 }
 
 func TestCursorsIfAsked(t *testing.T) {
-	if !classify.Parses {
-		t.Skip("needs cgo")
-	}
+	needParser(t)
 	asked, not := start(t, classify.Options{Cursors: true}), start(t, classify.Options{})
 	for shape, want := range map[string]classify.Verdict{
 		"declare c cursor for select 1":                        classify.Safe,
