@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -173,10 +174,6 @@ func (c *client) onlyReads(h wire.Header, b []byte) bool {
 	return ok && c.w.server.automatic.start(c.w.log).Verdict(shape, c.route.catalog()) == classify.Safe
 }
 
-// firstUserType is the first OID of an object that users have made: a parameter of
-// such a type may call a function of theirs.
-const firstUserType = 16384
-
 // aloneInTransaction returns the statement that is all of a transaction: of a Query, or
 // of Parse, Bind, Describe, Execute and Sync that are all there.
 func (s *session) aloneInTransaction(h wire.Header, b []byte) (text []byte, ok bool) {
@@ -230,10 +227,11 @@ func (s *session) aloneInTransaction(h wire.Header, b []byte) (text []byte, ok b
 	}
 }
 
-// ofUserTypes reports whether one of a Parse's types of parameters was made by a user.
+// ofUserTypes reports whether one of a Parse's types of parameters was made by a user:
+// it may call a function of theirs.
 func ofUserTypes(oids []byte) bool {
 	for ; len(oids) >= 4; oids = oids[4:] {
-		if oid := uint32(oids[0])<<24 | uint32(oids[1])<<16 | uint32(oids[2])<<8 | uint32(oids[3]); oid >= firstUserType {
+		if binary.BigEndian.Uint32(oids) >= firstOID {
 			return true
 		}
 	}

@@ -282,16 +282,10 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 				s.mayDo(r)
 				resets = append(resets, s.resets(r, false)...)
 				if r.command == commandDeallocate && s.prepared[r.name] {
-					if e.more == nil {
-						e.more = &detail{}
-					}
-					e.more.frees = r.name
+					e.detailed().frees = r.name
 				}
 				if len(r.unlisten) > 0 && s.listens != nil {
-					if e.more == nil {
-						e.more = &detail{}
-					}
-					e.more.unlisten = r.unlisten
+					e.detailed().unlisten = r.unlisten
 				}
 			}
 		}

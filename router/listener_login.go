@@ -57,11 +57,16 @@ func (r *route) listenAsOwn(ctx context.Context, timeout time.Duration, adminURL
 // listenParameters are those of a listening connection's login. What a role
 // or a database has for settings does not come before them.
 func (r *route) listenParameters(user string) []wire.Parameter {
+	return ownParameters(user, r.key.database, listenerName)
+}
+
+// ownParameters are those of the logins of connections of our own.
+func ownParameters(user, database, application string) []wire.Parameter {
 	return []wire.Parameter{
 		{Name: "user", Value: user},
-		{Name: "database", Value: r.key.database},
+		{Name: "database", Value: database},
 		{Name: "client_encoding", Value: "UTF8"},
-		{Name: "application_name", Value: listenerName},
+		{Name: "application_name", Value: application},
 	}
 }
 
@@ -69,15 +74,22 @@ func (r *route) listenParameters(user string) []wire.Parameter {
 // of the member at address: on this machine and of the same port. Its login may
 // hold there only, by the name of the operating system's user.
 func socketOf(own *pgconn.Config, address string) (socket string, ok bool) {
+	socket, port, ok := socketBy(own, address)
+	return socket, ok && port == strconv.Itoa(int(own.Port))
+}
+
+// socketBy returns where the socket of the member at address would be, by its port,
+// if admin_url names a folder of sockets and the member is on this machine.
+func socketBy(own *pgconn.Config, address string) (socket, port string, ok bool) {
 	host, port, err := net.SplitHostPort(address)
-	if err != nil || !strings.HasPrefix(own.Host, "/") || port != strconv.Itoa(int(own.Port)) {
-		return "", false
+	if err != nil || !strings.HasPrefix(own.Host, "/") {
+		return "", "", false
 	}
 	ip, err := netip.ParseAddr(host)
 	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return "", false
+		return "", "", false
 	}
-	return filepath.Join(own.Host, ".s.PGSQL."+port), true
+	return filepath.Join(own.Host, ".s.PGSQL."+port), port, true
 }
 
 func dialFor(ctx context.Context, timeout time.Duration, c wire.DialConfig) (*wire.Established, error) {

@@ -49,6 +49,14 @@ func (e *entry) heard() bool {
 	return (e.kind == entryForward || e.flags&flagMeant != 0) && (e.more == nil || !e.more.quiet)
 }
 
+// detailed returns the entry's detail, made if need be.
+func (e *entry) detailed() *detail {
+	if e.more == nil {
+		e.more = &detail{}
+	}
+	return e.more
+}
+
 // detail is what rare entries need beside.
 type detail struct {
 	name    string     // the client's prepared statement that the message made or closed; of a look the setting

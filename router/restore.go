@@ -36,11 +36,7 @@ func (s *session) resets(r *reading, outside bool) (all []restored) {
 
 // restoreBehind puts them back behind a simple query, which is the last entry.
 func (s *session) restoreBehind(all []restored) {
-	e := s.queue.last()
-	if e.more == nil {
-		e.more = &detail{}
-	}
-	e.more.restores = all
+	s.queue.last().detailed().restores = all
 	s.restore(all)
 	s.injectSync(entrySwallow, 0)
 }
@@ -55,9 +51,7 @@ func (s *session) restore(all []restored) {
 	for i := n; i < len(s.queue.entries); i++ {
 		e := &s.queue.entries[i]
 		e.kind = entryFail
-		if e.more == nil {
-			e.more = &detail{}
-		}
+		e.detailed()
 	}
 }
 

@@ -127,16 +127,7 @@ func (s *session) stand() {
 
 // rewind takes back all that was sent since the session has its server.
 func (s *session) rewind(deferred txOptions, status wire.TxStatus) {
-	first, end := s.queue.head, len(s.queue.entries)
-	sent := s.queue.entries[first:end:end]
-	s.queue.head = end
-	for i := len(sent) - 1; i >= 0; i-- {
-		s.undo(&sent[i])
-	}
-	s.queue.head = first
-	for range sent {
-		s.queue.pop()
-	}
+	s.undoFirst(s.queue.len())
 	for i := len(s.confirmed) - 1; i >= 0; i-- {
 		s.undoName(s.confirmed[i])
 	}

@@ -206,8 +206,7 @@ func fatal(body []byte) bool {
 // of a COPY's data has most likely been read over.
 func (s *session) skip() {
 	own := s.queue.first().kind == entrySwallow
-	first := s.queue.head
-	end := first
+	end := s.queue.head
 	for end < len(s.queue.entries) {
 		e := &s.queue.entries[end]
 		if e.typ == wire.Sync && e.flags&flagMaybe == 0 {
@@ -227,16 +226,23 @@ func (s *session) skip() {
 		s.shared.statements.drop(e.stmt) // a Parse that fails leaves no unnamed statement
 		e.stmt = nil
 	}
-	skipped := s.queue.entries[first:end:end]
-	s.queue.head = end
-	for i := len(skipped) - 1; i >= 0; i-- {
-		s.undo(&skipped[i])
-	}
-	s.queue.head = first
-	for range skipped {
-		s.queue.pop()
-	}
+	s.undoFirst(end - s.queue.head)
 	if s.queue.empty() {
 		s.skipping = true
+	}
+}
+
+// undoFirst takes the first n entries off, and back what they changed, the last
+// first.
+func (s *session) undoFirst(n int) {
+	first := s.queue.head
+	undone := s.queue.entries[first : first+n : first+n]
+	s.queue.head += n
+	for i := n - 1; i >= 0; i-- {
+		s.undo(&undone[i])
+	}
+	s.queue.head = first
+	for range undone {
+		s.queue.pop()
 	}
 }

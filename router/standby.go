@@ -134,7 +134,7 @@ func (r *route) standbyAt(at *members.Member) *standby {
 	s := &standby{route: r, member: m, at: at}
 	s.pool = pool.New(r.w.loop, &m.Member, standbyConfig(r.limits), s, s, &r.tenant.group)
 	if r.w.server.switches.holds(r.tenant.name) {
-		s.pool.Pause(func() {})
+		pause(s.pool)
 	}
 	r.standbys = append(r.standbys, s)
 	return s
@@ -204,12 +204,7 @@ func standbyConfig(l *tenants.Limits) pool.Config {
 // Open implements pool.Opener. The server must be the very instance of which the
 // freshness is known: one that was restarted has forgotten what it had replayed.
 func (s *standby) Open(ctx context.Context) (*wire.Established, error) {
-	c := s.route.w.server.dialConfig(s.member)
-	c.Parameters = []wire.Parameter{{Name: "user", Value: s.route.key.user}, {Name: "database", Value: s.route.key.database}}
-	if secret := s.route.secret.Load(); secret != nil {
-		c.Secret = *secret
-	}
-	e, err := wire.Dial(ctx, c)
+	e, err := s.route.dial(ctx, s.member)
 	if err != nil {
 		return nil, err
 	}
@@ -238,10 +233,7 @@ func (s *standby) Opened(server *pool.Server) {
 		}
 		told = append(told, p)
 	}
-	s.route.w.servers++
-	b := newBackend(s.route.w.shared.vars.of(told))
-	b.who = s.route.w.servers
-	server.Data = b
+	s.route.w.remember(server, s.route.w.shared.vars.of(told))
 }
 
 // Reported implements pool.Observer.

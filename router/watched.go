@@ -4,12 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -125,12 +121,7 @@ func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, addre
 	if socket, ok := socketBeside(own, address); ok {
 		c.Address = socket
 	}
-	c.Parameters = []wire.Parameter{
-		{Name: "user", Value: own.User},
-		{Name: "database", Value: database},
-		{Name: "client_encoding", Value: "UTF8"},
-		{Name: "application_name", Value: watchName},
-	}
+	c.Parameters = ownParameters(own.User, database, watchName)
 	c.Secret = wire.Secret{Password: own.Password}
 	est, err := wire.Dial(ctx, c)
 	if err != nil {
@@ -149,16 +140,12 @@ func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, addre
 // socketBeside returns the socket of the member at address, if admin_url names
 // the folder of sockets of this machine and there is one of its port.
 func socketBeside(own *pgconn.Config, address string) (socket string, ok bool) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || !strings.HasPrefix(own.Host, "/") {
-		return "", false
+	socket, _, ok = socketBy(own, address)
+	if ok {
+		_, err := os.Stat(socket)
+		ok = err == nil
 	}
-	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return "", false
-	}
-	socket = filepath.Join(own.Host, ".s.PGSQL."+port)
-	_, err = os.Stat(socket)
-	return socket, err == nil
+	return socket, ok
 }
 
 // primaryOf returns where a cluster's transactions run, and whether they must

@@ -152,7 +152,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 	r.counted = true
 	r.tenant.routes++
 	if w.server.switches.holds(t.Name) {
-		r.pool.Pause(func() {})
+		pause(r.pool)
 	}
 	r.moveTo(m, held)
 	w.routes[key] = r
@@ -191,17 +191,22 @@ func poolConfig(l *tenants.Limits) pool.Config {
 
 // Open implements pool.Opener.
 func (r *route) Open(ctx context.Context) (*wire.Established, error) {
-	c := r.dialConfig()
-	c.Parameters = []wire.Parameter{{Name: "user", Value: r.key.user}, {Name: "database", Value: r.key.database}}
-	if s := r.secret.Load(); s != nil {
-		c.Secret = *s
-	}
-	e, err := wire.Dial(ctx, c)
+	e, err := r.dial(ctx, r.member.Load())
 	var refusal *wire.Error
 	if errors.As(err, &refusal) && refusal.Code == wire.CodeInvalidPassword {
 		r.w.server.lookups.drop(lookupKey{r.key.tenant.cluster, r.key.user})
 	}
 	return e, err
+}
+
+// dial logs the route's user in to its database at a member.
+func (r *route) dial(ctx context.Context, m *member) (*wire.Established, error) {
+	c := r.w.server.dialConfig(m)
+	c.Parameters = []wire.Parameter{{Name: "user", Value: r.key.user}, {Name: "database", Value: r.key.database}}
+	if s := r.secret.Load(); s != nil {
+		c.Secret = *s
+	}
+	return wire.Dial(ctx, c)
 }
 
 // Cancel implements pool.Opener.
@@ -222,9 +227,14 @@ func (r *route) Opened(s *pool.Server) {
 	if r.base == nil || !s.Stale() {
 		r.rebase(base)
 	}
-	r.w.servers++
+	r.w.remember(s, base)
+}
+
+// remember begins to remember a server that was opened with these settings.
+func (w *worker) remember(s *pool.Server, base *vars) {
+	w.servers++
 	b := newBackend(base)
-	b.who = r.w.servers
+	b.who = w.servers
 	s.Data = b
 }
 

@@ -114,12 +114,8 @@ func (w *Watch) Blind() bool { return w.blind.Load() }
 // Wrote takes note that something was committed, so that the next sample is taken
 // soon.
 func (w *Watch) Wrote() {
-	if w.dirty.Swap(true) {
-		return
-	}
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	if !w.dirty.Swap(true) {
+		w.poke()
 	}
 }
 
