@@ -250,12 +250,12 @@ func (s *session) settled() {
 		return
 	}
 	s.done = s.actsOnTaint(s.done)
-	if s.backend.poisoned && s.done&holdsCursor != 0 {
-		s.done, s.touched = 0, nil
-		return // it goes, with whatever it holds
+	if s.backend.poisoned && s.done&holdsCursor != 0 { // a look could crash the server, which goes with the client
+		s.pins, s.done, s.touched = s.pins|pinUnknown, 0, nil
 	}
 	const keep = mayKeep | mayFree
 	switch {
+	case s.backend.poisoned && s.pins&pinUnknown != 0: // for good
 	case s.pins != 0 && s.done&keep != 0, s.pins == 0 && s.done&(mayKeep|maySetAny) != 0, s.pins == 0 && len(s.touched) > 0:
 		s.look()
 	case s.unknownTaint():

@@ -2,11 +2,13 @@ package router_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"howdah/wire"
+	"howdah/wire/postgres"
 )
 
 // TestRealFound plays what the differential tester once found, in its shortest
@@ -287,8 +289,17 @@ func TestRealFound(t *testing.T) {
 		r.expect(t, "DECLARE CURSOR; ready T; INSERT 0 2; ready T; parsed; bound; ready T; error 23505; ready I",
 			query("declare c1 cursor with hold for select 7"), query("insert into found_late values (1), (1)"),
 			parse("", "commit"), bind(""), syncMsg, execute, syncMsg)
-		if after := r.say(t, query("select pg_backend_pid()")); after[0] == before[0] {
-			t.Errorf("the server of the cursor is used again: %v", after)
+		if after := r.say(t, query("select pg_backend_pid()")); after[0] != before[0] {
+			t.Errorf("the client's server is another one now: %v", after)
+		}
+		r.Close()
+		pid := strings.TrimPrefix(before[0], "row ")
+		if !poll(func() bool {
+			var n int
+			err := h.QueryRow(t.Context(), postgres.Superuser, "select count(*) from pg_stat_activity where pid = "+pid, nil, &n)
+			return err == nil && n == 0
+		}) {
+			t.Error("the server of the cursor outlives its client")
 		}
 	})
 
