@@ -285,7 +285,7 @@ func (s *session) ready(status wire.TxStatus) {
 		s.altered, s.declared = 0, false
 	}
 	if status == wire.TxIdle && !s.open {
-		s.local, s.portals, s.committing = 0, nil, false
+		s.local, s.portals, s.committing, s.halted = 0, nil, false, false
 	}
 	if status == wire.TxIdle && s.held && !s.checking {
 		s.settled()

@@ -126,7 +126,7 @@ func (s *session) parseNamed(name string, st *statement, quiet bool) verb {
 	s.name(name, st)
 	d := &detail{name: name, named: true, quiet: quiet}
 	if s.backend.find(st) != nil {
-		if s.status != wire.TxFailed && s.queue.cycles == 0 && st.shape.path == s.searchPath() && !st.noticed {
+		if s.status != wire.TxFailed && s.queue.cycles == 0 && !s.halted && st.shape.path == s.searchPath() && !st.noticed {
 			d.reply = parseComplete
 			s.answer(entry{typ: wire.Parse, more: d})
 			return verbDrop
@@ -293,6 +293,7 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	if s.committing {
 		e.flags = flagCommit
 	}
+	s.halted = s.halted || s.done&acts != 0 && mayStop(h, b)
 	s.forward(e)
 	if len(resets) > 0 {
 		s.shared.toServer = append(s.shared.toServer, b...)
@@ -300,6 +301,12 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 		return verbDrop
 	}
 	return verbForward
+}
+
+// mayStop reports whether an Execute may leave its portal behind some of the rows:
+// whether it has a limit.
+func mayStop(h wire.Header, b []byte) bool {
+	return len(b) < h.Len || h.Len < wire.HeaderLen+5 || !bytes.HasSuffix(b[:h.Len], []byte{0, 0, 0, 0})
 }
 
 // mayDo notes what a portal does that is bound or executed.

@@ -93,6 +93,7 @@ type session struct {
 	sticky    bool // values of sequences are asked for
 	defining  bool // what names mean may have been changed, and not yet for good
 	writing   bool // this transaction may have written
+	halted    bool // a portal may stand behind some of its rows; only a Parse, or what ends, shows others what it has written
 	undone    bool // the last command was a ROLLBACK
 	reading   bool // this transaction was begun READ ONLY
 	notify    bool // a notification may have been sent from this server
@@ -429,7 +430,7 @@ func (s *session) assigned(b *backend) {
 	s.valuesAt = b.who
 	s.committed = s.status == wire.TxIdle // for what a pipeline has begun without a server
 	s.hereNow, s.unsure, s.resetting, s.tuning, s.notify = false, false, false, nil, false
-	s.reported, s.declared = nil, false
+	s.reported, s.declared, s.halted = nil, false, false
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
 	}
