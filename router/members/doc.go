@@ -6,6 +6,11 @@
 // that (primary.go): the one that is not in recovery, and of two the one on the
 // higher timeline.
 //
+// The members are those that are named, or those that Patroni names (patroni.go):
+// then the primary is whom Patroni calls the leader, once it is not in recovery.
+// Members come and go (roster.go); so does the server behind a member whose name
+// leads elsewhere (resolve.go).
+//
 // A standby's freshness (fresh.go) is a time, not a position: the primary's
 // insert position is read at a moment, and a standby that has replayed it has
 // what was committed before that moment. It costs no question per read. The

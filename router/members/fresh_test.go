@@ -115,7 +115,8 @@ func TestLeader(t *testing.T) {
 		return seen{role: r, history: history{"1", timeline}, lsn: lsn, segment: 16 << 20, started: "then", asked: Clock(), streamed: r == Standby}
 	}
 	a, b, c := &Member{Address: "a"}, &Member{Address: "b"}, &Member{Address: "c"}
-	w := &Watch{cfg: Config{Log: slog.New(slog.DiscardHandler)}, members: []*Member{a, b, c}, sampled: make(chan struct{})}
+	w := &Watch{cfg: Config{Log: slog.New(slog.DiscardHandler)}, sampled: make(chan struct{})}
+	w.list.Store(&[]*Member{a, b, c})
 	w.observe(a, at(Primary, 1, 100))
 	w.observe(c, at(Standby, 1, 100))
 	if c.Fresh() == 0 {

@@ -48,3 +48,56 @@ func elect(was, leader *Member, all []*Member) *Member {
 	}
 	return nil
 }
+
+// electNamed returns who the primary is where Patroni says who leads, nil for
+// nobody: the leader, once it is not in recovery. While it cannot be reached it
+// stays who it was. blind is that no member can be asked at all: then Patroni's
+// word is all there is.
+func electNamed(was, leader *Member, blind bool) *Member {
+	if leader == nil {
+		return nil
+	}
+	switch leader.seen.role {
+	case Primary:
+		return leader
+	case Unknown:
+		if was == leader || blind {
+			return leader
+		}
+	}
+	return nil
+}
+
+// settle decides who the primary is now. w.mu is held.
+func (w *Watch) settle() (was, now *Member) {
+	was = w.primary.Load()
+	if w.cfg.Patroni != nil {
+		now = electNamed(was, w.named, w.blind.Load())
+	} else {
+		now = elect(was, w.leader, w.all())
+	}
+	if now != nil && now.seen.role == Primary {
+		w.leader, now.timeline = now, now.seen.timeline
+	}
+	if now != was {
+		w.primary.Store(now)
+		w.samples = samples{}
+		for _, other := range w.all() {
+			other.fresh.Store(0)
+		}
+	}
+	return was, now
+}
+
+// tellPrimary returns what writes a line to the log where the primary has changed,
+// outside of the lock.
+func (w *Watch) tellPrimary(was, now *Member) func() {
+	switch {
+	case now == was:
+		return func() {}
+	case now == nil:
+		return func() { w.cfg.Log.Warn("no primary: transactions are held") }
+	}
+	timeline := now.seen.timeline
+	return func() { w.cfg.Log.Info("primary", "address", now.Address, "timeline", timeline) }
+}

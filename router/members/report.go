@@ -15,13 +15,13 @@ type Row struct {
 	Ejected  string        // why a standby serves no reads, "" if it does
 }
 
-// Rows returns the members as they were named.
+// Rows returns the members, in the order in which they were named.
 func (w *Watch) Rows() []Row {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now, last := Clock(), w.samples.last()
-	rows := make([]Row, 0, len(w.members))
-	for _, m := range w.members {
+	rows := make([]Row, 0, len(w.all()))
+	for _, m := range w.all() {
 		row := Row{
 			Address: m.Address, Role: m.seen.role, Timeline: m.seen.timeline, Since: now - m.since,
 			Behind: -1, Lag: -1, Running: m.outstanding.Load(), Started: m.begun.Load(),

@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,14 +35,18 @@ const probeTimeout = 3 * time.Second
 
 // Config says what to watch.
 type Config struct {
-	Members []string // addresses
+	Members []string // addresses; nil with Patroni
+	Patroni *Patroni // who finds the members; nil for those that are named
 	// Connect logs in to a member as a role that may read pg_stat_wal_receiver
 	// (pg_monitor, or a superuser).
 	Connect func(ctx context.Context, address string) (*pgconn.PgConn, error)
 	// Changed is called when the primary has changed, and when it has turned out
 	// whether the members can be asked at all: now is nil while there is none. It
-	// must not block for long.
+	// must not block for long. With Patroni it is also called when members have gone,
+	// and whenever a member's name leads to another server.
 	Changed func(now *Member)
+	// Resolve looks up the addresses of a host; nil is the system's way.
+	Resolve func(ctx context.Context, host string) (addresses []string, err error)
 	MaxLag  time.Duration // a standby that is behind for longer serves no reads; 0 is no limit
 	Log     *slog.Logger
 }
@@ -49,23 +54,27 @@ type Config struct {
 // Watch follows a cluster's members until it is closed.
 type Watch struct {
 	// static after New
-	cfg     Config
-	members []*Member
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
-	begun   time.Duration // Clock
+	cfg    Config
+	ctx    context.Context // until Close
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	begun  time.Duration // Clock
 
+	list    atomic.Pointer[[]*Member] // changed under mu
 	primary atomic.Pointer[Member]
 	wanted  atomic.Int64 // Clock of the last read that would go to a standby
 	dirty   atomic.Bool  // something was written since the last sample
 	blind   atomic.Bool  // no member has ever answered, though there was time
 	wake    chan struct{}
+	hurry   chan struct{} // has Patroni asked at once
 	sampled chan struct{} // closed at the next sample, under mu
 
 	mu       sync.Mutex // guards what follows, and what the members have seen
 	samples  samples
 	leader   *Member // the last that was primary
 	answered bool    // some member has
+	named    *Member // whom Patroni calls the leader, nil for nobody
+	told     bool    // Patroni has said something
 }
 
 // Member is one PostgreSQL server of the cluster.
@@ -76,25 +85,39 @@ type Member struct {
 	outstanding atomic.Int64 // transactions that run there
 	begun       atomic.Uint64
 	started     atomic.Pointer[string]
+	lost        atomic.Bool // it cannot be asked
+	gone        atomic.Bool // it is a member no more
+	moved       atomic.Bool // it is another instance than was there before under its name
+	leave       context.CancelFunc
 
 	// guarded by the Watch's mu
 	seen     seen
 	since    time.Duration // Clock when it took its role
 	timeline uint32        // the last one known, when it was primary
 	ejected  string        // why a standby serves no reads, "" if it does
+	barred   string        // why Patroni would have it serve no reads, "" if it may
+	at       netip.Addr    // where it was reached last, zero for nowhere yet or by a socket
+	before   string        // when the instance was started that its name led to before, "" for none
 }
 
 // New watches a cluster.
 func New(cfg Config) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{cfg: cfg, cancel: cancel, begun: Clock(), wake: make(chan struct{}, 1), sampled: make(chan struct{})}
+	w := &Watch{cfg: cfg, ctx: ctx, cancel: cancel, begun: Clock(), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), sampled: make(chan struct{})}
+	if cfg.Patroni != nil {
+		w.done.Go(func() { w.followPatroni(ctx, newPatroni(cfg.Patroni)) })
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []*Member
 	for _, address := range cfg.Members {
-		m := &Member{Address: address, ejected: "not reached yet"}
-		w.members = append(w.members, m)
+		list = append(list, &Member{Address: address, ejected: "not reached yet"})
 	}
-	for _, m := range w.members {
-		w.done.Go(func() { w.follow(ctx, m) })
+	w.list.Store(&list)
+	for _, m := range list {
+		w.join(m)
 	}
+	w.done.Go(func() { w.followNames(ctx) })
 	return w
 }
 
@@ -129,7 +152,7 @@ func (w *Watch) Standby(since time.Duration) (best *Member) {
 			w.poke() // it was resting
 		}
 	}
-	for _, m := range w.members {
+	for _, m := range w.all() {
 		fresh := time.Duration(m.fresh.Load())
 		if fresh == 0 || fresh < since || w.cfg.MaxLag > 0 && now-fresh > w.cfg.MaxLag {
 			continue
@@ -177,7 +200,11 @@ func (w *Watch) follow(ctx context.Context, m *Member) {
 		conn, err := w.connect(ctx, m)
 		if err == nil {
 			pause = soonest
-			err = w.askAll(ctx, m, conn)
+			if !w.reachedAt(m, conn) {
+				err = errMoved
+			} else {
+				err = w.askAll(ctx, m, conn)
+			}
 			closing, cancel := context.WithTimeout(context.Background(), time.Second)
 			_ = conn.Close(closing) // it is broken, or nobody's
 			cancel()
@@ -294,8 +321,13 @@ func (w *Watch) awaitSample(ctx context.Context, next chan struct{}, current boo
 // that is known to be written.
 func (w *Watch) observe(m *Member, s seen) (current bool) {
 	w.mu.Lock()
+	if m.gone.Load() {
+		w.mu.Unlock()
+		return true
+	}
 	before := m.seen
 	m.seen = s
+	m.lost.Store(s.err != nil)
 	if s.role != before.role {
 		m.since = Clock()
 	}
@@ -303,30 +335,31 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 		m.started.Store(&s.started)
 		m.fresh.Store(0) // what it had replayed is another instance's
 	}
-	was := w.primary.Load()
-	now := elect(was, w.leader, w.members)
-	if now != nil && now.seen.role == Primary {
-		w.leader, now.timeline = now, now.seen.timeline
+	moved := s.err == nil && m.before != "" && m.before != s.started
+	if s.err == nil {
+		m.before = ""
 	}
-	if now != was {
-		w.primary.Store(now)
-		w.samples = samples{}
-		for _, other := range w.members {
-			other.fresh.Store(0)
-		}
+	if moved {
+		m.moved.Store(true)
 	}
+	news := w.see(s.err == nil)
+	was, now := w.settle()
 	if now == m && s.role == Primary {
 		w.samples.add(sample{history: s.history, at: s.asked, lsn: s.lsn})
 		close(w.sampled)
 		w.sampled = make(chan struct{})
 	}
 	current = w.judge(m, now)
-	log := w.tell(m, before, was, now)
-	news := w.see(s.err == nil)
+	log := w.tell(m, before)
+	logPrimary := w.tellPrimary(was, now)
 	w.mu.Unlock()
 	log()
-	if (now != was || news) && w.cfg.Changed != nil {
-		w.cfg.Changed(now)
+	logPrimary()
+	if now != was || news || moved {
+		w.changed(now)
+	}
+	if now == nil || now == m && s.role != Primary {
+		w.askPatroni()
 	}
 	return current
 }
@@ -354,6 +387,8 @@ func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 		why = s.err.Error()
 	case s.role != Standby:
 		why = "not a standby"
+	case m.barred != "":
+		why = m.barred
 	case primary == nil || last.at == 0:
 		why = "no primary to compare it with"
 	case primary.seen.role != Primary: // what it has it has, until max_lag
@@ -375,12 +410,12 @@ func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 	return time.Duration(m.fresh.Load()) >= last.at
 }
 
-// tell returns what writes a line to the log for what has changed, outside of the
-// lock.
-func (w *Watch) tell(m *Member, before seen, was, now *Member) func() {
+// tell returns what writes a line to the log for what has changed of a member,
+// outside of the lock.
+func (w *Watch) tell(m *Member, before seen) func() {
 	role, why := m.seen.role, m.ejected
 	lost := m.seen.err != nil && before.err == nil && before.role == Unknown
-	if role == before.role && was == now && !lost {
+	if role == before.role && !lost {
 		return func() {}
 	}
 	return func() {
@@ -389,11 +424,6 @@ func (w *Watch) tell(m *Member, before seen, was, now *Member) func() {
 		}
 		if role != before.role {
 			w.cfg.Log.Info("member", "address", m.Address, "role", role, "was", before.role, "why", why)
-		}
-		if now != was && now == nil {
-			w.cfg.Log.Warn("no primary: transactions are held")
-		} else if now != was {
-			w.cfg.Log.Info("primary", "address", now.Address, "timeline", now.seen.timeline)
 		}
 	}
 }
