@@ -146,7 +146,7 @@ func (s *Server) Databases() []DatabaseStats {
 			CurrentConnections: loads[t.Name].servers, CurrentClientConns: loads[t.Name].clients,
 		}
 		row.Paused, row.Disabled = s.switches.of(t.Name)
-		if c, ok := snapshot.Cluster(t.Cluster); ok && len(c.Members) > 0 {
+		if c, ok := snapshot.Cluster(t.Cluster); ok && len(c.Members)+len(c.Patroni) > 0 {
 			row.Host, row.Port = split(s.primaryAddress(c))
 		}
 		rows = append(rows, row)

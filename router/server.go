@@ -46,6 +46,9 @@ type Config struct {
 
 	ListenKeep          []string // channels whose listening sessions stay when the connection that listens is lost
 	FilterNotifications bool     // on the shared database: one that names a tenant's database is for that tenant's role only
+
+	// Resolve looks up the addresses of a member's host name; nil is the system's way.
+	Resolve func(ctx context.Context, host string) (addresses []string, err error)
 }
 
 // Handler serves the connections to a virtual database. The connection is
@@ -286,7 +289,7 @@ func (s *Server) refused(code string) {
 // they are held because there is no primary.
 func (s *Server) memberOf(snapshot *tenants.Snapshot, cluster string) (m *member, held bool, err error) {
 	c, ok := snapshot.Cluster(cluster)
-	if !ok || len(c.Members) == 0 {
+	if !ok || len(c.Members)+len(c.Patroni) == 0 {
 		return nil, false, wire.Fatal(wire.CodeInternalError, fmt.Sprintf("cluster %q has no member", cluster), "")
 	}
 	s.mu.Lock()

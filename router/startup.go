@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -114,12 +115,34 @@ func settingsKey(params []wire.Parameter) string {
 // dial connects so that a loop can adopt what comes of it, TLS or not.
 func (c *Config) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1} // tune sets it
+	if c.Resolve != nil && network != "unix" {
+		var err error
+		if address, err = c.resolve(ctx, address); err != nil {
+			return nil, err
+		}
+	}
 	nc, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	c.tune(nc)
 	return &loop.Transport{Conn: nc}, nil
+}
+
+// resolve returns address with the first address of its host in place of the name.
+func (c *Config) resolve(ctx context.Context, address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	addresses, err := c.Resolve(ctx, host)
+	if err != nil {
+		return "", err
+	}
+	if len(addresses) == 0 {
+		return "", fmt.Errorf("host %q has no address", host)
+	}
+	return net.JoinHostPort(addresses[0], port), nil
 }
 
 // tune sets the TCP options of a connection. Where the system refuses one, its

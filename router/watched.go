@@ -23,6 +23,7 @@ type watched struct {
 	watch   *members.Watch
 	cluster tenants.Cluster // as it was when the watch began
 	last    string          // address of the last primary, "" for none yet; under the server's mu
+	primary *members.Member // the same; nil for none yet
 }
 
 // watchName is the application_name of the connections that watch.
@@ -46,8 +47,13 @@ func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
 			left = append(left, old.watch)
 			delete(s.watches, c.Name)
 		}
-		if len(c.Members) > 1 && c.AdminURL != "" {
-			s.watches[c.Name] = s.watch(c)
+		if (len(c.Members) > 1 || len(c.Patroni) > 0) && c.AdminURL != "" {
+			w, err := s.watch(c)
+			if err != nil {
+				s.log.Error("cluster not watched", "cluster", c.Name, "error", err)
+				continue
+			}
+			s.watches[c.Name] = w
 			if old != nil && slices.ContainsFunc(c.Members, func(m tenants.Member) bool { return m.Address == old.last }) {
 				s.watches[c.Name].last = old.last
 			}
@@ -68,11 +74,11 @@ func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
 // same reports whether the cluster is to be watched as it is.
 func (w *watched) same(c *tenants.Cluster) bool {
 	return slices.Equal(w.cluster.Members, c.Members) && w.cluster.AdminURL == c.AdminURL && w.cluster.MaxLag == c.MaxLag &&
-		w.cluster.TLSMode == c.TLSMode && w.cluster.TLSCAFile == c.TLSCAFile
+		w.cluster.TLSMode == c.TLSMode && w.cluster.TLSCAFile == c.TLSCAFile && samePatroni(&w.cluster, c)
 }
 
 // watch begins to watch a cluster. s.mu is held.
-func (s *Server) watch(c *tenants.Cluster) *watched {
+func (s *Server) watch(c *tenants.Cluster) (*watched, error) {
 	w := &watched{cluster: *c}
 	name := c.Name
 	cfg := members.Config{
@@ -81,13 +87,18 @@ func (s *Server) watch(c *tenants.Cluster) *watched {
 		},
 		Changed: func(now *members.Member) { s.primaryChanged(name, w, now) },
 		MaxLag:  c.MaxLag,
+		Resolve: s.config().Resolve,
 		Log:     s.log.With("cluster", name),
+	}
+	var err error
+	if cfg.Patroni, err = s.patroniOf(c); err != nil {
+		return nil, err
 	}
 	for _, m := range c.Members {
 		cfg.Members = append(cfg.Members, m.Address)
 	}
 	w.watch = members.New(cfg)
-	return w
+	return w, nil
 }
 
 // stopWatching is for the end.
@@ -154,13 +165,13 @@ func (s *Server) primaryOf(c *tenants.Cluster) (address string, held bool) {
 	w := s.watches[c.Name]
 	switch {
 	case w == nil || !w.same(c):
-		return c.Members[0].Address, false
+		return firstOf(c), len(c.Members) == 0
 	case w.watch.Primary() != nil:
 		return w.watch.Primary().Address, false
 	case w.last != "":
 		return w.last, true
 	}
-	return c.Members[0].Address, !w.watch.Blind()
+	return firstOf(c), !w.watch.Blind() || len(c.Members) == 0
 }
 
 // primaryChanged brings a cluster's pools to its new primary, or has them wait for
@@ -173,7 +184,10 @@ func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 		return
 	}
 	if now != nil {
-		w.last = now.Address
+		if w.primary != nil && w.primary != now && w.primary.Address == now.Address {
+			s.forgetMember(now.Address)
+		}
+		w.last, w.primary = now.Address, now
 	}
 	s.mu.Unlock()
 	snapshot := s.registry.Snapshot()
@@ -188,12 +202,13 @@ func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 				return
 			}
 			r.moveTo(m, held)
+			r.leaveGone()
 		}
 		if now == nil {
 			return
 		}
 		for _, c := range worker.slots {
-			if c != nil && c.server != nil && c.away == nil && c.route.key.tenant.cluster == name && c.server.Member.Address != now.Address {
+			if c != nil && c.server != nil && c.away == nil && c.route.key.tenant.cluster == name && c.elsewhere(now) {
 				c.serverLost(fmt.Errorf("the primary is %s now", now.Address))
 			}
 		}

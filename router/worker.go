@@ -196,6 +196,10 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 	if errors.As(err, &refusal) && refusal.Code == wire.CodeInvalidPassword {
 		r.w.server.lookups.drop(lookupKey{r.key.tenant.cluster, r.key.user})
 	}
+	if err == nil && r.isStandby(e) {
+		e.Conn.Close()
+		return nil, errInRecovery
+	}
 	return e, err
 }
 

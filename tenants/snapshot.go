@@ -41,6 +41,7 @@ func NewSnapshot(clusters []Cluster, tiers []Tier, tenants []Tenant, users []Use
 	}
 	for i := range s.clusters {
 		s.clusters[i].Members = slices.Clone(s.clusters[i].Members)
+		s.clusters[i].Patroni = slices.Clone(s.clusters[i].Patroni)
 	}
 	var errs []error
 	note := func(err error) { errs = append(errs, err) }

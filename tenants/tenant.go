@@ -130,7 +130,9 @@ type Tenant struct {
 // Cluster is a PostgreSQL primary with its standbys.
 type Cluster struct {
 	Name           string
-	Members        []Member
+	Members        []Member      // none with Patroni
+	Patroni        []string      // URLs of Patroni's REST APIs, which name the members
+	PatroniCAFile  string        // authorities of those; "" = the system's
 	AdminURL       string        // superuser connection for provisioning; "" = none
 	ReplicationURL string        // for WAL and base backups; "" = none
 	Budget         int           // server connections the cluster may hold; 0 = no limit
