@@ -103,6 +103,7 @@ func (r *configReader) checkTLS() {
 	r.checkAuthorities(at("tls_ca_file"), l.TLSCAFile)
 	for i := range r.config.Clusters {
 		r.checkAuthorities(r.clusterAt[i].key("tls_ca_file"), r.config.Clusters[i].TLSCAFile)
+		r.checkAuthorities(r.clusterAt[i].key("patroni_ca_file"), r.config.Clusters[i].PatroniCAFile)
 	}
 	if l.AuthType != "cert" || l.HBAFile != "" {
 		return
@@ -121,7 +122,7 @@ func (r *configReader) checkAuthorities(at []string, path string) {
 	}
 	pem, err := os.ReadFile(path)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		r.wrong(at, "write the path of a PEM file", "tls_ca_file %q holds no certificate", path)
+		r.wrong(at, "write the path of a PEM file", "%s %q holds no certificate", at[len(at)-1], path)
 	}
 }
 

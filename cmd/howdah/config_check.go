@@ -55,7 +55,8 @@ func (r *configReader) checkClusters() {
 	for i := range c.Clusters {
 		cluster, b := &c.Clusters[i], r.clusterAt[i]
 		r.checkName(sectionCluster, b, cluster.Name, seen)
-		if len(cluster.Members) == 0 && !isMistyped(b, "members") {
+		r.checkPatroni(cluster, b)
+		if len(cluster.Members) == 0 && !b.has("patroni") && !isMistyped(b, "members") {
 			r.wrong(b.key("members"), `write members = ["127.0.0.1:5432"]`, "cluster %q has no members", cluster.Name)
 		}
 		addresses := make(map[string]bool)

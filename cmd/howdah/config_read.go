@@ -380,6 +380,9 @@ func (r *configReader) absolute(path string) string {
 
 // display renders a value for a message.
 func display(s *setting, value any) string {
+	if s.secret && s.kind() == "list of strings" {
+		return "no list of strings"
+	}
 	if s.secret {
 		return "no string"
 	}

@@ -135,6 +135,9 @@ func (s *setting) want() string {
 				example = fmt.Sprint(list[0])
 			}
 		}
+		if s.example != "" {
+			example = s.example
+		}
 		return fmt.Sprintf("a list of strings such as [%q]", example)
 	case *bool:
 		return "true or false"

@@ -94,6 +94,7 @@ type setting struct {
 	// initialDoc then says what leaving the setting out means.
 	initial    any
 	initialDoc string
+	example    string // of an entry, for a list without a default
 
 	least, most int64    // of whole numbers and sizes
 	choices     []string // of strings; nil = any
@@ -332,9 +333,19 @@ func clusterSettings() []setting {
 			at:  func(p *place) any { return &p.cluster.Name },
 		},
 		{
-			section: in, name: "members", initialDoc: "must be given", reload: true,
-			doc: "Its PostgreSQL servers, primary and standbys in any order: host:port, or a socket's path such as /var/run/postgresql/.s.PGSQL.5432. Several are watched as the role of admin_url: transactions run at the one that is not in recovery (of two, at the one on the higher timeline; without an admin_url, at the first that is named), wait while there is none, and READ ONLY ones may run at standbys. Each address must always lead to the same server.",
+			section: in, name: "members", initialDoc: "must be given unless patroni is", reload: true,
+			doc: "Its PostgreSQL servers, primary and standbys in any order: host:port, or a socket's path such as /var/run/postgresql/.s.PGSQL.5432. Several are watched as the role of admin_url: transactions run at the one that is not in recovery (of two, at the one on the higher timeline; without an admin_url, at the first that is named), wait while there is none, and READ ONLY ones may run at standbys. An IP address or socket must always lead to the same server; a host name is looked up again every 3 seconds, and what is open to where it led before is closed.",
 			at:  func(p *place) any { return &p.cluster.Members },
+		},
+		{
+			section: in, name: "patroni", initialDoc: "none", example: "http://10.0.0.1:8008", reload: true, secret: true,
+			doc: "REST APIs of Patroni, such as \"http://10.0.0.1:8008\", in place of members: whichever answers is asked each second (GET /cluster) who the members are and who leads them. Transactions run at the leader, once it is not in recovery; they wait while there is no leader, and stay where they are while no API answers. Several URLs keep that from depending on one machine. A URL may hold user and password. Needs admin_url, with a role that logs in at every member.",
+			at:  func(p *place) any { return &p.cluster.Patroni },
+		},
+		{
+			section: in, name: "patroni_ca_file", initial: "", reload: true,
+			doc: "Authorities that the certificates of Patroni's REST APIs must come from, PEM. \"\" is the system's.",
+			at:  func(p *place) any { return &p.cluster.PatroniCAFile },
 		},
 		{
 			section: in, name: "admin_url", initial: "", reload: true, secret: true,
