@@ -162,7 +162,7 @@ func fillCatalog(ctx context.Context, conn *pgconn.PgConn, c *classify.Catalog, 
 // onlyReads reports whether a transaction that begins with this message, and does not
 // say anything, is known to read only.
 func (c *client) onlyReads(h wire.Header, b []byte) bool {
-	if c.route.split != "auto" || c.status != wire.TxIdle || c.deferred != 0 {
+	if c.route.reads.Split != tenants.SplitAuto || c.status != wire.TxIdle || c.deferred != 0 {
 		return false
 	}
 	text, ok := c.aloneInTransaction(h, b)
@@ -208,7 +208,7 @@ func (s *session) aloneInTransaction(h wire.Header, b []byte) (text []byte, ok b
 				if st == nil || ofUserTypes([]byte(st.key.oids)) {
 					return nil, false
 				}
-				text = []byte(st.key.text)
+				text = s.textOf(st)
 			}
 		case wire.Execute:
 			if seen != "B" && seen != "PB" {

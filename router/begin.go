@@ -35,6 +35,8 @@ func (s *session) can(r *reading) bool {
 		return s.deferred == 0
 	case commandCommit, commandRollback:
 		return s.deferred != 0
+	case commandSetTransaction:
+		return s.deferred != 0 && s.deferred&txChain == 0
 	case commandDeallocate:
 		return s.deferred == 0 && s.named[r.name] != nil
 	case commandListen:
@@ -64,6 +66,8 @@ func (s *session) do(r *reading) {
 		s.listened(commits)
 	case commandListen, commandUnlisten, commandUnlistenAll:
 		s.listenTo(r)
+	case commandSetTransaction:
+		s.deferred = s.deferred.with(r.options)
 	case commandDeallocateAll:
 		s.forgetNames()
 	case commandDeallocate:
@@ -93,8 +97,8 @@ func mayBeHere(text []byte) bool {
 	switch text[0] | 0x20 {
 	case 'b', 'c', 'e', 'r', 'a', 'd', 'l', '-' | 0x20, '/' | 0x20:
 		return true
-	case 's':
-		return text[1]|0x20 == 't'
+	case 's': // START, SET
+		return text[1]|0x20 == 't' || text[1]|0x20 == 'e' && text[2]|0x20 == 't'
 	case 'u':
 		return text[1]|0x20 == 'n'
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"howdah/pool"
+	"howdah/tenants"
 	"howdah/wire"
 	"howdah/wire/loop"
 )
@@ -39,6 +40,8 @@ type client struct {
 	paid      bool   // a query was taken from the rate and not yet counted
 	watched   watch
 
+	attrs   tenants.SessionAttrs
+	own     time.Duration // members.Clock: of the last write, where only the session's own count
 	seen    time.Duration // members.Clock: what the client has read at standbys shows all that was written before
 	since   time.Duration // loop time: of the request, or of the wait
 	txSince time.Duration // loop time at which the server was assigned

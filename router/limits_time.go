@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"time"
 
 	"howdah/tenants"
@@ -18,6 +19,7 @@ const (
 	watchQuery
 	watchThrottled
 	watchWhole
+	watchAway
 )
 
 // watchTime sets the timeout that fits what the client does now.
@@ -49,6 +51,9 @@ func (c *client) watchTime() {
 	}
 	if l.TransactionTimeout > 0 {
 		w, d = c.watchWhole(w, d)
+	}
+	if c.away != nil && c.server != nil {
+		w, d = c.watchAway(w, d)
 	}
 	c.watched = w
 	switch {
@@ -88,6 +93,20 @@ func (c *client) watchWhole(w watch, d time.Duration) (watch, time.Duration) {
 	return w, d
 }
 
+// watchAway says what comes first for a client with a server at a standby: the end
+// of its time there, or what w is for.
+func (c *client) watchAway(w watch, d time.Duration) (watch, time.Duration) {
+	most := c.route.reads.Timeout
+	if most == 0 {
+		return w, d
+	}
+	left := max(c.txSince+most-c.w.loop.Now(), time.Millisecond)
+	if d == 0 || left < d {
+		return watchAway, left
+	}
+	return w, d
+}
+
 func (c *client) timedOut() {
 	if c.w.suspended {
 		return // listen begins its time anew
@@ -111,6 +130,9 @@ func (c *client) timedOut() {
 	case watchWhole:
 		c.refuseWith(r.overTime(wire.CodeTransactionTimeout, "transaction_timeout", "in one transaction for", l.TransactionTimeout,
 			func(u *own) *time.Duration { return u.TransactionTimeout }, "Make transactions shorter, or raise"))
+	case watchAway:
+		c.refuseWith(wire.Fatal(wire.CodeQueryCanceled, "standby_timeout: the transaction has been at a standby for "+r.reads.Timeout.String(),
+			fmt.Sprintf("Make reports shorter, or raise standby_timeout for tenant %q.", r.tenant.name)))
 	case watchThrottled:
 		c.queriesOverdue()
 	}

@@ -24,6 +24,7 @@ type login struct {
 	member    *member
 	held      bool // the cluster has no primary
 	user      string
+	attrs     tenants.SessionAttrs
 	version   uint32
 	secret    *wire.Secret // to open servers with; nil where the client showed none
 	final     []byte       // the last words of authentication, sent with the welcome
@@ -200,6 +201,9 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 		return err
 	}
 	l.tenant, l.member, l.held = t, m, held
+	if err := l.settleAttrs(); err != nil {
+		return err
+	}
 	return l.server.metered.mayLogIn(t, l.server.userOf(l.user), time.Since(l.server.started))
 }
 
@@ -236,7 +240,7 @@ func (w *worker) begin(l *login) {
 	r := w.routeOf(l.tenant, m, held, l.user)
 	about := l.about // a copy, or it would keep the login
 	about.keyLen = keyLen(l.version)
-	c := &client{w: w, route: r, login: l, about: &about}
+	c := &client{w: w, route: r, login: l, about: &about, attrs: l.attrs}
 	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: int32(r.tenant.limits.MaxPreparedStatements), most: int32(r.tenant.limits.MaxClientPreparedStatements)}
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
@@ -350,6 +354,9 @@ func (c *client) welcome() {
 	out := append(sh.toClient, l.final...)
 	for _, p := range c.vars.list {
 		if _, reported := c.base.value(p.Name); reported {
+			if p.Name == "in_hot_standby" && posesAsStandby(c.attrs) {
+				p.Value = "on"
+			}
 			out = wire.AppendParameterStatus(out, p.Name, p.Value)
 		}
 	}

@@ -44,6 +44,7 @@ const (
 	commandCommit
 	commandRollback
 	commandRollbackTo
+	commandSetTransaction
 	commandDiscardAll
 	commandResetAll
 	commandDeallocateAll
@@ -60,7 +61,7 @@ const (
 type reading struct {
 	effects  effect
 	command  command
-	options  txOptions // of commandBegin; of the others whether a transaction follows
+	options  txOptions // of commandBegin and commandSetTransaction; of the others whether a transaction follows
 	name     string    // that the command names
 	from, to int       // where the name stands in the text
 	settings []touch   // that it may change

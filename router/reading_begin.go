@@ -41,6 +41,20 @@ func (r *reader) begin() {
 	if !r.takes("transaction") && (how&txStart != 0 || !r.takes("work") && !r.over() && !r.modeFollows()) {
 		return
 	}
+	if modes, ok := r.modes(); ok {
+		r.command, r.options = commandBegin, how|modes
+	}
+}
+
+// setTransaction reads the modes of SET TRANSACTION.
+func (r *reader) setTransaction() {
+	if modes, ok := r.modes(); ok && modes != 0 {
+		r.command, r.options = commandSetTransaction, modes
+	}
+}
+
+// modes reads transaction modes up to the statement's end.
+func (r *reader) modes() (options txOptions, ok bool) {
 	modes := [3]int{}
 	for first := true; !r.over(); first = false {
 		if !first && r.last.symbol(',') {
@@ -48,12 +62,30 @@ func (r *reader) begin() {
 		}
 		kind, choice := r.mode()
 		if choice <= 0 || modes[kind] != 0 {
-			return
+			return 0, false
 		}
 		modes[kind] = choice
 	}
-	r.command = commandBegin
-	r.options = how | txOptions(modes[0]+isolations*(modes[1]+accesses*modes[2]))
+	return optionsOf(modes[0], modes[1], modes[2]), true
+}
+
+func optionsOf(isolation, access, deferring int) txOptions {
+	return txOptions(isolation + isolations*(access+accesses*deferring))
+}
+
+// with returns the options with those of more in their place.
+func (o txOptions) with(more txOptions) txOptions {
+	pick := func(now, next int) int {
+		if next != 0 {
+			return next
+		}
+		return now
+	}
+	i, j := o.index(), more.index()
+	return o&(txBegun|txStart|txChain) | optionsOf(
+		pick(i%isolations, j%isolations),
+		pick(i/isolations%accesses, j/isolations%accesses),
+		pick(i/isolations/accesses, j/isolations/accesses))
 }
 
 // modeFollows reports whether a transaction mode begins here.
@@ -164,6 +196,8 @@ func (r *reading) tag() string {
 		return "UNLISTEN"
 	case commandListen:
 		return "LISTEN"
+	case commandSetTransaction:
+		return "SET"
 	}
 	panic("router: a command that is never answered by us")
 }

@@ -23,8 +23,11 @@ func (r *reader) set(reset bool) {
 	case !reset && r.takes("local"):
 		r.setLocal()
 		return
-	case r.last.is("constraints"), r.last.is("transaction"):
-		return // forgotten with the transaction
+	case r.last.is("constraints"), r.last.is("transaction"): // forgotten with the transaction
+		if r.takes("transaction") && !reset {
+			r.setTransaction()
+		}
+		return
 	case r.takes("session"):
 		r.takes("session") // SET SESSION SESSION AUTHORIZATION
 		if r.takes("authorization") {

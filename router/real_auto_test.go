@@ -23,7 +23,7 @@ func TestRealAuto(t *testing.T) {
 	router.NeedParser(t)
 	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
 	_, members := h.cluster(t)
-	d := h.open(t, members, func(s *setup) { s.tenants[0].ReadSplit = "auto" })
+	d := h.open(t, members, func(s *setup) { s.tenants[0].Reads.Split = "auto" })
 	c := d.connect(t)
 	for _, sql := range []string{
 		"create table kept (n int)", "create sequence numbers",

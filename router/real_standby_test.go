@@ -41,7 +41,7 @@ func readOnly(ctx context.Context, c *pgx.Conn, query string, into ...any) error
 func TestRealReadOnly(t *testing.T) {
 	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
 	standby, members := h.cluster(t)
-	d := h.open(t, members, func(s *setup) { s.tenants[1].ReadSplit = "off" })
+	d := h.open(t, members, func(s *setup) { s.tenants[1].Reads.Split = "off" })
 	c := d.connect(t)
 	do(t, c, "create table kept (n int); create sequence numbers")
 	var port int
@@ -101,7 +101,7 @@ func TestRealReadOnly(t *testing.T) {
 func TestSoakStale(t *testing.T) {
 	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
 	standbys, members := h.clusterOf(t, 2)
-	d := h.open(t, members, limits(func(l *tenants.Limits) { l.PoolSize = 6 }), func(s *setup) { s.tenants[0].ReadSplit = "auto" })
+	d := h.open(t, members, limits(func(l *tenants.Limits) { l.PoolSize = 6 }), func(s *setup) { s.tenants[0].Reads.Split = "auto" })
 	do(t, d.connect(t), "create table kept (who int, n int)")
 	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t, 8*time.Second))
 	defer cancel()

@@ -36,6 +36,7 @@ type shared struct {
 	channels []string // verbSubscribe: what it waits for
 	counts   counts
 
+	text   []byte    // of the prepared statement that was looked at last
 	queues [][]entry // of sessions that hold no server
 }
 

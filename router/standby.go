@@ -38,13 +38,13 @@ var errRestarted = errors.New("router: the standby is another instance than the 
 // the message in b, nil for at the primary only.
 func (c *client) standbyFor(h wire.Header, b []byte) *standby {
 	w := c.route.watch
-	if w == nil || c.route.split == "off" || c.login != nil || !c.mayStandBy() {
+	if w == nil || c.route.reads.Split == tenants.SplitOff || c.attrs.Writing() || c.login != nil || !c.mayStandBy() || c.dumps() {
 		return nil
 	}
 	if !c.readsOnly(h, b[:min(len(b), h.Len)]) && !c.onlyReads(h, b) {
 		return nil
 	}
-	c.need = max(c.route.writes.last(), c.seen)
+	c.need = max(c.lastWrite(), c.seen)
 	m := w.Standby(c.need)
 	if m == nil {
 		return nil
@@ -73,19 +73,20 @@ func (s *session) mayStandBy() bool {
 
 // readsOnly reports whether the transaction that begins with this message is said
 // to read only, and its first statement means the same at a standby.
-func (s *session) readsOnly(h wire.Header, b []byte) bool {
+func (c *client) readsOnly(h wire.Header, b []byte) bool {
 	if len(b) < h.Len {
 		return false
 	}
-	declared := s.deferred.readOnly()
-	if v, ok := s.vars.value("default_transaction_read_only"); ok && v == "on" {
-		declared = true
+	text, ok := c.firstText(h, b)
+	return ok && c.saidToRead(text) && meansSame(text, c.vars)
+}
+
+// lastWrite returns up to when the transaction must see what was written.
+func (c *client) lastWrite() time.Duration {
+	if c.route.reads.OwnWrites == tenants.OfSession {
+		return c.own
 	}
-	if !declared && h.Type != wire.Query && h.Type != wire.Parse {
-		return false
-	}
-	text, ok := s.firstText(h, b)
-	return ok && (declared || asksForStandby(text)) && meansSame(text, s.vars)
+	return c.route.writes.last()
 }
 
 // firstText returns the statement that the message is about.
@@ -102,10 +103,16 @@ func (s *session) firstText(h wire.Header, b []byte) (text []byte, ok bool) {
 			return nil, false
 		}
 		if st := s.meant(m.Statement); st != nil {
-			return []byte(st.key.text), true
+			return s.textOf(st), true
 		}
 	}
 	return nil, false
+}
+
+// textOf returns a prepared statement's text, until the next one is asked for.
+func (s *session) textOf(st *statement) []byte {
+	s.shared.text = append(s.shared.text[:0], st.key.text...)
+	return s.shared.text
 }
 
 // standbyComment in front of a statement asks for a standby.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,12 @@ func applicationName(params []wire.Parameter) string {
 // settings returns those of a StartupMessage's parameters that are settings,
 // with the ones in "options" taken apart, in the client's order.
 func settings(params []wire.Parameter) (list []wire.Parameter) {
+	return slices.DeleteFunc(startupSettings(params), func(p wire.Parameter) bool { return p.Name == sessionAttrs })
+}
+
+// startupSettings returns those and target_session_attrs, which is no setting of
+// PostgreSQL's.
+func startupSettings(params []wire.Parameter) (list []wire.Parameter) {
 	for _, p := range params {
 		switch p.Name {
 		case "user", "database", "replication":

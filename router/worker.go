@@ -70,7 +70,7 @@ type route struct {
 	held       bool   // its cluster has no primary
 
 	standbys  []*standby     // that transactions have gone to
-	split     string         // read_split
+	reads     reads          // what may run there
 	watch     *members.Watch // of the cluster; nil where it has one member
 	writes    *writes        // to the database
 	ddlSeen   uint64         // ddl when it was last looked at
@@ -142,7 +142,8 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 		return r
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
-	r.split, r.writes = t.ReadSplit, w.server.writesTo(r.listenKey())
+	r.writes = w.server.writesTo(r.listenKey())
+	r.setReads(t)
 	r.setWatch(w.server.watchOf(t.Cluster))
 	r.member.Store(m)
 	r.setLimits(t, w.server.userOf(user))
@@ -169,7 +170,7 @@ func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 	if u := r.w.server.userOf(r.key.user); r.source != t || r.user != u {
 		r.setLimits(t, u)
 		r.w.tenantOf(t)
-		r.split = t.ReadSplit
+		r.setReads(t)
 		r.pool.SetConfig(poolConfig(r.limits))
 		for _, s := range r.standbys {
 			s.pool.SetConfig(standbyConfig(r.limits))

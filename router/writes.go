@@ -53,6 +53,7 @@ func (c *client) wrote() {
 	}
 	if c.away == nil {
 		c.route.written()
+		c.own = members.Clock()
 	}
 }
 
@@ -71,7 +72,8 @@ const unknownFor = 20 * time.Second
 // committed.
 func (c *client) mayStillWrite() {
 	if c.route.watch != nil && c.away == nil && (c.commits() || c.status == wire.TxIdle && c.open) {
-		c.route.writes.until(members.Clock() + unknownFor)
+		c.own = members.Clock() + unknownFor
+		c.route.writes.until(c.own)
 	}
 }
 

@@ -116,15 +116,15 @@ type Limits struct {
 
 // Tenant is one customer: a database on a cluster and what it may use.
 type Tenant struct {
-	Name      string // what clients connect to as database; "*" is the fallback
-	Cluster   string
-	Database  string // the database on the cluster
-	User      string // the role that owns the database
-	Tier      string // "" = none
-	State     State
-	Limits    Limits
-	ReadSplit string // declared, auto or off
-	Loops     int    // event loops the tenant is spread over; at least 1
+	Name     string // what clients connect to as database; "*" is the fallback
+	Cluster  string
+	Database string // the database on the cluster
+	User     string // the role that owns the database
+	Tier     string // "" = none
+	State    State
+	Limits   Limits
+	Reads    Reads
+	Loops    int // event loops the tenant is spread over; at least 1
 }
 
 // Cluster is a PostgreSQL primary with its standbys.
@@ -221,8 +221,8 @@ func override[T any](limit, own *T) {
 
 // Tier is a service class: limits under a name.
 type Tier struct {
-	Name      string
-	Limits    Limits // resolved against the defaults
-	ReadSplit string
-	Loops     int
+	Name   string
+	Limits Limits // resolved against the defaults
+	Reads  Reads
+	Loops  int
 }

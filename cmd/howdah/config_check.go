@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"howdah/router"
 	"howdah/tenants"
 )
 
@@ -204,14 +205,17 @@ func suggestion(name string, known map[string]int, in section) string {
 func (r *configReader) checkLimits() {
 	c := r.config
 	r.checkPools("[defaults]", c.Defaults, block{path: []string{string(sectionLimits)}, keys: nil}, true)
+	r.checkReads([]string{string(sectionLimits)}, c.Defaults.Reads.Statements)
 	for i := range c.Tiers {
 		r.checkPools(fmt.Sprintf("tier %q", c.Tiers[i].Name), c.Tiers[i], r.tierAt[i], false)
+		r.checkReadsOf(r.tierAt[i], c.Tiers[i].Reads)
 	}
 	kept := make(map[string]int)
 	for i := range c.Tenants {
 		t := &c.Tenants[i]
 		limits := tenants.Tier{Limits: t.Limits, Loops: t.Loops}
 		r.checkPools(fmt.Sprintf("tenant %q", t.Name), limits, r.tenantAt[i], false)
+		r.checkReadsOf(r.tenantAt[i], t.Reads)
 		kept[t.Cluster] += t.Limits.MinPoolSize
 	}
 	for i := range c.Clusters {
@@ -253,6 +257,21 @@ func (r *configReader) checkPools(whose string, t tenants.Tier, b block, always 
 		if at, ok := blame("loops"); ok {
 			r.wrong(at, fmt.Sprintf("write loops = %d or less, or more under [server]", loops),
 				"%s: loops %d is above the %d that [server] has", whose, t.Loops, loops)
+		}
+	}
+}
+
+// checkReadsOf notes statements that cannot run at a standby, where they are written.
+func (r *configReader) checkReadsOf(b block, reads tenants.Reads) {
+	if b.has("standby_statements") {
+		r.checkReads(b.path, reads.Statements)
+	}
+}
+
+func (r *configReader) checkReads(at, statements []string) {
+	for _, text := range statements {
+		if err := router.CheckStatement(text); err != nil {
+			r.wrong(append(slices.Clone(at), "standby_statements"), "write a statement that only reads", "standby_statements: %v", err)
 		}
 	}
 }

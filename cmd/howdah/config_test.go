@@ -161,7 +161,7 @@ func TestTenantsInheritLimits(t *testing.T) {
 		"globex's pool_size":               globex.Limits.PoolSize == 10,
 		"globex's mode, state and cluster": globex.Limits.PoolMode == tenants.Session && globex.State == tenants.Suspended && globex.Cluster == "other",
 		"globex's database and user":       globex.Database == "globex_db" && globex.User == "monitor",
-		"read_split":                       acme.ReadSplit == "declared" && globex.ReadSplit == "declared",
+		"read_split":                       acme.Reads.Split == "declared" && globex.Reads.Split == "declared",
 	} {
 		if !ok {
 			t.Errorf("%s is wrong: acme %+v, globex %+v", what, acme, globex)

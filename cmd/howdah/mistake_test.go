@@ -50,6 +50,8 @@ func TestEveryMistakeIsSaidWithItsLine(t *testing.T) {
 		"too large":             {"[server]\nloops = 5000\n", []string{`2: loops is 5000; write a whole number from 0 to 1024`}},
 		"number for a text":     {"[admin]\nhttp = 8432\n", []string{`2: http is 8432; write a string such as "127.0.0.1:8432"`}},
 		"number for a choice":   {"[defaults]\npool_mode = 1\n", []string{`2: pool_mode is 1; write "transaction", "session" or "statement"`}},
+		"a rule that writes":    {"[defaults]\nstandby_statements = [\"select 1\", \"select nextval('x')\"]\n", []string{`2: standby_statements: "select nextval('x')" writes, locks, or means something else at a standby; write a statement that only reads`}},
+		"a rule of no query":    {"[defaults]\nstandby_statements = [\"delete from x\"]\n", []string{`2: standby_statements: "delete from x" is no SELECT`}},
 		"no such choice":        {"[defaults]\nread_split = \"on\"\n", []string{`2: read_split is "on"; write "declared", "auto" or "off"`}},
 		"no such level":         {"[server]\nlog_level = \"loud\"\n", []string{`2: log_level is "loud"; write "debug", "info", "warn" or "error"`}},
 		"text for a list":       {"[listen]\naddresses = \"127.0.0.1:1\"\n", []string{`2: addresses is "127.0.0.1:1"; write a list of strings such as ["127.0.0.1:6432"]`}},

@@ -103,6 +103,8 @@ func (s *setting) setChoice(home, value any) bool {
 		*home, err = tenants.ParsePoolMode(text)
 	case *tenants.State:
 		*home, err = tenants.ParseState(text)
+	case *tenants.SessionAttrs:
+		*home = tenants.SessionAttrs(text)
 	case *slog.Level:
 		err = home.UnmarshalText([]byte(text))
 	default:
@@ -200,6 +202,8 @@ func show(home any) string {
 		return *v
 	case *[]string:
 		return strings.Join(*v, ",")
+	case *tenants.SessionAttrs:
+		return string(*v)
 	case *bool:
 		if *v {
 			return "1"

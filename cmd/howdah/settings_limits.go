@@ -8,7 +8,7 @@ import (
 // limitSettings returns the rows of limits, with PgBouncer's names and defaults
 // where it has them.
 func limitSettings() []setting {
-	table := slices.Concat(poolLimits(), countLimits(), timeLimits())
+	table := slices.Concat(poolLimits(), countLimits(), timeLimits(), readSettings())
 	for i := range table {
 		table[i].section = sectionLimits
 	}
@@ -57,12 +57,6 @@ func poolLimits() []setting {
 			name: "weight", initial: int64(1), least: 1, most: 10_000, reload: true,
 			doc: "Share of a busy cluster's budget relative to other tenants: one of weight 2 gets twice the servers of one of weight 1, when both want them.",
 			at:  func(p *place) any { return &p.limits.Limits.Weight },
-		},
-		{
-			name: "read_split", initial: "declared", reload: true,
-			choices: []string{"declared", "auto", "off"},
-			doc:     "Which work may go to standbys: what says READ ONLY (BEGIN READ ONLY, default_transaction_read_only, or a statement that begins with the comment /* howdah: standby */), also what a parser finds to be reading, or nothing. Only to one that has all that the database's clients have written, and only where the first statement means the same there. auto is for statements that are a transaction of their own: the first time that one of its shape is seen it runs at the primary, and so do all behind a change of the database's definitions until its catalog has been read again; changes past Howdah are noticed within ten minutes.",
-			at:      func(p *place) any { return &p.limits.ReadSplit },
 		},
 		{
 			name: "loops", shown: "tenant_loops", initial: int64(1), least: 1, most: 1024,

@@ -62,7 +62,7 @@ func TestDefaults(t *testing.T) {
 			l.MaxWaitingClients == 0 && l.MaxQueriesPerSecond == 0 && l.MaxLoginsPerSecond == 0 && l.MaxBytesPerSecond == 0,
 		"weight":                         l.Weight == 1,
 		"max_client_prepared_statements": l.MaxClientPreparedStatements == 10_000,
-		"read_split":                     c.Defaults.ReadSplit == "declared",
+		"read_split":                     c.Defaults.Reads.Split == "declared" && c.Defaults.Reads.OwnWrites == "tenant" && c.Defaults.Reads.SessionAttrs == "any",
 		"loops":                          c.Defaults.Loops == 1 && c.Server.Loops == 0,
 	} {
 		if !ok {
