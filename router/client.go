@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"howdah/pool"
+	"howdah/router/members"
 	"howdah/tenants"
 	"howdah/wire"
 	"howdah/wire/loop"
@@ -41,11 +42,15 @@ type client struct {
 	watched   watch
 
 	attrs   tenants.SessionAttrs
-	own     time.Duration // members.Clock: of the last write, where only the session's own count
-	seen    time.Duration // members.Clock: what the client has read at standbys shows all that was written before
-	since   time.Duration // loop time: of the request, or of the wait
-	txSince time.Duration // loop time at which the server was assigned
-	began   time.Duration // loop time at which the transaction began
+	own     time.Duration  // members.Clock: of the session's last write
+	asked   time.Duration  // members.Clock: when the read came that waits for a standby, where others write too
+	parked  *members.Watch // whose standbys it waits for, or for room at the primary
+	inPlace *members.Watch // for whose standbys the primary runs the transaction
+	inLine  bool           // it has waited in the park
+	seen    time.Duration  // members.Clock: what the client has read at standbys shows all that was written before
+	since   time.Duration  // loop time: of the request, or of the wait
+	txSince time.Duration  // loop time at which the server was assigned
+	began   time.Duration  // loop time at which the transaction began
 	timer   loop.Timer
 }
 
@@ -196,7 +201,15 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	}
 	v := c.fromClient(h, b[at:])
 	if v == verbAcquire {
-		if !c.acquire(c.standbyFor(h, b[at:])) {
+		standby, how := c.whereTo(h, b[at:])
+		if how == later {
+			c.park()
+			return 0, false
+		}
+		if c.asked = 0; how == inPlace {
+			c.inPlace = c.route.watch
+		}
+		if !c.acquire(standby) {
 			return 0, false
 		}
 		v = c.fromClient(h, b[at:])
@@ -337,6 +350,7 @@ func (c *client) Refused(err error) {
 // askPrimary has a client who waits for a server wait for one at the primary.
 func (c *client) askPrimary() {
 	c.away = nil
+	c.takePlace()
 	s, w := c.ask()
 	if c.waiter = w; s != nil {
 		c.Assigned(s)
@@ -453,6 +467,7 @@ func (c *client) letGo() {
 		c.away.at.End()
 		c.away = nil
 	}
+	c.endInPlace()
 	c.server, c.retry, c.choked = nil, nil, false
 	c.stand()
 	c.released()

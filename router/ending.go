@@ -106,6 +106,9 @@ func (c *client) hangUp(reason string) {
 		c.route.waits(-1)
 	}
 	c.leaveLines()
+	if c.server == nil {
+		c.endInPlace()
+	}
 	if c.stash != nil {
 		c.w.loop.Buffers().Give(c.stash)
 		c.stash = nil

@@ -68,6 +68,8 @@ func (r *route) overTime(code, setting, what string, d time.Duration, own func(*
 		fmt.Sprintf("%s %s for %s.", hint, setting, owner))
 }
 
+func waitOfUser(l *tenants.UserLimits) *time.Duration { return l.QueryWaitTimeout }
+
 // SetLimits changes a tenant's limits while the server runs, until the
 // registry is replaced. The caller sees to it that nobody else replaces it
 // meanwhile.
@@ -114,7 +116,7 @@ func (r *route) explained(err error) *wire.Error {
 	last := *e
 	last.Severity = "FATAL"
 	if e.Code == wire.CodeQueryCanceled {
-		last.Message += ", the limit of " + whose(r, func(l *tenants.UserLimits) *time.Duration { return l.QueryWaitTimeout })
+		last.Message += ", the limit of " + whose(r, waitOfUser)
 	}
 	return &last
 }

@@ -3,7 +3,6 @@ package router
 import (
 	"time"
 
-	"howdah/tenants"
 	"howdah/wire"
 	"howdah/wire/loop"
 )
@@ -208,6 +207,9 @@ func (c *client) leaveLines() {
 		c.throttled = false
 		c.route.waits(-1)
 	}
+	if c.parked != nil {
+		c.leavePark()
+	}
 	c.choked = false
 }
 
@@ -215,7 +217,7 @@ func (c *client) leaveLines() {
 func (c *client) queriesOverdue() {
 	r := c.route
 	e := r.overTime(wire.CodeQueryCanceled, "query_wait_timeout", "max_queries_per_second has had a query wait for", r.limits.QueryWaitTimeout,
-		func(l *tenants.UserLimits) *time.Duration { return l.QueryWaitTimeout }, "Send fewer queries, or raise max_queries_per_second or")
+		waitOfUser, "Send fewer queries, or raise max_queries_per_second or")
 	c.refuseWith(e)
 }
 

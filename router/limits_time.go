@@ -134,6 +134,10 @@ func (c *client) timedOut() {
 		c.refuseWith(wire.Fatal(wire.CodeQueryCanceled, "standby_timeout: the transaction has been at a standby for "+r.reads.Timeout.String(),
 			fmt.Sprintf("Make reports shorter, or raise standby_timeout for tenant %q.", r.tenant.name)))
 	case watchThrottled:
-		c.queriesOverdue()
+		if c.parked != nil {
+			c.parkOverdue()
+		} else {
+			c.queriesOverdue()
+		}
 	}
 }

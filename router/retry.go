@@ -111,6 +111,7 @@ func (c *client) retryAtPrimary(gone bool) {
 		c.w.loop.Buffers().Give(c.stash)
 	}
 	c.stash = stash
+	c.takePlace()
 	if c.acquire(nil) {
 		c.refeed()
 	}

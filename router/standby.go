@@ -34,25 +34,17 @@ const standbyPatience = time.Second
 
 var errRestarted = errors.New("router: the standby is another instance than the one that was asked how fresh it is")
 
-// standbyFor returns where a transaction of the client's may run that begins with
-// the message in b, nil for at the primary only.
-func (c *client) standbyFor(h wire.Header, b []byte) *standby {
+// whereTo decides where a transaction of the client's runs that begins with the
+// message in b: at a standby, if one is returned.
+func (c *client) whereTo(h wire.Header, b []byte) (*standby, chosen) {
 	w := c.route.watch
 	if w == nil || c.route.reads.Split == tenants.SplitOff || c.attrs.Writing() || c.login != nil || !c.mayStandBy() || c.dumps() {
-		return nil
+		return nil, anywhere
 	}
 	if !c.readsOnly(h, b[:min(len(b), h.Len)]) && !c.onlyReads(h, b) {
-		return nil
+		return nil, anywhere
 	}
-	c.need = max(c.lastWrite(), c.seen)
-	m := w.Standby(c.need)
-	if m == nil {
-		return nil
-	}
-	if s := c.route.standbyAt(m); s != nil && !s.pool.Barred() {
-		return s
-	}
-	return nil
+	return c.choose(w)
 }
 
 // mayStandBy reports whether a transaction that begins now could run at a standby,

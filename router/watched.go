@@ -73,7 +73,7 @@ func (s *Server) watchClusters(snapshot *tenants.Snapshot) {
 
 // same reports whether the cluster is to be watched as it is.
 func (w *watched) same(c *tenants.Cluster) bool {
-	return slices.Equal(w.cluster.Members, c.Members) && w.cluster.AdminURL == c.AdminURL && w.cluster.MaxLag == c.MaxLag &&
+	return slices.Equal(w.cluster.Members, c.Members) && w.cluster.AdminURL == c.AdminURL && readLimits(&w.cluster) == readLimits(c) &&
 		w.cluster.TLSMode == c.TLSMode && w.cluster.TLSCAFile == c.TLSCAFile && samePatroni(&w.cluster, c)
 }
 
@@ -85,10 +85,11 @@ func (s *Server) watch(c *tenants.Cluster) (*watched, error) {
 		Connect: func(ctx context.Context, address string) (*pgconn.PgConn, error) {
 			return s.connectOwn(ctx, &w.cluster, address, "")
 		},
-		Changed: func(now *members.Member) { s.primaryChanged(name, w, now) },
-		MaxLag:  c.MaxLag,
-		Resolve: s.config().Resolve,
-		Log:     s.log.With("cluster", name),
+		Changed:  func(now *members.Member) { s.primaryChanged(name, w, now) },
+		Limits:   readLimits(c),
+		Advanced: func() { s.tellParked() },
+		Resolve:  s.config().Resolve,
+		Log:      s.log.With("cluster", name),
 	}
 	var err error
 	if cfg.Patroni, err = s.patroniOf(c); err != nil {
@@ -99,6 +100,14 @@ func (s *Server) watch(c *tenants.Cluster) (*watched, error) {
 	}
 	w.watch = members.New(cfg)
 	return w, nil
+}
+
+// readLimits are a cluster's settings of its reads.
+func readLimits(c *tenants.Cluster) members.Limits {
+	return members.Limits{
+		MaxLag: c.MaxLag, MaxLagBytes: c.MaxLagBytes, MinStandbys: c.MinStandbys, MaxAtPrimary: c.MaxPrimaryReads,
+		External: c.Writers == tenants.ExternalWriters,
+	}
 }
 
 // stopWatching is for the end.

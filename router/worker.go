@@ -24,7 +24,10 @@ type worker struct {
 
 	shared    shared
 	up, down  gather
-	skeleton  []byte // scratch
+	skeleton  []byte    // scratch
+	parked    []*client // reads that wait for a standby, unless they have gone
+	spareLine []*client // scratch
+	parkTimer loop.Timer
 	routes    map[routeKey]*route
 	tenants   map[tenantKey]*tenant
 	listeners map[listenKey]*listener

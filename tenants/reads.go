@@ -29,6 +29,13 @@ const (
 	SplitOff      = "off"
 )
 
+// What Cluster.Writers can be: nobody writes past this Howdah, or others do too, and
+// a read must find what was committed before it came.
+const (
+	HowdahWriters   = "howdah"
+	ExternalWriters = "external"
+)
+
 // What Reads.OwnWrites can be.
 const (
 	OfTenant  = "tenant"

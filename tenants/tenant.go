@@ -129,18 +129,22 @@ type Tenant struct {
 
 // Cluster is a PostgreSQL primary with its standbys.
 type Cluster struct {
-	Name           string
-	Members        []Member      // none with Patroni
-	Patroni        []string      // URLs of Patroni's REST APIs, which name the members
-	PatroniCAFile  string        // authorities of those; "" = the system's
-	AdminURL       string        // superuser connection for provisioning; "" = none
-	ReplicationURL string        // for WAL and base backups; "" = none
-	Budget         int           // server connections the cluster may hold; 0 = no limit
-	BudgetReserve  int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2 of 10
-	SeatQuantum    time.Duration // a seat stays with a busy tenant for at least so long; 0 = 500 ms
-	MaxLag         time.Duration // a standby that is behind for longer serves no reads; 0 = no limit
-	TLSMode        string        // disable, prefer, require, verify-ca or verify-full
-	TLSCAFile      string        // "" = the system's authorities
+	Name            string
+	Members         []Member      // none with Patroni
+	Patroni         []string      // URLs of Patroni's REST APIs, which name the members
+	PatroniCAFile   string        // authorities of those; "" = the system's
+	AdminURL        string        // superuser connection for provisioning; "" = none
+	ReplicationURL  string        // for WAL and base backups; "" = none
+	Budget          int           // server connections the cluster may hold; 0 = no limit
+	BudgetReserve   int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2 of 10
+	SeatQuantum     time.Duration // a seat stays with a busy tenant for at least so long; 0 = 500 ms
+	MaxLag          time.Duration // a standby that is behind for longer serves no reads; 0 = no limit
+	MaxLagBytes     int64         // nor does one that has so much of the WAL not replayed; 0 = no limit
+	MinStandbys     int           // with fewer that can serve reads the primary takes its part
+	MaxPrimaryReads int           // that the primary runs at once and a standby could have; 0 = no limit
+	Writers         string        // HowdahWriters or ExternalWriters
+	TLSMode         string        // disable, prefer, require, verify-ca or verify-full
+	TLSCAFile       string        // "" = the system's authorities
 
 	// Of looking up the secrets of users that are no User of the registry.
 	AuthUser     string // who asks; "" = nobody

@@ -126,7 +126,7 @@ func TestLoadConfigReadsEverySection(t *testing.T) {
 	}
 	wantCluster := tenants.Cluster{
 		Name: "main", Members: []tenants.Member{{Address: "127.0.0.1:5442"}, {Address: "/run/.s.PGSQL.5443"}},
-		AdminURL: "postgres://postgres@127.0.0.1:5442/postgres", Budget: 50, BudgetReserve: -1, SeatQuantum: 500 * time.Millisecond, MaxLag: 10 * time.Second, TLSMode: "verify-full",
+		AdminURL: "postgres://postgres@127.0.0.1:5442/postgres", Budget: 50, BudgetReserve: -1, SeatQuantum: 500 * time.Millisecond, MaxLag: 10 * time.Second, MinStandbys: 1, Writers: "howdah", TLSMode: "verify-full",
 		AuthQuery: defaultAuthQuery, AuthDatabase: "postgres",
 	}
 	if !reflect.DeepEqual(c.Clusters[0], wantCluster) {

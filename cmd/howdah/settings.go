@@ -378,6 +378,27 @@ func clusterSettings() []setting {
 			at:  func(p *place) any { return &p.cluster.MaxLag },
 		},
 		{
+			section: in, name: "max_lag_bytes", initial: int64(0), most: math.MaxInt64, reload: true,
+			doc: "A standby that has so much of the WAL still to replay serves no reads. 0 is no limit.",
+			at:  func(p *place) any { return &p.cluster.MaxLagBytes },
+		},
+		{
+			section: in, name: "min_standbys", initial: int64(1), most: 1000, reload: true,
+			doc: "With fewer standbys than this that can serve reads, the primary takes its part of them, so that one that is left does not break under what several did.",
+			at:  func(p *place) any { return &p.cluster.MinStandbys },
+		},
+		{
+			section: in, name: "max_primary_reads", initial: int64(0), most: maxInt, reload: true,
+			doc: "Transactions that the primary runs at once and a standby could have run: because it lacks what was just written, is behind, or is down. More wait for a standby or for one of these to end, up to query_wait_timeout. 0 is no limit.",
+			at:  func(p *place) any { return &p.cluster.MaxPrimaryReads },
+		},
+		{
+			section: in, name: "writers", initial: tenants.HowdahWriters, reload: true,
+			choices: []string{tenants.HowdahWriters, tenants.ExternalWriters},
+			doc:     "Who writes to the cluster: clients of this Howdah only, or others too, such as a second Howdah or what connects to the primary itself. With external a read waits a few milliseconds until the primary has said how far its WAL goes and a standby has replayed that, and runs at the primary where none does in 50 ms.",
+			at:      func(p *place) any { return &p.cluster.Writers },
+		},
+		{
 			section: in, name: "auth_user", initial: "", reload: true,
 			doc: "Role that runs auth_query on the cluster for users who are no [[user]], or one without a verifier; its server_secret_file logs it in unless the cluster trusts Howdah. It need be no superuser where auth_query calls a SECURITY DEFINER function. \"\" is nobody: then only a [[user]] can log in by password.",
 			at:  func(p *place) any { return &p.cluster.AuthUser },

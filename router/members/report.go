@@ -10,7 +10,7 @@ type Row struct {
 	Since    time.Duration // for how long it has had its role
 	Behind   time.Duration // how old what a standby has is at most; -1 for unknown
 	Lag      int64         // bytes that a standby has not replayed of what the primary had written when it was last asked; -1 for unknown
-	Running  int64         // transactions sent to a standby that have not ended
+	Running  int64         // transactions sent to a standby that have not ended; of the primary those that a standby could have served
 	Started  uint64        // all of them
 	Ejected  string        // why a standby serves no reads, "" if it does
 }
@@ -27,7 +27,9 @@ func (w *Watch) Rows() []Row {
 			Behind: -1, Lag: -1, Running: m.outstanding.Load(), Started: m.begun.Load(),
 		}
 		if m.seen.role != Primary {
-			row.Ejected = m.ejected
+			row.Ejected = w.why(m)
+		} else {
+			row.Running = w.load.running.Load()
 		}
 		if fresh := m.Fresh(); fresh > 0 {
 			row.Behind = now - fresh

@@ -47,8 +47,11 @@ type Config struct {
 	Changed func(now *Member)
 	// Resolve looks up the addresses of a host; nil is the system's way.
 	Resolve func(ctx context.Context, host string) (addresses []string, err error)
-	MaxLag  time.Duration // a standby that is behind for longer serves no reads; 0 is no limit
-	Log     *slog.Logger
+	Limits  Limits
+	// Advanced is called, if not nil, when something has become possible for a read
+	// behind Await. It must not block.
+	Advanced func()
+	Log      *slog.Logger
 }
 
 // Watch follows a cluster's members until it is closed.
@@ -67,6 +70,7 @@ type Watch struct {
 	blind   atomic.Bool  // no member has ever answered, though there was time
 	wake    chan struct{}
 	hurry   chan struct{} // has Patroni asked at once
+	load    load          // of the primary
 	sampled chan struct{} // closed at the next sample, under mu
 
 	mu       sync.Mutex // guards what follows, and what the members have seen
@@ -82,6 +86,7 @@ type Member struct {
 	Address string // static
 
 	fresh       atomic.Int64 // Clock: a standby has everything that was committed before; 0 is unknown
+	lag         atomic.Int64 // bytes that a standby had not replayed when it was last asked
 	outstanding atomic.Int64 // transactions that run there
 	begun       atomic.Uint64
 	started     atomic.Pointer[string]
@@ -140,28 +145,6 @@ func (w *Watch) Wrote() {
 	if !w.dirty.Swap(true) {
 		w.poke()
 	}
-}
-
-// Standby returns the standby with the least to do that has everything that was
-// committed before since, nil for none.
-func (w *Watch) Standby(since time.Duration) (best *Member) {
-	now := Clock()
-	if last := w.wanted.Load(); int64(now)-last > int64(reading) {
-		w.wanted.Store(int64(now))
-		if int64(now)-last > int64(wantedFor) {
-			w.poke() // it was resting
-		}
-	}
-	for _, m := range w.all() {
-		fresh := time.Duration(m.fresh.Load())
-		if fresh == 0 || fresh < since || w.cfg.MaxLag > 0 && now-fresh > w.cfg.MaxLag {
-			continue
-		}
-		if best == nil || m.outstanding.Load() < best.outstanding.Load() {
-			best = m
-		}
-	}
-	return best
 }
 
 func (w *Watch) poke() {
@@ -349,12 +332,17 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 		close(w.sampled)
 		w.sampled = make(chan struct{})
 	}
+	fresh := m.fresh.Load()
 	current = w.judge(m, now)
+	advanced := m.fresh.Load() > fresh
 	log := w.tell(m, before)
 	logPrimary := w.tellPrimary(was, now)
 	w.mu.Unlock()
 	log()
 	logPrimary()
+	if advanced {
+		w.advance()
+	}
 	if now != was || news || moved {
 		w.changed(now)
 	}
@@ -407,6 +395,7 @@ func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 	if at := w.samples.freshness(s.history, s.lsn, s.segment); s.streamed && at > time.Duration(m.fresh.Load()) {
 		m.fresh.Store(int64(at))
 	}
+	m.lag.Store(max(0, int64(last.lsn)-int64(s.lsn)))
 	return time.Duration(m.fresh.Load()) >= last.at
 }
 
