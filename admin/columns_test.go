@@ -44,7 +44,7 @@ func contract() map[string]string {
 		"ACTIVE_SOCKETS": buffers,
 		"BUDGET": "cluster:s budget:i reserve:i used:i free:i waiting_tenants:i waiting_processes:i moving:i moved:q " +
 			"overdraft:i quantum_ms:q",
-		"STANDBYS": "cluster:s member:s role:s timeline:q since_s:q fresh_ms:q lag_bytes:q running:q started:q ejected:s",
+		"STANDBYS": "cluster:s member:s role:s timeline:q since_s:q fresh_ms:q lag_bytes:q running:q started:q ejected:s held_up_by:s",
 		"BLAME":    "cluster:s tenant:s because:s waited_ms:q",
 		"PINS":     "database:s user:s addr:s port:i application_name:s reason:s held_us:q remote_pid:i id:i",
 		"DATABASES": "name:s host:s port:i database:s force_user:s pool_size:i min_pool_size:i reserve_pool_size:i " +

@@ -63,7 +63,7 @@ func views() []view {
 		{name: "BUDGET", rows: showBudget, columns: "cluster s, budget i, reserve i, used i, free i, waiting_tenants i, " +
 			"waiting_processes i, moving i, moved q, overdraft i, quantum_ms q"},
 		{name: "STANDBYS", rows: showStandbys, columns: "cluster s, member s, role s, timeline q, since_s q, fresh_ms q, lag_bytes q, " +
-			"running q, started q, ejected s"},
+			"running q, started q, ejected s, held_up_by s"},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

@@ -10,6 +10,6 @@ func showStandbys(s *session, row func(...any)) {
 		if m.Behind >= 0 {
 			fresh = int64(m.Behind / time.Millisecond)
 		}
-		row(m.Cluster, m.Address, m.Role.String(), int64(m.Timeline), int64(m.Since/time.Second), fresh, m.Lag, m.Running, int64(m.Started), m.Ejected)
+		row(m.Cluster, m.Address, m.Role.String(), int64(m.Timeline), int64(m.Since/time.Second), fresh, m.Lag, m.Running, int64(m.Started), m.Ejected, m.Culprit)
 	}
 }

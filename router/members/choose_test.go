@@ -26,7 +26,7 @@ func freshFor(age time.Duration, lag int64) *Member {
 func TestStandbyIsTheOneWithTheLeastToDo(t *testing.T) {
 	busy, idle, behind := freshFor(0, 0), freshFor(0, 0), freshFor(time.Second, 0)
 	busy.Begin()
-	w := watchOf(Limits{MaxLag: time.Second/2}, busy, behind, idle)
+	w := watchOf(Limits{MaxLag: time.Second / 2}, busy, behind, idle)
 	if got := w.Standby(1); got != idle {
 		t.Errorf("%p, want %p", got, idle)
 	}
@@ -51,8 +51,8 @@ func TestLimitsOfLag(t *testing.T) {
 		able bool
 	}{
 		{Limits{}, freshFor(time.Second, 1<<40), "", true},
-		{Limits{MaxLag: time.Second/2}, freshFor(time.Second, 0), "more than max_lag", false},
-		{Limits{MaxLag: time.Second/2, MaxLagBytes: 1000}, freshFor(0, 1000), "", true},
+		{Limits{MaxLag: time.Second / 2}, freshFor(time.Second, 0), "more than max_lag", false},
+		{Limits{MaxLag: time.Second / 2, MaxLagBytes: 1000}, freshFor(0, 1000), "", true},
 		{Limits{MaxLagBytes: 1000}, freshFor(0, 1001), "more than max_lag_bytes", false},
 		{Limits{}, &Member{seen: seen{role: Standby}}, "has not caught up", false},
 	} {
@@ -72,7 +72,7 @@ func TestMinStandbys(t *testing.T) {
 	if w.Standby(1) == nil {
 		t.Error("two standbys are able, and the primary takes part")
 	}
-	w.cfg.Limits.MaxLag = time.Second/2
+	w.cfg.Limits.MaxLag = time.Second / 2
 	left.Begin()
 	if w.Standby(1) != nil {
 		t.Error("the primary, with nothing to do, takes no part")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,11 +24,11 @@ type cluster struct {
 	changes          chan string // addresses, "" for none
 }
 
-func startCluster(t *testing.T) *cluster {
+func startCluster(t *testing.T, options ...wiretest.PostgresOption) *cluster {
 	t.Helper()
 	c := &cluster{changes: make(chan string, 100)}
 	c.primary = wiretest.StartPostgres(t, wiretest.WithSetting("synchronous_commit", "on"))
-	c.standby = wiretest.StartStandby(t, c.primary)
+	c.standby = wiretest.StartStandby(t, c.primary, options...)
 	c.watch = members.New(members.Config{
 		Members: []string{c.standby.Address(), c.primary.Address()},
 		Connect: func(ctx context.Context, address string) (*pgconn.PgConn, error) {
@@ -198,4 +199,39 @@ func TestRealPromotion(t *testing.T) {
 	if got := c.watch.Primary(); got.Address != c.standby.Address() {
 		t.Fatalf("the primary is %q", got.Address)
 	}
+}
+
+// TestRealCulprit has a report at the standby hold up its replay: it is named, until
+// it has ended.
+func TestRealCulprit(t *testing.T) {
+	c := startCluster(t, wiretest.WithSetting("max_standby_streaming_delay", "-1"))
+	writer, report := dial(t, c.primary), dial(t, c.standby)
+	exec(t, writer, "create table kept (n int)")
+	exec(t, writer, "insert into kept select generate_series(1, 1000)")
+	if c.fresh(members.Clock(), 10*time.Second) == nil {
+		t.Fatal("no fresh standby")
+	}
+	exec(t, report, "begin isolation level repeatable read")
+	exec(t, report, "select count(*) from kept /* a report */")
+	exec(t, writer, "delete from kept")
+	exec(t, writer, "vacuum kept")
+	culprit := func(want bool) string {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			c.watch.Standby(1) // somebody reads
+			c.watch.Wrote()
+			for _, row := range c.watch.Rows() {
+				if row.Role == members.Standby && (row.Culprit != "") == want {
+					return row.Culprit
+				}
+			}
+		}
+		t.Fatalf("somebody holds up the replay: never %v", want)
+		return ""
+	}
+	if got := culprit(true); !strings.Contains(got, "RecoveryConflict") || !strings.Contains(got, "/* a report */") {
+		t.Errorf("replay is held up by %q", got)
+	}
+	exec(t, report, "commit")
+	culprit(false)
 }

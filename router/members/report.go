@@ -13,6 +13,7 @@ type Row struct {
 	Running  int64         // transactions sent to a standby that have not ended; of the primary those that a standby could have served
 	Started  uint64        // all of them
 	Ejected  string        // why a standby serves no reads, "" if it does
+	Culprit  string        // who holds up its replay, "" for nobody
 }
 
 // Rows returns the members, in the order in which they were named.
@@ -24,7 +25,7 @@ func (w *Watch) Rows() []Row {
 	for _, m := range w.all() {
 		row := Row{
 			Address: m.Address, Role: m.seen.role, Timeline: m.seen.timeline, Since: now - m.since,
-			Behind: -1, Lag: -1, Running: m.outstanding.Load(), Started: m.begun.Load(),
+			Behind: -1, Lag: -1, Running: m.outstanding.Load(), Started: m.begun.Load(), Culprit: m.culprit,
 		}
 		if m.seen.role != Primary {
 			row.Ejected = w.why(m)

@@ -94,11 +94,13 @@ type Member struct {
 	gone        atomic.Bool // it is a member no more
 	moved       atomic.Bool // it is another instance than was there before under its name
 	leave       context.CancelFunc
+	accused     time.Duration // Clock when it was last asked who holds it up; of the goroutine that follows it
 
 	// guarded by the Watch's mu
 	seen     seen
 	since    time.Duration // Clock when it took its role
 	timeline uint32        // the last one known, when it was primary
+	culprit  string        // who holds up its replay, "" for nobody
 	ejected  string        // why a standby serves no reads, "" if it does
 	barred   string        // why Patroni would have it serve no reads, "" if it may
 	at       netip.Addr    // where it was reached last, zero for nowhere yet or by a socket
@@ -221,6 +223,9 @@ func (w *Watch) askAll(ctx context.Context, m *Member, conn *pgconn.PgConn) erro
 			return err
 		}
 		current := w.observe(m, s)
+		if err := w.accuse(ctx, m, conn); err != nil {
+			return err
+		}
 		if s.role == Primary {
 			w.awaitWrite(ctx)
 		} else {
