@@ -59,7 +59,9 @@ type lexer struct {
 
 // next returns the next token, skipping white space and comments.
 func (l *lexer) next() token {
-	if !l.skipBlank() {
+	if l.at+1 < len(l.text) && l.text[l.at] == ' ' && classes[l.text[l.at+1]]&inName != 0 { // mostly
+		l.at++
+	} else if !l.skipBlank() {
 		return l.broken()
 	}
 	if l.at == len(l.text) {

@@ -90,11 +90,12 @@ func endsWith(b []byte, s string) bool {
 }
 
 func appendLower(dst, word []byte) []byte {
-	for _, b := range word {
+	start := len(dst)
+	dst = append(dst, word...)
+	for i, b := range dst[start:] {
 		if 'A' <= b && b <= 'Z' {
-			b |= 0x20
+			dst[start+i] = b | 0x20
 		}
-		dst = append(dst, b)
 	}
 	return dst
 }
