@@ -78,6 +78,38 @@ func TestBackOffWhileAMemberIsDown(t *testing.T) {
 	}
 }
 
+// Who has another pool to go to is refused at once, and finds the pool barred until
+// the next attempt: also where it was a password that was refused.
+func TestFailFastIsBarredBehindARefusal(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{"member": errors.New("dial: connection refused"), "password": refusing(wire.CodeInvalidPassword)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var fails atomic.Bool
+			fails.Store(true)
+			o := &opener{address: openHall(t, nil).Addr()}
+			o.fail = func(int64) error {
+				if fails.Load() {
+					return failure
+				}
+				return nil
+			}
+			h := build(t, pool.Config{PoolSize: 2, FailFast: true, LoginRetry: 300 * time.Millisecond}, &pool.Member{}, o)
+			if err := h.acquire().refusal(); err == nil {
+				t.Fatal("not refused")
+			}
+			h.on(func() {
+				if !h.pool.Barred() {
+					t.Error("the pool is not barred")
+				}
+			})
+			fails.Store(false)
+			h.eventually("the pool is open again", func() bool { return !h.pool.Barred() })
+			h.acquire().server()
+		})
+	}
+}
+
 // Attempts that fail together are one failure: the pause after them is the
 // first one, not the sixteenth.
 func TestFailuresTogetherCountOnce(t *testing.T) {

@@ -170,6 +170,9 @@ func (p *Pool) openFailed(err error) {
 	var e *wire.Error
 	switch {
 	case errors.As(err, &e) && final(e.Code):
+		if p.cfg.FailFast { // nobody need find out again soon
+			p.refusals.fail(p.cfg.LoginRetry)
+		}
 		p.refuseAll(e)
 		return
 	case refused(err):
