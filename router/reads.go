@@ -60,11 +60,8 @@ func (c *client) saidToRead(text []byte) bool {
 	if c.deferred.readOnly() {
 		return true
 	}
-	if v, ok := c.vars.value("default_transaction_read_only"); ok && v == "on" {
-		return true
-	}
 	r := &c.route.reads
-	if c.attrs.Reading() || r.byUser || asksForStandby(text) {
+	if c.vars.readsOnly || c.attrs.Reading() || r.byUser || asksForStandby(text) {
 		return true
 	}
 	if len(r.Applications) > 0 {
@@ -83,8 +80,11 @@ func (c *client) saidToRead(text []byte) bool {
 // dumps reports whether the client is a pg_dump: a standby may cancel it in the
 // middle of a table, when there is no way back.
 func (c *client) dumps() bool {
+	if !c.vars.dumps {
+		return false
+	}
 	name, _ := c.vars.value("application_name")
-	return strings.HasPrefix(name, "pg_dump") && !tenants.Named(c.route.reads.Applications, name)
+	return !tenants.Named(c.route.reads.Applications, name)
 }
 
 // sessionAttrs is the startup parameter, and what it is called in options, by which

@@ -55,10 +55,8 @@ func (s *session) mayStandBy() bool {
 		return false
 	}
 	isolation, access := s.deferred.index()%isolations, s.deferred.index()/isolations%accesses
-	if isolation == 0 {
-		if v, _ := s.vars.value("default_transaction_isolation"); v == "serializable" {
-			return false
-		}
+	if isolation == 0 && s.vars.serializable {
+		return false
 	}
 	return isolation != 4 && access != 1
 }

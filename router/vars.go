@@ -17,6 +17,10 @@ type vars struct {
 
 	conforming bool // standard_conforming_strings
 	readable   bool // texts can be taken apart
+
+	serializable bool // default_transaction_isolation
+	readsOnly    bool // default_transaction_read_only
+	dumps        bool // application_name is a pg_dump's
 }
 
 // parseVars are the settings that PostgreSQL looks at when it parses a
@@ -40,6 +44,18 @@ func (v *vars) value(name string) (string, bool) {
 		return v.list[i].Value, true
 	}
 	return "", false
+}
+
+// has reports whether a setting has a value.
+func (v *vars) has(name, value string) bool {
+	now, ok := v.value(name)
+	return ok && now == value
+}
+
+// isDump reports whether a pg_dump has the settings, or a pg_dumpall.
+func (v *vars) isDump() bool {
+	name, _ := v.value("application_name")
+	return strings.HasPrefix(name, "pg_dump")
 }
 
 // scanning returns standard_conforming_strings, and whether texts can be taken
@@ -147,6 +163,7 @@ func (t *varsTable) intern(list []wire.Parameter) *vars {
 	}
 	v := &vars{list: list, parse: parse.String()}
 	v.conforming, v.readable = v.scanning()
+	v.serializable, v.readsOnly, v.dumps = v.has("default_transaction_isolation", "serializable"), v.has("default_transaction_read_only", "on"), v.isDump()
 	if t.known == nil {
 		t.known = map[string]*vars{}
 	}
