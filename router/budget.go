@@ -1,27 +1,35 @@
 package router
 
 import (
+	"maps"
 	"net"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"howdah/pool"
 	"howdah/tenants"
 )
 
-// budgetOf returns the budget of a cluster, which all loops share, as it is now.
-func (s *Server) budgetOf(snapshot *tenants.Snapshot, cluster string) *pool.Budget {
+// budgetOf returns the budget of a cluster's primary, or of one of its standbys, which
+// all loops share, as it is now.
+func (s *Server) budgetOf(snapshot *tenants.Snapshot, cluster, standby string) *pool.Budget {
 	c, _ := snapshot.Cluster(cluster)
 	cfg := pool.BudgetConfig{Reserve: -1}
 	if c != nil {
 		cfg.Seats, cfg.Reserve, cfg.Quantum = c.Budget, c.BudgetReserve, c.SeatQuantum
 	}
+	if standby != "" {
+		cfg.Reserve = 0 // who cannot have a seat there has one at the primary
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.budgets[cluster]
+	key := budgetKey{cluster, standby}
+	e := s.budgets[key]
 	if e == nil {
 		e = &clusterBudget{Budget: pool.NewBudget(cfg), config: cfg}
-		s.budgets[cluster] = e
+		s.budgets[key] = e
 	}
 	if e.config != cfg {
 		e.config = cfg
@@ -30,21 +38,53 @@ func (s *Server) budgetOf(snapshot *tenants.Snapshot, cluster string) *pool.Budg
 	return e.Budget
 }
 
+// adjustBudgets brings all budgets to what the registry says.
+func (s *Server) adjustBudgets(snapshot *tenants.Snapshot) {
+	s.mu.Lock()
+	keys := slices.Collect(maps.Keys(s.budgets))
+	s.mu.Unlock()
+	for _, key := range keys {
+		s.budgetOf(snapshot, key.cluster, key.standby)
+	}
+}
+
+// budgetKey names a budget: that of a cluster's primary, or of a standby by its
+// address.
+type budgetKey struct{ cluster, standby string }
+
 // clusterBudget is a budget and what it was last told.
 type clusterBudget struct {
 	*pool.Budget
 	config pool.BudgetConfig
 }
 
-// joinBudget gives a tenant its share, or brings that up to date.
+// joinBudget gives a tenant its share, or brings that up to date, and those at
+// standbys.
 func (t *tenant) joinBudget(w *worker) {
 	c := pool.ShareConfig{Weight: float64(t.limits.Weight), Min: t.limits.MinPoolSize, Max: t.limits.MaxDBConnections}
-	if t.share != nil {
-		t.share.Configure(c)
+	if t.share == nil {
+		t.share = w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster, "").On(w.loop).Share(t.name, c)
 		return
 	}
-	b := w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster)
-	t.share = b.On(w.loop).Share(t.name, c)
+	t.share.Configure(c)
+	c.Min = 0
+	for _, share := range t.away {
+		share.Configure(c)
+	}
+}
+
+// shareAt returns the tenant's share of a standby's budget.
+func (t *tenant) shareAt(w *worker, standby string) *pool.Share {
+	share := t.away[standby]
+	if share == nil {
+		c := pool.ShareConfig{Weight: float64(t.limits.Weight), Max: t.limits.MaxDBConnections}
+		share = w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster, standby).On(w.loop).Share(t.name, c)
+		if t.away == nil {
+			t.away = map[string]*pool.Share{}
+		}
+		t.away[standby] = share
+	}
+	return share
 }
 
 // countedUser is a user's servers, and how many routes count theirs in.
@@ -128,17 +168,17 @@ func (p *process) own() *pool.Process {
 	return &p.Process
 }
 
-// BudgetRow is a cluster's budget.
+// BudgetRow is the budget of a cluster's primary, or of a standby.
 type BudgetRow struct {
-	Cluster string
+	Cluster string // with a standby's address behind it
 	pool.BudgetStats
 }
 
 // Budgets returns the budgets of the clusters in use, by name.
 func (s *Server) Budgets() (rows []BudgetRow) {
 	s.mu.Lock()
-	for name, b := range s.budgets {
-		rows = append(rows, BudgetRow{Cluster: name, BudgetStats: b.Stats()})
+	for key, b := range s.budgets {
+		rows = append(rows, BudgetRow{Cluster: strings.TrimSpace(key.cluster + " " + key.standby), BudgetStats: b.Stats()})
 	}
 	s.mu.Unlock()
 	sort.Slice(rows, func(i, j int) bool { return rows[i].Cluster < rows[j].Cluster })

@@ -58,9 +58,7 @@ func (s *Server) Reload() {
 	s.mu.Lock()
 	clear(s.authorities)
 	s.mu.Unlock()
-	for c := range snapshot.Clusters() {
-		s.budgetOf(snapshot, c.Name)
-	}
+	s.adjustBudgets(snapshot)
 	s.watchClusters(snapshot)
 	s.lookups.forget(false)
 	s.everyWorker(func(w *worker) {

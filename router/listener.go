@@ -209,7 +209,7 @@ func (l *listener) opened(est *wire.Established, err error) {
 		return
 	}
 	l.partial, l.failed = nil, nil
-	l.budget = l.w.server.budgetOf(l.w.server.registry.Snapshot(), l.key.cluster)
+	l.budget = l.w.server.budgetOf(l.w.server.registry.Snapshot(), l.key.cluster, "")
 	l.budget.Take()
 	for _, text := range listenerSettings { // of the role, perhaps
 		l.send(wire.AppendString(nil, wire.Query, text), func(error) {})

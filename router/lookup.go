@@ -318,7 +318,7 @@ func (a *asker) dial(ctx context.Context, s *Server, snapshot *tenants.Snapshot,
 	if u, ok := snapshot.User(c.AuthUser); ok && u.ServerSecret != "" {
 		dc.Secret = *serverSecret(u.ServerSecret)
 	}
-	a.budget = s.budgetOf(s.registry.Snapshot(), c.Name)
+	a.budget = s.budgetOf(s.registry.Snapshot(), c.Name, "")
 	a.budget.Take()
 	if a.conn, err = wire.Dial(ctx, dc); err != nil {
 		a.conn, a.failure, a.failed = nil, err, time.Now()

@@ -107,6 +107,7 @@ type tenant struct {
 	routes  int
 
 	share     *pool.Share
+	away      map[string]*pool.Share // of standbys' budgets, by address
 	processes map[processKey]*process
 }
 
