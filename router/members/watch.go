@@ -293,7 +293,11 @@ func (w *Watch) awaitSample(ctx context.Context, next chan struct{}, current boo
 		sleep(ctx, soonest)
 		return
 	}
-	timer := time.NewTimer(resting)
+	rest := resting
+	if w.lost() {
+		rest = reading // it may be promoted, and clients wait
+	}
+	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	select {
 	case <-next:
@@ -303,6 +307,14 @@ func (w *Watch) awaitSample(ctx context.Context, next chan struct{}, current boo
 	if !w.read() {
 		sleep(ctx, reading)
 	}
+}
+
+// lost reports whether the primary cannot be reached, or there is none.
+func (w *Watch) lost() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	primary := w.primary.Load()
+	return primary == nil || primary.seen.role != Primary
 }
 
 // observe takes in what a member has said, and reports whether a standby has all
@@ -334,6 +346,8 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 	was, now := w.settle()
 	if now == m && s.role == Primary {
 		w.samples.add(sample{history: s.history, at: s.asked, lsn: s.lsn})
+	}
+	if now == m && (s.role == Primary || before.role == Primary) { // the standbys are to be asked: how far they are, or whether one was promoted
 		close(w.sampled)
 		w.sampled = make(chan struct{})
 	}
