@@ -24,6 +24,7 @@ type client struct {
 	waiter *pool.Waiter
 	need   time.Duration // members.Clock: what was written before must be where the transaction runs
 	retry  *retry        // the way back from a standby; nil for none
+	owed   *wire.Error   // for the next message that needs a server; nil for none
 	away   *standby      // where the server is, or is waited for; nil for at the primary
 	stash  []byte        // read from the client and not yet handled
 	login  *login        // until the welcome was sent
@@ -200,6 +201,9 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 		return 0, false
 	}
 	v := c.fromClient(h, b[at:])
+	if v == verbAcquire && c.owed != nil {
+		v = c.payOwed(h)
+	}
 	if v == verbAcquire {
 		standby, how := c.whereTo(h, b[at:])
 		if how == later {

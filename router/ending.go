@@ -150,6 +150,9 @@ func (c *client) serverLost(why error) {
 		c.settleDown()
 		return
 	}
+	if c.readingLost(why) {
+		return
+	}
 	e := wire.Fatal(wire.CodeConnectionFailure, "the server closed the connection unexpectedly", "")
 	if c.commits() {
 		e = wire.Fatal(wire.CodeTransactionUnknown, "the server closed the connection before it confirmed the COMMIT",

@@ -139,7 +139,10 @@ func (c *client) answers(data []byte) (at int, err error) {
 					return at, err
 				}
 			}
-			v, err := c.fromServer(h.Type, data[at+wire.HeaderLen:at+n])
+			v, err := verbDrop, error(nil)
+			if !c.parts(h, data[at+wire.HeaderLen:at+n]) {
+				v, err = c.fromServer(h.Type, data[at+wire.HeaderLen:at+n])
+			}
 			if err != nil {
 				return at, err
 			}

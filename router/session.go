@@ -107,6 +107,7 @@ type session struct {
 	ranHere      bool // the portal was executed without a server
 	prefix       bool // messages of ours are in front of the client's first, unconfirmed
 
+	asks       command    // of the last Query: COMMIT or ROLLBACK, without a chain, or anything else
 	setting    doubt      // of what is outstanding
 	local      doubt      // until the transaction ends
 	altered    alteration // in this transaction, should it commit
@@ -336,6 +337,9 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if whole {
 			r = s.vars.read(text)
 			s.doubtLiterals(&r, text)
+		}
+		if s.asks = r.command; r.options&txChain != 0 {
+			s.asks = commandOther
 		}
 		if resets = s.resets(&r, s.status == wire.TxIdle && s.queue.empty()); len(resets) > 0 && !s.queue.empty() {
 			return verbStall // it must not be skipped
