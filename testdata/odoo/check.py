@@ -15,6 +15,7 @@ import threading
 import time
 
 import checks
+import standby
 import suite
 from erp import Odoo
 from servers import ROLE, Howdah, PgBouncer, Postgres
@@ -25,8 +26,8 @@ SUITE = "base,bus,crm,sales_team"
 class Run:
     """What the checks share: the servers, and what one check leaves to the next."""
 
-    def __init__(self, postgres, pooler, odoo):
-        self.postgres, self.pooler, self.odoo = postgres, pooler, odoo
+    def __init__(self, postgres, standby_server, pooler, odoo):
+        self.postgres, self.standby, self.pooler, self.odoo = postgres, standby_server, pooler, odoo
         self.browser = self.listener = self.lead = self.bell = self.backup = None
 
 
@@ -55,14 +56,20 @@ def arguments():
     parser.add_argument("--pool-size", type=int, default=6, help="servers of the pooler per database and user")
     parser.add_argument("--suite", nargs="?", const=SUITE, metavar="MODULES",
                         help=f"compare Odoo's own tests instead, of {SUITE} unless told otherwise")
+    parser.add_argument("--standby", action="store_true",
+                        help="check instead what Howdah does with a standby behind it")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.standby and options.through != "howdah":
+        parser.error("--standby is for Howdah: nothing else sends it anything")
+    return options
 
 
 def perform(run):
     """Runs the checks and returns how many there were, and how many failed. One
     whose ground an earlier one left out fails too, and says so."""
-    chosen = [check for check in checks.ALL if run.pooler.name == "howdah" or check not in checks.HOWDAH_ONLY]
+    every = standby.ALL if run.standby else checks.ALL
+    chosen = [check for check in every if run.pooler.name == "howdah" or check not in checks.HOWDAH_ONLY]
     failed = 0
     for check in chosen:
         began, verdict = time.monotonic(), "PASS"
@@ -82,14 +89,19 @@ def perform(run):
 def start(stack, options, folder):
     postgres = Postgres(folder)
     stack.callback(postgres.stop)
-    pooler = postgres
-    if options.through != "direct":
-        kind = Howdah if options.through == "howdah" else PgBouncer
-        pooler = kind(folder, postgres, options.binary, options.pool_size)
+    pooler, follower = postgres, None
+    if options.standby:
+        follower = standby.Standby(folder, postgres)
+        stack.callback(follower.stop)
+    if options.through == "howdah":
+        pooler = Howdah(folder, postgres, options.binary, options.pool_size, follower)
+    elif options.through == "pgbouncer":
+        pooler = PgBouncer(folder, postgres, options.binary, options.pool_size)
+    if pooler is not postgres:
         stack.callback(pooler.stop)
     odoo = Odoo(folder, options.tree, pooler, postgres)
     stack.callback(odoo.stop)
-    return Run(postgres, pooler, odoo)
+    return Run(postgres, follower, pooler, odoo)
 
 
 def main():

@@ -102,7 +102,7 @@ class Postgres:
         try:
             connection = psycopg2.connect(host=self.sockets, port=self.port, user="postgres", dbname="postgres")
         except psycopg2.OperationalError as error:
-            if "starting up" in str(error):
+            if "starting up" in str(error) or "not yet accepting connections" in str(error):
                 return []
             raise
         try:
@@ -126,8 +126,9 @@ class Howdah:
 
     name = "howdah"
 
-    def __init__(self, folder, postgres, binary, pool_size):
+    def __init__(self, folder, postgres, binary, pool_size, standby=None):
         self.port, self.postgres = free_port(), postgres
+        members = standby.members() if standby else f'members = ["127.0.0.1:{postgres.port}"]'
         config, self.log = f"{folder}/howdah.toml", f"{folder}/howdah.log"
         with open(config, "w", opener=private, encoding="utf-8") as file:
             file.write(f"""\
@@ -142,7 +143,7 @@ pool_mode = "transaction"
 pool_size = {pool_size}
 [[cluster]]
 name = "main"
-members = ["127.0.0.1:{postgres.port}"]
+{members}
 tls_mode = "disable"
 [[tenant]]
 name = "*"
@@ -156,8 +157,8 @@ verifier = "{postgres.verifier}"
         wait_for("Howdah to listen", 15, lambda: alive(self) and listening(self.port))
 
     def figures(self):
-        """Lines of the console's SHOW STATS, and of SHOW PINS where it exists."""
-        return console(self, "howdah", "SHOW STATS") + console(self, "howdah", "SHOW PINS")
+        """Lines of the console's SHOW STATS, SHOW PINS and SHOW STANDBYS."""
+        return [line for command in ("STATS", "PINS", "STANDBYS") for line in console(self, "howdah", f"SHOW {command}")]
 
     def stop(self):
         return stop(self.process)
