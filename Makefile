@@ -15,7 +15,7 @@ PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.g
 PACKAGES = ./... $(PROGRAMS)
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race fuzz bench bench-tenants clients odoo lint soak help
+.PHONY: run build test race fuzz bench bench-tenants bench-standbys clients odoo odoo-standby lint soak help
 
 run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
 	@testdata/install postgresql postgresql-contrib
@@ -55,6 +55,9 @@ clients: ## compare twelve client libraries through Howdah and directly; install
 odoo: ## run Odoo 19 through Howdah in transaction mode; fetches it
 	testdata/odoo/run
 
+odoo-standby: ## run Odoo 19 through Howdah with a streaming standby, which is killed
+	testdata/odoo/run --standby
+
 bench: build ## measure side by side with PgBouncer and print the ratios
 	@testdata/install postgresql postgresql-contrib pgbouncer strace
 	@if [ -z "$$HOWDAH_PGBOUNCER" ] && newest=$$(testdata/getpg); then export HOWDAH_PGBOUNCER="$$newest/usr/sbin/pgbouncer"; fi; \
@@ -65,10 +68,14 @@ bench-tenants: build ## measure many tenants on few servers side by side with Pg
 	@if [ -z "$$HOWDAH_PGBOUNCER" ] && newest=$$(testdata/getpg); then export HOWDAH_PGBOUNCER="$$newest/usr/sbin/pgbouncer"; fi; \
 	$(GO) run ./testdata/bench -tenants -pairs 3 $(BENCHFLAGS)
 
+bench-standbys: build ## measure reads at a standby, and what it costs to look for them
+	@testdata/install postgresql postgresql-contrib
+	$(GO) run ./testdata/bench -standbys $(BENCHFLAGS)
+
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$($(GOFUMPT) -l . $(PROGRAMS)) && test -z "$$unformatted" || { echo "not formatted as gofumpt does:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet $(PACKAGES)
 	$(STATICCHECK) $(PACKAGES)
 
 help: ## say what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-13s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r name what; do printf 'make %-14s %s\n' "$$name" "$$what"; done

@@ -36,6 +36,14 @@
 //   - known (seats_known.go): CPU and memory of up to 100,000 tenants that do
 //     nothing.
 //
+// `make bench-standbys` runs it with -standbys: Howdah alone, in front of a primary
+// with a streaming standby (standby.go). Its sections:
+//
+//   - share (standby_share.go): how many READ ONLY transactions run at the standby
+//     beside 1, 5 and 10 writes a second, and how many read what is no longer so.
+//   - split (standby_split.go): what it costs to look whether a transaction may run
+//     at a standby, where none may.
+//
 // A section that fails is reported with the command and what it wrote; the
 // others still run, the table is printed, and the exit status is 1. Processes
 // and files of a run end with it, also on Ctrl-C.

@@ -49,6 +49,9 @@ func sections() []string {
 // tenantSections are the words that -tenants takes instead.
 func tenantSections() []string { return []string{"fair", "moving", "flood", "known"} }
 
+// standbySections are the words that -standbys takes instead.
+func standbySections() []string { return []string{"share", "split"} }
+
 func (o options) wants(section string) bool { return slices.Contains(o.only, section) }
 
 func (o options) measures(c contender) bool { return slices.Contains(o.poolers, c) }
@@ -64,7 +67,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	flags.BoolVar(&o.keep, "keep", false, "keep the temporary folder with configurations and logs")
 	quick := flags.Bool("quick", false, "one short pair of each: shows that it works, measures nothing")
 	many := flags.Bool("tenants", false, "measure many tenants on few servers: "+strings.Join(tenantSections(), ","))
-	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants of its own; default all")
+	standbys := flags.Bool("standbys", false, "measure Howdah in front of a primary with a standby: "+strings.Join(standbySections(), ","))
+	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants or -standbys of their own; default all")
 	poolers := flags.String("poolers", "pgbouncer,howdah", "poolers to run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -76,7 +80,14 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		return o, fmt.Errorf("-pairs and -seconds must be positive, and nothing follows the flags: %q", flags.Args())
 	}
 	var err error
-	if o.only, err = chooseSections(*only, *many); err != nil {
+	known := sections()
+	switch {
+	case *many:
+		known = tenantSections()
+	case *standbys:
+		known, *poolers = standbySections(), "howdah" // PgBouncer has nothing like it
+	}
+	if o.only, err = chooseSections(*only, known); err != nil {
 		return o, err
 	}
 	for _, name := range strings.Split(*poolers, ",") {
@@ -90,11 +101,7 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 }
 
 // chooseSections reads -only; "" is all.
-func chooseSections(only string, many bool) ([]string, error) {
-	known := sections()
-	if many {
-		known = tenantSections()
-	}
+func chooseSections(only string, known []string) ([]string, error) {
 	if only == "" {
 		return known, nil
 	}
@@ -175,8 +182,9 @@ func (b *bench) runSections(ctx context.Context) error {
 		{"moving", b.runMoving},
 		{"flood", b.runFlood},
 		{"known", b.runKnown},
+		{"standbys", b.runStandbys},
 	} {
-		if section.name != "pgbench" && !b.wants(section.name) {
+		if section.name != "pgbench" && section.name != "standbys" && !b.wants(section.name) { // these look themselves
 			continue
 		}
 		if err := section.run(ctx); err != nil {
