@@ -26,12 +26,12 @@ build: ## write bin/howdah; needs Go, and a C compiler for read_split = "auto"
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/howdah ./cmd/howdah
 
 test: ## install what is missing and run all tests
-	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni
 	@testdata/getexporter >/dev/null
 	$(GO) test -count=1 -timeout 15m $(PACKAGES)
 
 race: ## run all tests under the race detector
-	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni
 	@testdata/getexporter >/dev/null
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m $(PACKAGES)
 
@@ -44,7 +44,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	done
 
 soak: ## run the long tests (names with Soak) for SOAKTIME (5m) each, then real clients and a real Odoo
-	@testdata/install postgresql postgresql-contrib
+	@testdata/install postgresql postgresql-contrib etcd-server patroni
 	HOWDAH_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -run Soak -v ./...
 	testdata/clients/run
 	testdata/odoo/run
