@@ -3,10 +3,16 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"howdah/router"
+	"howdah/router/members"
 	"howdah/tenants"
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
@@ -60,8 +66,16 @@ func TestRealNames(t *testing.T) {
 	hosts = map[string]string{"rw.test": "127.0.0.2", "ro.test": "127.0.0.1"}
 	mu.Unlock()
 	moved := time.Now()
-	if !poll(func() bool { return get[string](t, quiet, where) == "127.0.0.2" }) {
-		t.Fatal("transactions do not run at where the name leads now")
+	late := d.connect(t, func(c *pgx.ConnConfig) { c.User, c.Database = "globex", "globex" }) // a server is opened for it
+	if at := get[string](t, late, where); at != "127.0.0.2" {
+		t.Errorf("a new server is at %s, which was replaced", at)
+	}
+	if !poll(func() bool {
+		return slices.ContainsFunc(d.Standbys(), func(r router.StandbyRow) bool {
+			return strings.HasPrefix(r.Address, "rw") && r.Role == members.Primary && r.Timeline == 2
+		})
+	}) {
+		t.Fatalf("nobody notices that the name leads elsewhere: %+v", d.Standbys())
 	}
 	t.Logf("moved after %v", time.Since(moved).Round(time.Millisecond))
 	for range 100 {

@@ -206,8 +206,8 @@ func (s *standby) Open(ctx context.Context) (*wire.Established, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := e.Ask(ctx, "select pg_catalog.pg_postmaster_start_time() at time zone 'UTC'")
-	if err == nil && (len(rows) != 1 || len(rows[0]) != 1 || rows[0][0] == nil || *rows[0][0] != s.at.Started()) {
+	same, err := isInstance(ctx, e, s.at)
+	if err == nil && !same {
 		err = errRestarted
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,7 +18,10 @@ import (
 // The members of a cluster may come and go, where Patroni names them, and a
 // member's name may come to lead to another server.
 
-var errInRecovery = errors.New("router: the server is in recovery, and no primary")
+var (
+	errInRecovery = errors.New("router: the server is in recovery, and no primary")
+	errAnother    = errors.New("router: the server is another instance than the one that was found to be the primary")
+)
 
 // samePatroni reports whether both clusters' members are found in the same way.
 func samePatroni(a, b *tenants.Cluster) bool {
@@ -87,11 +91,32 @@ func (c *client) elsewhere(now *members.Member) bool {
 	return at.Address != now.Address || now.Moved() && at != &c.route.member.Load().Member
 }
 
-// isStandby reports whether a server that has just been opened says that it is in
-// recovery, where it is to be a watched cluster's primary: a primary that has come
-// back as a standby may take connections before it is asked again. PostgreSQL says
-// so from version 14 on.
-func (r *route) isStandby(e *wire.Established) bool {
+// checkPrimary reports what is wrong with a server that has just been opened at
+// what was a watched cluster's primary when that was last asked. It may have come
+// back as a standby, which PostgreSQL says from version 14 on. And its name may
+// lead to another server, which may even take writes.
+func (r *route) checkPrimary(ctx context.Context, m *member, e *wire.Established) error {
 	w := r.w.server.watchOf(r.key.tenant.cluster)
-	return w != nil && !w.Blind() && slices.Contains(e.Parameters, wire.Parameter{Name: "in_hot_standby", Value: "on"})
+	if w == nil || w.Blind() {
+		return nil
+	}
+	if slices.Contains(e.Parameters, wire.Parameter{Name: "in_hot_standby", Value: "on"}) {
+		return errInRecovery
+	}
+	now := w.Primary()
+	if now == nil || now.Address != m.Address || members.HostName(m.Address) == "" {
+		return nil // in the first cases the pool has no use for it any more
+	}
+	same, err := isInstance(ctx, e, now)
+	if err == nil && !same {
+		w.Doubt()
+		err = errAnother
+	}
+	return err
+}
+
+// isInstance reports whether a server is the very instance that was last asked.
+func isInstance(ctx context.Context, e *wire.Established, m *members.Member) (bool, error) {
+	rows, err := e.Ask(ctx, "select "+members.StartedText)
+	return err == nil && len(rows) == 1 && len(rows[0]) == 1 && rows[0][0] != nil && *rows[0][0] == m.Started(), err
 }

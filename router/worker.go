@@ -196,16 +196,20 @@ func poolConfig(l *tenants.Limits) pool.Config {
 
 // Open implements pool.Opener.
 func (r *route) Open(ctx context.Context) (*wire.Established, error) {
-	e, err := r.dial(ctx, r.member.Load())
+	m := r.member.Load()
+	e, err := r.dial(ctx, m)
 	var refusal *wire.Error
 	if errors.As(err, &refusal) && refusal.Code == wire.CodeInvalidPassword {
 		r.w.server.lookups.drop(lookupKey{r.key.tenant.cluster, r.key.user})
 	}
-	if err == nil && r.isStandby(e) {
-		e.Conn.Close()
-		return nil, errInRecovery
+	if err != nil {
+		return nil, err
 	}
-	return e, err
+	if err := r.checkPrimary(ctx, m, e); err != nil {
+		e.Conn.Close()
+		return nil, fmt.Errorf("open server at %s: %w", m.Address, err)
+	}
+	return e, nil
 }
 
 // dial logs the route's user in to its database at a member.

@@ -14,7 +14,8 @@ import (
 func TestLostPrimary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := &Member{Address: "a"}, &Member{Address: "b"}
-		w := &Watch{cfg: Config{Log: slog.New(slog.DiscardHandler)}, members: []*Member{a, b}, sampled: make(chan struct{})}
+		w := &Watch{cfg: Config{Log: slog.New(slog.DiscardHandler)}, sampled: make(chan struct{})}
+		w.list.Store(&[]*Member{a, b})
 		h := history{"1", 1}
 		w.observe(a, seen{role: Primary, history: h, lsn: 100, segment: 16 << 20})
 		rest := func() time.Duration {

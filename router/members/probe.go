@@ -22,6 +22,10 @@ type seen struct {
 	err      error
 }
 
+// StartedText is an expression for when the instance was started, in microseconds:
+// the same text whatever the session's settings are.
+const StartedText = `(extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8`
+
 // probeText asks a member who it is and how far it is, in one round trip. The
 // timeline of a primary is that of the WAL it writes (the control file names the
 // one before until the first checkpoint behind a promotion); a standby's is that
@@ -31,7 +35,7 @@ const probeText = `select pg_catalog.pg_is_in_recovery(),
   case when pg_catalog.pg_is_in_recovery() then (select received_tli from pg_catalog.pg_stat_wal_receiver where status = 'streaming')::text
     else pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) end,
   (select system_identifier from pg_catalog.pg_control_system()),
-  pg_catalog.pg_postmaster_start_time() at time zone 'UTC',
+  ` + StartedText + `,
   (select setting from pg_catalog.pg_settings where name = 'wal_segment_size')`
 
 var errProbe = errors.New("members: unexpected answer to the probe")

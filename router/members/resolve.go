@@ -50,12 +50,19 @@ func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 // that stands there would never tell.
 func (w *Watch) followNames(ctx context.Context) {
 	for {
-		if sleep(ctx, resolving); ctx.Err() != nil {
+		timer := time.NewTimer(resolving)
+		select {
+		case <-timer.C:
+		case <-w.doubted:
+			sleep(ctx, soonest)
+		case <-ctx.Done():
+		}
+		if timer.Stop(); ctx.Err() != nil {
 			return
 		}
 		known := map[string][]netip.Addr{}
 		for _, m := range w.all() {
-			host := hostName(m.Address)
+			host := HostName(m.Address)
 			w.mu.Lock()
 			at := m.at
 			w.mu.Unlock()
@@ -74,9 +81,18 @@ func (w *Watch) followNames(ctx context.Context) {
 	}
 }
 
-// hostName returns the host of an address, "" if that is an IP address or the
+// Doubt has the names of members looked up at once: somebody has come to another
+// server by one.
+func (w *Watch) Doubt() {
+	select {
+	case w.doubted <- struct{}{}:
+	default:
+	}
+}
+
+// HostName returns the host of an address, "" if that is an IP address or the
 // address is a socket's.
-func hostName(address string) string {
+func HostName(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || address[0] == '/' {
 		return ""

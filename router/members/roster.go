@@ -42,7 +42,7 @@ func (m *Member) Gone() bool { return m.gone.Load() }
 func (m *Member) Moved() bool { return m.moved.Load() }
 
 // replace has another Member take the place of one whose name leads elsewhere
-// now. If it was the primary, the other is, until it has been asked.
+// now. If it was the primary, there is none until the other has been asked.
 func (w *Watch) replace(m *Member, why string) {
 	w.mu.Lock()
 	if m.gone.Load() {
@@ -54,19 +54,21 @@ func (w *Watch) replace(m *Member, why string) {
 	list[slices.Index(list, m)] = next
 	w.part(m)
 	w.list.Store(&list)
-	if w.primary.Load() == m {
-		w.primary.Store(next)
-	}
 	if w.leader == m {
 		w.leader = next
 	}
 	if w.named == m {
 		w.named = next
 	}
-	now := w.primary.Load()
+	if w.primary.Load() == m {
+		w.primary.Store(nil)
+	}
+	was, now := w.settle()
+	logPrimary := w.tellPrimary(was, now)
 	w.join(next)
 	w.mu.Unlock()
 	w.cfg.Log.Info("member's name leads elsewhere", "address", m.Address, "why", why)
+	logPrimary()
 	w.changed(now)
 }
 

@@ -71,6 +71,7 @@ type Watch struct {
 	wake    chan struct{}
 	hurry   chan struct{} // has Patroni asked at once
 	load    load          // of the primary
+	doubted chan struct{} // has names looked up at once
 	sampled chan struct{} // closed at the next sample, under mu
 
 	mu       sync.Mutex // guards what follows, and what the members have seen
@@ -110,7 +111,7 @@ type Member struct {
 // New watches a cluster.
 func New(cfg Config) *Watch {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &Watch{cfg: cfg, ctx: ctx, cancel: cancel, begun: Clock(), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), sampled: make(chan struct{})}
+	w := &Watch{cfg: cfg, ctx: ctx, cancel: cancel, begun: Clock(), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), doubted: make(chan struct{}, 1), sampled: make(chan struct{})}
 	if cfg.Patroni != nil {
 		w.done.Go(func() { w.followPatroni(ctx, newPatroni(cfg.Patroni)) })
 	}
@@ -160,8 +161,8 @@ func (w *Watch) poke() {
 // 0 for unknown.
 func (m *Member) Fresh() time.Duration { return time.Duration(m.fresh.Load()) }
 
-// Started returns when the instance was started that was last asked, in its own
-// words.
+// Started returns when the instance was started that was last asked, as
+// StartedText has it.
 func (m *Member) Started() string {
 	if s := m.started.Load(); s != nil {
 		return *s
@@ -335,12 +336,9 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 		m.started.Store(&s.started)
 		m.fresh.Store(0) // what it had replayed is another instance's
 	}
-	moved := s.err == nil && m.before != "" && m.before != s.started
-	if s.err == nil {
+	if s.err == nil && m.before != "" {
+		m.moved.Store(m.before != s.started)
 		m.before = ""
-	}
-	if moved {
-		m.moved.Store(true)
 	}
 	news := w.see(s.err == nil)
 	was, now := w.settle()
@@ -362,7 +360,7 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 	if advanced {
 		w.advance()
 	}
-	if now != was || news || moved {
+	if now != was || news {
 		w.changed(now)
 	}
 	if now == nil || now == m && s.role != Primary {
