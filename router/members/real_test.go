@@ -48,7 +48,11 @@ func startCluster(t *testing.T, options ...wiretest.PostgresOption) *cluster {
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	t.Cleanup(c.watch.Close)
-	if got := c.change(t); got != c.primary.Address() {
+	got := c.change(t)
+	if got == "" { // the standby has answered first
+		got = c.change(t)
+	}
+	if got != c.primary.Address() {
 		t.Fatalf("the primary is %q, want %q", got, c.primary.Address())
 	}
 	return c
