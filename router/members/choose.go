@@ -73,6 +73,24 @@ func (w *Watch) why(m *Member) string {
 	return fmt.Sprintf("%d bytes behind, more than max_lag_bytes", m.lag.Load())
 }
 
+// tellAble returns what writes a line to the log when a standby begins to serve reads,
+// or ceases to. w.mu is held.
+func (w *Watch) tellAble(m *Member) func() {
+	why := w.why(m)
+	able, was := m.seen.role == Standby && why == "", m.able
+	if able == was || !able && m.seen.role == Standby && m.ejected == "" && !w.read() { // it is asked too seldom to say
+		return func() {}
+	}
+	m.able = able
+	return func() {
+		if able {
+			w.cfg.Log.Info("standby serves reads", "address", m.Address)
+		} else {
+			w.cfg.Log.Warn("standby serves no reads", "address", m.Address, "why", why)
+		}
+	}
+}
+
 // External reports whether a read must find what was committed before it came.
 func (w *Watch) External() bool { return w.cfg.Limits.External }
 

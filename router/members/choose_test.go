@@ -1,6 +1,8 @@
 package members
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +64,33 @@ func TestLimitsOfLag(t *testing.T) {
 		}
 		if why := w.why(x.m); !strings.Contains(why, x.why) || x.able != (why == "") {
 			t.Errorf("%+v: %q, want %q", x.l, why, x.why)
+		}
+	}
+}
+
+// TestAbleIsTold has a line in the log for each change, with its reason.
+func TestAbleIsTold(t *testing.T) {
+	var log bytes.Buffer
+	m := freshFor(0, 0)
+	w := watchOf(Limits{MaxLagBytes: 1000}, m)
+	w.cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	w.wanted.Store(int64(Clock()))
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, `msg="standby serves reads"`},
+		{func() {}, ""},
+		{func() { m.lag.Store(2000) }, `msg="standby serves no reads" address=standby why="2000 bytes behind`},
+		{func() { m.lag.Store(3000) }, ""},
+		{func() { m.lag.Store(0) }, `msg="standby serves reads"`},
+		{func() { m.ejected = "receives no WAL" }, `why="receives no WAL"`},
+	} {
+		log.Reset()
+		step.do()
+		w.tellAble(m)()
+		if got := log.String(); !strings.Contains(got, step.want) || (got == "") != (step.want == "") {
+			t.Errorf("%q, want %q", got, step.want)
 		}
 	}
 }

@@ -101,6 +101,7 @@ type Member struct {
 	seen     seen
 	since    time.Duration // Clock when it took its role
 	timeline uint32        // the last one known, when it was primary
+	able     bool          // a standby that serves reads, as the log was told
 	culprit  string        // who holds up its replay, "" for nobody
 	ejected  string        // why a standby serves no reads, "" if it does
 	barred   string        // why Patroni would have it serve no reads, "" if it may
@@ -353,10 +354,11 @@ func (w *Watch) observe(m *Member, s seen) (current bool) {
 	current = w.judge(m, now)
 	advanced := m.fresh.Load() > fresh
 	log := w.tell(m, before)
-	logPrimary := w.tellPrimary(was, now)
+	logPrimary, logAble := w.tellPrimary(was, now), w.tellAble(m)
 	w.mu.Unlock()
 	log()
 	logPrimary()
+	logAble()
 	if advanced {
 		w.advance()
 	}
