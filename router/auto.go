@@ -28,9 +28,8 @@ type automatic struct {
 	once       sync.Once
 	classifier *classify.Classifier
 
-	mu      sync.Mutex // guards what follows
-	shipped map[string]*classify.Catalog
-	known   map[listenKey]*knowledge
+	mu      sync.Mutex                   // guards what follows
+	shipped map[string]*classify.Catalog // by cluster
 }
 
 // start returns the classifier, which is made when the first tenant wants it.
@@ -49,21 +48,6 @@ func (a *automatic) close() {
 	if a.classifier != nil {
 		a.classifier.Close()
 	}
-}
-
-// of returns what is known of a database.
-func (a *automatic) of(key listenKey) *knowledge {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	k := a.known[key]
-	if k == nil {
-		if a.known == nil {
-			a.known, a.shipped = map[listenKey]*knowledge{}, map[string]*classify.Catalog{}
-		}
-		k = &knowledge{}
-		a.known[key] = k
-	}
-	return k
 }
 
 // knowledge is what is known of a database's functions and relations.
@@ -89,7 +73,7 @@ const (
 
 // catalog returns what the route's database has, nil where that must be read first.
 func (r *route) catalog() *classify.Catalog {
-	k := r.knowledge
+	k := &r.database.knowledge
 	read := k.read.Load()
 	if read != nil && read.changes == k.changes.Load() && time.Since(read.at) < catalogLasts {
 		return read.catalog
@@ -134,6 +118,9 @@ func (s *Server) readCatalog(k *knowledge, cluster *tenants.Cluster, address, da
 			return err
 		}
 		s.automatic.mu.Lock()
+		if s.automatic.shipped == nil {
+			s.automatic.shipped = map[string]*classify.Catalog{}
+		}
 		s.automatic.shipped[cluster.Name] = shipped
 		s.automatic.mu.Unlock()
 	}

@@ -76,7 +76,7 @@ func (c *client) lastWrite() time.Duration {
 	if c.route.reads.OwnWrites == tenants.OfSession {
 		return c.own
 	}
-	return c.route.writes.last()
+	return c.route.database.writes.last()
 }
 
 // firstText returns the statement that the message is about.

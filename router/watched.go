@@ -242,13 +242,6 @@ func (r *route) moveTo(m *member, held bool) {
 	}
 }
 
-// setWatch has a route look to a watch of its cluster, nil for none.
-func (r *route) setWatch(w *members.Watch) {
-	if r.watch = w; w != nil && r.knowledge == nil {
-		r.knowledge = r.w.server.automatic.of(r.listenKey())
-	}
-}
-
 // watchOf returns a cluster's watch, nil if it has none.
 func (s *Server) watchOf(cluster string) *members.Watch {
 	s.mu.Lock()

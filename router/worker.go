@@ -72,12 +72,11 @@ type route struct {
 	dropped    bool   // it is out of the books
 	held       bool   // its cluster has no primary
 
-	standbys  []*standby     // that transactions have gone to
-	reads     reads          // what may run there
-	watch     *members.Watch // of the cluster; nil where it has one member
-	writes    *writes        // to the database
-	ddlSeen   uint64         // ddl when it was last looked at
-	knowledge *knowledge     // of the database, for read_split = "auto"
+	standbys []*standby     // that transactions have gone to
+	reads    reads          // what may run there
+	watch    *members.Watch // of the cluster; nil where it has one member
+	database *database
+	ddlSeen  uint64 // ddl when it was last looked at
 
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
@@ -146,9 +145,9 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 		return r
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
-	r.writes = w.server.writesTo(r.listenKey())
+	r.database = w.server.enterDatabase(r.listenKey())
 	r.setReads(t)
-	r.setWatch(w.server.watchOf(t.Cluster))
+	r.watch = w.server.watchOf(t.Cluster)
 	r.member.Store(m)
 	r.setLimits(t, w.server.userOf(user))
 	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
@@ -167,7 +166,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 // update brings a route to what the registry says now.
 func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 	if watch := r.w.server.watchOf(t.Cluster); r.watch != watch {
-		r.setWatch(watch)
+		r.watch = watch
 		r.written() // perhaps, while it was not watched
 		r.leaveStandbys()
 	}
@@ -290,6 +289,7 @@ func (r *route) uncount() {
 	if r.counted {
 		r.counted = false
 		r.w.server.uncountUser(r.key.user)
+		r.w.server.leaveDatabase(r.database)
 	}
 }
 

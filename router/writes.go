@@ -30,26 +30,12 @@ func (w *writes) until(at time.Duration) {
 	}
 }
 
-// writesTo returns what is known of a database's writes.
-func (s *Server) writesTo(key listenKey) *writes {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.written[key]
-	if w == nil {
-		w = &writes{}
-		s.written[key] = w
-	}
-	return w
-}
-
 // wrote notes that a transaction which may have written has ended.
 func (c *client) wrote() {
 	c.shared.counts.wrote = false
 	if r := c.route; r.ddlSeen != r.ddl {
 		r.ddlSeen = r.ddl
-		if r.knowledge != nil {
-			r.knowledge.changes.Add(1)
-		}
+		r.database.knowledge.changes.Add(1)
 	}
 	if c.away == nil {
 		c.route.written()
@@ -60,7 +46,7 @@ func (c *client) wrote() {
 // written notes that something has been committed in the route's database.
 func (r *route) written() {
 	if r.watch != nil {
-		r.writes.until(members.Clock())
+		r.database.writes.until(members.Clock())
 		r.watch.Wrote()
 	}
 }
@@ -73,7 +59,7 @@ const unknownFor = 20 * time.Second
 func (c *client) mayStillWrite() {
 	if c.route.watch != nil && c.away == nil && (c.commits() || c.status == wire.TxIdle && c.open) {
 		c.own = members.Clock() + unknownFor
-		c.route.writes.until(c.own)
+		c.route.database.writes.until(c.own)
 	}
 }
 
