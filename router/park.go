@@ -85,6 +85,10 @@ func (s *Server) tellParked() {
 
 // unpark lets those go on for whom something has become possible.
 func (w *worker) unpark() {
+	if w.suspended {
+		w.loop.Arm(&w.parkTimer, lookAgain, w.unpark)
+		return
+	}
 	now, line := w.loop.Now(), w.parked
 	w.parked = w.spareLine[:0]
 	for i, c := range line {
