@@ -42,17 +42,19 @@ type client struct {
 	paid      bool   // a query was taken from the rate and not yet counted
 	watched   watch
 
-	attrs   tenants.SessionAttrs
-	own     time.Duration  // members.Clock: of the session's last write
-	asked   time.Duration  // members.Clock: when the read came that waits for a standby, where others write too
-	parked  *members.Watch // whose standbys it waits for, or for room at the primary
-	inPlace *members.Watch // for whose standbys the primary runs the transaction
-	inLine  bool           // it has waited in the park
-	seen    time.Duration  // members.Clock: what the client has read at standbys shows all that was written before
-	since   time.Duration  // loop time: of the request, or of the wait
-	txSince time.Duration  // loop time at which the server was assigned
-	began   time.Duration  // loop time at which the transaction began
-	timer   loop.Timer
+	attrs     tenants.SessionAttrs
+	own       time.Duration  // members.Clock: of the session's last write
+	asked     time.Duration  // members.Clock: when the read came that waits for a standby, where others write too
+	parked    *members.Watch // whose standbys it waits for, or for room at the primary
+	inPlace   *members.Watch // for whose standbys the primary runs the transaction
+	inLine    bool           // it has waited in the park
+	athome    bool           // its transactions belong to the primary
+	homebound bool           // the transaction is about to leave its standby
+	seen      time.Duration  // members.Clock: what the client has read at standbys shows all that was written before
+	since     time.Duration  // loop time: of the request, or of the wait
+	txSince   time.Duration  // loop time at which the server was assigned
+	began     time.Duration  // loop time at which the transaction began
+	timer     loop.Timer
 }
 
 // about is what is known of a client beside its session.
@@ -198,6 +200,11 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	sh := c.shared
 	if c.away != nil && c.server != nil && c.queue.cycles > 0 && h.Type != wire.Terminate {
 		c.stalled = true // it may be of another transaction, and where that runs is not decided
+		return 0, false
+	}
+	if c.away != nil && c.server != nil && c.unfit(h, b[at:]) {
+		c.athome = true
+		c.goHome()
 		return 0, false
 	}
 	v := c.fromClient(h, b[at:])

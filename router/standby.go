@@ -38,7 +38,7 @@ var errRestarted = errors.New("router: the standby is another instance than the 
 // message in b: at a standby, if one is returned.
 func (c *client) whereTo(h wire.Header, b []byte) (*standby, chosen) {
 	w := c.route.watch
-	if w == nil || c.route.reads.Split == tenants.SplitOff || c.attrs.Writing() || c.login != nil || !c.mayStandBy() || c.dumps() {
+	if w == nil || c.route.reads.Split == tenants.SplitOff || c.attrs.Writing() || c.athome || c.login != nil || !c.mayStandBy() || c.dumps() {
 		return nil, anywhere
 	}
 	if !c.readsOnly(h, b[:min(len(b), h.Len)]) && !c.onlyReads(h, b) {

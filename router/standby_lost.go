@@ -23,6 +23,13 @@ func (c *client) readingLost(why error) bool {
 		Severity: "ERROR", Code: wire.CodeSerializationFailure, Message: "the standby at which the transaction ran has gone away",
 		Detail: fmt.Sprintf("PostgreSQL or the network ended it: %v.", why), Hint: "Run the transaction again.",
 	}
+	c.giveUp("lost while in use", e)
+	return true
+}
+
+// giveUp ends the client's transaction with an error and the use of its server, which
+// is gone for a reason, or goes.
+func (c *client) giveUp(gone string, e *wire.Error) {
 	s := c.server
 	owed, ended := c.givenUp(e)
 	if c.streams > 0 {
@@ -30,7 +37,11 @@ func (c *client) readingLost(why error) bool {
 	}
 	c.tell()
 	c.letGo()
-	s.Pool().Gone(s, "lost while in use")
+	if gone != "" {
+		s.Pool().Gone(s, gone)
+	} else {
+		s.Pool().Destroy(s, "cannot go on at a standby", true)
+	}
 	c.owed = owed
 	if !ended {
 		c.w.server.refused(e.Code)
@@ -38,7 +49,6 @@ func (c *client) readingLost(why error) bool {
 	c.stalled = false
 	c.refeed()
 	c.settleDown()
-	return true
 }
 
 // leavesNothing reports whether a transaction's end at another server is all that it
