@@ -35,7 +35,6 @@ func TestRealFailoverUnderLoad(t *testing.T) {
 	standby, members := h.cluster(t, kept, soon)
 	h.fillPgbench(t, "globex")
 	reading := h.tenant(t, "initech")
-	synchronous(t, h.Server)
 	d := h.open(t, members, reading, poolSize(size), keepTold, limits(func(l *tenants.Limits) { l.ServerLoginRetry = 15 * time.Second }))
 	quiet := d.quiet(t)
 	d.settleAt(t, "initech", standby)
@@ -47,6 +46,7 @@ func TestRealFailoverUnderLoad(t *testing.T) {
 	writers := []*pgbench{d.pgbench(t, "globex", riders, 4*time.Second), d.pgbench(t, "globex", riders, 4*time.Second, "-M", "extended")}
 	readers := d.pgbench(t, "initech", 2, 4*time.Second, "-M", "prepared", "-f", reads)
 	all.goOn(t, riders, time.Now())
+	synchronous(t, h.Server)
 	time.Sleep(500 * time.Millisecond)
 
 	before := time.Now()
@@ -81,7 +81,7 @@ func TestRealFailoverUnderLoad(t *testing.T) {
 		}
 	}
 	if n := readers.wentOn(t, 2, noticed, promoted); n > 0 {
-		t.Errorf("%d clients had an error who read at the standby", n)
+		t.Errorf("%d clients had an error who read at the standby:\n%s", n, readers.out.String())
 	}
 	t.Logf("errors: %d of %d tellers, %d of %d clients of pgbench", len(failed), riders, aborted, 2*riders)
 	quiet.goOn(t, standby)
@@ -140,11 +140,19 @@ func (h *house) tenant(t *testing.T, name string) func(*setup) {
 	}
 }
 
-// synchronous has a primary confirm nothing that no standby has.
+// synchronous has a primary, to which clients write, confirm nothing from now on that
+// no standby has. Its checkpointer says when that begins.
 func synchronous(t *testing.T, s *postgres.Server) {
 	t.Helper()
 	if err := s.Exec(t.Context(), postgres.Superuser, "alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"); err != nil {
 		t.Fatal(err)
+	}
+	var n int
+	if !poll(func() bool {
+		err := s.QueryRow(t.Context(), postgres.Superuser, "select count(*) from pg_stat_activity where wait_event = 'SyncRep'", nil, &n)
+		return err == nil && n > 0
+	}) {
+		t.Fatal("no COMMIT waits for a standby")
 	}
 }
 

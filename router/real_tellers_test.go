@@ -209,6 +209,7 @@ func (all *tellers) close(t *testing.T, at *postgres.Server) {
 		_, there := slices.BinarySearch(rows, fmt.Sprintf("%d %d", a.who, a.n))
 		if a.err == nil && !there {
 			missing++
+			t.Logf("missing: %v", a)
 		}
 		if a.err != nil && !a.committing && there {
 			given++
