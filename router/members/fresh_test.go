@@ -106,6 +106,15 @@ func TestElect(t *testing.T) {
 	if got := elect(nil, a, []*Member{a, b}); got != b {
 		t.Error("one that was promoted does not take the place of one that cannot be reached")
 	}
+	a, b = member(Primary, 1, 2), member(Unknown, 0, 0)
+	a.moved.Store(true)
+	if got := elect(nil, a, []*Member{a, b}); got != nil {
+		t.Error("the leader's name leads to one that was replaced before, and that is elected")
+	}
+	a.system = "another cluster"
+	if got := elect(nil, a, []*Member{a, b}); got != a {
+		t.Error("the leader's name leads to another cluster, and that is not elected")
+	}
 }
 
 // TestLeader has the old primary come back while the new one cannot be reached: it

@@ -20,7 +20,8 @@ func (r Role) String() string {
 // not in recovery the one on the higher timeline was promoted last; on equal ones
 // there is no telling, and writing to either could be lost. leader is the last one
 // that was elected: while it cannot be reached, only who was promoted behind it
-// takes its place.
+// takes its place; and if its name has come to lead to one that was not promoted
+// as far, that was replaced before.
 func elect(was, leader *Member, all []*Member) *Member {
 	var best *Member
 	tie := false
@@ -40,6 +41,9 @@ func elect(was, leader *Member, all []*Member) *Member {
 		return nil
 	case best != nil:
 		if leader != nil && leader != best && leader.seen.role == Unknown && best.seen.timeline <= leader.timeline {
+			return nil
+		}
+		if leader == best && best.moved.Load() && best.seen.system == best.system && best.seen.timeline < best.timeline {
 			return nil
 		}
 		return best
@@ -77,7 +81,7 @@ func (w *Watch) settle() (was, now *Member) {
 		now = elect(was, w.leader, w.all())
 	}
 	if now != nil && now.seen.role == Primary {
-		w.leader, now.timeline = now, now.seen.timeline
+		w.leader, now.timeline, now.system = now, now.seen.timeline, now.seen.system
 	}
 	if now != was {
 		w.primary.Store(now)

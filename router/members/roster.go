@@ -49,7 +49,7 @@ func (w *Watch) replace(m *Member, why string) {
 		w.mu.Unlock()
 		return
 	}
-	next := &Member{Address: m.Address, barred: m.barred, ejected: "not reached yet", since: Clock(), timeline: m.timeline, before: m.Started()}
+	next := &Member{Address: m.Address, barred: m.barred, ejected: "not reached yet", since: Clock(), timeline: m.timeline, system: m.system, before: m.Started()}
 	list := slices.Clone(w.all())
 	list[slices.Index(list, m)] = next
 	w.part(m)

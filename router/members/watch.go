@@ -101,6 +101,7 @@ type Member struct {
 	seen     seen
 	since    time.Duration // Clock when it took its role
 	timeline uint32        // the last one known, when it was primary
+	system   string        // the same
 	able     bool          // a standby that serves reads, as the log was told
 	culprit  string        // who holds up its replay, "" for nobody
 	ejected  string        // why a standby serves no reads, "" if it does
