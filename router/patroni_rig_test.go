@@ -123,8 +123,6 @@ func (c *trio) newNode(t *testing.T, i int, etcd string) *node {
 	return n
 }
 
-func (n *node) address() string { return fmt.Sprintf("127.0.0.1:%d", n.server.Port) }
-
 // start runs Patroni, which runs PostgreSQL.
 func (n *node) start(t *testing.T) {
 	t.Helper()
