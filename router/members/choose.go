@@ -83,9 +83,12 @@ func (w *Watch) tellAble(m *Member) func() {
 	}
 	m.able = able
 	return func() {
-		if able {
+		switch {
+		case able:
 			w.cfg.Log.Info("standby serves reads", "address", m.Address)
-		} else {
+		case why == severed:
+			w.cfg.Log.Warn("standby becomes no fresher", "address", m.Address, "why", why)
+		default:
 			w.cfg.Log.Warn("standby serves no reads", "address", m.Address, "why", why)
 		}
 	}

@@ -12,7 +12,7 @@ type Row struct {
 	Lag      int64         // bytes that a standby has not replayed of what the primary had written when it was last asked; -1 for unknown
 	Running  int64         // transactions sent to a standby that have not ended; of the primary those that a standby could have served
 	Started  uint64        // all of them
-	Ejected  string        // why a standby serves no reads, "" if it does
+	Ejected  string        // why a standby serves no reads, or becomes no fresher; "" if neither
 	Culprit  string        // who holds up its replay, "" for nobody
 }
 

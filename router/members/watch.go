@@ -104,7 +104,7 @@ type Member struct {
 	system   string        // the same
 	able     bool          // a standby that serves reads, as the log was told
 	culprit  string        // who holds up its replay, "" for nobody
-	ejected  string        // why a standby serves no reads, "" if it does
+	ejected  string        // why a standby serves no reads, or becomes no fresher; "" if neither
 	barred   string        // why Patroni would have it serve no reads, "" if it may
 	at       netip.Addr    // where it was reached last, zero for nowhere yet or by a socket
 	before   string        // when the instance was started that its name led to before, "" for none
@@ -386,6 +386,11 @@ func (w *Watch) see(answered bool) (news bool) {
 	return !w.blind.Swap(true)
 }
 
+// severed is why a standby becomes no fresher. What it has it has: it serves the reads
+// that want no more. Often it is the first sign of a primary that dies, and those who
+// read must not be sent there.
+const severed = "receives no WAL"
+
 // judge decides up to when a standby is fresh, and whether it serves reads.
 func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 	s, last := &m.seen, w.samples.last()
@@ -403,13 +408,15 @@ func (w *Watch) judge(m *Member, primary *Member) (current bool) {
 	case s.system != last.system:
 		why = "another cluster's: system identifier " + s.system
 	case !s.streamed:
-		why = "receives no WAL"
+		why = severed
 	case s.timeline != last.timeline:
 		why = "on another timeline"
 	}
 	m.ejected = why
 	if why != "" {
-		m.fresh.Store(0)
+		if why != severed {
+			m.fresh.Store(0)
+		}
 		return true
 	}
 	if at := w.samples.freshness(s.history, s.lsn, s.segment); s.streamed && at > time.Duration(m.fresh.Load()) {
