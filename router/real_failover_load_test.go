@@ -75,10 +75,8 @@ func TestRealFailoverUnderLoad(t *testing.T) {
 	for _, p := range writers {
 		aborted += p.wentOn(t, riders, noticed, promoted)
 	}
-	for _, n := range []int{len(failed), aborted} {
-		if n == 0 || n > size+overdrawn {
-			t.Errorf("%d tellers and %d clients of pgbench had an error, who had %d servers each", len(failed), aborted, size)
-		}
+	if most := size + overdrawn; len(failed) > most || aborted > most || len(failed)+aborted == 0 {
+		t.Errorf("%d tellers and %d clients of pgbench had an error, who had %d servers each", len(failed), aborted, size)
 	}
 	if n := readers.wentOn(t, 2, noticed, promoted); n > 0 {
 		t.Errorf("%d clients had an error who read at the standby:\n%s", n, readers.out.String())
