@@ -239,3 +239,24 @@ func TestRealCulprit(t *testing.T) {
 	exec(t, report, "commit")
 	culprit(false)
 }
+
+// TestRealUnflushed has a transaction write and then stay open on a primary where nothing
+// else happens: reads go to the standby all the same.
+func TestRealUnflushed(t *testing.T) {
+	c := startCluster(t)
+	writer := dial(t, c.primary)
+	exec(t, writer, "create table kept (n int)")
+	if c.fresh(members.Clock(), 10*time.Second) == nil {
+		t.Fatal("no fresh standby")
+	}
+	for range 3 {
+		exec(t, writer, "begin")
+		exec(t, writer, "insert into kept values (1)")
+		begun := members.Clock()
+		if c.fresh(begun, 5*time.Second) == nil {
+			t.Fatal("no standby is fresh beside an open transaction")
+		}
+		t.Logf("fresh after %v", members.Clock()-begun)
+		exec(t, writer, "commit")
+	}
+}

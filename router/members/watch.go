@@ -96,6 +96,7 @@ type Member struct {
 	moved       atomic.Bool // it is another instance than was there before under its name
 	leave       context.CancelFunc
 	accused     time.Duration // Clock when it was last asked who holds it up; of the goroutine that follows it
+	nudged      time.Duration // Clock when it was last had to flush its WAL; of the same
 
 	// guarded by the Watch's mu
 	seen     seen
@@ -230,6 +231,9 @@ func (w *Watch) askAll(ctx context.Context, m *Member, conn *pgconn.PgConn) erro
 			return err
 		}
 		if s.role == Primary {
+			if err := w.nudge(ctx, m, conn); err != nil {
+				return err
+			}
 			w.awaitWrite(ctx)
 		} else {
 			w.awaitSample(ctx, next, current)
