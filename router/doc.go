@@ -32,9 +32,12 @@
 //
 // A cluster of several members is watched (package members, watched.go): what is
 // open follows the primary. standby.go sends transactions that only read to a
-// standby, standby_text.go says which statements cannot go there, writes.go what
-// it must have, and retry.go is the way back. standby_shape.go makes the shapes by
-// which package classify judges statements that do not say that they only read.
+// standby: reads.go knows who says so, standby_text.go which statements cannot go
+// there, writes.go what it must have, and park.go has those wait that no standby can
+// serve yet. retry.go is the way back from a standby, behind which a transaction fails
+// so that it can be repeated: where the standby goes (standby_lost.go), or cannot do
+// what comes (standby_unfit.go). standby_shape.go makes the shapes by which package
+// classify judges statements that do not say that they only read.
 //
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and

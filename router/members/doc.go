@@ -14,5 +14,7 @@
 // A standby's freshness (fresh.go) is a time, not a position: the primary's
 // insert position is read at a moment, and a standby that has replayed it has
 // what was committed before that moment. It costs no question per read. The
-// primary is asked soon after a write, and now and then while somebody reads.
+// primary is asked soon after a write, and now and then while somebody reads. It is
+// had to flush what keeps standbys behind for no reason (nudge.go). choose.go picks the
+// standby of a read, culprit.go finds out who holds up a replay, and report.go tells.
 package members
