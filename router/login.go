@@ -166,7 +166,10 @@ func (l *login) run(ctx context.Context) (handed bool, err error) {
 	if err := l.authenticate(snapshot); err != nil {
 		return false, err
 	}
-	if err := l.find(snapshot, database); err != nil {
+	if err = l.find(snapshot, database); err == nil {
+		err = l.settleAttrs()
+	}
+	if err != nil {
 		l.accepted.Conn.Write(l.final)
 		return false, err
 	}
@@ -201,9 +204,6 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 		return err
 	}
 	l.tenant, l.member, l.held = t, m, held
-	if err := l.settleAttrs(); err != nil {
-		return err
-	}
 	return l.server.metered.mayLogIn(t, l.server.userOf(l.user), time.Since(l.server.started))
 }
 
