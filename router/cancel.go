@@ -155,6 +155,7 @@ func (c *client) cancelled(s *pool.Server) {
 func (c *client) cancelWaiting() {
 	c.waiter.Leave()
 	c.waiter = nil
+	c.route.waits(-1)
 	c.endInPlace()
 	c.shared.toClient = wire.AppendError(c.shared.toClient, &wire.Error{
 		Severity: "ERROR", Code: wire.CodeQueryCanceled,

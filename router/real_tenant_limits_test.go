@@ -206,6 +206,13 @@ func testWaitingClients(t *testing.T, h *house) {
 	d.killWaiting(t)
 	d.await(t, "nobody waiting", func(p router.PoolStats) bool { return p.ClientsWaiting == 0 })
 	d.change(t, func(l *tenants.Limits) { l.MaxWaitingClients = 1 })
+	for range 2 {
+		wait(third, 1)
+		if err := d.cancel(third.key); err != nil {
+			t.Fatal(err)
+		}
+		third.expect(t, "error 57014; ready I")
+	}
 	wait(third, 1)
 }
 
