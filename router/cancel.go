@@ -144,11 +144,13 @@ func (c *client) cancelRunning(done func()) {
 	}()
 }
 
-// cancelled gives the server back if only the cancel held it.
+// cancelled gives the server back if only the cancel held it, and goes on with what
+// has waited for that.
 func (c *client) cancelled(s *pool.Server) {
-	if c.server == s {
-		c.settleDown()
+	if c.server != s || c.stalled && !c.unstall() {
+		return
 	}
+	c.settleDown()
 }
 
 // cancelWaiting takes a client out of the line: its statement has not begun.

@@ -198,7 +198,7 @@ func (c *client) feed(b []byte) (rest []byte) {
 // took; ok false means that it must wait.
 func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	sh := c.shared
-	if c.away != nil && c.server != nil && c.queue.cycles > 0 && h.Type != wire.Terminate {
+	if c.away != nil && c.server != nil && (c.queue.cycles > 0 || c.backend.cancels > 0 && c.releasable()) && h.Type != wire.Terminate {
 		c.stalled = true // it may be of another transaction, and where that runs is not decided
 		return 0, false
 	}

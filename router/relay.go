@@ -190,12 +190,19 @@ func (c *client) answered() {
 			"transaction blocks are not allowed in pool mode statement", "Set pool_mode to transaction for this tenant."))
 		return
 	}
-	if c.stalled {
-		c.stalled = false
-		if c.away != nil && c.maybeRelease() && c.leaving {
-			return
-		}
-		c.refeed()
+	if c.stalled && !c.unstall() {
+		return
 	}
 	c.settleDown()
+}
+
+// unstall works through what has waited for the queue to move, and reports whether
+// the session goes on.
+func (c *client) unstall() bool {
+	c.stalled = false
+	if c.away != nil && c.maybeRelease() && c.leaving {
+		return false
+	}
+	c.refeed()
+	return true
 }
