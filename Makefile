@@ -28,12 +28,12 @@ build: ## write bin/howdah; needs Go, and a C compiler for read_split = "auto"
 test: ## install what is missing and run all tests
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni
 	@testdata/getexporter >/dev/null
-	$(GO) test -count=1 -timeout 15m $(PACKAGES)
+	$(GO) test -count=1 -timeout 25m $(PACKAGES)
 
 race: ## run all tests under the race detector
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni
 	@testdata/getexporter >/dev/null
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m $(PACKAGES)
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 40m $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . >/dev/null || { echo 'no fuzz targets found' >&2; exit 1; }
