@@ -107,7 +107,7 @@ func (w *worker) cancel(slot uint32, key wire.Key, from *about, done func()) (ri
 			w.server.cancels.end(x)
 			done()
 		})
-	case c.waiter != nil && c.login == nil:
+	case c.waiter != nil && c.login == nil, c.parked != nil:
 		c.cancelWaiting()
 		done()
 	default:
@@ -155,9 +155,13 @@ func (c *client) cancelled(s *pool.Server) {
 
 // cancelWaiting takes a client out of the line: its statement has not begun.
 func (c *client) cancelWaiting() {
-	c.waiter.Leave()
-	c.waiter = nil
-	c.route.waits(-1)
+	if c.parked != nil {
+		c.unlist()
+	} else {
+		c.waiter.Leave()
+		c.waiter = nil
+		c.route.waits(-1)
+	}
 	c.endInPlace()
 	c.shared.toClient = wire.AppendError(c.shared.toClient, &wire.Error{
 		Severity: "ERROR", Code: wire.CodeQueryCanceled,

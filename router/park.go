@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"time"
 
 	"howdah/router/members"
@@ -74,6 +75,14 @@ func (c *client) park() {
 func (c *client) leavePark() {
 	c.parked.Line(-1)
 	c.parked = nil
+}
+
+// unlist takes the client out of the park, where it need not be any more.
+func (c *client) unlist() {
+	c.leavePark()
+	c.throttled, c.asked = false, 0
+	c.route.waits(-1)
+	c.w.parked = slices.DeleteFunc(c.w.parked, func(p *client) bool { return p == c })
 }
 
 // tellParked has all loops look at who waits.

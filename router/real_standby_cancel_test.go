@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"howdah/router"
+	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
 )
 
@@ -84,4 +86,34 @@ func lateCancels(t *testing.T, address string, after time.Duration) string {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// TestRealCancelParked cancels a read that waits for room at the primary.
+func TestRealCancelParked(t *testing.T) {
+	h := startHouse(t, wiretest.WithSetting("synchronous_commit", "on"))
+	standby, members := h.cluster(t)
+	d := h.open(t, members, func(s *setup) { s.cluster.MaxPrimaryReads = 1 })
+	holder, r := d.raw(t), d.raw(t)
+	d.settleAt(t, "acme", standby)
+	if err := standby.Exec(t.Context(), postgres.Superuser, "select pg_wal_replay_pause()"); err != nil {
+		t.Fatal(err)
+	}
+	holder.say(t, query("create table kept (n int)"))
+	port := strconv.Itoa(h.Port())
+	holder.expect(t, "BEGIN; ready T; row "+port+"; SELECT 1; ready T", query("begin read only"), query(where))
+	read := "/* howdah: standby */ select 1"
+	for _, asks := range [][]pgproto3.FrontendMessage{{query(read)}, {parse("", read), bind(""), execute, syncMsg}} {
+		if err := r.send(asks...); err != nil {
+			t.Fatal(err)
+		}
+		d.await(t, "a waiting client", func(p router.PoolStats) bool { return p.ClientsWaiting == 1 })
+		if err := d.cancel(r.key); err != nil {
+			t.Fatal(err)
+		}
+		r.expect(t, "error 57014; ready I")
+		d.await(t, "none that waits", func(p router.PoolStats) bool { return p.ClientsWaiting == 0 })
+		r.expect(t, "row "+port+"; SELECT 1; ready I", query(where))
+	}
+	holder.expect(t, "COMMIT; ready I", query("commit"))
+	r.expect(t, "row 1; SELECT 1; ready I", query(read))
 }
