@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,5 +81,22 @@ func TestRealUnfit(t *testing.T) {
 		r.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin read only"), query("select 1"))
 		r.expect(t, "error 40001; ready E", parse("", "select 2"), bind(""), execute, parse("", "select pg_advisory_lock(1)"), bind(""), execute, syncMsg)
 		r.expect(t, "ROLLBACK; ready I", query("rollback"))
+	})
+	t.Run("with a setting at stake", func(t *testing.T) {
+		lock := "select pg_advisory_xact_lock(10) is null"
+		at := "BEGIN; ready T; row " + strconv.Itoa(standby.Port()) + "; SELECT 1; ready T; SET; ready T"
+		r := d.raw(t)
+		settle(t)
+		r.expect(t, at, query("begin read only"), query(where), query("set work_mem = '5MB'"))
+		if err := r.send(query(lock)); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := r.ended(); err != nil || e == nil || e.Code != "0A000" {
+			t.Errorf("told %v (%v)", e, err)
+		}
+		r = d.raw(t)
+		settle(t)
+		r.expect(t, at, query("begin read only"), query(where), query("set work_mem = '5MB'"))
+		r.expect(t, "error 22012; ready E; error 25P02; ready E; ROLLBACK; ready I", query("select 1/0"), query(lock), query("rollback"))
 	})
 }

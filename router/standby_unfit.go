@@ -12,7 +12,9 @@ import (
 // something with the server, with which the session could not write any more, the
 // transaction begins anew at the primary if nothing of it was told, and else fails as
 // one does that a standby conflicts with. The session's transactions belong to the
-// primary from then on, so that whoever repeats it finds it there.
+// primary from then on, so that whoever repeats it finds it there. Where what the
+// client believes of its session would be wrong without that server, an advisory lock
+// ends the session, and the rest runs.
 
 // unfit reports whether the message in b must not go to the standby that the client's
 // transaction is at.
@@ -21,7 +23,13 @@ func (c *client) unfit(h wire.Header, b []byte) bool {
 		return false
 	}
 	text, ok := c.firstText(h, b)
-	return ok && c.vars.staysBehind(text) && c.leavesNothing()
+	switch {
+	case !ok:
+		return false
+	case c.leavesNothing():
+		return c.vars.staysBehind(text)
+	}
+	return c.vars.locksByAdvice(text) && c.status != wire.TxFailed && !c.skipping
 }
 
 // staysBehind reports whether a text leaves something with its server, or takes a lock
@@ -74,9 +82,16 @@ func (c *client) leaveStandby() {
 		c.retryAtPrimary(false)
 		return
 	}
-	c.giveUp("", &wire.Error{
+	e := &wire.Error{
 		Severity: "ERROR", Code: wire.CodeSerializationFailure, Message: "the statement cannot run at a standby, where its transaction has begun",
 		Detail: "It takes an advisory lock, or leaves something with its server.",
 		Hint:   "Run the transaction again: this session's run at the primary from now on. BEGIN READ WRITE keeps one there.",
-	})
+	}
+	if !c.leavesNothing() {
+		e = wire.Fatal(wire.CodeFeatureNotSupported, e.Message, "BEGIN READ WRITE keeps a transaction at the primary.")
+		e.Detail = "It takes an advisory lock, and the transaction has changed settings, or has left something with its server."
+		c.refuseWith(e)
+		return
+	}
+	c.giveUp("", e)
 }
