@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"howdah/wire/wiretest"
 )
@@ -74,6 +75,14 @@ func TestRealUnfit(t *testing.T) {
 		if err := c.SendBatch(t.Context(), &batch).Close(); err != nil {
 			t.Error(err)
 		}
+	})
+	t.Run("a function call", func(t *testing.T) {
+		r := d.raw(t)
+		settle(t)
+		r.expect(t, "BEGIN; ready T; row 1; SELECT 1; ready T", query("begin read only"), query("select 1"))
+		lock := ask[int](t, h, "select 'pg_advisory_xact_lock(bigint)'::regprocedure::int")
+		r.expect(t, "error 40001; ready E", &pgproto3.FunctionCall{Function: uint32(lock), ArgFormatCodes: []uint16{0}, Arguments: [][]byte{[]byte("11")}})
+		r.expect(t, "ROLLBACK; ready I", query("rollback"))
 	})
 	t.Run("in one pipeline of a transaction", func(t *testing.T) {
 		r := d.raw(t)

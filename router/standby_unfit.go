@@ -19,6 +19,9 @@ import (
 // unfit reports whether the message in b must not go to the standby that the client's
 // transaction is at.
 func (c *client) unfit(h wire.Header, b []byte) bool {
+	if h.Type == wire.FunctionCall { // whatever it calls
+		return c.leavesNothing()
+	}
 	if len(b) < h.Len || h.Type != wire.Query && h.Type != wire.Parse && h.Type != wire.Bind {
 		return false
 	}

@@ -213,7 +213,7 @@ func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 			r.moveTo(m, held)
 			r.leaveGone()
 		}
-		if now == nil {
+		if now == nil || w.watch.Primary() != now { // or it has changed again
 			return
 		}
 		for _, c := range worker.slots {
