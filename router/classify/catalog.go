@@ -32,7 +32,7 @@ type Catalog struct {
 	// static after the last Add
 	builtin    *Catalog
 	names      map[Name]bool
-	attributes bool // there are some that are not safe
+	attributes bool // there are some that are not safe, or types that can be such calls
 	doubtful   bool // nothing is safe
 
 	safeLately [256]atomic.Pointer[judgement] // what was found to be safe here
@@ -51,11 +51,11 @@ func NewCatalog(builtin *Catalog) *Catalog {
 
 // Add takes a row of CatalogQuery.
 func (c *Catalog) Add(kind Kind, name string, safe bool) {
-	switch {
-	case kind == Database:
+	switch kind {
+	case Database:
 		c.doubtful = c.doubtful || !safe
 		return
-	case kind == Attribute:
+	case Attribute, Type:
 		c.attributes = c.attributes || !safe
 	}
 	n := Name{kind, name}
@@ -68,12 +68,13 @@ func (c *Catalog) Add(kind Kind, name string, safe bool) {
 // Len is the number of names that the catalog itself has.
 func (c *Catalog) Len() int { return len(c.names) }
 
-// safe reports whether a name is known and whatever has it is safe.
+// safe reports whether a name is known and whatever has it is safe. What looks like
+// the call of a function may be a cast to a type of that name.
 func (c *Catalog) safe(n Name) bool {
 	known := false
 	for ; c != nil; c = c.builtin {
 		switch safe, ok := c.names[n]; {
-		case ok && !safe:
+		case ok && !safe, n.Kind == Function && c.unsafeType(n.Text):
 			return false
 		case ok:
 			known = true
@@ -83,12 +84,17 @@ func (c *Catalog) safe(n Name) bool {
 }
 
 // calls reports whether what looks like a column of this name may be a call of a
-// function that is not safe.
+// function, or a cast to a type, that is not safe.
 func (c *Catalog) calls(column string) bool {
 	for ; c != nil; c = c.builtin {
-		if _, ok := c.names[Name{Attribute, column}]; ok {
+		if _, ok := c.names[Name{Attribute, column}]; ok || c.unsafeType(column) {
 			return true
 		}
 	}
 	return false
+}
+
+func (c *Catalog) unsafeType(name string) bool {
+	safe, ok := c.names[Name{Type, name}]
+	return ok && !safe
 }

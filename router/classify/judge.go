@@ -195,7 +195,7 @@ func (w *walk) name(kind Kind, parts []*pgquery.Node) {
 
 func (w *walk) need(kind Kind, name string) {
 	// As a window function last_value is another thing than what sequences have.
-	if atPrimary(name) && (kind != Function || name != "last_value") {
+	if atPrimary(name) && (kind != Function || name != "last_value") || kind == Function && calledNames[name] {
 		w.unsafe = true
 		return
 	}

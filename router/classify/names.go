@@ -36,10 +36,19 @@ func AtPrimary(name string) bool {
 // they tell of the server or the session, or execute a text that they are given
 // although they are called stable.
 var doubtfulNames = map[string]bool{
-	"current_setting": true, "pg_conf_load_time": true, "pg_my_temp_schema": true, "pg_is_other_temp_schema": true,
+	"current_setting": true, "pg_conf_load_time": true,
 	"pg_current_snapshot": true, "txid_current_snapshot": true, "txid_status": true, "pg_xact_status": true,
 	"inet_client_addr": true, "inet_client_port": true, "pg_file_settings": true, "pg_hba_file_rules": true,
 	"pg_ident_file_mappings": true, "pg_get_sequence_data": true, "xpath_table": true,
+	"pg_input_is_valid": true, "pg_input_error_info": true, // they call the input function of a type that they are given
+}
+
+// calledNames keep a statement at the primary that calls them itself. What else has
+// them does not: types their own input functions, information_schema's views the
+// question whether a schema is temporary.
+var calledNames = map[string]bool{
+	"domain_in": true, "array_in": true, "record_in": true, "range_in": true, "multirange_in": true,
+	"pg_my_temp_schema": true, "pg_is_other_temp_schema": true,
 }
 
 // doubtfulPrefixes begin such names.

@@ -23,6 +23,9 @@ func TestRealCatalog(t *testing.T) {
 		create sequence numbers;
 		create function quiet(int) returns int immutable language sql as 'select 1';
 		create function loud(int) returns int volatile language sql as 'select 1';
+		create domain loud_domain as int check (loud(value) = 1);
+		create function loud_date(int) returns date volatile language sql as 'select null::date';
+		create function of_domain(loud_domain) returns int immutable language sql as 'select 1';
 		create function upper(int) returns int volatile language sql as 'select 1';
 		create function loud_default(int default loud(1)) returns int immutable language sql as 'select 1';
 		create function loud_state(int, int) returns int volatile language sql as 'select 1';
@@ -38,7 +41,6 @@ func TestRealCatalog(t *testing.T) {
 		create view recovery_view as select * from pg_stat_activity;
 		create view sequence_view as select last_value from numbers;
 		create materialized view kept as select loud(id) from plain;
-		create domain loud_domain as int check (loud(value) = 1);
 		create unlogged table unlogged (id int);
 	`); err != nil {
 		t.Fatal(err)
@@ -70,7 +72,7 @@ func TestRealCatalog(t *testing.T) {
 	read(false)
 	for kind, names := range map[classify.Kind]map[string]bool{
 		classify.Function: {
-			"quiet": true, "loud": false, "upper": false, "lower": true, "loud_default": false, "loud_total": false, "sum": true,
+			"quiet": true, "loud": false, "upper": false, "lower": true, "loud_default": false, "of_domain": false, "loud_total": false, "sum": true,
 			"nextval": false, "pg_sleep": true, "pg_stat_get_activity": false, "last_value": true, "pg_is_in_recovery": false,
 		},
 		classify.Operator: {"=": true, "|+|": false, "|-|": true},
@@ -79,7 +81,7 @@ func TestRealCatalog(t *testing.T) {
 			"builtin_view": false, "recovery_view": false, "sequence_view": false, "kept": true, "unlogged": false, "pg_class": true, "pg_locks": false,
 		},
 		classify.Type:      {"int4": true, "loud_domain": false},
-		classify.Attribute: {"of_row": false},
+		classify.Attribute: {"of_row": false, "of_domain": false, "loud": false},
 	} {
 		for name, want := range names {
 			if safe, ok := found[classify.Name{Kind: kind, Text: name}]; !ok || safe != want {
@@ -97,7 +99,18 @@ func TestRealCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	read(false)
+	if found[classify.Name{Kind: classify.Relation, Text: "plain"}] || !found[classify.Name{Kind: classify.Function, Text: "quiet"}] {
+		t.Error("an implicit cast by a volatile function makes more not safe, or less, than what has its type")
+	}
+	if _, err := c.Exec(t.Context(), `create cast (int as date) with function loud_date(int)`); err != nil {
+		t.Fatal(err)
+	}
+	read(true)
+	if !found[classify.Name{Kind: classify.Type, Text: "date"}] {
+		t.Error("a cast of this database makes a type not safe in all databases")
+	}
+	read(false)
 	if _, ok := found[classify.Name{Kind: classify.Database}]; !ok {
-		t.Error("an implicit cast by a volatile function goes unnoticed")
+		t.Error("a cast of PostgreSQL's own types by a volatile function goes unnoticed")
 	}
 }
