@@ -10,7 +10,7 @@ var openers = map[string]bool{
 
 // appendSkeleton appends the shape of a text that package classify judges: SQL with the
 // same names, operators and parameters, in which every literal is '?' or 1, lists of
-// literals and parameters in brackets have one element, words are in lower case, and a
+// literals and parameters in brackets (but NULLIF's) have one element, words are in lower case, and a
 // space stands for blanks and comments. It reports false for texts that the parser is
 // not to be asked about: what begins with another word than openers, what is too long,
 // and what PostgreSQL's versions may take apart in different ways.
@@ -51,6 +51,7 @@ type skeleton struct {
 	values  int // how many of the last tokens make a value, or a value and a comma
 	comma   int // where in dst that comma is
 	bracket int // how many are open
+	pair    int // what bracket was, if the last one opened is that of NULLIF, whose values are no list
 }
 
 // begin reports whether the text begins with one of openers.
@@ -93,7 +94,7 @@ func (k *skeleton) next() bool {
 		k.dst = append(k.dst, t.text...)
 		k.values = 0
 	default:
-		return k.symbol(t.text[0], apart)
+		return k.symbol(t.text[0], apart, before)
 	}
 	return true
 }
@@ -106,7 +107,7 @@ func (k *skeleton) space(apart bool) {
 
 // value appends a literal or parameter, unless one is there that it follows in a list.
 func (k *skeleton) value(apart bool, as []byte) {
-	if k.values == 2 && k.bracket > 0 {
+	if k.values == 2 && k.bracket > 0 && k.bracket != k.pair {
 		k.dst = k.dst[:k.comma]
 	} else {
 		k.space(apart)
@@ -115,12 +116,16 @@ func (k *skeleton) value(apart bool, as []byte) {
 	k.values = 1
 }
 
-func (k *skeleton) symbol(b byte, apart bool) bool {
+func (k *skeleton) symbol(b byte, apart bool, before token) bool {
 	switch {
 	case b < ' ':
 		return false
 	case b == '(' || b == '[':
 		k.bracket++
+		k.pair = 0
+		if before.is("nullif") {
+			k.pair = k.bracket
+		}
 	case b == ')' || b == ']':
 		k.bracket--
 	}

@@ -14,6 +14,7 @@ func TestSkeleton(t *testing.T) {
 		{"select * from t where id in (1, 2,3) and n = any(array['a','b'])", "select * from t where id in ( 1) and n = any(array[ '?'])"},
 		{"select f($1, $2, 'x') + $3", "select f($1) + $3"},
 		{`select "A" , U&"b" from t--end`, `select "A" , U&"b" from t`},
+		{"select nullif($1, ''), NULLIF (f(1, 2), (3)), nullif((1, 2), 3), f(nullif(1, 2), 3, 4)", "select nullif($1, '?'), nullif (f( 1), ( 1)), nullif(( 1), 1), f(nullif( 1, 1), 1)"},
 		{"select a+-- c\n-b", "select a+ -b"},
 		{"select u&E'x'", "select u& '?'"},
 		{"select a.1", "select a 1"},
