@@ -103,7 +103,7 @@ func TestSoakStale(t *testing.T) {
 	standbys, members := h.clusterOf(t, 2)
 	d := h.open(t, members, limits(func(l *tenants.Limits) { l.PoolSize = 6 }), func(s *setup) { s.tenants[0].Reads.Split = "auto" })
 	do(t, d.connect(t), "create table kept (who int, n int)")
-	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t, 8*time.Second))
+	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t, time.Minute))
 	defer cancel()
 	var reads atomic.Int64
 	var all sync.WaitGroup
