@@ -52,16 +52,20 @@ func isComment(t *pgquery.ScanToken) bool {
 // withoutLists leaves one element of the lists that appendSkeleton shortens.
 func withoutLists(tokens []string) (short []string) {
 	value := func(s string) bool { return s == "'?'" || s == "1" || len(s) > 1 && s[0] == '$' && isDigit(s[1]) }
-	bracket := 0
+	bracket, pair := 0, 0 // pair is that of NULLIF, whose values are none
 	for i, s := range tokens {
 		switch {
 		case s == "(" || s == "[":
 			bracket++
+			pair = 0
+			if i > 0 && tokens[i-1] == "nullif" {
+				pair = bracket
+			}
 		case s == ")" || s == "]":
 			bracket--
 		}
 		n := len(short)
-		if i >= 2 && value(s) && tokens[i-1] == "," && value(tokens[i-2]) && bracket > 0 {
+		if i >= 2 && value(s) && tokens[i-1] == "," && value(tokens[i-2]) && bracket > 0 && bracket != pair {
 			short = short[:n-1]
 			continue
 		}
@@ -89,6 +93,7 @@ func FuzzSkeleton(f *testing.F) {
 		aStatement, "select 1; select 'a;b'; -- c;\nselect $$;$$ /* ; /* ; */ */", "select a+-- x\n-b, 1.e5, .5, $1, u&'x', U&\"y\", n'x'",
 		"select e'\\'', b'1', x'f', $a$ $$ $a$, a$b$, 1e-3, array[1, 2], f($1, 'x', 2) :: text",
 		"select 'a'\n'b' --\n, 'c' -- d\n 'e', 'f' 'g'", "(select a.1 from b..c where d<-e and @-f)",
+		"select nullif(1, 2), NULLIF ($1, 'x'), \"nullif\"(1, 2), nullif(a, nullif(1, 2))",
 	} {
 		f.Add(s)
 	}
