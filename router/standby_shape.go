@@ -86,11 +86,11 @@ func (k *skeleton) next() bool {
 	case tokenParam:
 		k.value(apart, t.text)
 	case tokenWord:
-		k.space(apart)
+		k.space(apart || k.values == 1) // the value may be another than stood in front
 		k.dst = appendLower(k.dst, t.text)
 		k.values = 0
 	case tokenQuoted:
-		k.space(apart)
+		k.space(apart || k.values == 1)
 		k.dst = append(k.dst, t.text...)
 		k.values = 0
 	default:
@@ -110,7 +110,7 @@ func (k *skeleton) value(apart bool, as []byte) {
 	if k.values == 2 && k.bracket > 0 && k.bracket != k.pair {
 		k.dst = k.dst[:k.comma]
 	} else {
-		k.space(apart)
+		k.space(apart || k.values == 1)
 		k.dst = append(k.dst, as...)
 	}
 	k.values = 1
