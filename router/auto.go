@@ -153,8 +153,11 @@ func (c *client) onlyReads(h wire.Header, b []byte) bool {
 		return false
 	}
 	text, ok := c.aloneInTransaction(h, b)
-	if !ok || !c.vars.readable && !ascii(text) {
+	if !ok || !c.vars.readable && !ascii(text) || !opens(text, c.vars.conforming) {
 		return false
+	}
+	if w := c.route.watch; !w.Delays() && w.Standby(max(c.lastWrite(), c.seen)) == nil {
+		return false // whatever it is
 	}
 	shape, ok := appendSkeleton(c.w.skeleton[:0], text, c.vars.conforming)
 	c.w.skeleton = shape[:0]

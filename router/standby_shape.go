@@ -54,6 +54,12 @@ type skeleton struct {
 	pair    int // what bracket was, if the last one opened is that of NULLIF, whose values are no list
 }
 
+// opens reports whether a text begins with one of openers.
+func opens(text []byte, conforming bool) bool {
+	k := skeleton{lexer: lexer{text: text, conforming: conforming}}
+	return k.begin()
+}
+
 // begin reports whether the text begins with one of openers.
 func (k *skeleton) begin() bool {
 	look := k.lexer

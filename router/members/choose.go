@@ -94,6 +94,9 @@ func (w *Watch) tellAble(m *Member) func() {
 	}
 }
 
+// Delays reports whether a read may have to wait though no standby can serve it.
+func (w *Watch) Delays() bool { return w.cfg.Limits.External || w.cfg.Limits.MaxAtPrimary > 0 }
+
 // External reports whether a read must find what was committed before it came.
 func (w *Watch) External() bool { return w.cfg.Limits.External }
 
