@@ -11,7 +11,8 @@ const (
 	Operator  Kind = 'o'
 	Relation  Kind = 'r'
 	Type      Kind = 't'
-	Attribute Kind = 'a' // a function that can be called as if it were a column
+	Attribute Kind = 'a' // a function of rows, which can be called as if it were a column
+	Field     Kind = 'v' // a function of other values, which can be called as if these were rows
 	Database  Kind = 'd' // whatever a statement names: what is called without being named
 )
 
@@ -55,7 +56,7 @@ func (c *Catalog) Add(kind Kind, name string, safe bool) {
 	case Database:
 		c.doubtful = c.doubtful || !safe
 		return
-	case Attribute, Type:
+	case Attribute, Field, Type:
 		c.attributes = c.attributes || !safe
 	}
 	n := Name{kind, name}
@@ -83,11 +84,15 @@ func (c *Catalog) safe(n Name) bool {
 	return known
 }
 
-// calls reports whether what looks like a column of this name may be a call of a
-// function, or a cast to a type, that is not safe.
-func (c *Catalog) calls(column string) bool {
+// calls reports whether what looks like a column, of a row or of any value, may be a
+// call of a function, or a cast to a type, that is not safe.
+func (c *Catalog) calls(column string, ofRow bool) bool {
 	for ; c != nil; c = c.builtin {
-		if _, ok := c.names[Name{Attribute, column}]; ok || c.unsafeType(column) {
+		_, called := c.names[Name{Attribute, column}]
+		if !called && !ofRow {
+			_, called = c.names[Name{Field, column}]
+		}
+		if called || c.unsafeType(column) {
 			return true
 		}
 	}

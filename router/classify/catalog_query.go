@@ -112,11 +112,11 @@ from object o left join unsafe u on u.kind = o.kind and u.oid = o.oid
 where (o.oid < 16384) = $1
 group by o.kind, o.name
 union all
-select 'a', p.proname::text, false
-from unsafe u join pg_catalog.pg_proc p on p.oid = u.oid
+select case when t.typtype in ('c', 'd', 'p') then 'a' else 'v' end, p.proname::text, false
+from unsafe u join pg_catalog.pg_proc p on p.oid = u.oid join pg_catalog.pg_type t on t.oid = p.proargtypes[0]
 where u.kind = 'f' and (p.oid < 16384) = $1 and p.prokind = 'f' and p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1
 	and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype, 'cstring'::regtype)
-	and p.proargtypes[0] not in ('internal'::regtype, 'cstring'::regtype)
+	and t.oid not in ('internal'::regtype, 'cstring'::regtype)
 union all
 select 'd', '', false
 where not $1 and exists (select from unsafe where kind = 't' and oid < 16384)

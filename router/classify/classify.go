@@ -146,6 +146,7 @@ type judgement struct {
 	unsafe  bool     // in every database
 	names   []Name   // that must all be safe, or it is not
 	columns []string // that must not be calls
+	values  bool     // what has them may be no row
 	place   uint8    // in catalogs' memories
 }
 
@@ -164,7 +165,7 @@ func (j *judgement) verdict(catalog *Catalog) Verdict {
 	}
 	if catalog.attributes {
 		for _, column := range j.columns {
-			if catalog.calls(column) {
+			if catalog.calls(column, !j.values) {
 				return Unsafe
 			}
 		}

@@ -37,6 +37,7 @@ func judge(shape string, cursors bool) *judgement {
 			return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Text, b.Text))
 		}),
 		columns: slices.Sorted(maps.Keys(w.columns)),
+		values:  w.values,
 	}
 }
 
@@ -47,6 +48,7 @@ type walk struct {
 	unsafe  bool
 	names   map[Name]bool
 	columns map[string]bool
+	values  bool     // what has these columns may be no row: it is an expression, or a function in FROM
 	queries []string // WITH queries that can be named here
 }
 
@@ -86,7 +88,7 @@ var plain = func() map[protoreflect.Name]bool {
 	for _, name := range strings.Fields(`
 		Node List String Integer Float Boolean BitString
 		SelectStmt WithClause CommonTableExpr CTESearchClause CTECycleClause
-		ResTarget RangeVar RangeSubselect RangeFunction JoinExpr Alias ColumnDef
+		ResTarget RangeVar RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol JoinExpr Alias ColumnDef
 		SortBy WindowDef GroupingSet GroupingFunc CollateClause
 		A_Const A_Expr A_Star A_Indirection A_Indices A_ArrayExpr ColumnRef ParamRef
 		FuncCall NamedArgExpr SQLValueFunction TypeCast TypeName
@@ -132,7 +134,10 @@ func (w *walk) message(m protoreflect.Message) {
 	case *pgquery.ColumnRef:
 		w.column(n.Fields)
 	case *pgquery.A_Indirection:
+		w.values = true
 		w.fields(n.Indirection)
+	case *pgquery.RangeFunction:
+		w.values = true
 	}
 	w.below(m)
 	w.queries = w.queries[:outside]

@@ -39,7 +39,7 @@ var doubtfulNames = map[string]bool{
 	"current_setting": true, "pg_conf_load_time": true,
 	"pg_current_snapshot": true, "txid_current_snapshot": true, "txid_status": true, "pg_xact_status": true,
 	"inet_client_addr": true, "inet_client_port": true, "pg_file_settings": true, "pg_hba_file_rules": true,
-	"pg_ident_file_mappings": true, "pg_get_sequence_data": true, "xpath_table": true,
+	"pg_ident_file_mappings": true, "pg_get_sequence_data": true, "xpath_table": true, "pg_config": true, "pg_get_loaded_modules": true,
 	"pg_input_is_valid": true, "pg_input_error_info": true, // they call the input function of a type that they are given
 }
 
@@ -54,7 +54,7 @@ var calledNames = map[string]bool{
 // doubtfulPrefixes begin such names.
 var doubtfulPrefixes = []string{
 	"crosstab", "connectby", "table_to_xml", "query_to_xml", "cursor_to_xml", "schema_to_xml", "database_to_xml",
-	"pg_get_replication", "pg_get_wal", "pg_last_xact", "pg_show_", "pg_shmem", "pg_backend_", "pg_temp", "pg_toast",
+	"pg_get_replication", "pg_get_wal", "pg_last_xact", "pg_show_", "pg_shmem", "pg_available_extension", "pg_backend_", "pg_temp", "pg_toast",
 }
 
 // atPrimary is AtPrimary for statements that do not say what they do.
