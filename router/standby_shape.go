@@ -10,8 +10,8 @@ var openers = map[string]bool{
 
 // appendSkeleton appends the shape of a text that package classify judges: SQL with the
 // same names, operators and parameters, in which every literal is '?' or 1, lists of
-// literals and parameters in brackets (but NULLIF's) have one element, words are in lower case, and a
-// space stands for blanks and comments. It reports false for texts that the parser is
+// literals and parameters in brackets (but NULLIF's) have one element, words are in
+// lower case, and a space stands for blanks and comments. It reports false for texts that the parser is
 // not to be asked about: what begins with another word than openers, what is too long,
 // and what PostgreSQL's versions may take apart in different ways.
 //
@@ -135,6 +135,7 @@ func (k *skeleton) symbol(b byte, apart bool, before token) bool {
 	case b == ')' || b == ']':
 		k.bracket--
 	}
+	apart = apart || b == '.' && k.values == 1
 	if b == ',' && k.values == 1 {
 		k.values, k.comma = 2, len(k.dst)
 	} else {

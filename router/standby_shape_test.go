@@ -29,6 +29,7 @@ func TestSkeleton(t *testing.T) {
 		{"select B'1''0'", ""},
 		{"select ..2", ""},
 		{"select 0x1F", ""},
+		{"select f(0, $1.a)", "select f( 1 .a)"},
 		{"select f(" + strings.Repeat("'x', 1, ", 5000) + "$1)", "select f( '?')"},
 		{"select " + strings.Repeat("(", 1<<20), ""},
 		{"select 'open", ""},
