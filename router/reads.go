@@ -96,8 +96,8 @@ const sessionAttrs = "target_session_attrs"
 func (l *login) settleAttrs() error {
 	start := l.accepted.Startup
 	l.attrs = l.tenant.Reads.SessionAttrs
-	given := settings(start.Parameters)
-	for _, p := range startupSettings(start.Parameters) {
+	given := startupSettings(start.Parameters)
+	for _, p := range given {
 		if p.Name != sessionAttrs {
 			continue
 		}
