@@ -78,11 +78,17 @@ func (p *Pool) wish() int {
 
 func (p *Pool) open() {
 	if w := p.unserved(); w != nil && w.urgent {
-		if p.total >= p.cfg.PoolSize && p.overdrawn.ended() {
-			p.overdrawn = w.process
+		if p.total >= p.cfg.PoolSize {
+			p.overdrawnAt = p.loop.Now()
+			if p.overdrawn.ended() {
+				p.overdrawn = w.process
+			}
 		}
-		if p.share != nil && p.share.room(nil) <= 0 && p.share.overdrawn.ended() {
-			p.share.overdrawn = w.process
+		if p.share != nil && p.share.room(nil) <= 0 {
+			p.share.overdrawnAt = p.loop.Now()
+			if p.share.overdrawn.ended() {
+				p.share.overdrawn = w.process
+			}
 		}
 	}
 	p.total++

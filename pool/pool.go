@@ -80,16 +80,18 @@ type Pool struct {
 	lastErr    error
 	retry      loop.Timer
 	reserve    loop.Timer
+	overdue    loop.Timer
 	sweep      loop.Timer
 	ended      map[string]uint64
 	idleWait   []func() // called when no server is active
 
-	share     *Share        // of the cluster's budget; nil for no budget
-	asked     int           // seats that were asked for and have not come
-	askedFor  *Process      // a seat was asked for on its behalf
-	spare     int           // seats that have come and are not used yet
-	seatedAt  time.Duration // when the last one came that was asked for
-	overdrawn *Process      // that may have servers above PoolSize
+	share       *Share        // of the cluster's budget; nil for no budget
+	asked       int           // seats that were asked for and have not come
+	askedFor    *Process      // a seat was asked for on its behalf
+	spare       int           // seats that have come and are not used yet
+	seatedAt    time.Duration // when the last one came that was asked for
+	overdrawn   *Process      // that may have servers above PoolSize
+	overdrawnAt time.Duration // when one was opened last; 0 for never
 
 	user    *User      // whose servers these are; nil for nobody's
 	permits int        // of the user's, for servers that are there or wished for
@@ -171,7 +173,7 @@ func (p *Pool) Release(s *Server) {
 	s.since = p.loop.Now()
 	s.Conn.SetHandler(s)
 	s.Conn.Resume()
-	if w := p.waiting.first(); p.share != nil && (w == nil || !w.urgent) && p.share.vacates(s, 0) {
+	if w := p.waiting.first(); p.share != nil && !w.stuck() && p.share.vacates(s, 0) {
 		p.Destroy(s, seatMoved, false)
 		return
 	}
@@ -179,7 +181,7 @@ func (p *Pool) Release(s *Server) {
 		p.Destroy(s, "max_db_connections", false)
 		return
 	}
-	if w := p.waiting.first(); (w == nil || !w.urgent) && p.yieldsTo(s, 0) {
+	if w := p.waiting.first(); !w.stuck() && p.yieldsTo(s, 0) {
 		p.Destroy(s, userLimit, false)
 		return
 	}
@@ -246,7 +248,7 @@ func (p *Pool) limit(w *Waiter) int {
 		(w != nil && p.loop.Now()-w.since >= p.cfg.ReservePoolTimeout || p.total > limit && w != nil) {
 		limit += p.cfg.ReservePoolSize
 	}
-	return limit + p.share.overdraft(w, p.overdrawn)
+	return limit + p.share.overdraft(w, p.overdrawn, p.overdrawnAt)
 }
 
 func (p *Pool) setState(s *Server, state State) {
@@ -329,6 +331,7 @@ func (p *Pool) Close() {
 	p.part()
 	p.loop.Disarm(&p.retry)
 	p.loop.Disarm(&p.reserve)
+	p.loop.Disarm(&p.overdue)
 	p.refuseAll(ErrClosed)
 	p.closeIdle("pool closed")
 }

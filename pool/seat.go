@@ -26,7 +26,7 @@ func (p *Pool) takeSeat() bool {
 	case p.share == nil:
 		return true
 	}
-	if w := p.unserved(); w != nil && w.urgent && p.askedFor != w.process {
+	if w := p.unserved(); w.stuck() && p.askedFor != w.process {
 		p.withdrawUrgent()
 		if p.share.ask(p, w.process) {
 			return true

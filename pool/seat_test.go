@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -151,4 +152,74 @@ func TestIdleMinimumsHideNoSeat(t *testing.T) {
 	first.release(first.take(1)...)
 	late := on(pool.ShareConfig{Weight: 1})
 	late.release(late.take(1)...)
+}
+
+// worker is one of many clients of a process: it has one short transaction after the
+// other, n of them.
+type worker struct {
+	house   *house
+	process *pool.Process
+	n       int
+	done    chan struct{}
+}
+
+// step belongs to the loop's thread.
+func (w *worker) step() {
+	(&client{house: w.house, process: w.process, told: func(s *pool.Server) {
+		time.AfterFunc(100*time.Microsecond, func() {
+			w.house.loop.Post(func() {
+				w.house.pool.Release(s)
+				if w.n--; w.n > 0 {
+					time.AfterFunc(rand.N(500*time.Microsecond), func() { w.house.loop.Post(w.step) })
+					return
+				}
+				close(w.done)
+			})
+		})
+	}}).ask()
+}
+
+// A process with more clients than it may have servers always holds some and waits for
+// more. No server is opened above a limit for that, to be closed at once: its clients
+// wait for each other's transactions, which end.
+func TestClientsOfOneProcessKeepToTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit, few = 3, 6
+	for name, c := range map[string]struct {
+		pool   pool.Config
+		share  pool.ShareConfig
+		budget pool.BudgetConfig
+		user   bool
+	}{
+		"pool_size":            {pool: pool.Config{PoolSize: limit}},
+		"max_db_connections":   {pool: pool.Config{PoolSize: 50}, share: pool.ShareConfig{Max: limit}},
+		"max_user_connections": {pool: pool.Config{PoolSize: 50, MaxUserConnections: limit}, user: true},
+		"budget":               {pool: pool.Config{PoolSize: 50}, budget: pool.BudgetConfig{Seats: limit + 2, Reserve: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := build(t, c.pool, &pool.Member{}, &opener{address: openHall(t, nil).Addr()})
+			h.most = limit + few
+			h.on(func() {
+				if c.user {
+					h.pool.ClaimUser(&pool.User{})
+				}
+				c.share.Weight = 1
+				h.pool.Join(pool.NewBudget(c.budget).On(h.loop).Share("shop", c.share))
+			})
+			var process pool.Process
+			workers := make([]*worker, 4*limit)
+			for i := range workers {
+				workers[i] = &worker{house: h, process: &process, n: 600, done: make(chan struct{})}
+				h.on(workers[i].step)
+			}
+			for _, w := range workers {
+				await(t, w.done, "a worker")
+			}
+			// A busy machine may stop the loop for so long that somebody seems to be stuck.
+			if n := h.opener.opens.Load(); n > limit+few {
+				t.Errorf("%d servers were opened, the limit is %d; closed: %v", n, limit, h.stats().Ended)
+			}
+		})
+	}
 }

@@ -31,14 +31,15 @@ type Share struct {
 	name  string
 
 	// owned by the loop
-	seats     *Seats
-	line      []wish // of its pools, in order
-	pools     []*Pool
-	max       int      // servers over all pools; 0 is no limit
-	overdrawn *Process // that may have servers above max
-	blame     map[string]time.Duration
-	whose     string        // who held the seat that came last
-	rest      time.Duration // see rested
+	seats       *Seats
+	line        []wish // of its pools, in order
+	pools       []*Pool
+	max         int           // servers over all pools; 0 is no limit
+	overdrawn   *Process      // that may have servers above max
+	overdrawnAt time.Duration // as a pool's
+	blame       map[string]time.Duration
+	whose       string        // who held the seat that came last
+	rest        time.Duration // see rested
 }
 
 // wish is a pool's for one seat, for a process that holds one if it is not nil.
@@ -87,10 +88,11 @@ func (h *Share) Configure(c ShareConfig) {
 }
 
 // overdraft is how many servers above a limit there may be for w, where owner is
-// the process that has such already. A share of nil has no reserve.
-func (h *Share) overdraft(w *Waiter, owner *Process) int {
+// the process that has such already, and the last one was opened at the time at. A
+// share of nil has no reserve.
+func (h *Share) overdraft(w *Waiter, owner *Process, at time.Duration) int {
 	switch {
-	case w == nil || !w.urgent:
+	case !w.stuck() && !w.lasts(at):
 		return 0
 	case h != nil && h.reserved(w.process):
 		return 2 * overdraft // also where another process has its own
@@ -106,11 +108,11 @@ func (h *Share) room(w *Waiter) int {
 	if h.max <= 0 {
 		return noBudget
 	}
-	room := h.max + h.overdraft(w, h.overdrawn)
+	room := h.max
 	for _, p := range h.pools {
 		room -= p.total
 	}
-	return room
+	return room + h.overdraft(w, h.overdrawn, h.overdrawnAt)
 }
 
 // exceeds reports whether the tenant has more servers than it may have for w.

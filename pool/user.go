@@ -51,7 +51,7 @@ func (u *User) mayTake(most int, before []standing) bool {
 // overdraws reports whether w's process may have a permit above the limit: it
 // holds a server, and must not wait for another for ever.
 func (u *User) overdraws(most int, w *Waiter) bool {
-	if w == nil || !w.urgent || u.out >= most+overdraft {
+	if !w.stuck() || u.out >= most+overdraft {
 		return false
 	}
 	owner := u.owner.Load()

@@ -38,6 +38,25 @@ func (w *Waiter) Leave() {
 	}
 }
 
+// stuckAfter is how long a process that holds a server waits for another before it may
+// have one above a limit. One with many clients, each in a short transaction, always
+// holds some and waits for more: that is no reason to open servers and close them again.
+const stuckAfter = 50 * time.Millisecond
+
+// stuck reports whether w may wait for what its own process holds.
+func (w *Waiter) stuck() bool {
+	return w != nil && w.urgent && w.pool.loop.Now()-w.since >= stuckAfter
+}
+
+// overdraftLasts is for how long servers above a limit are kept for those who could
+// become stuck, so that they are not opened and closed all the time.
+const overdraftLasts = time.Second
+
+// lasts reports whether w could use what has been opened above a limit at the time at.
+func (w *Waiter) lasts(at time.Duration) bool {
+	return at > 0 && w != nil && w.urgent && w.pool.loop.Now()-at < overdraftLasts
+}
+
 // Since returns the loop time at which the client joined the line.
 func (w *Waiter) Since() time.Duration { return w.since }
 
@@ -55,7 +74,19 @@ func (p *Pool) enqueue(c Client, process *Process) *Waiter {
 	if p.cfg.ReservePoolSize > 0 && p.cfg.ReservePoolTimeout > 0 && !p.reserve.Armed() {
 		p.loop.Arm(&p.reserve, p.cfg.ReservePoolTimeout, p.useReserve)
 	}
+	if w.urgent && !p.overdue.Armed() {
+		p.loop.Arm(&p.overdue, stuckAfter, p.freeStuck)
+	}
 	return w
+}
+
+// freeStuck opens servers for those who are stuck, and looks again later while anybody
+// could become so.
+func (p *Pool) freeStuck() {
+	p.grow()
+	if p.waiting.urgent != nil {
+		p.loop.Arm(&p.overdue, stuckAfter, p.freeStuck)
+	}
 }
 
 // useReserve opens servers from the reserve for those who waited long enough,

@@ -364,7 +364,7 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "budget_reserve", initial: int64(-1), least: -1, most: maxInt, reload: true,
-			doc: "Seats of the budget that only a process gets which holds a server already and wants another, as Odoo's cron workers do; without them such processes could wait for each other for ever. -1 is a twentieth of the budget, and at least 2 from 10 seats on, 1 below.",
+			doc: "Seats of the budget that only a process gets which holds a server already and has waited 50 ms for another, as Odoo's cron workers do; without them such processes could wait for each other for ever. -1 is a twentieth of the budget, and at least 2 from 10 seats on, 1 below.",
 			at:  func(p *place) any { return &p.cluster.BudgetReserve },
 		},
 		{

@@ -8,11 +8,6 @@ import (
 	"strings"
 )
 
-// overdraft is how many servers Howdah lets a process have above the pool size
-// when it holds one and waits for another. All clients of pgbench are one process
-// to it, so that this many less make the servers equal.
-const overdraft = 2
-
 // configureHowdah writes howdah.toml and returns the command line.
 func (b *bench) configureHowdah(port int, s poolerSettings) ([]string, error) {
 	auth := "scram-sha-256"
@@ -24,7 +19,7 @@ func (b *bench) configureHowdah(port int, s poolerSettings) ([]string, error) {
 	fmt.Fprintf(&text, "tls_mode = \"allow\"\ntls_cert_file = %q\ntls_key_file = %q\n", b.cert.file, b.cert.key)
 	fmt.Fprintf(&text, "[admin]\nhttp = \"\"\nstats_users = [%q]\n", tenant)
 	fmt.Fprintf(&text, "[server]\nloops = %d\nlog_level = \"warn\"\n", s.loops)
-	fmt.Fprintf(&text, "[defaults]\npool_mode = \"transaction\"\npool_size = %d\nmax_prepared_statements = %d\n", s.servers-overdraft, s.statements)
+	fmt.Fprintf(&text, "[defaults]\npool_mode = \"transaction\"\npool_size = %d\nmax_prepared_statements = %d\n", s.servers, s.statements)
 	fmt.Fprintf(&text, "[[cluster]]\nname = \"main\"\nmembers = [\"127.0.0.1:%d\"]\ntls_mode = \"disable\"\n", s.backend)
 	for _, tenant := range s.tenants {
 		fmt.Fprintf(&text, "[[tenant]]\nname = %q\ncluster = \"main\"\n", tenant)
