@@ -26,6 +26,16 @@ type seen struct {
 // the same text whatever the session's settings are.
 const StartedText = `(extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8`
 
+// instance is what does not change while a connection to it lasts.
+type instance struct {
+	system  string
+	started string
+	segment LSN // size of a WAL segment
+}
+
+const instanceText = `select (select system_identifier from pg_catalog.pg_control_system()), ` + StartedText + `,
+  pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))`
+
 // probeText asks a member who it is and how far it is, in one round trip. The
 // timeline of a primary is that of the WAL it writes (the control file names the
 // one before until the first checkpoint behind a promotion); a standby's is that
@@ -33,21 +43,42 @@ const StartedText = `(extract(epoch from pg_catalog.pg_postmaster_start_time()) 
 const probeText = `select pg_catalog.pg_is_in_recovery(),
   case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn() else pg_catalog.pg_current_wal_insert_lsn() end - '0/0',
   case when pg_catalog.pg_is_in_recovery() then (select received_tli from pg_catalog.pg_stat_wal_receiver where status = 'streaming')::text
-    else pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) end,
-  (select system_identifier from pg_catalog.pg_control_system()),
-  ` + StartedText + `,
-  (select setting from pg_catalog.pg_settings where name = 'wal_segment_size')`
+    else pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) end`
+
+// probeName is what probeText is prepared as: a member is asked a hundred times a
+// second, and to parse and plan the text takes longer than to run it.
+const probeName = "howdah_probe"
 
 var errProbe = errors.New("members: unexpected answer to the probe")
 
+// identify asks a member what will not change, and prepares the probe.
+func identify(ctx context.Context, conn *pgconn.PgConn) (*instance, error) {
+	if _, err := conn.Prepare(ctx, probeName, probeText, nil); err != nil {
+		return nil, err
+	}
+	r := conn.ExecParams(ctx, instanceText, nil, nil, nil, nil).Read()
+	if r.Err != nil {
+		return nil, r.Err
+	}
+	if len(r.Rows) != 1 || len(r.Rows[0]) != 3 {
+		return nil, errProbe
+	}
+	row := r.Rows[0]
+	segment, err := strconv.ParseUint(string(row[2]), 10, 63)
+	if err != nil || segment < pageSize {
+		return nil, fmt.Errorf("%w: wal_segment_size %q", errProbe, row[2])
+	}
+	return &instance{system: string(row[0]), started: string(row[1]), segment: LSN(segment)}, nil
+}
+
 // probe asks a member.
-func probe(ctx context.Context, conn *pgconn.PgConn) (s seen, err error) {
+func (i *instance) probe(ctx context.Context, conn *pgconn.PgConn) (s seen, err error) {
 	s.asked = Clock()
-	r := conn.ExecParams(ctx, probeText, nil, nil, nil, nil).Read()
+	r := conn.ExecPrepared(ctx, probeName, nil, nil, nil).Read()
 	if r.Err != nil {
 		return s, r.Err
 	}
-	if len(r.Rows) != 1 || len(r.Rows[0]) != 6 {
+	if len(r.Rows) != 1 || len(r.Rows[0]) != 3 {
 		return s, errProbe
 	}
 	row := r.Rows[0]
@@ -68,10 +99,6 @@ func probe(ctx context.Context, conn *pgconn.PgConn) (s seen, err error) {
 	if err != nil && row[2] != nil {
 		return s, fmt.Errorf("%w: timeline %q", errProbe, row[2])
 	}
-	segment, err := strconv.ParseUint(string(row[5]), 10, 63)
-	if err != nil || segment < pageSize {
-		return s, fmt.Errorf("%w: wal_segment_size %q", errProbe, row[5])
-	}
-	s.lsn, s.timeline, s.system, s.started, s.segment = LSN(lsn), uint32(timeline), string(row[3]), string(row[4]), LSN(segment)
+	s.lsn, s.timeline, s.system, s.started, s.segment = LSN(lsn), uint32(timeline), i.system, i.started, i.segment
 	return s, nil
 }

@@ -215,13 +215,19 @@ func (w *Watch) connect(ctx context.Context, m *Member) (*pgconn.PgConn, error) 
 
 // askAll asks a member over one connection until that breaks.
 func (w *Watch) askAll(ctx context.Context, m *Member, conn *pgconn.PgConn) error {
+	asking, cancel := context.WithTimeout(ctx, probeTimeout)
+	i, err := identify(asking, conn)
+	cancel()
+	if err != nil {
+		return err
+	}
 	for {
 		w.mu.Lock()
 		next := w.sampled
 		w.mu.Unlock()
 		w.dirtyBefore(m)
 		asking, cancel := context.WithTimeout(ctx, probeTimeout)
-		s, err := probe(asking, conn)
+		s, err := i.probe(asking, conn)
 		cancel()
 		if err != nil {
 			return err
