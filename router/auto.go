@@ -146,18 +146,21 @@ func fillCatalog(ctx context.Context, conn *pgconn.PgConn, c *classify.Catalog, 
 	return nil
 }
 
-// onlyReads reports whether a transaction that begins with this message, and does not
-// say anything, is known to read only.
-func (c *client) onlyReads(h wire.Header, b []byte) bool {
+// onlyReads reports whether a transaction that begins with this message, whose
+// statement is first, and does not say anything, is known to read only.
+func (c *client) onlyReads(first []byte, h wire.Header, b []byte) bool {
 	if c.route.reads.Split != tenants.SplitAuto || c.status != wire.TxIdle || c.deferred != 0 {
 		return false
 	}
-	text, ok := c.aloneInTransaction(h, b)
-	if !ok || !c.vars.readable && !ascii(text) || !opens(text, c.vars.conforming) {
+	if !c.vars.readable && !ascii(first) || !opens(first, c.vars.conforming) {
 		return false
 	}
 	if w := c.route.watch; !w.Delays() && w.Standby(max(c.lastWrite(), c.seen)) == nil {
 		return false // whatever it is
+	}
+	text, ok := c.aloneInTransaction(h, b)
+	if !ok {
+		return false
 	}
 	shape, ok := appendSkeleton(c.w.skeleton[:0], text, c.vars.conforming)
 	c.w.skeleton = shape[:0]

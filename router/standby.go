@@ -41,7 +41,8 @@ func (c *client) whereTo(h wire.Header, b []byte) (*standby, chosen) {
 	if w == nil || c.route.reads.Split == tenants.SplitOff || c.attrs.Writing() || c.athome || c.login != nil || !c.mayStandBy() || c.dumps() {
 		return nil, anywhere
 	}
-	if !c.readsOnly(h, b[:min(len(b), h.Len)]) && !c.onlyReads(h, b) {
+	text, ok := c.firstText(h, b)
+	if !ok || !(c.saidToRead(text) && meansSame(text, c.vars)) && !c.onlyReads(text, h, b) {
 		return nil, anywhere
 	}
 	return c.choose(w)
@@ -61,16 +62,6 @@ func (s *session) mayStandBy() bool {
 	return isolation != 4 && access != 1
 }
 
-// readsOnly reports whether the transaction that begins with this message is said
-// to read only, and its first statement means the same at a standby.
-func (c *client) readsOnly(h wire.Header, b []byte) bool {
-	if len(b) < h.Len {
-		return false
-	}
-	text, ok := c.firstText(h, b)
-	return ok && c.saidToRead(text) && meansSame(text, c.vars)
-}
-
 // lastWrite returns up to when the transaction must see what was written.
 func (c *client) lastWrite() time.Duration {
 	if c.route.reads.OwnWrites == tenants.OfSession {
@@ -79,16 +70,19 @@ func (c *client) lastWrite() time.Duration {
 	return c.route.database.writes.last()
 }
 
-// firstText returns the statement that the message is about.
+// firstText returns the statement that the message is about, if all of it is in b.
 func (s *session) firstText(h wire.Header, b []byte) (text []byte, ok bool) {
+	if len(b) < h.Len {
+		return nil, false
+	}
 	switch h.Type {
 	case wire.Query:
 		return b[wire.HeaderLen : h.Len-1], true
 	case wire.Parse:
-		m, err := wire.ParseParse(b[wire.HeaderLen:])
+		m, err := wire.ParseParse(b[wire.HeaderLen:h.Len])
 		return m.Text, err == nil
 	case wire.Bind:
-		m, err := wire.ParseBind(b[wire.HeaderLen:])
+		m, err := wire.ParseBind(b[wire.HeaderLen:h.Len])
 		if err != nil {
 			return nil, false
 		}

@@ -22,9 +22,6 @@ func (c *client) unfit(h wire.Header, b []byte) bool {
 	if h.Type == wire.FunctionCall { // whatever it calls
 		return c.leavesNothing()
 	}
-	if len(b) < h.Len || h.Type != wire.Query && h.Type != wire.Parse && h.Type != wire.Bind {
-		return false
-	}
 	text, ok := c.firstText(h, b)
 	switch {
 	case !ok:

@@ -51,6 +51,9 @@ func (w *Watch) Standby(since time.Duration) (best *Member) {
 	if best != nil && able < w.cfg.Limits.MinStandbys && w.load.running.Load() < best.outstanding.Load() {
 		return nil
 	}
+	if best != nil && int64(now)-w.served.Load() > int64(reading) {
+		w.served.Store(int64(now))
+	}
 	return best
 }
 

@@ -21,6 +21,7 @@ func Clock() time.Duration { return time.Since(epoch) + time.Nanosecond }
 // Intervals between two questions to a member.
 const (
 	soonest = 10 * time.Millisecond  // whatever happens
+	useless = 25 * time.Millisecond  // while it makes no standby fresh enough for a read
 	behind  = 2 * time.Millisecond   // after a write, so that one question does for several
 	reading = 100 * time.Millisecond // while reads want to go to standbys
 	resting = time.Second            // else
@@ -29,6 +30,10 @@ const (
 // wantedFor is for how long a read that would go to a standby counts as one that
 // others will follow.
 const wantedFor = 5 * time.Second
+
+// servedFor is for how long a read that has gone to a standby counts as one that others
+// will follow. Where all read what they have just written none ever goes there.
+const servedFor = time.Second
 
 // probeTimeout is how long a member may take to answer before it counts as lost.
 const probeTimeout = 3 * time.Second
@@ -66,6 +71,7 @@ type Watch struct {
 	list    atomic.Pointer[[]*Member] // changed under mu
 	primary atomic.Pointer[Member]
 	wanted  atomic.Int64 // Clock of the last read that would go to a standby
+	served  atomic.Int64 // Clock of one that has, not long before the last
 	dirty   atomic.Bool  // something was written since the last sample
 	blind   atomic.Bool  // no member has ever answered, though there was time
 	wake    chan struct{}
@@ -264,14 +270,23 @@ func (w *Watch) read() bool {
 	return last != 0 && int64(Clock())-last < int64(wantedFor)
 }
 
+// pace is the pause between two questions to a member while reads are wanted.
+func (w *Watch) pace() time.Duration {
+	if int64(Clock())-w.served.Load() < int64(servedFor) {
+		return soonest
+	}
+	return useless
+}
+
 // awaitWrite returns when the primary should be asked again.
 func (w *Watch) awaitWrite(ctx context.Context) {
 	if !w.read() {
 		w.awaitReaders(ctx)
 		return
 	}
-	sleep(ctx, soonest-behind)
-	timer := time.NewTimer(reading - soonest)
+	pace := w.pace()
+	sleep(ctx, pace-behind)
+	timer := time.NewTimer(reading - pace)
 	defer timer.Stop()
 	select {
 	case <-w.wake:
@@ -303,7 +318,7 @@ func (w *Watch) awaitReaders(ctx context.Context) {
 // reached the last sample, else when there is a new one.
 func (w *Watch) awaitSample(ctx context.Context, next chan struct{}, current bool) {
 	if !current && w.read() {
-		sleep(ctx, soonest)
+		sleep(ctx, w.pace())
 		return
 	}
 	rest := resting

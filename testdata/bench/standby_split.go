@@ -73,8 +73,10 @@ func (b *bench) runSplitLoad(ctx context.Context, standby *database, l *splitLoa
 		}
 		poolers, tps, cpu = append(poolers, p), append(tps, nil), append(cpu, nil)
 	}
-	for range b.pairs {
-		for i, p := range poolers {
+	for round := range b.pairs {
+		for n := range poolers {
+			i := (round + n) % len(poolers) // nobody always comes behind the same
+			p := poolers[i]
 			o, err := b.pgbench(ctx, p.port, p.child.PID(), l.load, "-T", strconv.Itoa(b.seconds))
 			if err != nil {
 				return p.explain(err)
