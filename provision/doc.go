@@ -1,9 +1,27 @@
-// Package provision will make clusters match the registry: a pure planner
-// (plan.go) that turns desired and actual state into steps, and the code that
-// runs them by SQL, each step idempotent and recorded before and after its side
-// effect. Create, suspend, clone, move, rename, export, restore and drop of a
-// tenant's database will live here; draining comes in as a func, so that the
-// package knows neither pools nor sessions.
+// Package provision makes the databases of a cluster what the registry wants
+// them to be, in steps that can be repeated.
 //
-// Nothing of it is built yet.
+// An operation's life: a job (the caller) fills in one of Create, Warm, Clone,
+// Suspend, Resume, Rename, Rotate, Drop, Undrop or Purge. Observe (observe.go)
+// reads what the cluster holds that matters to it (state.go). Plan (plan.go) makes
+// of both a list of steps, without I/O: every decision is in it, and its tests
+// are text files that show each statement (testdata/plan). Run (run.go, role.go)
+// does one step; the job records before and after it. After a crash the job
+// observes and plans again, and goes on from what it finds; when it gives up,
+// the steps of Undo leave nothing behind.
+//
+// What is whose is in comments (names.go): COMMENT ON DATABASE and ON ROLE
+// 'howdah:<tenant uuid>[ <state>]', and the OID, never a name alone. A database
+// is made as howdah_new_<job>, Howdah's own and closed to all but superusers
+// (make.go); one transaction gives it its name, owner, rights and comment, and
+// the tenant is there (birth.go, which clones too). Drop renames it to
+// howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
+// made in advance are howdah_warm_<id>. Suspending, renaming and rotating are in
+// change.go.
+//
+// Steps that need a database without sessions say so (NeedsHold): the caller has
+// the router hold the tenant first, and the step cuts off who is left. Draining
+// is the caller's, so that the package knows neither pools nor sessions.
+//
+// Moves to another cluster, exports, imports and restores are not here yet.
 package provision

@@ -1,0 +1,210 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"howdah/tenants"
+)
+
+// birth is what creating and cloning have in common: a role, and a database
+// that becomes the role's by its last step.
+type birth struct {
+	id, job, database, role, verifier string
+	settings                          map[string]string
+	limit                             int
+}
+
+func checkVerifier(v string) error {
+	if !strings.HasPrefix(v, "SCRAM-SHA-256$") {
+		return errors.New("the verifier is no SCRAM-SHA-256 one")
+	}
+	return tenants.CheckVerifier(v)
+}
+
+func checkSettings(settings map[string]string) error {
+	for name, value := range settings {
+		switch name {
+		case "statement_timeout", "work_mem", "temp_file_limit", "idle_in_transaction_session_timeout":
+		default:
+			return fmt.Errorf("setting %q is none that a tenant's role gets here", name)
+		}
+		if value == "" || strings.ContainsFunc(value, unicode.IsControl) {
+			return fmt.Errorf("setting %s has no value, or one with control characters", name)
+		}
+	}
+	return nil
+}
+
+// begin returns the step that makes the role, unless all is done or cannot be.
+func (b birth) begin(s *State) (steps []Step, done bool, err error) {
+	if d := s.live(b.id); d != nil {
+		if d.Name != b.database {
+			return nil, false, conflict("tenant %s has the database %q already", b.id, d.Name)
+		}
+		return nil, true, nil
+	}
+	if err := s.freeName(b.database); err != nil {
+		return nil, false, err
+	}
+	r := s.role(b.role)
+	switch {
+	case r == nil:
+		steps = append(steps, roleStep(b.role, b.id, b.verifier))
+	case parseMark(r.Comment).id != b.id:
+		return nil, false, conflict("role %q is there and not tenant %s's", b.role, b.id)
+	case !r.Verified:
+		steps = append(steps, roleStep(b.role, b.id, b.verifier))
+	}
+	return steps, false, nil
+}
+
+// giveStep makes the role the owner of what is in the copy and lets it in, so
+// that what must be done to a copy (neutralising it) is done as the role, before
+// anybody can see the database: it is still Howdah's.
+func giveStep(job, id, role string) Step {
+	name := prefixNew + job
+	g := guard{name: name, then: name, id: id, thenID: id}
+	return Step{
+		Name: "give", Says: fmt.Sprintf("make role %q the owner of what is in the copy", role),
+		actions: []action{
+			{kind: change, database: g, sql: []string{alter(name, "ALLOW_CONNECTIONS true")}},
+			{kind: give, database: g, role: role, inside: true, sql: []string{
+				"REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC",
+				"GRANT CONNECT, TEMPORARY ON DATABASE " + quote(name) + " TO " + quote(role),
+				alter(name, "CONNECTION LIMIT 5"),
+				remark(name, mark{id: id, state: statePrepared}),
+			}},
+		},
+	}
+}
+
+// publishStep is the moment from which the tenant is there.
+func (b birth) publishStep() Step {
+	fresh := prefixNew + b.job
+	g := guard{name: fresh, then: b.database, id: b.id, thenID: b.id}
+	limit := "-1"
+	if b.limit > 0 {
+		limit = strconv.Itoa(b.limit)
+	}
+	sql := []string{
+		alter(fresh, "RENAME TO "+quote(b.database)),
+		alter(b.database, "OWNER TO "+quote(b.role)),
+		"REVOKE ALL ON DATABASE " + quote(b.database) + " FROM PUBLIC",
+		alter(b.database, "ALLOW_CONNECTIONS true CONNECTION LIMIT "+limit),
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.settings)) {
+		sql = append(sql, "ALTER ROLE "+quote(b.role)+" IN DATABASE "+quote(b.database)+" SET "+quote(name)+" = "+literal(b.settings[name]))
+	}
+	sql = append(sql, remark(b.database, mark{id: b.id}))
+	return Step{
+		Name: "publish", Says: fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", b.database, b.role),
+		actions: []action{
+			{kind: change, database: g, sql: []string{alter(fresh, "ALLOW_CONNECTIONS false")}},
+			{kind: cutOff, database: g},
+			{kind: change, database: g, sql: sql},
+		},
+	}
+}
+
+func (b birth) undo(s *State) ([]Step, error) {
+	if s.live(b.id) != nil {
+		return nil, conflict("tenant %s is there: drop it instead", b.id)
+	}
+	var steps []Step
+	var gone []uint32
+	if d := s.database(prefixNew + b.job); d != nil && d.Owner == s.Admin && (d.Comment == "" || d.mark().id == b.id) {
+		steps = append(steps, dropStep("drop", fmt.Sprintf("drop the unfinished database %q", d.Name), d))
+		gone = append(gone, d.OID)
+	}
+	return append(steps, dropRoleSteps(b.id, s.unused(b.id, gone...))...), nil
+}
+
+// Clone makes a tenant of its own from a copy of another's database. Nobody is
+// in the source while it is copied: that is for small ones. Between the steps
+// "give" and "publish" the new role may log in to howdah_new_<JobID>, which is
+// when a copy is neutralised.
+type Clone struct {
+	Source   string // the UUID of the tenant to copy
+	ID       string // the new tenant's UUID
+	JobID    string // names the database while it is being made
+	Name     string // of the new tenant
+	Database string
+	Role     string
+	Verifier string // SCRAM-SHA-256$…
+	// Settings and ConnectionLimit as in Create: a copy does not bring them along.
+	Settings        map[string]string
+	ConnectionLimit int
+}
+
+func (c Clone) validate() error {
+	err := checkID(c.Source)
+	if c.Source == c.ID {
+		err = errors.New("a clone is another tenant than its source")
+	}
+	return errors.Join(err, checkID(c.ID), checkJob(c.JobID),
+		checkNames("tenant", c.Name, "database", c.Database, "role", c.Role),
+		checkVerifier(c.Verifier), checkSettings(c.Settings))
+}
+
+func (c Clone) interest() interest {
+	return interest{
+		ids: []string{c.ID, c.Source}, databases: []string{c.Database, prefixNew + c.JobID},
+		roles: []string{c.Role}, verifier: c.Verifier,
+	}
+}
+
+func (c Clone) birth() birth {
+	return birth{c.ID, c.JobID, c.Database, c.Role, c.Verifier, c.Settings, c.ConnectionLimit}
+}
+
+func (c Clone) plan(s *State) ([]Step, error) {
+	b := c.birth()
+	steps, done, err := b.begin(s)
+	if done || err != nil {
+		return nil, err
+	}
+	fresh, steps, err := adopt(s, c.JobID, c.ID, steps)
+	if err != nil {
+		return nil, err
+	}
+	source := s.live(c.Source)
+	switch {
+	case fresh != nil:
+		steps = append(steps, reopened(source)...)
+	case source == nil:
+		return nil, notFound("tenant %s has no database to clone", c.Source)
+	default:
+		steps = append(append(steps, closed(source)...), copyStep(s, source, c.JobID))
+		if source.mark().state == stateLive {
+			steps = append(steps, openStep(source))
+		}
+	}
+	return append(steps, giveStep(c.JobID, c.ID, c.Role), b.publishStep()), nil
+}
+
+func copyStep(s *State, source *Database, job string) Step {
+	name := prefixNew + job
+	g := staying(source)
+	return Step{
+		Name: "copy", NeedsHold: true,
+		Says: fmt.Sprintf("copy database %q to %q", source.Name, name),
+		actions: []action{
+			{kind: cutOff, database: g},
+			{kind: create, database: guard{name: name}, sql: []string{createSQL(s, name, source.Name)}},
+		},
+	}
+}
+
+func (c Clone) undo(s *State) ([]Step, error) {
+	steps, err := c.birth().undo(s)
+	if err != nil {
+		return nil, err
+	}
+	return append(reopened(s.live(c.Source)), steps...), nil
+}

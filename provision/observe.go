@@ -1,0 +1,122 @@
+package provision
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Observe reads of the cluster what op must know. conn is the admin's, to the
+// primary, always in the same database: while another process still runs a step
+// of the same tenant, though its client may be gone, Observe waits for it there.
+// Only a superuser can see and do what is needed; others get an error.
+func Observe(ctx context.Context, conn *pgx.Conn, op Operation) (State, error) {
+	if err := op.validate(); err != nil {
+		return State{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	var s State
+	want := op.interest()
+	err := inTransaction(ctx, conn, func(tx pgx.Tx) error {
+		if err := s.readServer(ctx, tx); err != nil {
+			return err
+		}
+		if err := waitForStep(ctx, tx, want.ids[0]); err != nil {
+			return err
+		}
+		if err := s.readDatabases(ctx, tx, want); err != nil {
+			return err
+		}
+		return s.readRoles(ctx, tx, want)
+	})
+	if err != nil {
+		return State{}, fmt.Errorf("observe the cluster: %w", err)
+	}
+	return s, nil
+}
+
+// waitForStep waits until nobody runs a step under that id.
+func waitForStep(ctx context.Context, tx pgx.Tx, id string) error {
+	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", lockName(id))
+	return err
+}
+
+func lockName(id string) string { return "howdah provision " + id }
+
+func (s *State) readServer(ctx context.Context, tx pgx.Tx) error {
+	var super, standby bool
+	err := tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_user, rolsuper, pg_is_in_recovery()
+		FROM pg_roles WHERE rolname = current_user`).Scan(&s.Version, &s.Admin, &super, &standby)
+	switch {
+	case err != nil:
+		return err
+	case standby:
+		return errors.New("this is a standby: tenants are made at the primary")
+	case !super:
+		return fmt.Errorf("role %q is no superuser: tenants cannot be made with it", s.Admin)
+	}
+	return nil
+}
+
+// A database dropped and held has in its comment the name it had: who has that
+// name now matters too.
+const databasesQuery = `
+WITH d AS (
+	SELECT *, coalesce(shobj_description(oid, 'pg_database'), '') AS comment FROM pg_database
+), m AS (
+	SELECT *, CASE WHEN comment LIKE 'howdah:%' THEN string_to_array(substr(comment, 8), ' ') ELSE '{}' END AS mark FROM d
+)
+SELECT oid, datname::text, pg_get_userbyid(datdba)::text, datallowconn, datconnlimit = -2, comment,
+	(SELECT count(*) FROM pg_stat_activity a WHERE a.datid = m.oid)
+FROM m
+WHERE datname = ANY ($1) OR mark[1] = ANY ($2) OR mark[2] = 'warm' AND mark[3] = $3
+	OR datname IN (SELECT mark[3] FROM m WHERE mark[1] = ANY ($2) AND mark[2] = 'held')
+ORDER BY oid`
+
+func (s *State) readDatabases(ctx context.Context, tx pgx.Tx, want interest) error {
+	rows, err := tx.Query(ctx, databasesQuery, want.databases, want.ids, want.warm)
+	if err != nil {
+		return err
+	}
+	s.Databases, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Database])
+	return err
+}
+
+// Of what depends on a role only shared objects that are its count for 0: what it
+// is merely allowed on them goes with it.
+const rolesQuery = `
+SELECT rolname::text, comment, coalesce(rolpassword LIKE 'md5%', false), coalesce(sha256(convert_to(rolpassword, 'UTF8')) = $4, false),
+	(SELECT array_agg(DISTINCT dbid ORDER BY dbid) FROM pg_shdepend s
+	 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND (s.dbid <> 0 OR s.deptype = 'o'))
+FROM (SELECT *, coalesce(shobj_description(oid, 'pg_authid'), '') AS comment FROM pg_authid) r
+WHERE rolname = ANY ($1) OR rolname = ANY ($2)
+	OR comment LIKE 'howdah:%' AND split_part(substr(comment, 8), ' ', 1) = ANY ($3)
+ORDER BY oid`
+
+func (s *State) readRoles(ctx context.Context, tx pgx.Tx, want interest) error {
+	var owners []string
+	for _, d := range s.Databases {
+		owners = append(owners, d.Owner)
+	}
+	digest := sha256.Sum256([]byte(want.verifier)) // the server may log what it is asked
+	rows, err := tx.Query(ctx, rolesQuery, want.roles, owners, want.ids, digest[:])
+	if err != nil {
+		return err
+	}
+	s.Roles, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Role])
+	return err
+}
+
+// inTransaction runs f in a transaction in which no name means anything but
+// PostgreSQL's own object.
+func inTransaction(ctx context.Context, conn *pgx.Conn, f func(tx pgx.Tx) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}
+	return pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog"); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}

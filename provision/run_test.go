@@ -1,0 +1,364 @@
+package provision_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/provision"
+)
+
+// All that needs a server shares one, which is emptied in between.
+func TestOnAServer(t *testing.T) {
+	c := startCluster(t)
+	for name, test := range map[string]func(*testing.T, *cluster){
+		"Life":                      testLife,
+		"PurgeKeepsARoleThatIsUsed": testPurgeKeepsARoleThatIsUsed,
+		"Clone":                     testClone,
+		"Template":                  testTemplate,
+		"SessionsAreCutOff":         testSessionsAreCutOff,
+		"Conflicts":                 testConflicts,
+		"AnotherDatabaseOfTheName":  testAnotherDatabaseOfTheName,
+		"ObserveNeedsASuperuser":    testObserveNeedsASuperuser,
+		"VerifierIsNotLogged":       testVerifierIsNotLogged,
+	} {
+		t.Run(name, func(t *testing.T) {
+			test(t, c)
+			c.wipe(t)
+		})
+	}
+}
+
+// A tenant goes through everything there is.
+func testLife(t *testing.T, c *cluster) {
+	empty := c.snapshot(t)
+	create := newCreate(tenantA, "1", "acme")
+	create.Extensions = []string{"pg_trgm", "unaccent"}
+	c.apply(t, create)
+	oid := c.oid(t, "acme")
+	wantState(t, c.snapshot(t),
+		"database acme owner=acme open=t limit=20 acl={acme=CTc/acme} comment=howdah:"+tenantA+" ctype=C",
+		"role acme login=t super=f may=ffff",
+		"setting acme acme {work_mem=16MB}")
+	if got := c.text(t, "SELECT rolpassword FROM pg_authid WHERE rolname = 'acme'"); got != verifier {
+		t.Errorf("the verifier is %q", got)
+	}
+	c.as(t, "acme", "acme",
+		"CREATE TABLE partner (name text)", "CREATE INDEX ON partner USING gin (public.unaccent(name) gin_trgm_ops)",
+		"INSERT INTO partner VALUES ('Zoë')", "CREATE TEMP TABLE t (i int)")
+
+	c.apply(t, provision.Suspend{ID: tenantA})
+	if conn, err := c.into("acme", "acme"); err == nil || !strings.Contains(err.Error(), "55000") {
+		t.Errorf("log in to a suspended tenant: %v, %v", conn, err)
+	}
+	c.apply(t, provision.Resume{ID: tenantA},
+		provision.Rename{ID: tenantA, Database: "ajax", Role: "ajax"},
+		provision.Rotate{ID: tenantA, Role: "ajax", Verifier: another})
+	wantState(t, c.snapshot(t), "database ajax owner=ajax open=t limit=20 acl={ajax=CTc/ajax} comment=howdah:"+tenantA,
+		"role ajax login=t", "setting ajax ajax {work_mem=16MB}")
+	if c.oid(t, "ajax") != oid {
+		t.Error("the OID has changed")
+	}
+
+	c.apply(t, provision.Drop{ID: tenantA, JobID: "2"})
+	wantState(t, c.snapshot(t), "database howdah_drop_2 owner=postgres open=f limit=20 acl={postgres=CTc/postgres} comment=howdah:"+tenantA+" held ajax")
+	c.apply(t, provision.Undrop{ID: tenantA, Role: "ajax"})
+	c.as(t, "ajax", "ajax", "INSERT INTO partner SELECT name FROM partner")
+
+	c.exec(t, "GRANT CONNECT ON DATABASE postgres TO ajax")
+	c.apply(t, provision.Drop{ID: tenantA, JobID: "3"}, provision.Purge{ID: tenantA, OID: oid})
+	if got := c.snapshot(t); got != empty {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", got, empty)
+	}
+}
+
+// A role with something in another database outlives a purge.
+func testPurgeKeepsARoleThatIsUsed(t *testing.T, c *cluster) {
+	c.apply(t, newCreate(tenantA, "1", "acme"))
+	oid := c.oid(t, "acme")
+	c.exec(t, "CREATE DATABASE report")
+	report, err := c.into("postgres", "report")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close(t.Context())
+	if _, err := report.Exec(t.Context(), "CREATE TABLE t (); GRANT SELECT ON t TO acme"); err != nil {
+		t.Fatal(err)
+	}
+	drop, purge := provision.Drop{ID: tenantA, JobID: "2"}, provision.Purge{ID: tenantA, OID: oid}
+	c.apply(t, drop)
+	stale, err := plan(t.Context(), c.admin, provision.Purge{ID: tenantA, OID: oid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(stale) != 1 || stale[0].Name != "purge" {
+		t.Errorf("planned %v", stale)
+	}
+	c.apply(t, purge)
+	wantState(t, c.snapshot(t), "role acme")
+
+	if _, err := report.Exec(t.Context(), "REVOKE SELECT ON t FROM acme"); err != nil {
+		t.Fatal(err)
+	}
+	steps, err := plan(t.Context(), c.admin, purge)
+	if err != nil || len(steps) != 1 {
+		t.Fatalf("planned %v, error %v", steps, err)
+	}
+	// The role gets something between the plan and the step.
+	if _, err := report.Exec(t.Context(), "GRANT SELECT ON t TO acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := runAll(t.Context(), c.admin, steps); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, c.snapshot(t), "role acme")
+}
+
+// A clone is the new role's in all its parts, and its source stays what it was.
+func testClone(t *testing.T, c *cluster) {
+	c.apply(t, newCreate(tenantA, "1", "acme"))
+	c.exec(t, "CREATE ROLE bi")
+	c.as(t, "acme", "acme", "CREATE TABLE t (i int)", "INSERT INTO t VALUES (42)", "CREATE SCHEMA own",
+		"CREATE FUNCTION own.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SELECT lo_create(7)", "GRANT SELECT ON t TO bi")
+	before := c.snapshot(t)
+	clone := newClone(tenantA, tenantB, "2", "staging")
+	steps, err := plan(t.Context(), c.admin, clone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps {
+		if step.Name == "publish" { // the copy can be neutralised, but not seen
+			c.as(t, "staging", "howdah_new_2", "UPDATE t SET i = 43")
+			if owner := c.text(t, "SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = 'howdah_new_2'"); owner != "postgres" {
+				t.Errorf("the unfinished copy is %s's", owner)
+			}
+		}
+		if err := provision.Run(t.Context(), c.admin, step); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantState(t, c.snapshot(t), strings.Split(before, "\n")...)
+	wantState(t, c.snapshot(t), "database staging owner=staging open=t limit=-1 acl={staging=CTc/staging} comment=howdah:"+tenantB)
+	conn, err := c.into("staging", "staging")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	const uses = `SELECT count(*)::text FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid AND rolname = $1
+		JOIN pg_database d ON d.oid = s.dbid AND datname = current_database() WHERE s.refclassid = 'pg_authid'::regclass`
+	if n := textOf(t, conn, uses, "acme"); n != "0" {
+		t.Errorf("%s things in the clone are still acme's", n)
+	}
+	if n := textOf(t, conn, uses, "staging"); n != "4" {
+		t.Errorf("%s things in the clone are its role's, want 4", n)
+	}
+	if i := textOf(t, conn, "SELECT i::text FROM t"); i != "43" {
+		t.Errorf("the clone's row is %s", i)
+	}
+	c.as(t, "acme", "acme", "INSERT INTO t SELECT 1 / (i - 43) FROM t") // 42 here
+	if _, err := c.into("staging", "acme"); err == nil {
+		t.Error("the clone's role gets into its source")
+	}
+}
+
+// A create from a template gives the role what is in it; one from a database
+// made in advance too.
+func testTemplate(t *testing.T, c *cluster) {
+	c.exec(t, "CREATE ROLE odoo LOGIN", "CREATE DATABASE odoo19 OWNER odoo")
+	c.as(t, "odoo", "odoo19", "CREATE TABLE t (i int)")
+	content := provision.Content{Template: "odoo19", Extensions: []string{"unaccent"}}
+	direct, warm := newCreate(tenantA, "1", "acme"), newCreate(tenantB, "2", "b")
+	direct.Content, warm.Content = content, content
+	c.apply(t, direct, provision.Warm{ID: "1", JobID: "3", Content: content})
+	ready := c.oid(t, "howdah_warm_1")
+	wantState(t, c.snapshot(t), "database howdah_warm_1 owner=postgres open=f")
+	c.apply(t, warm)
+	if c.oid(t, "b") != ready {
+		t.Error("the ready-made database was not taken")
+	}
+	for _, name := range []string{"acme", "b"} {
+		c.as(t, name, name, "DROP TABLE t", "CREATE TABLE u (t text)", "CREATE INDEX ON u (unaccent(t))")
+	}
+	c.as(t, "odoo", "odoo19", "INSERT INTO t VALUES (1)")
+	wantState(t, c.snapshot(t), "database odoo19 owner=odoo", "database acme owner=acme open=t limit=20 acl={acme=CTc/acme}", "database b owner=b open=t limit=20 acl={b=CTc/b}")
+}
+
+// Sessions in a database do not keep a step from being done, nor do they make
+// it wait for the five seconds that PostgreSQL waits.
+func testSessionsAreCutOff(t *testing.T, c *cluster) {
+	c.apply(t, newCreate(tenantA, "1", "acme"))
+	operations := []provision.Operation{
+		provision.Suspend{ID: tenantA},
+		provision.Rename{ID: tenantA, Database: "ajax"},
+		newClone(tenantA, tenantB, "2", "staging"),
+		provision.Drop{ID: tenantA, JobID: "3"},
+	}
+	database := "acme"
+	for _, op := range operations {
+		idle, err := c.into("acme", database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy, err := c.into("acme", database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slept := make(chan error, 1)
+		go func() {
+			_, err := busy.Exec(context.Background(), "SELECT pg_sleep(60)")
+			slept <- err
+		}()
+		start := time.Now()
+		c.apply(t, op)
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("%T took %v", op, took)
+		}
+		if err := <-slept; err == nil || !strings.Contains(err.Error(), "57P01") {
+			t.Errorf("%T: the busy session ended with %v", op, err)
+		}
+		if err := idle.Ping(t.Context()); err == nil {
+			t.Errorf("%T: the idle session lives", op)
+		}
+		if _, ok := op.(provision.Suspend); ok {
+			c.apply(t, provision.Resume{ID: tenantA})
+		} else {
+			database = "ajax"
+		}
+	}
+}
+
+// What stands in the way is left as it is.
+func testConflicts(t *testing.T, c *cluster) {
+	c.exec(t, "CREATE ROLE acme LOGIN", "CREATE DATABASE b OWNER acme", "CREATE DATABASE howdah_new_9")
+	before := c.snapshot(t)
+	for _, op := range []provision.Operation{
+		newCreate(tenantA, "1", "acme"), // the role
+		newCreate(tenantA, "1", "b"),    // the database
+	} {
+		if err := apply(t.Context(), c.admin, op); !errors.Is(err, provision.ErrConflict) {
+			t.Errorf("create: %v", err)
+		}
+		if err := undo(t.Context(), c.admin, op); err != nil {
+			t.Errorf("undo: %v", err)
+		}
+	}
+	for _, op := range []provision.Operation{
+		provision.Suspend{ID: tenantA},
+		provision.Resume{ID: tenantA},
+		provision.Drop{ID: tenantA, JobID: "1"},
+		provision.Rename{ID: tenantA, Database: "x"},
+		provision.Undrop{ID: tenantA, Role: "acme"},
+		provision.Rotate{ID: tenantA, Role: "nobody", Verifier: verifier},
+		newClone(tenantA, tenantB, "2", "x"),
+	} {
+		if err := apply(t.Context(), c.admin, op); !errors.Is(err, provision.ErrNotFound) {
+			t.Errorf("%T: %v", op, err)
+		}
+	}
+	if got := c.snapshot(t); got != before {
+		t.Errorf("changed:\n%s\nbefore:\n%s", got, before)
+	}
+	// Names taken between the plan and the step.
+	create := newCreate(tenantA, "1", "late")
+	steps, err := plan(t.Context(), c.admin, create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.exec(t, "CREATE DATABASE late")
+	if err := runAll(t.Context(), c.admin, steps); !errors.Is(err, provision.ErrConflict) {
+		t.Errorf("a name taken meanwhile: %v", err)
+	}
+	if err := undo(t.Context(), c.admin, create); err != nil {
+		t.Error(err)
+	}
+	c.exec(t, "DROP DATABASE late", "CREATE ROLE late")
+	if err := runAll(t.Context(), c.admin, steps); !errors.Is(err, provision.ErrConflict) {
+		t.Errorf("a role's name taken meanwhile: %v", err)
+	}
+	c.exec(t, "DROP ROLE late")
+	if got := c.snapshot(t); got != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", got, before)
+	}
+}
+
+// A plan does nothing to a database that has got the name of the one meant.
+func testAnotherDatabaseOfTheName(t *testing.T, c *cluster) {
+	c.apply(t, newCreate(tenantA, "1", "acme"))
+	for _, op := range []provision.Operation{
+		provision.Suspend{ID: tenantA},
+		provision.Rename{ID: tenantA, Database: "ajax"},
+		provision.Drop{ID: tenantA, JobID: "3"},
+		newClone(tenantA, tenantB, "2", "staging"),
+	} {
+		steps, err := plan(t.Context(), c.admin, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.exec(t, "ALTER DATABASE acme RENAME TO moved", "CREATE DATABASE acme", "COMMENT ON DATABASE acme IS 'howdah:"+tenantA+"'")
+		err = runAll(t.Context(), c.admin, steps)
+		if !errors.Is(err, provision.ErrChanged) {
+			t.Errorf("%T: %v", op, err)
+		}
+		wantState(t, c.snapshot(t), "database acme owner=postgres open=t", "database moved owner=acme open=t")
+		c.exec(t, "DROP DATABASE acme", "ALTER DATABASE moved RENAME TO acme")
+	}
+	// Nor does a purge.
+	c.apply(t, provision.Drop{ID: tenantA, JobID: "4"})
+	steps, err := plan(t.Context(), c.admin, provision.Purge{ID: tenantA, OID: c.oid(t, "howdah_drop_4")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.exec(t, "ALTER DATABASE howdah_drop_4 RENAME TO moved", "CREATE DATABASE howdah_drop_4", "COMMENT ON DATABASE howdah_drop_4 IS 'howdah:"+tenantA+" held acme'")
+	if err := runAll(t.Context(), c.admin, steps); !errors.Is(err, provision.ErrChanged) {
+		t.Errorf("purge: %v", err)
+	}
+	c.oid(t, "howdah_drop_4")
+}
+
+// Roles that are no superusers, and standbys, are told so before anything happens.
+func testObserveNeedsASuperuser(t *testing.T, c *cluster) {
+	c.exec(t, "CREATE ROLE reader LOGIN IN ROLE pg_read_all_data", "CREATE ROLE maker LOGIN CREATEDB CREATEROLE")
+	before := c.snapshot(t)
+	for _, role := range []string{"reader", "maker"} {
+		conn, err := c.into(role, "postgres")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		if err := apply(t.Context(), conn, newCreate(tenantA, "1", "acme")); err == nil || !strings.Contains(err.Error(), "no superuser") {
+			t.Errorf("create as %s: %v", role, err)
+		}
+		steps, err := plan(t.Context(), c.admin, newCreate(tenantA, "1", "acme"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range steps { // nor does a step alone leave half of itself
+			if err := provision.Run(t.Context(), conn, step); err == nil {
+				t.Errorf("%s may %s", role, step.Name)
+			}
+		}
+	}
+	if got := c.snapshot(t); got != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", got, before)
+	}
+}
+
+// The verifier is not in the server's log, even when it logs all statements.
+func testVerifierIsNotLogged(t *testing.T, c *cluster) {
+	c.exec(t, "SET log_statement = 'all'", "SET log_min_duration_statement = 0")
+	c.apply(t, newCreate(tenantA, "1", "acme"), provision.Rotate{ID: tenantA, Role: "acme", Verifier: another})
+	read, err := os.ReadFile(c.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := string(read)
+	if !strings.Contains(log, `ALTER DATABASE "acme" OWNER TO "acme"`) {
+		t.Error("the log has no statements: the test proves nothing")
+	}
+	if strings.Contains(log, "SCRAM-SHA-256$") {
+		t.Error("a verifier is in the server's log")
+	}
+}

@@ -1,0 +1,84 @@
+package provision
+
+import "slices"
+
+// State is what a cluster holds that matters to one operation, as Observe found it.
+type State struct {
+	Version   int    // of the server, as server_version_num has it: 150004
+	Admin     string // Howdah's own role there
+	Databases []Database
+	Roles     []Role
+}
+
+// Database is a row of pg_database.
+type Database struct {
+	OID      uint32
+	Name     string
+	Owner    string
+	Open     bool   `json:",omitempty"` // it allows connections
+	Invalid  bool   `json:",omitempty"` // an interrupted DROP left it: it can only be dropped
+	Comment  string `json:",omitempty"`
+	Backends int    `json:",omitempty"` // connections to it, of all kinds
+}
+
+// Role is a row of pg_authid.
+type Role struct {
+	Name     string
+	Comment  string   `json:",omitempty"`
+	MD5      bool     `json:",omitempty"` // its password is an md5 one, which renaming it would clear
+	Verified bool     `json:",omitempty"` // its password is the one the operation wants
+	Uses     []uint32 `json:",omitempty"` // databases in which something is its or allowed to it; 0 when databases themselves are its
+}
+
+func (d *Database) mark() mark { return parseMark(d.Comment) }
+
+func (s *State) database(name string) *Database {
+	for i := range s.Databases {
+		if s.Databases[i].Name == name {
+			return &s.Databases[i]
+		}
+	}
+	return nil
+}
+
+// live returns the tenant's database, open or suspended; nil is none.
+func (s *State) live(id string) *Database {
+	for i := range s.Databases {
+		if s.Databases[i].mark().of(id) {
+			return &s.Databases[i]
+		}
+	}
+	return nil
+}
+
+// held returns the tenant's dropped databases.
+func (s *State) held(id string) []*Database {
+	var held []*Database
+	for i := range s.Databases {
+		if m := s.Databases[i].mark(); m.id == id && m.state == stateHeld {
+			held = append(held, &s.Databases[i])
+		}
+	}
+	return held
+}
+
+func (s *State) role(name string) *Role {
+	for i := range s.Roles {
+		if s.Roles[i].Name == name {
+			return &s.Roles[i]
+		}
+	}
+	return nil
+}
+
+// unused returns the tenant's roles that nothing depends on but the databases given.
+func (s *State) unused(id string, except ...uint32) []string {
+	var names []string
+	for _, r := range s.Roles {
+		elsewhere := slices.ContainsFunc(r.Uses, func(oid uint32) bool { return !slices.Contains(except, oid) })
+		if parseMark(r.Comment).id == id && !elsewhere {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
