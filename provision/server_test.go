@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -179,16 +180,16 @@ func (c *cluster) snapshot(t *testing.T) string {
 	return strings.Join(lines, "\n")
 }
 
-// wipe drops all databases and roles but the cluster's own.
-func (c *cluster) wipe(t *testing.T) {
+// wipe drops all databases and roles but the cluster's own and those to keep.
+func (c *cluster) wipe(t *testing.T, keep ...string) {
 	t.Helper()
 	c.exec(t, "RESET ALL")
 	for _, q := range []string{
-		"SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE datname <> 'postgres' AND datname !~ '^template'",
-		"SELECT format('DROP OWNED BY %I', rolname) FROM pg_roles WHERE rolname <> 'postgres' AND rolname !~ '^pg_'",
-		"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE rolname <> 'postgres' AND rolname !~ '^pg_'",
+		"SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE datname <> 'postgres' AND datname !~ '^template' AND datname <> ALL (coalesce($1::text[], '{}'))",
+		"SELECT format('DROP OWNED BY %I', rolname) FROM pg_roles WHERE rolname <> 'postgres' AND rolname !~ '^pg_' AND rolname <> ALL (coalesce($1::text[], '{}'))",
+		"SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE rolname <> 'postgres' AND rolname !~ '^pg_' AND rolname <> ALL (coalesce($1::text[], '{}'))",
 	} {
-		rows, err := c.admin.Query(t.Context(), q)
+		rows, err := c.admin.Query(t.Context(), q, keep)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,3 +226,25 @@ func wantState(t *testing.T, got string, lines ...string) {
 }
 
 func tenantID(n int) string { return fmt.Sprintf("cccccccc-0000-4000-8000-%012d", n) }
+
+// mortal returns an admin's connection, and a function that cuts it as the death
+// of this process would: nothing is said to the server.
+func (c *cluster) mortal(t *testing.T) (*pgx.Conn, func()) {
+	t.Helper()
+	config, err := pgx.ParseConfig(c.AdminURL(postgres.Superuser))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wire net.Conn
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		var err error
+		wire, err = dial(ctx, network, address)
+		return wire, err
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, func() { wire.Close() }
+}
