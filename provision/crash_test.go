@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +20,17 @@ import (
 type killer struct {
 	admin *pgx.Conn // another connection
 	every bool      // all statements matter
+	step  string    // that runs
+	only  []string  // statements of other steps do not matter; nil: of all
 	n     int
 	seen  int
 	last  string
 }
 
 func (k *killer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	if k.only != nil && !slices.Contains(k.only, k.step) {
+		return ctx
+	}
 	waiting := data.SQL == k.last // cutting off asks again and again
 	inside := conn.PgConn().TxStatus() != 'I' && data.SQL != "commit"
 	if waiting || inside && !k.every || strings.Contains(data.SQL, "pg_advisory_") || strings.HasPrefix(data.SQL, "begin") {
@@ -33,9 +39,25 @@ func (k *killer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.T
 	k.seen++
 	k.last = data.SQL
 	if k.seen == k.n {
-		_, _ = k.admin.Exec(ctx, "SELECT pg_terminate_backend($1, 10000)", conn.PgConn().PID())
+		for alive := true; alive; { // pg_terminate_backend itself looks only every 100 ms
+			err := k.admin.QueryRow(ctx, "SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE pid = $1", conn.PgConn().PID()).Scan(&alive)
+			if err != nil {
+				panic(err)
+			}
+		}
 	}
 	return ctx
+}
+
+// run runs steps on the traced connection.
+func (k *killer) run(ctx context.Context, conn *pgx.Conn, steps []provision.Step) error {
+	for _, step := range steps {
+		k.step = step.Name
+		if err := provision.Run(ctx, conn, step); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *killer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
@@ -44,13 +66,13 @@ func (k *killer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData
 type crash struct {
 	*cluster
 	every  bool                                   // at every statement
+	only   []string                               // in these steps; the others are another crash's; nil is all
 	before []provision.Operation                  // what must have been, once
 	op     func(t *testing.T) provision.Operation // always the same but for an OID
 	revert []provision.Operation                  // from done back to before
 	keep   []string                               // without revert: names that stay, others are wiped
 
 	start, done string // snapshots
-	steps       int
 }
 
 func crashes(c *cluster) map[string]*crash {
@@ -68,13 +90,15 @@ func crashes(c *cluster) map[string]*crash {
 		return x
 	}
 	clone := with(newClone(tenantA, tenantB, "2", "staging"), create)
-	clone.keep = []string{"acme"}
+	clone.keep, clone.only = []string{"acme"}, []string{"close", "copy", "open", "give"}
+	shelve, claim := with(warm), with(warmed, warm)
+	shelve.only, claim.only = []string{"shelve"}, []string{"claim"}
 	purge := with(nil, create, drop)
 	purge.op = func(t *testing.T) provision.Operation {
 		return provision.Purge{ID: tenantA, OID: c.oid(t, "howdah_drop_3")}
 	}
 	return map[string]*crash{
-		"create": with(create), "warm": with(warm), "create warm": with(warmed, warm), "clone": clone, "purge": purge,
+		"create": with(create), "warm": shelve, "create warm": claim, "clone": clone, "purge": purge,
 		"suspend": back(with(suspend, create), resume),
 		"resume":  back(with(resume, create, suspend), suspend),
 		"rename":  back(with(provision.Rename{ID: tenantA, Database: "ajax", Role: "ajax"}, create), provision.Rename{ID: tenantA, Database: "acme", Role: "acme"}),
@@ -87,18 +111,17 @@ func crashes(c *cluster) map[string]*crash {
 
 // However an operation breaks off, going on from there ends as if it had not,
 // and undoing it as if it had never begun.
-func TestCrashes(t *testing.T) { breakOff(t, false) }
+func testCrashes(t *testing.T, c *cluster) { breakOff(t, c, false) }
 
 // The same, broken off at every single statement.
 func TestCrashesSoak(t *testing.T) {
 	if os.Getenv("HOWDAH_SOAK") == "" {
 		t.Skip("set HOWDAH_SOAK")
 	}
-	breakOff(t, true)
+	breakOff(t, startCluster(t), true)
 }
 
-func breakOff(t *testing.T, every bool) {
-	c := startCluster(t)
+func breakOff(t *testing.T, c *cluster, every bool) {
 	for name, x := range crashes(c) {
 		t.Run(name, func(t *testing.T) {
 			x.every = every
@@ -106,12 +129,9 @@ func breakOff(t *testing.T, every bool) {
 			for n := 1; n <= statements; n++ {
 				x.killAt(t, n)
 			}
-			x.repeat(t)
-			for n := range x.steps {
-				x.undo(t, n)
-			}
+			x.undo(t)
 			c.wipe(t)
-			t.Logf("%d steps, broken off at %d statements", x.steps, statements)
+			t.Logf("broken off at %d statements", statements)
 		})
 	}
 }
@@ -119,7 +139,7 @@ func breakOff(t *testing.T, every bool) {
 // begin makes what must be before the operation.
 func (x *crash) begin(t *testing.T) provision.Operation {
 	t.Helper()
-	if x.start == "" || x.revert == nil {
+	if x.start == "" || x.revert == nil { // what is there already is left so
 		x.apply(t, x.before...)
 	}
 	got := x.snapshot(t)
@@ -163,14 +183,13 @@ func (x *crash) measure(t *testing.T) int {
 	defer x.end(t)
 	op := x.begin(t)
 	steps := x.planned(t, op)
-	x.steps = len(steps)
-	k := &killer{every: x.every}
+	k := &killer{every: x.every, only: x.only}
 	conn := x.traced(t, k)
 	defer conn.Close(t.Context())
-	if err := runAll(t.Context(), conn, steps); err != nil {
+	if err := k.run(t.Context(), conn, steps); err != nil {
 		t.Fatal(err)
 	}
-	if x.done = x.snapshot(t); x.done == x.start || x.steps == 0 {
+	if x.done = x.snapshot(t); x.done == x.start {
 		t.Fatal("the operation does nothing")
 	}
 	return k.seen
@@ -191,9 +210,9 @@ func (x *crash) killAt(t *testing.T, n int) {
 	defer x.end(t)
 	op := x.begin(t)
 	steps := x.planned(t, op)
-	k := &killer{admin: x.admin, every: x.every, n: n}
+	k := &killer{admin: x.admin, every: x.every, only: x.only, n: n}
 	conn := x.traced(t, k)
-	err := runAll(t.Context(), conn, steps)
+	err := k.run(t.Context(), conn, steps)
 	if err == nil {
 		t.Fatalf("killed at statement %d, it knows nothing of it", n)
 	}
@@ -201,61 +220,49 @@ func (x *crash) killAt(t *testing.T, n int) {
 	x.goOn(t, op, "killed before: "+k.last)
 }
 
+// goOn does what is left to do, each step twice.
 func (x *crash) goOn(t *testing.T, op provision.Operation, after string) {
 	t.Helper()
-	if err := apply(t.Context(), x.admin, op); err != nil {
-		t.Errorf("%s: %v", after, err)
+	for _, step := range x.planned(t, op) {
+		if err := runAll(t.Context(), x.admin, []provision.Step{step, step}); err != nil {
+			t.Errorf("%s: %v", after, err)
+		}
+	}
+	if left := x.planned(t, op); len(left) > 0 {
+		t.Errorf("%s: done, and still planned %v", after, left)
 	}
 	if got := x.snapshot(t); got != x.done {
 		t.Errorf("%s: it ends as\n%s\ninstead of\n%s", after, got, x.done)
 	}
 }
 
-// repeat runs every step twice.
-func (x *crash) repeat(t *testing.T) {
+// undo runs all steps but the last, then takes them back. The plans of testdata
+// undo after each step.
+func (x *crash) undo(t *testing.T) {
 	t.Helper()
-	defer x.end(t)
 	op := x.begin(t)
-	for _, step := range x.planned(t, op) {
-		if err := runAll(t.Context(), x.admin, []provision.Step{step, step}); err != nil {
-			t.Fatalf("step %q twice: %v", step.Name, err)
-		}
+	if _, ok := op.(provision.Purge); ok {
+		return // for good
 	}
-	x.goOn(t, op, "each step twice")
-}
-
-// undo runs n steps, then takes them back.
-func (x *crash) undo(t *testing.T, n int) {
-	t.Helper()
-	op := x.begin(t)
-	steps := x.planned(t, op)[:n]
-	if err := runAll(t.Context(), x.admin, steps); err != nil {
+	steps := x.planned(t, op)
+	if err := runAll(t.Context(), x.admin, steps[:len(steps)-1]); err != nil {
 		t.Fatal(err)
 	}
 	if err := undo(t.Context(), x.admin, op); err != nil {
-		t.Errorf("undo after %d steps: %v", n, err)
+		t.Errorf("undo before %q: %v", steps[len(steps)-1].Name, err)
 	}
 	want := x.start
-	switch op.(type) {
-	case provision.Create:
-		if len(x.before) > 0 && n > 1 { // the ready-made one has been used up
-			_, want, _ = strings.Cut(want, "\n")
-		}
-	case provision.Purge:
-		want = x.snapshot(t) // for good
+	if _, ok := op.(provision.Create); ok && len(x.before) > 0 { // the ready-made one has been used up
+		_, want, _ = strings.Cut(want, "\n")
 	}
 	if got := x.snapshot(t); got != want {
-		t.Errorf("undone after %d steps: left\n%s\ninstead of\n%s", n, got, want)
-	}
-	if x.revert == nil {
-		x.wipe(t, x.keep...)
+		t.Errorf("undone: left\n%s\ninstead of\n%s", got, want)
 	}
 }
 
 // A process dies while its CREATE DATABASE runs on: whoever takes the job up
 // waits for that, and an undo leaves nothing.
-func TestClientDiesDuringCreate(t *testing.T) {
-	c := startCluster(t)
+func testClientDiesDuringCreate(t *testing.T, c *cluster) {
 	empty := c.snapshot(t)
 	for _, resume := range []bool{true, false} {
 		create := newCreate(tenantA, "1", "acme")
