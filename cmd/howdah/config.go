@@ -16,10 +16,11 @@ import (
 // Config is a howdah.toml that was read and found free of mistakes. What each
 // setting means is in the settings table; here is where its value lands.
 type Config struct {
-	Path   string // of the file, as given
-	Listen Listen
-	Admin  Admin
-	Server Server
+	Path    string // of the file, as given
+	Listen  Listen
+	Admin   Admin
+	Server  Server
+	Catalog Catalog
 
 	// Defaults are what tiers and tenants inherit. Its name is empty.
 	Defaults tenants.Tier
@@ -88,6 +89,12 @@ type Server struct {
 	TCPUserTimeout     time.Duration
 }
 
+// Catalog is where tenants are kept that are not in the file.
+type Catalog struct {
+	URL   string // "" = none
+	Cache string // absolute, or ""
+}
+
 // LoadConfig reads the file. If anything in it is wrong the error is a
 // *ConfigError that lists every mistake; if it cannot be read, one that says so.
 // Relative paths in the file start at the file's folder.
@@ -141,7 +148,7 @@ func (c *Config) Settings() []Setting {
 			continue
 		}
 		rows = append(rows, Setting{
-			Key: s.key(), Value: show(s.at(at)), Default: show(s.at(initial)), Changeable: s.reload,
+			Key: s.key(), Value: s.show(at), Default: show(s.at(initial)), Changeable: s.reload,
 		})
 	}
 	return rows
@@ -172,7 +179,7 @@ func (c *Config) Diff(next *Config) []string {
 
 // place returns where the settings that exist once are kept.
 func (c *Config) place() *place {
-	return &place{listen: &c.Listen, admin: &c.Admin, server: &c.Server, limits: &c.Defaults}
+	return &place{listen: &c.Listen, admin: &c.Admin, server: &c.Server, catalog: &c.Catalog, limits: &c.Defaults}
 }
 
 // defaultConfig returns what an empty file means.

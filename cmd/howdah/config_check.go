@@ -11,6 +11,7 @@ import (
 
 // check notes what is wrong between settings that are right each for itself.
 func (r *configReader) check() {
+	r.checkCatalog()
 	r.checkListen()
 	r.checkTLS()
 	r.checkProxies()

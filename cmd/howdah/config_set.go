@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"howdah/tenants"
+	"howdah/tenants/catalog"
 )
 
 // source is what a Config was read from, and what SET in the console has put in
@@ -16,6 +17,7 @@ import (
 type source struct {
 	dir, text string
 	set       map[section]map[string]any // values as the TOML decoder would give them
+	entries   []catalog.Entry            // of the catalog
 }
 
 // With returns the configuration with one of the settings that SHOW CONFIG
@@ -41,7 +43,17 @@ func (c *Config) With(key, value string) (*Config, error) {
 		set[s.section] = make(map[string]any)
 	}
 	set[s.section][s.name] = decoded
-	return parseSource(c.Path, source{c.source.dir, c.source.text, set})
+	from := c.source
+	from.set = set
+	return parseSource(c.Path, from)
+}
+
+// WithEntries returns the configuration with the catalog's entries beside those of the
+// file, in the place of what was there of the catalog before.
+func (c *Config) WithEntries(entries []catalog.Entry) (*Config, error) {
+	from := c.source
+	from.entries = entries
+	return parseSource(c.Path, from)
 }
 
 // settingOf returns the row that SHOW CONFIG has under that key, or that the
@@ -107,5 +119,26 @@ func (s *source) overlay(file *map[string]any) {
 			(*file)[string(in)] = keys
 		}
 		maps.Copy(keys, values)
+	}
+	for _, e := range s.entries {
+		keys := map[string]any(maps.Clone(e.Settings))
+		if keys == nil {
+			keys = make(map[string]any)
+		}
+		keys["name"] = e.Name
+		appendTable(*file, string(e.Kind), keys)
+	}
+}
+
+// appendTable adds a table to an array of tables, which may be there in either notation.
+// What is none is left for the reader to complain of.
+func appendTable(file map[string]any, name string, keys map[string]any) {
+	switch all := file[name].(type) {
+	case nil:
+		file[name] = []map[string]any{keys}
+	case []map[string]any:
+		file[name] = append(all, keys)
+	case []any:
+		file[name] = append(all, keys)
 	}
 }

@@ -28,6 +28,7 @@ func importRules() []importRule {
 		{"wire/postgres", nil, "starting local servers is no part of the protocol"},
 		{"wire/wiretest", []string{"wire"}, "tests of every package use it"},
 		{"tenants", []string{"wire"}, "who the tenants are is read by the pooler, never the other way round"},
+		{"tenants/catalog", nil, "the catalog keeps settings: what they mean is their reader's business"},
 		{"pool", []string{"wire"}, "a pool's key is opaque: it must not learn what a tenant is"},
 		{"router", []string{"wire", "pool", "tenants", "router/hba", "router/members", "router/classify"}, "sessions must not know who administers them"},
 		{"router/members", nil, "who is primary is found by asking PostgreSQL: how to log in is the caller's business"},
@@ -36,6 +37,7 @@ func importRules() []importRule {
 		{"provision", []string{"wire", "tenants", "backup/store"}, "draining comes in as a func, so that changing clusters needs no pooler"},
 		{"backup", []string{"wire"}, "recovery must work when everything else is down"},
 		{"admin", []string{"wire", "tenants", "pool", "router", "provision", "backup"}, "operations on all below, behind two doors"},
+		{"admin/jobs", []string{"tenants"}, "running an operation needs its row: what it does is the caller's business"},
 		{"cmd/howdah", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin"}, "commands, configuration, wiring"},
 	}
 }
@@ -48,6 +50,7 @@ func keepers() map[string]string {
 		"github.com/BurntSushi/toml":   "cmd/howdah",
 		"github.com/jackc/pgproto3/v2": "none: tests only",
 		"github.com/pganalyze":         "router/classify",
+		"github.com/riverqueue":        "admin/jobs",
 	}
 }
 
@@ -55,17 +58,19 @@ func keepers() map[string]string {
 // saves us from writing. A new one is a decision.
 func dependencies() map[string]string {
 	return map[string]string{
-		"github.com/BurntSushi/toml":          "reads howdah.toml: a parser of TOML",
-		"github.com/jackc/pgproto3/v2":        "an independent second decoder to test ours against; tests only, see TestUnfixedDecoderIsNotLinked",
-		"github.com/jackc/pgx/v5":             "protocol messages off the hot path and the driver for our own SQL: a client",
-		"github.com/pganalyze/pg_query_go/v5": "PostgreSQL's own parser: a home-made one, and its mistakes",
-		"github.com/prometheus/client_golang": "metrics: an exposition format and its corner cases",
-		"github.com/prometheus/client_model":  "the form in which tests read a scrape back; tests only",
-		"github.com/prometheus/common":        "parses a scrape in tests; tests only",
-		"github.com/spf13/cobra":              "commands, flags, help and completion",
-		"golang.org/x/sys":                    "epoll, eventfd and socket options: raw system calls",
-		"golang.org/x/text":                   "the Unicode tables of SASLprep and of encodings",
-		"google.golang.org/protobuf":          "walks the parser's trees: a list of every field of every node",
+		"github.com/BurntSushi/toml":                         "reads howdah.toml: a parser of TOML",
+		"github.com/jackc/pgproto3/v2":                       "an independent second decoder to test ours against; tests only, see TestUnfixedDecoderIsNotLinked",
+		"github.com/jackc/pgx/v5":                            "protocol messages off the hot path and the driver for our own SQL: a client",
+		"github.com/pganalyze/pg_query_go/v5":                "PostgreSQL's own parser: a home-made one, and its mistakes",
+		"github.com/prometheus/client_golang":                "metrics: an exposition format and its corner cases",
+		"github.com/prometheus/client_model":                 "the form in which tests read a scrape back; tests only",
+		"github.com/prometheus/common":                       "parses a scrape in tests; tests only",
+		"github.com/spf13/cobra":                             "commands, flags, help and completion",
+		"github.com/riverqueue/river":                        "a queue of jobs with retries, schedules and an elected leader",
+		"github.com/riverqueue/river/riverdriver/riverpgxv5": "lets River use the catalog's connections",
+		"golang.org/x/sys":                                   "epoll, eventfd and socket options: raw system calls",
+		"golang.org/x/text":                                  "the Unicode tables of SASLprep and of encodings",
+		"google.golang.org/protobuf":                         "walks the parser's trees: a list of every field of every node",
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"howdah/admin"
 	"howdah/router"
 	"howdah/tenants"
+	"howdah/tenants/catalog"
 	"howdah/wire"
 )
 
@@ -56,7 +57,9 @@ type daemon struct {
 	started  time.Time
 	end      chan admin.ShutdownMode
 
-	reloading sync.Mutex // one reload at a time
+	reloading sync.Mutex        // one reload at a time; guards the next two
+	contents  *catalog.Contents // of the catalog, as used last; nil for none
+	reviewed  bool              // the catalog was to be reviewed when it was seen last
 
 	mu     sync.Mutex // guards what follows
 	config *Config
@@ -67,17 +70,21 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	level := new(slog.LevelVar)
+	level.Set(config.Server.LogLevel)
+	d := &daemon{
+		path: path, level: level,
+		log:     slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
+		started: time.Now(), end: make(chan admin.ShutdownMode, 1),
+	}
+	if config, err = d.readCache(config); err != nil {
+		return nil, err
+	}
 	snapshot, err := config.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	level := new(slog.LevelVar)
-	level.Set(config.Server.LogLevel)
-	d := &daemon{
-		path: path, level: level, config: config,
-		log:     slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level})),
-		started: time.Now(), registry: tenants.NewRegistry(snapshot), end: make(chan admin.ShutdownMode, 1),
-	}
+	d.config, d.registry = config, tenants.NewRegistry(snapshot)
 	rc, err := d.routerConfig(config)
 	if err != nil {
 		return nil, err
@@ -207,6 +214,11 @@ func (d *daemon) reload() error {
 	if err != nil {
 		return err
 	}
+	if d.contents != nil {
+		if next, err = next.WithEntries(d.contents.Entries); err != nil {
+			return err
+		}
+	}
 	if fixed := d.current().Diff(next); len(fixed) > 0 {
 		return fmt.Errorf("cannot change while running: %s; restart Howdah, or undo it in %q", oneOf(fixed), d.path)
 	}
@@ -273,6 +285,9 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	serving.Go(func() { d.console.Run(ctx) })
+	if c := d.config.Catalog; c.URL != "" {
+		serving.Go(func() { d.followCatalog(ctx, c) })
+	}
 	err = d.wait(ctx, signals, web)
 	cancel()
 	serving.Wait()

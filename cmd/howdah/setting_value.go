@@ -189,9 +189,17 @@ func (s *setting) kind() string {
 // newPlace returns a place with every home, for looking at their types.
 func newPlace() *place {
 	return &place{
-		listen: &Listen{}, admin: &Admin{}, server: &Server{}, limits: &tenants.Tier{},
+		listen: &Listen{}, admin: &Admin{}, server: &Server{}, catalog: &Catalog{}, limits: &tenants.Tier{},
 		cluster: &tenants.Cluster{}, tier: &tenants.Tier{}, tenant: &tenants.Tenant{}, user: &tenants.User{},
 	}
+}
+
+// show is the value of a setting for an operator's eyes.
+func (s *setting) show(at *place) string {
+	if value := show(s.at(at)); !s.secret || value == "" {
+		return value
+	}
+	return "(secret)"
 }
 
 // show renders the value in a home as SHOW CONFIG has it: durations are seconds,

@@ -15,6 +15,7 @@ const (
 	sectionListen  section = "listen"
 	sectionAdmin   section = "admin"
 	sectionServer  section = "server"
+	sectionCatalog section = "catalog"
 	sectionLimits  section = "defaults"
 	sectionCluster section = "cluster"
 	sectionTier    section = "tier"
@@ -25,7 +26,7 @@ const (
 // sections returns all sections in the order the manual has them.
 func sections() []section {
 	return []section{
-		sectionListen, sectionAdmin, sectionServer, sectionLimits,
+		sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionLimits,
 		sectionCluster, sectionTier, sectionTenant, sectionUser,
 	}
 }
@@ -33,7 +34,7 @@ func sections() []section {
 // once reports whether the section is one table rather than an array of them.
 func (s section) once() bool {
 	switch s {
-	case sectionListen, sectionAdmin, sectionServer, sectionLimits:
+	case sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionLimits:
 		return true
 	}
 	return false
@@ -56,6 +57,8 @@ func (s section) about() string {
 		return "The HTTP side, and who may use the console (psql -p 6432 howdah)."
 	case sectionServer:
 		return "What is one for the whole process."
+	case sectionCatalog:
+		return "The catalog: clusters, tiers, tenants and users kept in a PostgreSQL database, beside those of this file, and changed over HTTP and by `howdah tenant`."
 	case sectionLimits:
 		return "Limits. They may stand in [defaults], in a [[tier]] and in a [[tenant]]; a tenant's own go before its tier's, and those before the defaults."
 	case sectionCluster:
@@ -76,6 +79,7 @@ type place struct {
 	listen  *Listen
 	admin   *Admin
 	server  *Server
+	catalog *Catalog
 	limits  *tenants.Tier // of defaults, a tier or a tenant
 	cluster *tenants.Cluster
 	tier    *tenants.Tier
@@ -122,6 +126,7 @@ func settings() []setting {
 	table = append(table, listenSettings()...)
 	table = append(table, adminSettings()...)
 	table = append(table, serverSettings()...)
+	table = append(table, catalogSettings()...)
 	table = append(table, limitSettings()...)
 	table = append(table, clusterSettings()...)
 	table = append(table, tenantSettings()...)

@@ -1,0 +1,237 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"howdah/admin/jobs"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+const patience = 60 * time.Second
+
+var anna = catalog.Actor{Name: "anna", Door: "test"}
+
+// yard is a catalog with nodes that run its operations.
+type yard struct {
+	t       *testing.T
+	catalog *catalog.Catalog
+	runner  *jobs.Runner // that begins operations
+}
+
+func newYard(t *testing.T) *yard {
+	t.Helper()
+	c, err := catalog.Open(t.Context(), wiretest.StartPostgres(t).AdminURL(postgres.Superuser))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &yard{t: t, catalog: c}
+}
+
+// start has a node run operations until the returned function is called.
+func (y *yard) start(node string, kinds map[string]jobs.Kind) (stop func()) {
+	y.t.Helper()
+	r, err := jobs.New(y.t.Context(), y.catalog, node, kinds, slog.New(slog.NewTextHandler(y.t.Output(), nil)))
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	y.runner = r
+	ctx, cancel := context.WithCancel(y.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := r.Run(ctx); err != nil {
+			y.t.Error(err)
+		}
+	}()
+	var once sync.Once
+	stop = func() { once.Do(func() { cancel(); <-done }) }
+	y.t.Cleanup(stop)
+	return stop
+}
+
+func (y *yard) change(f func(tx *catalog.Tx) error) {
+	y.t.Helper()
+	if err := y.catalog.Change(y.t.Context(), anna, f); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+func (y *yard) begin(kind, tenant string) (id string) {
+	y.t.Helper()
+	y.change(func(tx *catalog.Tx) error {
+		o, err := y.runner.Begin(y.t.Context(), tx, kind, tenant, map[string]int{"n": 3})
+		if err == nil {
+			id = o.ID
+		}
+		return err
+	})
+	return id
+}
+
+func (y *yard) await(id string, state catalog.State) *catalog.Operation {
+	y.t.Helper()
+	var o *catalog.Operation
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var err error
+		if o, err = y.catalog.Operation(y.t.Context(), id); err != nil {
+			y.t.Fatal(err)
+		}
+		if o.State == state {
+			return o
+		}
+	}
+	y.t.Fatalf("the operation is %s (%s), want %s", o.State, o.Error, state)
+	return nil
+}
+
+func TestOperationIsDoneWithItsChange(t *testing.T) {
+	y := newYard(t)
+	var steps []string
+	y.start("one", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		var p struct{ N int }
+		if err := r.Decode(&p); err != nil {
+			return err
+		}
+		for i := range p.N {
+			name := "step " + string(rune('a'+i))
+			if err := r.Step(ctx, name, i, p.N, func(context.Context) error { steps = append(steps, name); return nil }); err != nil {
+				return err
+			}
+		}
+		return r.Finish(ctx, map[string]string{"made": "it"}, func(tx *catalog.Tx) error {
+			return tx.Create(catalog.Tier, "gold", "", nil)
+		})
+	}}})
+	o := y.await(y.begin("make", "acme"), catalog.Done)
+	if got := strings.Join(steps, ", "); got != "step a, step b, step c" || o.Done != 3 || o.Total != 3 || string(o.Result) != `{"made": "it"}` {
+		t.Errorf("steps %s, operation %+v %s", got, o, o.Result)
+	}
+	e, err := y.catalog.Entry(t.Context(), catalog.Tier, "gold")
+	if err != nil || e.Revision == 0 {
+		t.Errorf("its change: %+v, %v", e, err)
+	}
+}
+
+func TestRefusedOperationIsUndone(t *testing.T) {
+	y := newYard(t)
+	var undone atomic.Int32
+	y.start("one", map[string]jobs.Kind{"make": {
+		Forward: func(context.Context, *jobs.Run) error { return jobs.Refuse(errors.New("the name is taken")) },
+		Back: func(context.Context, *jobs.Run) error {
+			if undone.Add(1) == 1 {
+				return errors.New("not at the first attempt")
+			}
+			return nil
+		},
+	}})
+	o := y.await(y.begin("make", "acme"), catalog.Failed)
+	if o.Error != "the name is taken" || undone.Load() != 2 {
+		t.Errorf("undone %d times: %+v", undone.Load(), o)
+	}
+}
+
+func TestFailingOperationAsksForAttention(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	y := newYard(t)
+	var tried atomic.Int32
+	var mended atomic.Bool
+	y.start("one", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		if tried.Add(1); !mended.Load() {
+			return errors.New("the disk is full")
+		}
+		return r.Finish(ctx, nil, nil)
+	}}})
+	id := y.begin("make", "acme")
+	if o := y.await(id, catalog.Attention); o.Error != "the disk is full" || tried.Load() != 4 {
+		t.Errorf("tried %d times: %+v", tried.Load(), o)
+	}
+	mended.Store(true)
+	y.change(func(tx *catalog.Tx) error {
+		if err := tx.Resume(id); err != nil {
+			return err
+		}
+		return y.runner.Wake(t.Context(), tx, id)
+	})
+	y.await(id, catalog.Done)
+}
+
+func TestRunningOperationIsCancelled(t *testing.T) {
+	y := newYard(t)
+	begun, undone := make(chan struct{}), make(chan struct{})
+	y.start("one", map[string]jobs.Kind{"make": {
+		Forward: func(ctx context.Context, _ *jobs.Run) error { close(begun); <-ctx.Done(); return ctx.Err() },
+		Back:    func(context.Context, *jobs.Run) error { close(undone); return nil },
+	}})
+	id := y.begin("make", "acme")
+	<-begun
+	y.change(func(tx *catalog.Tx) error { return tx.WantCancel(id) })
+	y.await(id, catalog.Cancelled)
+	<-undone
+}
+
+// A node that stops gives its operations back, and goes on with them when it returns,
+// at the step where it was.
+func TestStoppedNodeGoesOnLater(t *testing.T) {
+	y := newYard(t)
+	begun := make(chan struct{})
+	stop := y.start("one", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		return r.Step(ctx, "long", 0, 2, func(ctx context.Context) error { close(begun); <-ctx.Done(); return ctx.Err() })
+	}}})
+	id := y.begin("make", "acme")
+	<-begun
+	stop()
+	if o, err := y.catalog.Operation(t.Context(), id); err != nil || o.State != catalog.Queued || o.Attempts != 0 {
+		t.Fatalf("given back: %+v, %v", o, err)
+	}
+	var at atomic.Value
+	y.start("one", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		at.Store(r.Operation.Step)
+		return r.Finish(ctx, nil, nil)
+	}}})
+	y.await(id, catalog.Done)
+	if at.Load() != "long" {
+		t.Errorf("it was at step %q", at.Load())
+	}
+}
+
+// What a node was running that died is taken up: by itself at once, by another when the
+// lease has run out.
+func TestDeadNodesOperationsAreTakenUp(t *testing.T) {
+	y := newYard(t)
+	done := map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error { return r.Finish(ctx, nil, nil) }}}
+	y.start("helper", nil)() // makes the tables, and leaves
+	dead := func(tenant string, lease time.Duration) string {
+		var id string
+		y.change(func(tx *catalog.Tx) error {
+			o, err := tx.Begin("make", tenant, nil)
+			id = o.ID
+			return err
+		})
+		if o, err := y.catalog.Take(t.Context(), id, "dead", lease); err != nil || o == nil {
+			t.Fatal(o, err)
+		}
+		return id
+	}
+	mine, lapsed := dead("mine", time.Hour), dead("lapsed", time.Millisecond)
+	y.start("other", done)
+	if o := y.await(lapsed, catalog.Done); o.Node != "other" {
+		t.Errorf("taken up by %q", o.Node)
+	}
+	if o, err := y.catalog.Operation(t.Context(), mine); err != nil || o.State != catalog.Running {
+		t.Fatalf("taken from a node that has a lease: %+v, %v", o, err)
+	}
+	y.start("dead", done)
+	y.await(mine, catalog.Done) // by whoever is first
+}

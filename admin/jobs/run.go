@@ -1,0 +1,117 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"howdah/tenants/catalog"
+)
+
+var errCancelled = errors.New("it was cancelled")
+
+// RefusedError is a reason for which an operation will never succeed: it is undone, not
+// tried again.
+type RefusedError struct{ Reason error }
+
+func (e *RefusedError) Error() string { return e.Reason.Error() }
+func (e *RefusedError) Unwrap() error { return e.Reason }
+
+// Refuse makes err a reason not to try again.
+func Refuse(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &RefusedError{err}
+}
+
+// Run is an operation that runs on this node.
+type Run struct {
+	*catalog.Operation
+	runner   *Runner
+	finished bool
+	lost     bool // another node has it
+}
+
+// Decode reads the operation's parameters.
+func (r *Run) Decode(into any) error {
+	if err := json.Unmarshal(r.Parameters, into); err != nil {
+		return Refuse(fmt.Errorf("read the parameters of operation %s: %w", r.ID, err))
+	}
+	return nil
+}
+
+// under calls f with a context that ends when the operation is to be cancelled or is
+// ours no more.
+func (r *Run) under(ctx context.Context, f func(context.Context, *Run) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	renewed := make(chan struct{})
+	going := r.Cancel // it is being undone: it is not to be cancelled a second time
+	go func() {
+		defer close(renewed)
+		for last := time.Now(); ; {
+			select {
+			case <-time.After(renew):
+			case <-ctx.Done():
+				return
+			}
+			wanted, err := r.runner.catalog.Renew(ctx, r.Operation, lease)
+			switch {
+			case errors.Is(err, catalog.ErrChanged):
+				cancel(err)
+			case err != nil && time.Since(last) > lease-renew: // soon it may be another's
+				cancel(fmt.Errorf("%w: the lease cannot be renewed: %w", catalog.ErrChanged, err))
+			case err == nil && wanted && !going:
+				cancel(errCancelled)
+			}
+			if err == nil {
+				last = time.Now()
+			}
+		}
+	}()
+	err := f(ctx, r)
+	cancel(nil)
+	<-renewed
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errCancelled) {
+		r.Cancel = true
+		return errCancelled
+	} else if errors.Is(cause, catalog.ErrChanged) && !r.finished {
+		r.lost = true
+		return cause
+	}
+	return err
+}
+
+// Step runs one step of the operation, and notes it before and after.
+func (r *Run) Step(ctx context.Context, name string, done, total int, f func(context.Context) error) error {
+	c := r.runner.catalog
+	if err := c.NoteStep(ctx, r.Operation, name, true, done, total); err != nil {
+		return err
+	}
+	if err := f(ctx); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return c.NoteStep(ctx, r.Operation, name, false, done+1, total)
+}
+
+// actor is who asked for the operation.
+func (r *Run) actor() catalog.Actor {
+	return catalog.Actor{Name: r.Actor, Door: "job", From: r.runner.node}
+}
+
+// Finish makes the change that is the operation's outcome, and ends it with that.
+func (r *Run) Finish(ctx context.Context, result any, change func(*catalog.Tx) error) error {
+	err := r.runner.catalog.Change(ctx, r.actor(), func(tx *catalog.Tx) error {
+		if change != nil {
+			if err := change(tx); err != nil {
+				return err
+			}
+		}
+		return tx.End(r.Operation, catalog.Done, "", result)
+	})
+	r.finished = err == nil
+	return err
+}

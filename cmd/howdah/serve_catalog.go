@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strconv"
+	"time"
+
+	"howdah/tenants/catalog"
+)
+
+// catalogPatience is between two attempts to reach a catalog that was away at the start.
+const catalogPatience = 2 * time.Second
+
+// readCache takes the tenants that the catalog had when it was last seen.
+func (d *daemon) readCache(c *Config) (*Config, error) {
+	if c.Catalog.Cache == "" {
+		return c, nil
+	}
+	contents, err := catalog.ReadContents(c.Catalog.Cache)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.contents = contents
+	return c.WithEntries(contents.Entries)
+}
+
+// followCatalog has the catalog's entries be tenants, until ctx ends.
+func (d *daemon) followCatalog(ctx context.Context, c Catalog) {
+	var opened *catalog.Catalog
+	for told := false; opened == nil; {
+		var err error
+		if opened, err = catalog.Open(ctx, c.URL); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if !told {
+			d.log.Error("cannot reach the catalog: its tenants stay as they were seen last, and changes are refused", "error", err)
+			told = true
+		}
+		select {
+		case <-time.After(catalogPatience):
+		case <-ctx.Done():
+			return
+		}
+	}
+	defer opened.Close()
+	opened.Follow(ctx, d.log, func(contents *catalog.Contents) {
+		if err := d.useContents(ctx, opened, contents); err != nil {
+			d.log.Error("cannot use what the catalog holds: the registry stays as it is", "revision", contents.Revision, "error", err)
+		}
+	})
+}
+
+// useContents makes the catalog's entries the registry's, unless the catalog has been
+// put back to an earlier time: then nothing changes until an operator has looked.
+func (d *daemon) useContents(ctx context.Context, c *catalog.Catalog, contents *catalog.Contents) error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	before := d.contents
+	switch {
+	case contents.Review != "":
+		d.log.Error("the catalog is to be reviewed: the registry stays as it is, and nothing is run", "why", contents.Review)
+		d.reviewed = true
+		return nil
+	case before != nil && !d.reviewed && !contents.Follows(before):
+		return c.NeedReview(ctx, "it was at revision "+strconv.FormatInt(before.Revision, 10)+", and is at "+strconv.FormatInt(contents.Revision, 10)+" now: it has been restored to an earlier time")
+	}
+	next, err := d.current().WithEntries(contents.Entries)
+	if err != nil {
+		return err
+	}
+	if err := d.apply(next); err != nil {
+		return err
+	}
+	d.contents, d.reviewed = contents, false
+	d.log.Info("catalog read", "revision", contents.Revision, "entries", len(contents.Entries))
+	if path := next.Catalog.Cache; path != "" {
+		return contents.Save(path)
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Record is a line of the audit log.
+type Record struct {
+	Seq    int64     `json:"seq"`
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	Door   string    `json:"door"`
+	From   string    `json:"from,omitempty"`
+	Action string    `json:"action"`
+	Kind   Kind      `json:"kind"`
+	Name   string    `json:"name"`
+	Before Settings  `json:"before,omitempty"`
+	After  Settings  `json:"after,omitempty"`
+}
+
+// secrets are settings that are in no log.
+var secrets = []string{"verifier", "server_secret", "admin_url", "replication_url", "password"}
+
+// withoutSecrets returns settings of which one may tell.
+func withoutSecrets(s Settings) Settings {
+	s = maps.Clone(s)
+	for _, name := range secrets {
+		if _, ok := s[name]; ok {
+			s[name] = "(secret)"
+		}
+	}
+	return s
+}
+
+// audit notes what the change does.
+func (t *Tx) audit(action string, kind Kind, name string, before, after Settings) error {
+	r := Record{
+		At: time.Now().UTC().Truncate(time.Microsecond), Actor: t.actor.Name, Door: t.actor.Door, From: t.actor.From,
+		Action: action, Kind: kind, Name: name, Before: withoutSecrets(before), After: withoutSecrets(after),
+	}
+	var previous []byte
+	err := t.tx.QueryRow(t.ctx, "select seq, hash from howdah.audit order by seq desc limit 1").Scan(&r.Seq, &previous)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("read audit log: %w", err)
+	}
+	r.Seq++
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write audit log: %w", err)
+	}
+	// What jsonb makes of it is what is read again: it is what is hashed.
+	err = t.tx.QueryRow(t.ctx, "select $1::jsonb::text", string(text)).Scan(&text)
+	if err != nil {
+		return fmt.Errorf("write audit log: %w", err)
+	}
+	if previous == nil {
+		previous = []byte{}
+	}
+	if _, err := t.tx.Exec(t.ctx, "insert into howdah.audit values ($1, $2, $3::jsonb, $4, $5)", r.Seq, r.At, string(text), previous, chain(r.Seq, previous, text)); err != nil {
+		return fmt.Errorf("write audit log: %w", err)
+	}
+	return nil
+}
+
+// Audit notes what was done that changes no entry.
+func (t *Tx) Audit(action string, kind Kind, name string, details Settings) error {
+	return t.audit(action, kind, name, nil, details)
+}
+
+// chain is the hash of a line: of its number, the hash of the line before, and its text.
+func chain(seq int64, previous, text []byte) []byte {
+	h := sha256.New()
+	_ = binary.Write(h, binary.BigEndian, seq) // a hash takes everything
+	h.Write(previous)
+	h.Write(text)
+	return h.Sum(nil)
+}
+
+// AuditLine is a line of the audit log as it is exported: as JSON, with its hash.
+type AuditLine struct {
+	Seq    int64
+	Text   []byte // JSON of a Record
+	Hash   []byte
+	Broken bool // it is not what was written, or does not follow the line before
+}
+
+// AuditLog yields the lines behind after, in order. Whoever changes, removes or inserts
+// a line breaks the chain there, unless all lines from there on are made anew: so keep
+// the last hash elsewhere too.
+func (c *Catalog) AuditLog(ctx context.Context, after int64) iter.Seq2[AuditLine, error] {
+	return func(yield func(AuditLine, error) bool) {
+		previous := []byte{}
+		if after > 0 {
+			if err := c.pool.QueryRow(ctx, "select hash from howdah.audit where seq = $1", after).Scan(&previous); err != nil {
+				yield(AuditLine{}, fmt.Errorf("audit log, line %d: %w", after, found(err)))
+				return
+			}
+		}
+		rows, err := c.pool.Query(ctx, "select seq, record::text, previous, hash from howdah.audit where seq > $1 order by seq", after)
+		if err != nil {
+			yield(AuditLine{}, err)
+			return
+		}
+		defer rows.Close()
+		for next := after + 1; rows.Next(); next++ {
+			var l AuditLine
+			var claimed []byte
+			if err := rows.Scan(&l.Seq, &l.Text, &claimed, &l.Hash); err != nil {
+				yield(AuditLine{}, err)
+				return
+			}
+			l.Broken = l.Seq != next || !bytes.Equal(claimed, previous) || !bytes.Equal(l.Hash, chain(l.Seq, previous, l.Text))
+			previous, next = l.Hash, l.Seq
+			if !yield(l, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(AuditLine{}, fmt.Errorf("read audit log: %w", err))
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// What keeps a change from being made.
+var (
+	ErrNotFound = errors.New("catalog: not found")
+	ErrExists   = errors.New("catalog: exists already")
+	// ErrChanged is of a change to what somebody else has changed meanwhile.
+	ErrChanged = errors.New("catalog: changed meanwhile")
+	// ErrReview is of a catalog that looks as if it had been put back to an earlier
+	// time: nothing is done by it until an operator has looked.
+	ErrReview = errors.New("catalog: to be reviewed")
+)
+
+// Catalog is a connection to the catalog's database.
+type Catalog struct {
+	pool *pgxpool.Pool
+}
+
+// connectTimeout bounds a log-in.
+const connectTimeout = 10 * time.Second
+
+// Open logs in to the catalog's database and brings its tables up to date.
+func Open(ctx context.Context, url string) (*Catalog, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.ConnConfig.RuntimeParams["application_name"] = "howdah catalog"
+	cfg.ConnConfig.RuntimeParams["search_path"] = "pg_catalog"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	c := &Catalog{pool: pool}
+	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return migrate(ctx, conn.Conn()) })
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	return c, nil
+}
+
+// Close waits until no connection is in use, and closes them.
+func (c *Catalog) Close() { c.pool.Close() }
+
+// Pool is for what keeps tables of its own beside the catalog's.
+func (c *Catalog) Pool() *pgxpool.Pool { return c.pool }
+
+// found turns the error of a query that finds one row into ErrNotFound.
+func found(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,31 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+)
+
+// NeedReview has nothing be done by this catalog until an operator has looked: it has
+// been put back to an earlier time, and what it says of databases and operations may
+// long be otherwise.
+func (c *Catalog) NeedReview(ctx context.Context, why string) error {
+	_, err := c.pool.Exec(ctx, "update howdah.catalog set review = coalesce(review, $1), stamp = gen_random_uuid()", why)
+	if err == nil {
+		_, err = c.pool.Exec(ctx, "update howdah.operation set state = 'attention', error = 'restored, please review', lease_until = null where state in ('queued', 'running')")
+	}
+	if err != nil {
+		return fmt.Errorf("mark the catalog as to be reviewed: %w", err)
+	}
+	return nil
+}
+
+// EndReview is an operator's word that the catalog may be gone by again.
+func (c *Catalog) EndReview(ctx context.Context, by Actor) error {
+	if _, err := c.pool.Exec(ctx, "update howdah.catalog set review = null, stamp = gen_random_uuid()"); err != nil {
+		return fmt.Errorf("end the catalog's review: %w", err)
+	}
+	return c.Change(ctx, by, func(t *Tx) error {
+		t.changed = true
+		return t.Audit("end review", "catalog", "catalog", nil)
+	})
+}
