@@ -20,9 +20,10 @@ const (
 	drainTimeout = 5 * time.Second
 )
 
-// Web is the HTTP door: /livez, /readyz, /metrics. Its fields do not change once
-// it serves.
+// Web is the HTTP door: /livez, /readyz, /metrics, and the API. Its fields do not
+// change once it serves.
 type Web struct {
+	API      http.Handler                // of package admin/api; nil = none
 	Ready    func(context.Context) error // what is missing; nil = ready as soon as it serves
 	Registry *prometheus.Registry        // see NewRegistry
 }
@@ -38,6 +39,10 @@ func (w *Web) Handler() http.Handler {
 		// One bad number must not hide all others.
 		ErrorHandling: promhttp.ContinueOnError,
 	})))
+	if w.API != nil {
+		mux.Handle("/api/", w.API)
+		mux.Handle("GET /openapi.json", w.API)
+	}
 	return mux
 }
 

@@ -24,7 +24,7 @@ func TestSoakDense(t *testing.T) {
 	s := survey{most: number(t, "HOWDAH_SURVEY", 1)}
 	rounds, started := 0, time.Now()
 	for seed := range seeds(t, denseSeeds) {
-		a := &arena{house: h, door: door, patience: shrinkPatience, known: knownDifferences(t)}
+		a := &arena{house: h, door: door, patience: patience, known: knownDifferences(t)}
 		if seed%2 == 0 {
 			a.disturber = disturb(t, h, door.address, false)
 		}
@@ -50,6 +50,7 @@ func TestSoakDense(t *testing.T) {
 
 // shortest looks for the shortest program that shows a difference.
 func shortest(a *arena, d *difference) *difference {
+	a.patience = shrinkPatience
 	s := &shrinker{trial: trial{servers: 2}, arena: a, end: time.Now().Add(20 * time.Second), class: d.class()}
 	shows := func(p program) *difference {
 		if x := a.play(p); x != nil && x.class() == s.class {

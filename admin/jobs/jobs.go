@@ -45,6 +45,10 @@ type Runner struct {
 	kinds   map[string]Kind
 	log     *slog.Logger
 	client  *river.Client[pgx.Tx]
+
+	// Stepped is called, if not nil, when a step has been noted to begin, and when it has
+	// been done but that is not noted yet. It must be set before Run.
+	Stepped func(kind, step string, begun bool)
 }
 
 // arguments are a River job's.
@@ -114,12 +118,12 @@ func (r *Runner) Wake(ctx context.Context, tx *catalog.Tx, id string) error {
 
 // Run runs operations until ctx ends, and gives back those it has not ended then.
 func (r *Runner) Run(ctx context.Context) error {
+	r.adopt(ctx, r.node) // what a process before this one has left
 	if err := r.client.Start(ctx); err != nil && ctx.Err() != nil {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	r.adopt(ctx, r.node) // what a process before this one has left
 	for tick := time.NewTicker(lease / 2); ; {
 		select {
 		case <-tick.C:
@@ -234,7 +238,7 @@ func (r *Runner) goBack(ctx context.Context, log *slog.Logger, run *Run, kind Ki
 		return r.again(context.WithoutCancel(ctx), log, run.Operation, fmt.Errorf("undo, since %w: %w", why, err))
 	}
 	log.Info("operation undone", "why", why)
-	return -1, r.catalog.Change(context.WithoutCancel(ctx), run.actor(), func(tx *catalog.Tx) error {
+	return -1, r.catalog.Change(context.WithoutCancel(ctx), run.By(), func(tx *catalog.Tx) error {
 		return tx.End(run.Operation, state, why.Error(), nil)
 	})
 }

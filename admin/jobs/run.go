@@ -91,20 +91,28 @@ func (r *Run) Step(ctx context.Context, name string, done, total int, f func(con
 	if err := c.NoteStep(ctx, r.Operation, name, true, done, total); err != nil {
 		return err
 	}
+	r.stepped(name, true)
 	if err := f(ctx); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	r.stepped(name, false)
 	return c.NoteStep(ctx, r.Operation, name, false, done+1, total)
 }
 
-// actor is who asked for the operation.
-func (r *Run) actor() catalog.Actor {
+func (r *Run) stepped(name string, begun bool) {
+	if f := r.runner.Stepped; f != nil {
+		f(r.Kind, name, begun)
+	}
+}
+
+// By is who asked for the operation.
+func (r *Run) By() catalog.Actor {
 	return catalog.Actor{Name: r.Actor, Door: "job", From: r.runner.node}
 }
 
 // Finish makes the change that is the operation's outcome, and ends it with that.
 func (r *Run) Finish(ctx context.Context, result any, change func(*catalog.Tx) error) error {
-	err := r.runner.catalog.Change(ctx, r.actor(), func(tx *catalog.Tx) error {
+	err := r.runner.catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		if change != nil {
 			if err := change(tx); err != nil {
 				return err

@@ -37,6 +37,8 @@ func importRules() []importRule {
 		{"provision", []string{"wire", "tenants", "backup/store"}, "draining comes in as a func, so that changing clusters needs no pooler"},
 		{"backup", []string{"wire"}, "recovery must work when everything else is down"},
 		{"admin", []string{"wire", "tenants", "pool", "router", "provision", "backup"}, "operations on all below, behind two doors"},
+		{"admin/api", []string{"tenants", "provision", "admin/fleet"}, "a door decides nothing but who may pass"},
+		{"admin/fleet", []string{"wire", "tenants", "router", "provision", "admin/jobs"}, "an operation is the same whatever door it came through"},
 		{"admin/jobs", []string{"tenants"}, "running an operation needs its row: what it does is the caller's business"},
 		{"cmd/howdah", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin"}, "commands, configuration, wiring"},
 	}
@@ -45,12 +47,13 @@ func importRules() []importRule {
 // keepers are dependencies that only one of our packages knows, by prefix.
 func keepers() map[string]string {
 	return map[string]string{
-		"github.com/prometheus/common": "parses a scrape in tests; tests only",
-		"github.com/spf13/cobra":       "cmd/howdah",
-		"github.com/BurntSushi/toml":   "cmd/howdah",
-		"github.com/jackc/pgproto3/v2": "none: tests only",
-		"github.com/pganalyze":         "router/classify",
-		"github.com/riverqueue":        "admin/jobs",
+		"github.com/prometheus/common":  "parses a scrape in tests; tests only",
+		"github.com/spf13/cobra":        "cmd/howdah",
+		"github.com/BurntSushi/toml":    "cmd/howdah",
+		"github.com/jackc/pgproto3/v2":  "none: tests only",
+		"github.com/pganalyze":          "router/classify",
+		"github.com/danielgtaylor/huma": "admin/api",
+		"github.com/riverqueue":         "admin/jobs",
 	}
 }
 
@@ -66,6 +69,7 @@ func dependencies() map[string]string {
 		"github.com/prometheus/client_model":                 "the form in which tests read a scrape back; tests only",
 		"github.com/prometheus/common":                       "parses a scrape in tests; tests only",
 		"github.com/spf13/cobra":                             "commands, flags, help and completion",
+		"github.com/danielgtaylor/huma/v2":                   "OpenAPI, and the checks of requests that it describes",
 		"github.com/riverqueue/river":                        "a queue of jobs with retries, schedules and an elected leader",
 		"github.com/riverqueue/river/riverdriver/riverpgxv5": "lets River use the catalog's connections",
 		"golang.org/x/sys":                                   "epoll, eventfd and socket options: raw system calls",

@@ -14,12 +14,14 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"howdah/admin"
+	"howdah/admin/fleet"
 	"howdah/router"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
@@ -60,6 +62,8 @@ type daemon struct {
 	reloading sync.Mutex        // one reload at a time; guards the next two
 	contents  *catalog.Contents // of the catalog, as used last; nil for none
 	reviewed  bool              // the catalog was to be reviewed when it was seen last
+
+	fleet atomic.Pointer[fleet.Fleet] // nil without the catalog
 
 	mu     sync.Mutex // guards what follows
 	config *Config
@@ -305,7 +309,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 		return nil, fmt.Errorf("open the HTTP door: %w", err)
 	}
 	d.log.Info("listening", "http", l.Addr().String())
-	w := &admin.Web{Ready: d.ready, Registry: admin.NewRegistry(d.router, version)}
+	w := &admin.Web{API: d.api(), Ready: d.ready, Registry: admin.NewRegistry(d.router, version)}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil

@@ -4,9 +4,15 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
+	"os"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
+	"howdah/admin/api"
+	"howdah/admin/fleet"
 	"howdah/tenants/catalog"
 )
 
@@ -51,10 +57,77 @@ func (d *daemon) followCatalog(ctx context.Context, c Catalog) {
 		}
 	}
 	defer opened.Close()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { d.runFleet(ctx, opened) })
 	opened.Follow(ctx, d.log, func(contents *catalog.Contents) {
 		if err := d.useContents(ctx, opened, contents); err != nil {
 			d.log.Error("cannot use what the catalog holds: the registry stays as it is", "revision", contents.Revision, "error", err)
 		}
+	})
+}
+
+// runFleet makes what operators ask for possible, and runs it, until ctx ends.
+func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
+	config := fleet.Config{
+		Catalog: c, Registry: d.registry, Pooler: d.router, Log: d.log,
+		Check: d.checkEntries,
+	}
+	for ctx.Err() == nil {
+		f, err := fleet.New(ctx, d.node(), config)
+		if err == nil {
+			d.fleet.Store(f)
+			err = f.Run(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("cannot run operations", "error", err)
+		}
+		select {
+		case <-time.After(catalogPatience):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// checkEntries says what would be wrong with the configuration if the catalog had these
+// entries. The file has been found good: whatever is wrong is theirs.
+func (d *daemon) checkEntries(entries []catalog.Entry) error {
+	_, err := d.current().WithEntries(entries)
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	var all []string
+	for _, m := range wrong.Mistakes {
+		all = append(all, m.Problem+"; "+m.Remedy)
+	}
+	return errors.New(strings.Join(all, "\n"))
+}
+
+// node names this process among those that share a catalog, the same after a restart.
+func (d *daemon) node() string {
+	host, _ := os.Hostname()
+	return host + ":" + firstPort(d.current().Listen.Addresses)
+}
+
+var (
+	errNoCatalog   = errors.New("there is no catalog: tenants are those of howdah.toml; give [catalog] url")
+	errCatalogAway = errors.New("the catalog is away: nothing can be changed now")
+)
+
+// api is the HTTP API.
+func (d *daemon) api() http.Handler {
+	return api.New(api.Config{
+		Registry: d.registry, Version: version, Log: d.log,
+		Fleet: func() (*fleet.Fleet, error) {
+			if f := d.fleet.Load(); f != nil {
+				return f, nil
+			}
+			if d.current().Catalog.URL == "" {
+				return nil, errNoCatalog
+			}
+			return nil, errCatalogAway
+		},
 	})
 }
 

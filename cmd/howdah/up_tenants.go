@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 
+	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
 )
 
@@ -46,6 +48,11 @@ func (u *up) setUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make console user: %w", err)
 	}
+	token := catalog.NewTokenText()
+	catalogURL, err := u.makeCatalog(ctx, token)
+	if err != nil {
+		return fmt.Errorf("make catalog: %w", err)
+	}
 	users := append(u.tenants[:len(u.tenants):len(u.tenants)], admin)
 	var urls strings.Builder
 	for _, user := range users {
@@ -53,8 +60,8 @@ func (u *up) setUp(ctx context.Context) error {
 	}
 	for _, file := range []struct{ path, text string }{
 		{u.folder.credentials(), urls.String()},
-		{u.folder.token(), rand.Text() + rand.Text() + "\n"},
-		{u.folder.config(), u.configText(users)},
+		{u.folder.token(), token + "\n"},
+		{u.folder.config(), u.configText(users, catalogURL)},
 	} {
 		if err := writeSecret(file.path, file.text); err != nil {
 			return fmt.Errorf("write file: %w", err)
@@ -107,6 +114,48 @@ func (u *up) makeConsoleUser(ctx context.Context) (upUser, error) {
 	return user, u.primary.Exec(ctx, postgres.Superuser, "drop role "+role)
 }
 
+// catalogRole owns the catalog's database.
+const catalogRole, catalogDatabase = "howdah", "howdah_catalog"
+
+// makeCatalog makes the catalog's database and a token for the HTTP API, and returns
+// where the catalog is. An earlier start may have got that far: its password and its
+// token are known to nobody.
+func (u *up) makeCatalog(ctx context.Context, token string) (string, error) {
+	owner := upUser{name: catalogRole, database: catalogDatabase, password: rand.Text()}
+	var role, database bool
+	err := u.primary.QueryRow(ctx, postgres.Superuser, `select
+		exists (select from pg_roles where rolname = $1), exists (select from pg_database where datname = $2)`,
+		[]any{catalogRole, catalogDatabase}, &role, &database)
+	if err != nil {
+		return "", err
+	}
+	verb := "create"
+	if role {
+		verb = "alter"
+	}
+	statements := []string{fmt.Sprintf("%s role %s login password '%s'", verb, catalogRole, owner.password)}
+	if !database {
+		statements = append(statements, fmt.Sprintf("create database %s owner %s", catalogDatabase, catalogRole))
+	}
+	statements = append(statements, "revoke all on database "+catalogDatabase+" from public")
+	if err := u.primary.Exec(ctx, postgres.Superuser, statements...); err != nil {
+		return "", err
+	}
+	c, err := catalog.Open(ctx, owner.url(u.ports.primary))
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	const name = "up"
+	return owner.url(u.ports.primary), c.Change(ctx, catalog.Actor{Name: "howdah up", Door: "up"}, func(tx *catalog.Tx) error {
+		if err := tx.DeleteToken(name); err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+		_, err := tx.AddToken(catalog.Token{Name: name, Role: "admin"}, token)
+		return err
+	})
+}
+
 func (u *up) verifier(ctx context.Context, role string) (string, error) {
 	var verifier string
 	err := u.primary.QueryRow(ctx, postgres.Superuser,
@@ -115,7 +164,7 @@ func (u *up) verifier(ctx context.Context, role string) (string, error) {
 }
 
 // configText is the howdah.toml of the first start.
-func (u *up) configText(users []upUser) string {
+func (u *up) configText(users []upUser, catalogURL string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Written once by "howdah up"; yours to edit. "howdah help settings" explains
 # every setting; "howdah check -c FILE" finds mistakes; SIGHUP to the serving
@@ -128,13 +177,17 @@ addresses = ["127.0.0.1:%d"]
 http = "127.0.0.1:%d"
 users = [%q]
 
+[catalog]
+url = %q
+cache = "catalog.json"
+
 [[cluster]]
 name = "main"
 members = [%q, %q]
 admin_url = %q
 replication_url = %q
 budget = %d
-`, u.ports.pooler, u.ports.http, consoleUser, u.primary.Address(), u.standby.Address(),
+`, u.ports.pooler, u.ports.http, consoleUser, catalogURL, u.primary.Address(), u.standby.Address(),
 		u.primary.AdminURL(postgres.Superuser), u.primary.AdminURL(postgres.Superuser), upBudget)
 	for _, user := range users {
 		if user.name != consoleUser {

@@ -272,7 +272,13 @@ func testOperations(t *testing.T, c *catalog.Catalog, _ *postgres.Server) {
 	if err := c.NoteStep(t.Context(), one, "make the database", true, 1, 4); err != nil {
 		t.Fatal(err)
 	}
-	again := take(t, c, o.ID, "node 1", 0) // it has been started again
+	if again := take(t, c, o.ID, "node 1", 0); again != nil {
+		t.Fatal("a node has an operation twice")
+	}
+	if err := c.Reclaim(t.Context(), "node 1", func(pgx.Tx, string) error { return nil }); err != nil { // it has been started again
+		t.Fatal(err)
+	}
+	again := take(t, c, o.ID, "node 1", 0)
 	if again == nil || again.Step != "make the database" || !again.StepBegun || again.Attempts != 2 {
 		t.Fatalf("taken again: %+v", again)
 	}

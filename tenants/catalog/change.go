@@ -62,6 +62,15 @@ func (t *Tx) finish() error {
 // Raw is the transaction, for rows that belong with the change.
 func (t *Tx) Raw() pgx.Tx { return t.tx }
 
+// QueryRow and Exec are for rows of the catalog's that have no meaning here.
+func (t *Tx) QueryRow(sql string, args ...any) pgx.Row { return t.tx.QueryRow(t.ctx, sql, args...) }
+
+// Exec is QueryRow for statements without rows.
+func (t *Tx) Exec(sql string, args ...any) error {
+	_, err := t.tx.Exec(t.ctx, sql, args...)
+	return err
+}
+
 // Entry returns an entry as it is in this change.
 func (t *Tx) Entry(kind Kind, name string) (*Entry, error) { return oneEntry(t.ctx, t.tx, kind, name) }
 

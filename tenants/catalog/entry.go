@@ -97,11 +97,7 @@ func (c *Catalog) Load(ctx context.Context) (*Contents, error) {
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, "select "+entryColumns+" from howdah.entry order by kind, name collate \"C\"")
-		if err != nil {
-			return err
-		}
-		found.Entries, err = pgx.CollectRows(rows, scanEntry)
+		found.Entries, err = allEntries(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -109,6 +105,17 @@ func (c *Catalog) Load(ctx context.Context) (*Contents, error) {
 	}
 	return &found, nil
 }
+
+func allEntries(ctx context.Context, q querier) ([]Entry, error) {
+	rows, err := q.Query(ctx, "select "+entryColumns+" from howdah.entry order by kind, name collate \"C\"")
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanEntry)
+}
+
+// Entries returns all entries as they are in this change.
+func (t *Tx) Entries() ([]Entry, error) { return allEntries(t.ctx, t.tx) }
 
 // Entry returns one entry, or ErrNotFound.
 func (c *Catalog) Entry(ctx context.Context, kind Kind, name string) (*Entry, error) {

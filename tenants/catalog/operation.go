@@ -138,7 +138,7 @@ func (c *Catalog) Operations(ctx context.Context, tenant string, most int) ([]Op
 // for an operator, or is another node's.
 func (c *Catalog) Take(ctx context.Context, id, node string, lease time.Duration) (*Operation, error) {
 	rows, err := c.pool.Query(ctx, `update howdah.operation set state = 'running', node = $2, lease_until = now() + $3, attempts = attempts + 1, started_at = coalesce(started_at, now())
-		where id = $1 and state in ('queued', 'running') and (lease_until is null or lease_until < now() or node = $2)
+		where id = $1 and state in ('queued', 'running') and (lease_until is null or lease_until < now())
 		and not exists (select from howdah.catalog where review is not null) returning `+operationColumns, id, node, lease)
 	if err != nil {
 		return nil, fmt.Errorf("take operation %s: %w", id, err)

@@ -19,11 +19,12 @@ create table howdah.entry (
 
 -- Tenants that were dropped and can be brought back.
 create table howdah.dropped (
-  id uuid primary key,
+  operation uuid primary key, -- that has dropped it: the database's name has it
+  id uuid not null,
   name text not null,
   settings jsonb not null,
   verifier text not null, -- of its user
-  database text not null, -- what it is called now
+  oid oid not null, -- of the database
   dropped_at timestamptz not null default now(),
   purge_at timestamptz not null
 );
@@ -64,11 +65,12 @@ create table howdah.token (
   expires_at timestamptz
 );
 
+-- Answers to requests that may be repeated. Each is sealed with a secret of its client.
 create table howdah.idempotency (
-  key text not null,
   token text not null, -- whose key it is
+  key text not null,
   request bytea not null, -- a hash
-  operation uuid references howdah.operation,
+  answer bytea not null,
   at timestamptz not null default now(),
   primary key (token, key)
 );

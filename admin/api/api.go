@@ -1,0 +1,71 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"howdah/admin/fleet"
+	"howdah/tenants"
+)
+
+// Config is what the API works with.
+type Config struct {
+	// Fleet returns who does what is asked for, or why there is nobody: there is no
+	// catalog, or it is away.
+	Fleet    func() (*fleet.Fleet, error)
+	Registry *tenants.Registry
+	Version  string
+	Log      *slog.Logger
+}
+
+// server answers requests.
+type server struct{ Config }
+
+// maxBody bounds what a request may send.
+const maxBody = 1 << 20
+
+// New returns the API's handler, for /api/ and /openapi.json.
+func New(c Config) http.Handler {
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("Howdah", c.Version)
+	config.DocsPath, config.SchemasPath = "", ""
+	config.OpenAPIPath = "/openapi"
+	config.CreateHooks = nil // no "$schema" in every answer
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "A token of `howdah token create`, or of .howdah/token."},
+	}
+	api := humago.New(mux, config)
+	s := &server{c}
+	api.UseMiddleware(s.authenticate(api))
+	s.tenants(api)
+	s.entries(api)
+	s.operations(api)
+	s.tokens(api)
+	s.audit(api)
+	return http.MaxBytesHandler(mux, maxBody)
+}
+
+const prefix = "/api/v1"
+
+// operation describes an endpoint for OpenAPI, and who may use it.
+func operation(id, method, path, summary string, least role, more ...func(*huma.Operation)) huma.Operation {
+	o := huma.Operation{
+		OperationID: id, Method: method, Path: prefix + path, Summary: summary,
+		Security:     []map[string][]string{{"token": {}}},
+		Metadata:     map[string]any{"least": least},
+		MaxBodyBytes: maxBody,
+	}
+	for _, f := range more {
+		f(&o)
+	}
+	return o
+}
+
+// accepted is of endpoints that begin something.
+func accepted(o *huma.Operation) { o.DefaultStatus = http.StatusAccepted }
+
+// own lets a token that is bound to the tenant in the path use the endpoint.
+func own(o *huma.Operation) { o.Metadata["own"] = true }

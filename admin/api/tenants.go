@@ -1,0 +1,305 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"howdah/admin/fleet"
+	"howdah/tenants/catalog"
+)
+
+// Tenant is one customer: a database on a cluster and what it may use.
+type Tenant struct {
+	Name     string         `json:"name" doc:"what clients connect to as database"`
+	ID       string         `json:"id,omitempty" doc:"a UUID that stays when the name changes; none for a tenant of howdah.toml"`
+	Source   string         `json:"source" enum:"catalog,file"`
+	State    string         `json:"state" enum:"active,suspended"`
+	Cluster  string         `json:"cluster"`
+	Database string         `json:"database"`
+	User     string         `json:"user"`
+	Tier     string         `json:"tier,omitempty"`
+	Settings map[string]any `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
+	Revision int64          `json:"revision,omitempty" doc:"what ETag says"`
+	Created  *time.Time     `json:"created,omitempty"`
+}
+
+// ofEntry adds what the catalog knows of a tenant.
+func (t *Tenant) ofEntry(e *catalog.Entry) {
+	t.ID, t.Source, t.Revision, t.Created = e.ID, "catalog", e.Revision, &e.Created
+	t.Settings = map[string]any{}
+	for name, value := range e.Settings {
+		switch name {
+		case "cluster", "database", "user", "tier", "state":
+		default:
+			t.Settings[name] = value
+		}
+	}
+}
+
+// ByName is a path with a name in it.
+type ByName struct {
+	Name string `path:"name" maxLength:"63"`
+}
+
+type tenantAnswer struct {
+	ETag string `header:"ETag"`
+	Body Tenant
+}
+
+func answerTenant(t Tenant) *tenantAnswer { return &tenantAnswer{ETag: etag(t.Revision), Body: t} }
+
+func etag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
+
+// expected reads If-Match: the revision that is to be changed, whatever it is where
+// nothing is said.
+func expected(ifMatch string) (int64, error) {
+	if ifMatch == "" || ifMatch == "*" {
+		return catalog.AnyRevision, nil
+	}
+	n, err := strconv.ParseInt(strings.Trim(ifMatch, `"`), 10, 64)
+	if err != nil || n < 0 {
+		return 0, huma.Error412PreconditionFailed(fmt.Sprintf("If-Match is %s, which is no ETag of here", ifMatch))
+	}
+	return n, nil
+}
+
+// operationAnswer tells of an operation that has begun.
+type operationAnswer struct {
+	Location string `header:"Location"`
+	Body     *catalog.Operation
+}
+
+func answerOperation(o *catalog.Operation) *operationAnswer {
+	return &operationAnswer{Location: prefix + "/jobs/" + o.ID, Body: o}
+}
+
+func (s *server) tenants(api huma.API) {
+	huma.Register(api, operation("list-tenants", "GET", "/tenants", "List tenants", viewer), s.listTenants)
+	huma.Register(api, operation("create-tenant", "POST", "/tenants", "Create a tenant", operator, accepted), s.createTenant)
+	huma.Register(api, operation("get-tenant", "GET", "/tenants/{name}", "Show a tenant", viewer, own), s.getTenant)
+	huma.Register(api, operation("set-tenant", "PATCH", "/tenants/{name}", "Change a tenant's settings", operator), s.setTenant)
+	huma.Register(api, operation("drop-tenant", "DELETE", "/tenants/{name}", "Drop a tenant; its database is kept for a while", admin, accepted), s.dropTenant)
+	huma.Register(api, operation("suspend-tenant", "POST", "/tenants/{name}/suspend", "Close a tenant", operator, accepted), s.begin((*fleet.Fleet).SuspendTenant))
+	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
+	huma.Register(api, operation("list-dropped", "GET", "/dropped", "List dropped tenants whose databases are kept", viewer), s.listDropped)
+	huma.Register(api, operation("undrop-tenant", "POST", "/dropped/{name}/undrop", "Bring back a dropped tenant", admin, accepted), s.begin((*fleet.Fleet).UndropTenant))
+	huma.Register(api, operation("purge-tenant", "DELETE", "/dropped/{name}", "Drop a dropped tenant's database for good", admin, accepted), s.begin((*fleet.Fleet).PurgeTenant))
+}
+
+// listTenants tells those of howdah.toml too.
+func (s *server) listTenants(ctx context.Context, in *struct {
+	Search  string `query:"search" doc:"part of a name"`
+	Cluster string `query:"cluster"`
+	After   string `query:"after" doc:"a name: only those behind it"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
+},
+) (*struct{ Body []Tenant }, error) {
+	entries, err := s.entriesOf(ctx, catalog.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	all := []Tenant{}
+	for t := range s.Registry.Snapshot().Tenants() {
+		if !strings.Contains(t.Name, in.Search) || in.Cluster != "" && t.Cluster != in.Cluster || t.Name <= in.After {
+			continue
+		}
+		found := Tenant{Name: t.Name, Source: "file", State: t.State.String(), Cluster: t.Cluster, Database: t.Database, User: t.User, Tier: t.Tier}
+		if e := entries[t.Name]; e != nil {
+			found.ofEntry(e)
+		}
+		all = append(all, found)
+	}
+	slices.SortFunc(all, func(a, b Tenant) int { return cmp.Compare(a.Name, b.Name) })
+	return &struct{ Body []Tenant }{all[:min(len(all), in.Limit)]}, nil
+}
+
+func (s *server) entriesOf(ctx context.Context, kind catalog.Kind) (map[string]*catalog.Entry, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	contents, err := f.Catalog.Load(ctx)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	entries := map[string]*catalog.Entry{}
+	for i := range contents.Entries {
+		if e := &contents.Entries[i]; e.Kind == kind {
+			entries[e.Name] = e
+		}
+	}
+	return entries, nil
+}
+
+// fleet returns the Fleet, or the answer that there is none.
+func (s *server) fleet() (*fleet.Fleet, error) {
+	f, err := s.Fleet()
+	if err != nil {
+		return nil, huma.Error503ServiceUnavailable(err.Error())
+	}
+	return f, nil
+}
+
+func (s *server) getTenant(ctx context.Context, in *ByName) (*tenantAnswer, error) {
+	found, err := s.oneTenant(ctx, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return answerTenant(*found), nil
+}
+
+func (s *server) oneTenant(ctx context.Context, name string) (*Tenant, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
+	for t := range s.Registry.Snapshot().Tenants() {
+		if t.Name != name {
+			continue
+		}
+		found := &Tenant{Name: t.Name, Source: "file", State: t.State.String(), Cluster: t.Cluster, Database: t.Database, User: t.User, Tier: t.Tier}
+		if err == nil {
+			found.ofEntry(e)
+		}
+		return found, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("tenant %q: %w", name, catalog.ErrNotFound) // this node has not heard of it yet, or no more
+	}
+	return nil, s.problem(err)
+}
+
+type newTenant struct {
+	Name     string         `json:"name" maxLength:"63" doc:"what clients connect to as database: a to z, 0 to 9, _ . and -"`
+	Cluster  string         `json:"cluster,omitempty" doc:"where there is room, if not given"`
+	Database string         `json:"database,omitempty" maxLength:"63" doc:"the name, if not given"`
+	User     string         `json:"user,omitempty" maxLength:"63" doc:"the name, if not given"`
+	Tier     string         `json:"tier,omitempty"`
+	Password string         `json:"password,omitempty" doc:"a new one, if not given"`
+	Settings map[string]any `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
+	Template string         `json:"template,omitempty" doc:"a database to copy"`
+}
+
+type creationAnswer struct {
+	Location string `header:"Location"`
+	Body     *fleet.Creation
+}
+
+func (s *server) createTenant(ctx context.Context, in *struct {
+	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
+	Authorization  string `header:"Authorization" hidden:"true"`
+	Body           newTenant
+},
+) (*creationAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	b := &in.Body
+	n := fleet.NewTenant{
+		Name: b.Name, Cluster: b.Cluster, Database: b.Database, User: b.User, Tier: b.Tier, Password: b.Password,
+		Settings: whole(b.Settings), Template: b.Template,
+	}
+	if in.IdempotencyKey != "" {
+		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
+	}
+	made, err := f.CreateTenant(ctx, actor(ctx), n, in.DryRun)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	answer := &creationAnswer{Body: made}
+	if made.Operation != nil {
+		answer.Location = prefix + "/jobs/" + made.Operation.ID
+	}
+	return answer, nil
+}
+
+// whole makes numbers without a fraction whole ones, as settings have them: JSON does not
+// tell them apart.
+func whole(settings map[string]any) catalog.Settings {
+	for name, value := range settings {
+		if f, ok := value.(float64); ok && f == float64(int64(f)) {
+			settings[name] = int64(f)
+		}
+	}
+	return settings
+}
+
+func (s *server) setTenant(ctx context.Context, in *struct {
+	ByName
+	IfMatch string         `header:"If-Match"`
+	Body    map[string]any `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
+},
+) (*tenantAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	expect, err := expected(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	e, err := f.SetTenant(ctx, actor(ctx), in.Name, expect, whole(in.Body))
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	found, err := s.oneTenant(ctx, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	found.Tier = e.Settings.Text("tier")
+	found.ofEntry(e) // what was changed here, though the registry may not have it yet
+	return answerTenant(*found), nil
+}
+
+func (s *server) dropTenant(ctx context.Context, in *struct {
+	ByName
+	Keep float64 `query:"keep" minimum:"0" default:"604800" doc:"for how many seconds its database is kept"`
+},
+) (*operationAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	o, err := f.DropTenant(ctx, actor(ctx), in.Name, time.Duration(in.Keep*float64(time.Second)))
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return answerOperation(o), nil
+}
+
+// begin is of operations that need to know no more than a tenant's name.
+func (s *server) begin(f func(*fleet.Fleet, context.Context, catalog.Actor, string) (*catalog.Operation, error)) func(context.Context, *ByName) (*operationAnswer, error) {
+	return func(ctx context.Context, in *ByName) (*operationAnswer, error) {
+		who, err := s.fleet()
+		if err != nil {
+			return nil, err
+		}
+		o, err := f(who, ctx, actor(ctx), in.Name)
+		if err != nil {
+			return nil, s.problem(err)
+		}
+		return answerOperation(o), nil
+	}
+}
+
+func (s *server) listDropped(ctx context.Context, _ *struct{}) (*struct{ Body []catalog.Dropped }, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.Catalog.DroppedTenants(ctx)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return &struct{ Body []catalog.Dropped }{append([]catalog.Dropped{}, all...)}, nil
+}

@@ -1,0 +1,149 @@
+package fleet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"howdah/admin/fleet"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+)
+
+// What the child of TestCrashAtEveryStep is told.
+const (
+	childCatalog   = "HOWDAH_TEST_CATALOG"   // where the catalog is: this is a child
+	childCluster   = "HOWDAH_TEST_CLUSTER"   // and the cluster
+	childOperation = "HOWDAH_TEST_OPERATION" // which operation to end
+	childCrash     = "HOWDAH_TEST_CRASH"     // at which moment to die, from 0; -1 for never
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childCatalog) != "" {
+		if err := child(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// child is a node that runs operations until one has ended, or dies on the way.
+func child() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := catalog.Open(ctx, os.Getenv(childCatalog))
+	if err != nil {
+		return err
+	}
+	crash, err := strconv.Atoi(os.Getenv(childCrash))
+	if err != nil {
+		return err
+	}
+	moment := 0
+	f := newFleet(ctx, c, os.Getenv(childCluster), &pooler{paused: map[string]bool{}}, os.Stderr, func(kind, step string, begun bool) {
+		if moment == crash {
+			fmt.Fprintf(os.Stderr, "dies in %s at %q, begun: %v\n", kind, step, begun)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		moment++
+	})
+	failed := make(chan error, 1)
+	go func() { failed <- f.Run(ctx) }()
+	for {
+		o, err := c.Operation(ctx, os.Getenv(childOperation))
+		switch {
+		case err != nil:
+			return err
+		case o.State == catalog.Done:
+			return nil
+		case o.State.Ended(), o.State == catalog.Attention:
+			return fmt.Errorf("%s is %s: %s", o.Kind, o.State, o.Error)
+		}
+		select {
+		case err := <-failed:
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// node runs a child, and reports whether it was killed.
+func (h *house) node(o *catalog.Operation, crash int) (killed bool) {
+	h.t.Helper()
+	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childCatalog+"="+h.server.AdminURL("catalog"), childCluster+"="+h.server.AdminURL(postgres.Superuser),
+		childOperation+"="+o.ID, childCrash+"="+strconv.Itoa(crash))
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return true
+	}
+	if err != nil {
+		h.t.Fatalf("%s, crash %d: %v\n%s", o.Kind, crash, err, bytes.TrimSpace(out))
+	}
+	return false
+}
+
+// TestCrashAtEveryStep has a node die by KILL at every moment of every operation, before
+// each step and behind it, and another go on: the outcome is the same, and nothing is
+// left behind.
+func TestCrashAtEveryStep(t *testing.T) {
+	h := newHouse(t)
+	for crash, more := 0, true; more; crash++ {
+		more = false
+		name := "t" + strconv.Itoa(crash)
+		run := func(o *catalog.Operation, err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatalf("crash %d: %v", crash, err)
+			}
+			if h.node(o, crash) {
+				more = true
+				h.node(o, -1)
+			}
+		}
+		made, err := h.fleet.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: name}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(made.Operation, nil)
+		lives := func(what string) {
+			t.Helper()
+			if err := h.can(name, made.Password); err != nil {
+				t.Errorf("crash %d, %s: %v", crash, what, err)
+			}
+			if got := h.holds(); got != name+"|"+name {
+				t.Errorf("crash %d, %s: there is %s", crash, what, got)
+			}
+		}
+		lives("created")
+		run(h.fleet.SuspendTenant(t.Context(), anna, name))
+		if h.can(name, made.Password) == nil {
+			t.Errorf("crash %d, suspended: clients are let in", crash)
+		}
+		run(h.fleet.ResumeTenant(t.Context(), anna, name))
+		lives("resumed")
+		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
+		run(h.fleet.UndropTenant(t.Context(), anna, name))
+		lives("undropped")
+		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
+		run(h.fleet.PurgeTenant(t.Context(), anna, name))
+		if got := h.holds(); got != "|" {
+			t.Errorf("crash %d, purged: there is %s", crash, got)
+		}
+		contents, err := h.catalog.Load(t.Context())
+		if err != nil || len(contents.Entries) > 0 {
+			t.Fatalf("crash %d: the catalog has %+v, %v", crash, contents, err)
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"howdah/admin/jobs"
+	"howdah/provision"
+	"howdah/tenants"
+	"howdah/tenants/catalog"
+	"howdah/wire"
+)
+
+// NewTenant is a tenant to be made. Only the name must be given.
+type NewTenant struct {
+	Name     string
+	Cluster  string // "" = where there is room
+	Database string // "" = the name; the user's too
+	User     string
+	Tier     string
+	Password string           // "" = a new one
+	Settings catalog.Settings // of its own, by their names in howdah.toml
+	Template string           // a database to copy; "" = an empty one
+	Once     *Once            // nil = it is another tenant each time
+}
+
+// Creation is a tenant that is being made.
+type Creation struct {
+	Operation *catalog.Operation `json:"operation,omitempty"` // nil for a dry run
+	Name      string             `json:"name"`
+	Cluster   string             `json:"cluster"`
+	Why       string             `json:"why"` // that cluster
+	Database  string             `json:"database"`
+	User      string             `json:"user"`
+	Password  string             `json:"password,omitempty"` // told once
+	Steps     []string           `json:"steps,omitempty"`    // of a dry run
+}
+
+// creation are the parameters of the operation.
+type creation struct {
+	ID       string           `json:"id"` // of the tenant
+	Cluster  string           `json:"cluster"`
+	User     string           `json:"user"`
+	Verifier string           `json:"verifier"`
+	Template string           `json:"template,omitempty"`
+	Settings catalog.Settings `json:"settings"` // of the entry
+}
+
+// extensions are what Odoo wants in its databases.
+var extensions = []string{"unaccent", "pg_trgm"}
+
+func (c *creation) operation(name, job string) provision.Create {
+	return provision.Create{
+		ID: c.ID, JobID: job, Name: name, Database: c.Settings.Text("database"), Role: c.User, Verifier: c.Verifier,
+		Content: provision.Content{Template: c.Template, Extensions: extensions},
+	}
+}
+
+// iterations of the SCRAM verifier of a password that has 128 random bits; PostgreSQL's
+// default too.
+const iterations = 4096
+
+// CreateTenant begins to make a tenant, or with dry says what it would do.
+func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant, dry bool) (*Creation, error) {
+	request := n.hash()
+	if first, err := f.answered(ctx, by, n.Once, request); first != nil || err != nil {
+		return first, err
+	}
+	n, why, err := f.complete(n)
+	if err != nil {
+		return nil, err
+	}
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails
+	verifier := wire.MakeVerifier(n.Password, iterations, salt).String()
+	made := &Creation{Name: n.Name, Cluster: n.Cluster, Why: why, Database: n.Database, User: n.User, Password: n.Password}
+	p := creation{ID: newID(), Cluster: n.Cluster, User: n.User, Verifier: verifier, Template: n.Template, Settings: n.entry()}
+	if dry {
+		made.Password = ""
+		made.Steps, err = f.preview(ctx, n.Cluster, p.operation(n.Name, "dry-run"))
+		return made, asInvalid(err)
+	}
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		entries, err := tx.Entries()
+		if err != nil {
+			return err
+		}
+		entries = append(entries, catalog.Entry{Kind: catalog.Tenant, Name: n.Name, Settings: p.Settings},
+			catalog.Entry{Kind: catalog.User, Name: n.User, Settings: catalog.Settings{"verifier": verifier}})
+		if err := f.Check(entries); err != nil {
+			return &InvalidError{Reason: err}
+		}
+		if made.Operation, err = f.runner.Begin(ctx, tx, "create", n.Name, p); err != nil || n.Once == nil {
+			return err
+		}
+		return n.Once.keep(tx, request, made)
+	})
+	return made, err
+}
+
+// hash is the same for the same request.
+func (n *NewTenant) hash() []byte {
+	request := *n
+	request.Once = nil
+	text, _ := json.Marshal(request) // names, and settings that came as JSON
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
+// answered returns the answer to a request that was made before, nil if it was not.
+func (f *Fleet) answered(ctx context.Context, by catalog.Actor, once *Once, request []byte) (*Creation, error) {
+	if once == nil {
+		return nil, nil
+	}
+	var first Creation
+	var made bool
+	err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
+		made, err = once.again(tx, request, &first)
+		return err
+	})
+	if err != nil || !made {
+		return nil, err
+	}
+	return &first, nil
+}
+
+// complete fills in what was not given, and looks whether it can be.
+func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
+	if n.Database == "" {
+		n.Database = n.Name
+	}
+	if n.User == "" {
+		n.User = n.Name
+	}
+	for _, name := range []struct{ field, name string }{{"name", n.Name}, {"database", n.Database}, {"user", n.User}} {
+		if err := provision.ValidName(name.name); err != nil {
+			return n, "", &InvalidError{Field: name.field, Reason: err}
+		}
+	}
+	s := f.Registry.Snapshot()
+	if f.inRegistry(n.Name) {
+		return n, "", fmt.Errorf("tenant %q: %w", n.Name, catalog.ErrExists)
+	}
+	if _, ok := s.User(n.User); ok {
+		return n, "", fmt.Errorf("user %q: %w", n.User, catalog.ErrExists)
+	}
+	for _, name := range []string{"name", "cluster", "database", "user", "tier", "state", "loops"} {
+		if _, ok := n.Settings[name]; ok {
+			return n, "", invalid("settings", "%q is not a setting that is given here", name)
+		}
+	}
+	if n.Password == "" {
+		n.Password = rand.Text()
+	}
+	why = "it was asked for"
+	if n.Cluster == "" {
+		n.Cluster, why, err = place(s)
+	} else {
+		_, err = f.cluster(n.Cluster)
+		if errors.Is(err, catalog.ErrNotFound) {
+			err = &InvalidError{Field: "cluster", Reason: err}
+		}
+	}
+	return n, why, err
+}
+
+// entry is what the catalog will say of the tenant.
+func (n *NewTenant) entry() catalog.Settings {
+	s := catalog.Settings{"cluster": n.Cluster, "database": n.Database, "user": n.User}
+	if n.Tier != "" {
+		s["tier"] = n.Tier
+	}
+	maps.Copy(s, n.Settings)
+	return s
+}
+
+// newID returns a random UUID (RFC 9562, version 4).
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// asInvalid makes a refusal of the plan what is wrong with the request.
+func asInvalid(err error) error {
+	var refused *jobs.RefusedError
+	if errors.As(err, &refused) {
+		return &InvalidError{Reason: refused.Reason}
+	}
+	return err
+}
+
+// create makes the database, then has the registry know it.
+func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
+	var p creation
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID), tenant: r.Tenant, after: 1}
+	if _, err := f.change(ctx, c, provision.Plan); err != nil {
+		return err
+	}
+	err := r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
+		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.Verifier)
+	})
+	if err != nil {
+		return err
+	}
+	return r.Finish(ctx, map[string]string{"cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User}, nil)
+}
+
+// register enters a tenant with its user into the catalog, unless that is done, and
+// waits until clients find it.
+func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings catalog.Settings, verifier string) error {
+	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
+			return nil
+		}
+		user := settings.Text("user")
+		if _, err := tx.Entry(catalog.User, user); errors.Is(err, catalog.ErrNotFound) {
+			if err := tx.Create(catalog.User, user, "", catalog.Settings{"verifier": verifier}); err != nil {
+				return err
+			}
+		}
+		return tx.Create(catalog.Tenant, name, id, settings)
+	})
+	if errors.Is(err, catalog.ErrExists) {
+		return jobs.Refuse(err)
+	}
+	if err == nil {
+		f.settle(ctx, func(s *tenants.Snapshot) bool { _, ok := s.Lookup(name, settings.Text("user")); return ok })
+	}
+	return err
+}
+
+// uncreate leaves nothing of a tenant that is not to be.
+func (f *Fleet) uncreate(ctx context.Context, r *jobs.Run) error {
+	var p creation
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		e, err := tx.Entry(catalog.Tenant, r.Tenant)
+		if errors.Is(err, catalog.ErrNotFound) || err == nil && e.ID != p.ID {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := tx.Delete(catalog.Tenant, r.Tenant, catalog.AnyRevision); err != nil {
+			return err
+		}
+		return tx.Delete(catalog.User, p.User, catalog.AnyRevision)
+	})
+	if err != nil {
+		return err
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID), tenant: r.Tenant}
+	_, err = f.change(ctx, c, provision.Undo)
+	var refused *jobs.RefusedError
+	if errors.As(err, &refused) && errors.Is(err, provision.ErrInvalid) {
+		return nil // nothing was begun
+	}
+	return err
+}

@@ -1,0 +1,11 @@
+// Package fleet is what an operator does to tenants, clusters and tiers: each operation
+// once, whatever door it came through.
+//
+// Something that is done at once (settings, a cluster, a token) is a change of the
+// catalog. What takes time (create, suspend, resume, drop, undrop, purge) is checked and
+// begun here and goes on as an operation that package jobs runs: plan.go lets package
+// provision observe the cluster and plan, runs one step after the other, each noted
+// before and after, and observes and plans again after an error or a crash. create.go,
+// suspend.go and drop.go say what goes around those steps: where a tenant is placed
+// (place.go), when its clients are held, and what the catalog says in the end.
+package fleet

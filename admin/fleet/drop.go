@@ -1,0 +1,204 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"howdah/admin/jobs"
+	"howdah/provision"
+	"howdah/tenants"
+	"howdah/tenants/catalog"
+)
+
+// KeepFor is for how long a dropped tenant's database is kept if nobody says otherwise.
+const KeepFor = 7 * 24 * time.Hour
+
+// dropping are the parameters of drop.
+type dropping struct {
+	onTenant
+	Keep time.Duration `json:"keep"`
+}
+
+// DropTenant begins to drop a tenant. Its database is kept, closed, until it is purged,
+// which is asked for or comes after keep.
+func (f *Fleet) DropTenant(ctx context.Context, by catalog.Actor, name string, keep time.Duration) (*catalog.Operation, error) {
+	if keep < 0 {
+		return nil, invalid("keep", "%v is no time to keep a database for", keep)
+	}
+	return f.begin(ctx, by, "drop", name, func(e *catalog.Entry) any {
+		return dropping{onTenant{e.ID, e.Settings.Text("cluster")}, keep}
+	})
+}
+
+// drop puts the database away and forgets the tenant.
+func (f *Fleet) drop(ctx context.Context, r *jobs.Run) error {
+	var p dropping
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}, tenant: r.Tenant, after: 1}
+	release, err := f.change(ctx, c, provision.Plan)
+	defer release()
+	if err != nil {
+		return err
+	}
+	err = r.Step(ctx, "strike from the registry", c.done, c.done+1, func(ctx context.Context) error {
+		f.closeClients(r.Tenant)
+		return f.strike(ctx, r, &p)
+	})
+	if err != nil {
+		return err
+	}
+	f.settle(ctx, func(*tenants.Snapshot) bool { return !f.inRegistry(r.Tenant) })
+	return r.Finish(ctx, nil, nil)
+}
+
+// strike moves a tenant's entry to those that were dropped, unless that is done.
+func (f *Fleet) strike(ctx context.Context, r *jobs.Run, p *dropping) error {
+	oid, err := f.heldOID(ctx, p.Cluster, r.ID)
+	if err != nil {
+		return err
+	}
+	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		e, err := tx.Entry(catalog.Tenant, r.Tenant)
+		if errors.Is(err, catalog.ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		return tx.Drop(e, r.ID, oid, time.Now().Add(p.Keep))
+	})
+}
+
+// undropping are the parameters of undrop and purge.
+type undropping struct {
+	onTenant
+	Operation string `json:"operation"` // that has dropped it
+	OID       uint32 `json:"oid"`       // of the database
+}
+
+// UndropTenant begins to bring back the tenant of that name that was dropped last.
+func (f *Fleet) UndropTenant(ctx context.Context, by catalog.Actor, name string) (*catalog.Operation, error) {
+	return f.beginDropped(ctx, by, "undrop", name)
+}
+
+// PurgeTenant begins to really drop the tenant of that name that was dropped last.
+func (f *Fleet) PurgeTenant(ctx context.Context, by catalog.Actor, name string) (*catalog.Operation, error) {
+	return f.beginDropped(ctx, by, "purge", name)
+}
+
+func (f *Fleet) beginDropped(ctx context.Context, by catalog.Actor, kind, name string) (o *catalog.Operation, err error) {
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		d, err := tx.Dropped(name)
+		if err != nil {
+			return err
+		}
+		if kind == "undrop" && f.inRegistry(name) {
+			return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
+		}
+		o, err = f.runner.Begin(ctx, tx, kind, name, undropping{onTenant{d.ID, d.Settings.Text("cluster")}, d.Operation, d.OID})
+		return err
+	})
+	return o, err
+}
+
+// purgePause is between two looks for what has been kept for long enough.
+const purgePause = 30 * time.Second
+
+// purgeOld begins to purge tenants whose time has come. Several nodes may want that at
+// once: one begins.
+func (f *Fleet) purgeOld(ctx context.Context) {
+	for tick := time.NewTicker(purgePause); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+		if err := f.PurgeOld(ctx); err != nil && ctx.Err() == nil {
+			f.Log.Warn("cannot purge dropped tenants", "error", err)
+		}
+	}
+}
+
+// PurgeOld begins to purge the tenants that have been kept for long enough.
+func (f *Fleet) PurgeOld(ctx context.Context) error {
+	all, err := f.Catalog.DroppedTenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		if time.Until(d.Purge) > 0 {
+			continue
+		}
+		err := f.Catalog.Change(ctx, catalog.Actor{Name: "howdah", Door: "schedule"}, func(tx *catalog.Tx) error {
+			if _, err := tx.DroppedBy(d.Operation); err != nil {
+				return err
+			}
+			_, err := f.runner.Begin(ctx, tx, "purge", d.Name, undropping{onTenant{d.ID, d.Settings.Text("cluster")}, d.Operation, d.OID})
+			return err
+		})
+		var busy *catalog.BusyError
+		if err != nil && !errors.As(err, &busy) && !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// undrop opens the database under its name again, and has the registry know it.
+func (f *Fleet) undrop(ctx context.Context, r *jobs.Run) error {
+	var p undropping
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	d, err := f.Catalog.DroppedTenant(ctx, p.Operation)
+	if errors.Is(err, catalog.ErrNotFound) { // it is back
+		return r.Finish(ctx, nil, nil)
+	} else if err != nil {
+		return err
+	}
+	op := provision.Undrop{ID: p.ID, OID: p.OID, Database: d.Settings.Text("database"), Role: d.Settings.Text("user")}
+	c := &changing{run: r, cluster: p.Cluster, op: op, tenant: r.Tenant, after: 1}
+	if _, err := f.change(ctx, c, provision.Plan); err != nil {
+		return err
+	}
+	settings := d.Settings
+	delete(settings, "state") // a tenant that was suspended is open again
+	err = r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
+		return f.register(ctx, r, p.ID, r.Tenant, settings, d.Verifier)
+	})
+	if err != nil {
+		return err
+	}
+	return r.Finish(ctx, nil, func(tx *catalog.Tx) error { return tx.ForgetDropped(p.Operation) })
+}
+
+// purge drops the database for good.
+func (f *Fleet) purge(ctx context.Context, r *jobs.Run) error {
+	var p undropping
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Purge{ID: p.ID, OID: p.OID}, tenant: r.Tenant}
+	if _, err := f.change(ctx, c, provision.Plan); err != nil {
+		return err
+	}
+	return r.Finish(ctx, nil, func(tx *catalog.Tx) error { return tx.ForgetDropped(p.Operation) })
+}
+
+// heldOID returns the OID of the database that an operation has put away.
+func (f *Fleet) heldOID(ctx context.Context, cluster, operation string) (oid uint32, err error) {
+	conn, err := f.connect(ctx, cluster)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	name := provision.HeldName(operation)
+	if err := conn.QueryRow(ctx, "select oid from pg_catalog.pg_database where datname = $1", name).Scan(&oid); err != nil {
+		return 0, fmt.Errorf("find database %q: %w", name, err)
+	}
+	return oid, nil
+}

@@ -1,0 +1,193 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"howdah/admin/jobs"
+	"howdah/provision"
+	"howdah/router"
+	"howdah/tenants"
+	"howdah/tenants/catalog"
+)
+
+// Pooler is what operations need of the router: to hold a tenant's clients, and to close
+// them.
+type Pooler interface {
+	Pause(ctx context.Context, database string) error
+	Resume(database string) error
+	Kill(database string) error
+}
+
+// Config is what a Fleet works with.
+type Config struct {
+	Catalog  *catalog.Catalog
+	Registry *tenants.Registry // follows the catalog
+	Pooler   Pooler
+	// Check says what would be wrong with the registry if the catalog had these entries.
+	Check func([]catalog.Entry) error
+	Log   *slog.Logger
+	// Stepped is called, if not nil, when a step of an operation has been noted to
+	// begin, and when it has been done but that is not noted yet. Tests crash there.
+	Stepped func(kind, step string, begun bool)
+}
+
+// Fleet does what an operator asks for.
+type Fleet struct {
+	Config
+	runner *jobs.Runner
+}
+
+// New returns a Fleet. Its operations are run while Run runs, on this node or another.
+// node names this node, the same after a restart.
+func New(ctx context.Context, node string, c Config) (*Fleet, error) {
+	f := &Fleet{Config: c}
+	var err error
+	f.runner, err = jobs.New(ctx, c.Catalog, node, map[string]jobs.Kind{
+		"create":  {Forward: f.create, Back: f.uncreate},
+		"suspend": {Forward: f.suspend},
+		"resume":  {Forward: f.resume},
+		"drop":    {Forward: f.drop},
+		"undrop":  {Forward: f.undrop},
+		"purge":   {Forward: f.purge},
+	}, c.Log)
+	if err == nil {
+		f.runner.Stepped = c.Stepped
+	}
+	return f, err
+}
+
+// Run runs operations, and purges what has been kept for long enough, until ctx ends.
+func (f *Fleet) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	purging := make(chan struct{})
+	go func() {
+		defer close(purging)
+		f.purgeOld(ctx)
+	}()
+	err := f.runner.Run(ctx)
+	cancel()
+	<-purging
+	return err
+}
+
+// InvalidError is what is wrong with what was asked for. Field is where, "" for the
+// whole.
+type InvalidError struct {
+	Field  string
+	Reason error
+}
+
+func (e *InvalidError) Error() string {
+	if e.Field == "" {
+		return e.Reason.Error()
+	}
+	return e.Field + ": " + e.Reason.Error()
+}
+
+func (e *InvalidError) Unwrap() error { return e.Reason }
+
+func invalid(field, format string, args ...any) error {
+	return &InvalidError{Field: field, Reason: fmt.Errorf(format, args...)}
+}
+
+// ErrFile is of what stands in howdah.toml: it is changed there.
+var ErrFile = errors.New("it stands in howdah.toml: change it there, and reload")
+
+// cluster returns the cluster of that name, which must be one that can be changed.
+func (f *Fleet) cluster(name string) (*tenants.Cluster, error) {
+	c, ok := f.Registry.Snapshot().Cluster(name)
+	if !ok {
+		return nil, fmt.Errorf("cluster %q: %w", name, catalog.ErrNotFound)
+	}
+	if c.AdminURL == "" {
+		return nil, invalid("cluster", "cluster %q has no admin_url, by which databases are made", name)
+	}
+	return c, nil
+}
+
+// tenant returns the catalog's tenant of that name. One of the file is ErrFile.
+func (f *Fleet) tenant(tx *catalog.Tx, name string) (*catalog.Entry, error) {
+	e, err := tx.Entry(catalog.Tenant, name)
+	if errors.Is(err, catalog.ErrNotFound) && f.inRegistry(name) {
+		return nil, fmt.Errorf("tenant %q: %w", name, ErrFile)
+	}
+	return e, err
+}
+
+func (f *Fleet) inRegistry(name string) bool {
+	for t := range f.Registry.Snapshot().Tenants() {
+		if t.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// checked makes a change to entries and looks whether the registry would take it.
+func (f *Fleet) checked(ctx context.Context, by catalog.Actor, change func(*catalog.Tx) error) error {
+	return f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		if err := change(tx); err != nil {
+			return err
+		}
+		entries, err := tx.Entries()
+		if err != nil {
+			return err
+		}
+		if err := f.Check(entries); err != nil {
+			return &InvalidError{Reason: err}
+		}
+		return nil
+	})
+}
+
+// knownFor is for how long an operation waits until this node's registry has its change.
+const knownFor = 5 * time.Second
+
+// settle waits until the registry says of a tenant what it should. Other nodes hear of
+// it at the same time; a node that does not is one without the catalog.
+func (f *Fleet) settle(ctx context.Context, done func(*tenants.Snapshot) bool) {
+	changes, stop := f.Registry.Watch()
+	defer stop()
+	for timeout := time.After(knownFor); !done(f.Registry.Snapshot()); {
+		select {
+		case <-changes:
+		case <-timeout:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// holdFor is for how long running transactions may go on when a tenant is held. Then
+// they are cut off: the operation is going to close the database.
+const holdFor = 30 * time.Second
+
+// hold holds the tenant's new transactions and waits until the running ones have ended.
+func (f *Fleet) hold(ctx context.Context, tenant string) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, holdFor)
+	defer cancel()
+	release = func() { _ = f.Pooler.Resume(tenant) } // it may be gone, or an operator was faster
+	switch err := f.Pooler.Pause(ctx, tenant); {
+	case errors.Is(err, router.ErrNotFound), errors.Is(err, router.ErrPaused):
+		return func() {}, nil // nobody to hold, or an operator holds it
+	case err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		release()
+		return nil, fmt.Errorf("hold tenant %q: %w", tenant, err)
+	}
+	return release, nil
+}
+
+// refusal makes an error of package provision that time does not mend one that ends the
+// operation.
+func refusal(err error) error {
+	if errors.Is(err, provision.ErrConflict) || errors.Is(err, provision.ErrInvalid) || errors.Is(err, provision.ErrNotFound) {
+		return jobs.Refuse(err)
+	}
+	return err
+}

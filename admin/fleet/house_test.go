@@ -1,0 +1,184 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/admin/fleet"
+	"howdah/router"
+	"howdah/tenants"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+const patience = time.Minute
+
+var anna = catalog.Actor{Name: "anna", Door: "test"}
+
+// house is a cluster, a catalog in a database of the same server, and who works with
+// them.
+type house struct {
+	t       *testing.T
+	server  *postgres.Server
+	catalog *catalog.Catalog
+	pooler  *pooler
+	fleet   *fleet.Fleet
+	log     io.Writer
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	s := wiretest.StartPostgres(t)
+	if err := s.Exec(t.Context(), postgres.Superuser, "create database catalog"); err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, server: s, pooler: &pooler{paused: map[string]bool{}}, log: t.Output()}
+	c, err := catalog.Open(t.Context(), s.AdminURL("catalog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	h.catalog = c
+	h.fleet = newFleet(t.Context(), h.catalog, s.AdminURL(postgres.Superuser), h.pooler, h.log, nil)
+	return h
+}
+
+// newFleet returns a Fleet on one cluster, "main", whose registry follows the catalog.
+func newFleet(ctx context.Context, c *catalog.Catalog, admin string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
+	registry := tenants.NewRegistry(snapshot(admin, nil))
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	f, err := fleet.New(ctx, "node", fleet.Config{
+		Catalog: c, Registry: registry, Pooler: p, Log: logger, Stepped: stepped,
+		Check: func(entries []catalog.Entry) error {
+			for _, e := range entries {
+				if _, ok := e.Settings["nonsense"]; ok {
+					return fmt.Errorf("%s %q has nonsense", e.Kind, e.Name)
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	go c.Follow(ctx, logger, func(now *catalog.Contents) { registry.Replace(snapshot(admin, now.Entries)) })
+	return f
+}
+
+// snapshot is what the daemon makes of entries, as far as it matters here.
+func snapshot(admin string, entries []catalog.Entry) *tenants.Snapshot {
+	clusters := []tenants.Cluster{{Name: "main", AdminURL: admin, Members: []tenants.Member{{Address: "127.0.0.1:1"}}}}
+	var all []tenants.Tenant
+	var users []tenants.User
+	for _, e := range entries {
+		switch e.Kind {
+		case catalog.Tenant:
+			state, _ := tenants.ParseState(e.Settings.Text("state")) // none is active
+			all = append(all, tenants.Tenant{Name: e.Name, Cluster: "main", Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
+		case catalog.User:
+			users = append(users, tenants.User{Name: e.Name, Verifier: e.Settings.Text("verifier")})
+		}
+	}
+	s, err := tenants.NewSnapshot(clusters, nil, all, users)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// run has the house's own Fleet run operations until the test ends.
+func (h *house) run() {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := h.fleet.Run(ctx); err != nil {
+			h.t.Error(err)
+		}
+	})
+	h.t.Cleanup(func() { cancel(); done.Wait() })
+}
+
+// pooler is a router that remembers whom it holds.
+type pooler struct {
+	mu     sync.Mutex
+	paused map[string]bool
+	killed []string
+}
+
+func (p *pooler) Pause(_ context.Context, database string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paused[database] {
+		return router.ErrPaused
+	}
+	p.paused[database] = true
+	return nil
+}
+
+func (p *pooler) Resume(database string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.paused[database] {
+		return router.ErrNotPaused
+	}
+	delete(p.paused, database)
+	return nil
+}
+
+func (p *pooler) Kill(database string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused[database] = true
+	p.killed = append(p.killed, database)
+	return nil
+}
+
+// await waits until an operation has ended.
+func (h *house) await(o *catalog.Operation, want catalog.State) *catalog.Operation {
+	h.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		now, err := h.catalog.Operation(h.t.Context(), o.ID)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if now.State == want {
+			return now
+		}
+		if now.State.Ended() || now.State == catalog.Attention {
+			h.t.Fatalf("%s is %s at step %q: %s", o.Kind, now.State, now.Step, now.Error)
+		}
+	}
+	h.t.Fatalf("%s does not end", o.Kind)
+	return nil
+}
+
+// can logs in as a tenant's user, past the router, and reports what goes wrong.
+func (h *house) can(name, password string) error {
+	conn, err := pgx.Connect(h.t.Context(), h.server.URL(name, password, name))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(h.t.Context())
+	_, err = conn.Exec(h.t.Context(), "create table if not exists kept (n int); insert into kept values (1)")
+	return err
+}
+
+// holds says what the server has: databases and roles that it did not have at first.
+func (h *house) holds() string {
+	h.t.Helper()
+	var text string
+	err := h.server.QueryRow(h.t.Context(), postgres.Superuser, `select coalesce((select string_agg(datname, ' ' order by datname) from pg_database where datname not in ('postgres', 'template0', 'template1', 'catalog')), '')
+		|| '|' || coalesce((select string_agg(rolname, ' ' order by rolname) from pg_roles where rolname !~ '^pg_' and not rolsuper), '')`, nil, &text)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return text
+}

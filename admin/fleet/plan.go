@@ -1,0 +1,106 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/admin/jobs"
+	"howdah/provision"
+)
+
+// planner is provision.Plan or provision.Undo.
+type planner func(provision.Operation, provision.State) ([]provision.Step, error)
+
+// changing is a provision.Operation that is being run on a cluster.
+type changing struct {
+	run     *jobs.Run
+	cluster string
+	op      provision.Operation
+	tenant  string // whose clients are held for steps that need it
+	after   int    // steps that come behind
+	done    int
+}
+
+// surprises are how often the cluster may turn out to be other than it was when the plan
+// was made.
+const surprises = 10
+
+// change has a cluster be as an operation wants it, one step after the other. The
+// returned function lets the tenant's clients go on, if they are held.
+func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release func(), err error) {
+	release = func() {}
+	conn, err := f.connect(ctx, c.cluster)
+	if err != nil {
+		return release, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	held := false
+	for changed := 0; ; {
+		steps, err := observed(ctx, conn, c.op, plan)
+		if err != nil || len(steps) == 0 {
+			return release, err
+		}
+		step := steps[0]
+		if step.NeedsHold && !held {
+			if release, err = f.hold(ctx, c.tenant); err != nil {
+				return func() {}, err
+			}
+			held = true
+		}
+		err = c.run.Step(ctx, step.Name, c.done, c.done+len(steps)+c.after, func(ctx context.Context) error {
+			return provision.Run(ctx, conn, step)
+		})
+		if errors.Is(err, provision.ErrChanged) && changed < surprises {
+			changed++
+			continue
+		}
+		if err != nil {
+			return release, refusal(err)
+		}
+		c.done++
+	}
+}
+
+// observed plans from what the cluster holds now.
+func observed(ctx context.Context, conn *pgx.Conn, op provision.Operation, plan planner) ([]provision.Step, error) {
+	state, err := provision.Observe(ctx, conn, op)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	steps, err := plan(op, state)
+	return steps, refusal(err)
+}
+
+// connect logs in to a cluster as who may make databases.
+func (f *Fleet) connect(ctx context.Context, cluster string) (*pgx.Conn, error) {
+	c, err := f.cluster(cluster)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.Connect(ctx, c.AdminURL)
+	if err != nil {
+		return nil, fmt.Errorf("log in to cluster %q: %w", cluster, err)
+	}
+	return conn, nil
+}
+
+// preview says what an operation would do, for --dry-run.
+func (f *Fleet) preview(ctx context.Context, cluster string, op provision.Operation) (says []string, err error) {
+	conn, err := f.connect(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	steps, err := observed(ctx, conn, op, provision.Plan)
+	for _, s := range steps {
+		text := s.Says
+		if s.NeedsHold {
+			text += " (its clients are held meanwhile)"
+		}
+		says = append(says, text)
+	}
+	return says, err
+}

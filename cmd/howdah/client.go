@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// defaultURL is where the admin HTTP is if HOWDAH_URL does not say so.
+const defaultURL = "http://127.0.0.1:8432"
+
+// client talks to the HTTP API of a running Howdah.
+type client struct {
+	url, token string
+	header     http.Header // of all its requests; may be nil
+}
+
+// newClient finds out where Howdah is, and with what token: HOWDAH_URL and HOWDAH_TOKEN,
+// else the .howdah folder of `howdah up` here or above.
+func newClient() (*client, error) {
+	c := &client{url: os.Getenv("HOWDAH_URL"), token: os.Getenv("HOWDAH_TOKEN")}
+	folder := findFolder()
+	if c.url == "" {
+		c.url = defaultURL
+		if folder != "" {
+			if cfg, err := LoadConfig(upFolder(folder).config()); err == nil && cfg.Admin.HTTP != "" {
+				c.url = "http://" + cfg.Admin.HTTP
+			}
+		}
+	}
+	c.url = strings.TrimRight(c.url, "/")
+	if c.token == "" && folder != "" {
+		text, err := os.ReadFile(upFolder(folder).token())
+		if err != nil {
+			return nil, fmt.Errorf("read token: %w", err)
+		}
+		c.token = strings.TrimSpace(string(text))
+	}
+	if c.token == "" {
+		return nil, usageError{errors.New("no token: set HOWDAH_TOKEN, or run this where a .howdah folder is or below")}
+	}
+	return c, nil
+}
+
+// findFolder returns the .howdah folder of the current directory or the nearest above,
+// "" for none.
+func findFolder() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for {
+		folder := filepath.Join(dir, ".howdah")
+		if _, err := os.Stat(upFolder(folder).token()); err == nil {
+			return folder
+		}
+		if filepath.Dir(dir) == dir {
+			return ""
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// problem is an error of the API (RFC 9457).
+type problem struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Title  string `json:"title"`
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+}
+
+func (p *problem) Error() string {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	for _, e := range p.Errors {
+		if !strings.Contains(text, e.Message) {
+			text += "; " + strings.TrimPrefix(e.Location, "body.") + ": " + e.Message
+		}
+	}
+	return text
+}
+
+// Unwrap says what the error is to the shell.
+func (p *problem) Unwrap() error {
+	switch p.Status {
+	case http.StatusNotFound:
+		return errNotFound
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return errConflict
+	}
+	return nil
+}
+
+// do makes a request and reads its answer into into, unless that is nil.
+func (c *client) do(ctx context.Context, method, path string, body, into any) error {
+	var sent io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.url+"/api/v1"+path, sent)
+	if err != nil {
+		return fmt.Errorf("ask Howdah at %q: %w", c.url, err)
+	}
+	for name, values := range c.header {
+		r.Header[name] = values
+	}
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return fmt.Errorf("ask Howdah: %w; does it run? HOWDAH_URL says where", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return fmt.Errorf("read Howdah's answer: %w", err)
+	}
+	if answer.StatusCode >= http.StatusBadRequest {
+		p := &problem{Status: answer.StatusCode}
+		if json.Unmarshal(text, p) != nil {
+			p.Detail = answer.Status + ": " + strings.TrimSpace(string(text))
+		}
+		return p
+	}
+	if into == nil || len(text) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read Howdah's answer: %w", err)
+	}
+	return nil
+}
+
+// job is an operation as the API tells it.
+type job struct {
+	ID       string    `json:"id"`
+	Kind     string    `json:"kind"`
+	Tenant   string    `json:"tenant"`
+	State    string    `json:"state"`
+	Step     string    `json:"step"`
+	Done     int       `json:"done"`
+	Total    int       `json:"total"`
+	Attempts int       `json:"attempts"`
+	Error    string    `json:"error"`
+	Node     string    `json:"node"`
+	Actor    string    `json:"actor"`
+	Created  time.Time `json:"created"`
+}
+
+// jobPause is between two looks at a job that is waited for.
+const jobPause = 100 * time.Millisecond
+
+// wait waits until a job has ended, and tells its progress.
+func (c *client) wait(ctx context.Context, id string, progress func(*job)) error {
+	for {
+		var j job
+		if err := c.do(ctx, http.MethodGet, "/jobs/"+id, nil, &j); err != nil {
+			return err
+		}
+		progress(&j)
+		switch j.State {
+		case "done":
+			return nil
+		case "failed", "cancelled":
+			return fmt.Errorf("job %s is %s, and was undone: %s", id, j.State, j.Error)
+		case "attention":
+			return fmt.Errorf("job %s needs attention at step %q: %s; mend that, then `howdah job resume %s`, or `howdah job cancel %s`", id, j.Step, j.Error, id, id)
+		}
+		select {
+		case <-time.After(jobPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// entryRow is a cluster or a tier as the API tells it.
+type entryRow struct {
+	Name     string         `json:"name"`
+	Source   string         `json:"source"`
+	Tenants  int            `json:"tenants"`
+	Settings map[string]any `json:"settings,omitempty"`
+	Revision int64          `json:"revision,omitempty"`
+}
+
+// newEntryCommand is `howdah cluster` or `howdah tier`.
+func newEntryCommand(noun string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: noun, Short: "Add, change and remove " + noun + "s", Args: knownSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	path := func(name string) string { return "/" + noun + "s/" + url.PathEscape(name) }
+	cmd.AddCommand(entryList(noun), entryShow(noun, path), entryPut("add", "Add a "+noun, "If-None-Match", path),
+		entryPut("set", "Give a "+noun+" other settings, in the place of those it had", "", path), entryRemove(noun, path))
+	return cmd
+}
+
+func entryList(noun string) *cobra.Command {
+	var p printer
+	return p.flags(&cobra.Command{
+		Use: "list", Short: "List " + noun + "s", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var all []entryRow
+			if err := c.do(cmd.Context(), http.MethodGet, "/"+noun+"s", nil, &all); err != nil {
+				return err
+			}
+			if p.json {
+				return object(cmd.OutOrStdout(), all)
+			}
+			var rows [][]string
+			for _, e := range all {
+				rows = append(rows, []string{e.Name, strconv.Itoa(e.Tenants), e.Source})
+			}
+			return table(cmd.OutOrStdout(), "NAME TENANTS SOURCE", rows)
+		},
+	})
+}
+
+func entryShow(noun string, path func(string) string) *cobra.Command {
+	var p printer
+	return p.flags(&cobra.Command{
+		Use: "show NAME", Short: "Show a " + noun, Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var e entryRow
+			if err := c.do(cmd.Context(), http.MethodGet, path(args[0]), nil, &e); err != nil {
+				return err
+			}
+			return p.entry(cmd, &e)
+		},
+	})
+}
+
+func (p *printer) entry(cmd *cobra.Command, e *entryRow) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), e)
+	}
+	rows := [][]string{{"name", e.Name}, {"source", e.Source}, {"tenants", strconv.Itoa(e.Tenants)}}
+	for _, name := range slices.Sorted(maps.Keys(e.Settings)) {
+		rows = append(rows, []string{name, fmt.Sprint(e.Settings[name])})
+	}
+	return table(cmd.OutOrStdout(), "SETTING VALUE", rows)
+}
+
+// entryPut makes an entry, if header is If-None-Match, or changes one.
+func entryPut(verb, short, header string, path func(string) string) *cobra.Command {
+	var p printer
+	return p.flags(&cobra.Command{
+		Use: verb + " NAME SETTING=VALUE …", Short: short,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			settings, err := parseSettings(args[1:])
+			if err != nil {
+				return err
+			}
+			if header != "" {
+				c.header = http.Header{header: {"*"}}
+			} else if err := c.do(cmd.Context(), http.MethodGet, path(args[0]), nil, nil); err != nil {
+				return err // there must be one
+			}
+			var e entryRow
+			if err := c.do(cmd.Context(), http.MethodPut, path(args[0]), settings, &e); err != nil {
+				return err
+			}
+			return p.entry(cmd, &e)
+		},
+	})
+}
+
+func entryRemove(noun string, path func(string) string) *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{
+		Use: "remove NAME", Short: "Remove a " + noun + " that no tenant refers to", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.confirm(cmd, fmt.Sprintf("remove %s %q", noun, args[0])); err != nil {
+				return err
+			}
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd.Context(), http.MethodDelete, path(args[0]), nil, nil)
+		},
+	}
+	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func newTokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "token", Short: "Make and end tokens for the HTTP API", Args: knownSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(tokenCreate(), tokenList(), tokenRemove())
+	return cmd
+}
+
+// tokenRow is a token as the API tells it.
+type tokenRow struct {
+	Name    string     `json:"name"`
+	Role    string     `json:"role"`
+	Tenant  string     `json:"tenant,omitempty"`
+	Expires *time.Time `json:"expires,omitempty"`
+	Token   string     `json:"token,omitempty"`
+}
+
+func tokenCreate() *cobra.Command {
+	var p printer
+	var body tokenRow
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Make a token, and print it once", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			body.Name = args[0]
+			if lasts > 0 {
+				end := time.Now().Add(lasts)
+				body.Expires = &end
+			}
+			var made tokenRow
+			if err := c.do(cmd.Context(), http.MethodPost, "/tokens", body, &made); err != nil {
+				return err
+			}
+			if p.json {
+				return object(cmd.OutOrStdout(), made)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), made.Token)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&body.Role, "role", "viewer", "viewer, operator, admin, or tenant with --tenant")
+	cmd.Flags().StringVar(&body.Tenant, "tenant", "", "the one tenant that it is for")
+	cmd.Flags().DurationVar(&lasts, "expires-in", 0, "for how long it is good (default: until it is removed)")
+	return p.flags(cmd)
+}
+
+func tokenList() *cobra.Command {
+	var p printer
+	return p.flags(&cobra.Command{
+		Use: "list", Short: "List tokens", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var all []tokenRow
+			if err := c.do(cmd.Context(), http.MethodGet, "/tokens", nil, &all); err != nil {
+				return err
+			}
+			if p.json {
+				return object(cmd.OutOrStdout(), all)
+			}
+			var rows [][]string
+			for _, t := range all {
+				expires := "-"
+				if t.Expires != nil {
+					expires = t.Expires.Format(time.RFC3339)
+				}
+				rows = append(rows, []string{t.Name, t.Role, orDash(t.Tenant), expires})
+			}
+			return table(cmd.OutOrStdout(), "NAME ROLE TENANT EXPIRES", rows)
+		},
+	})
+}
+
+func tokenRemove() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Short: "End a token", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd.Context(), http.MethodDelete, "/tokens/"+url.PathEscape(args[0]), nil, nil)
+		},
+	}
+}
+
+func newJobCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "job", Short: "Look at jobs, cancel and resume them", Args: knownSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var list, show, wait printer
+	var tenant string
+	all := list.flags(&cobra.Command{
+		Use: "list", Short: "List jobs, the newest first", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return list.jobs(cmd, tenant) },
+	})
+	all.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
+	steer := func(verb, short string) *cobra.Command {
+		return &cobra.Command{
+			Use: verb + " ID", Short: short, Args: oneName,
+			RunE: func(cmd *cobra.Command, args []string) error {
+				c, err := newClient()
+				if err != nil {
+					return err
+				}
+				return c.do(cmd.Context(), http.MethodPost, "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, nil)
+			},
+		}
+	}
+	cmd.AddCommand(all, show.flags(&cobra.Command{
+		Use: "show ID", Short: "Show a job", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var j job
+			if err := c.do(cmd.Context(), http.MethodGet, "/jobs/"+url.PathEscape(args[0]), nil, &j); err != nil {
+				return err
+			}
+			if show.json {
+				return object(cmd.OutOrStdout(), &j)
+			}
+			return table(cmd.OutOrStdout(), jobHeader, [][]string{jobCells(&j)})
+		},
+	}), wait.flags(&cobra.Command{
+		Use: "wait ID", Short: "Wait until a job has ended", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			return wait.follow(cmd, c, url.PathEscape(args[0]))
+		},
+	}), steer("cancel", "Have a job undone"), steer("resume", "Have a job go on that needs attention"))
+	return cmd
+}
+
+const jobHeader = "ID KIND TENANT STATE STEPS STEP ERROR"
+
+func jobCells(j *job) []string {
+	return []string{j.ID, j.Kind, j.Tenant, j.State, fmt.Sprintf("%d/%d", j.Done, j.Total), orDash(j.Step), orDash(j.Error)}
+}
+
+func (p *printer) jobs(cmd *cobra.Command, tenant string) error {
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	var all []job
+	if err := c.do(cmd.Context(), http.MethodGet, "/jobs?tenant="+url.QueryEscape(tenant), nil, &all); err != nil {
+		return err
+	}
+	if p.json {
+		return object(cmd.OutOrStdout(), all)
+	}
+	var rows [][]string
+	for i := range all {
+		rows = append(rows, jobCells(&all[i]))
+	}
+	return table(cmd.OutOrStdout(), jobHeader, rows)
+}

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newTenantCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "tenant", Short: "Make, change and drop tenants", Args: knownSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: "Tenants are made, changed and dropped by a running Howdah that has a catalog.\n\n" +
+			"HOWDAH_URL says where it is (default " + defaultURL + "), HOWDAH_TOKEN with what token; without them\nthe .howdah folder of `howdah up` does, here or above.",
+	}
+	cmd.AddCommand(
+		tenantCreate(), tenantList(), tenantShow(), tenantSet(),
+		tenantJob("suspend", "Close a tenant: its clients are refused, its data stays", http.MethodPost, "/tenants/%s/suspend", ""),
+		tenantJob("resume", "Open a suspended tenant", http.MethodPost, "/tenants/%s/resume", ""),
+		tenantDrop(),
+		tenantJob("undrop", "Bring back the tenant of that name that was dropped last", http.MethodPost, "/dropped/%s/undrop", ""),
+		tenantJob("purge", "Drop the database of a dropped tenant for good", http.MethodDelete, "/dropped/%s", "destroy the database of dropped tenant %q for good"),
+	)
+	return cmd
+}
+
+// tenantRow is a tenant as the API tells it.
+type tenantRow struct {
+	Name     string         `json:"name"`
+	ID       string         `json:"id,omitempty"`
+	Source   string         `json:"source"`
+	State    string         `json:"state"`
+	Cluster  string         `json:"cluster"`
+	Database string         `json:"database"`
+	User     string         `json:"user"`
+	Tier     string         `json:"tier,omitempty"`
+	Settings map[string]any `json:"settings,omitempty"`
+	Revision int64          `json:"revision,omitempty"`
+}
+
+// newTenantRow is what `tenant create` prints.
+type newTenantRow struct {
+	Name     string   `json:"name"`
+	Cluster  string   `json:"cluster"`
+	Database string   `json:"database"`
+	User     string   `json:"user"`
+	Password string   `json:"password"`
+	URL      string   `json:"url"`
+	Job      string   `json:"job"`
+	Why      string   `json:"why"`
+	Steps    []string `json:"steps,omitempty"`
+}
+
+func tenantCreate() *cobra.Command {
+	var p printer
+	var body struct {
+		Name     string         `json:"name"`
+		Cluster  string         `json:"cluster,omitempty"`
+		Database string         `json:"database,omitempty"`
+		User     string         `json:"user,omitempty"`
+		Tier     string         `json:"tier,omitempty"`
+		Template string         `json:"template,omitempty"`
+		Settings map[string]any `json:"settings,omitempty"`
+	}
+	var settings []string
+	var dry bool
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Make a tenant: a database with an owner, and a way to it", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			body.Name = args[0]
+			if body.Settings, err = parseSettings(settings); err != nil {
+				return err
+			}
+			var made struct {
+				newTenantRow
+				Operation *job `json:"operation"`
+			}
+			if err := c.do(cmd.Context(), http.MethodPost, "/tenants?dry_run="+strconv.FormatBool(dry), body, &made); err != nil {
+				return err
+			}
+			row := &made.newTenantRow
+			if dry {
+				return p.plan(cmd, row)
+			}
+			row.Job = made.Operation.ID
+			row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.pooler(), Path: "/" + row.Name}).String()
+			if p.noWait {
+				return p.created(cmd, row)
+			}
+			if err := p.follow(cmd, c, row.Job); err != nil {
+				return err
+			}
+			return p.created(cmd, row)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&body.Cluster, "cluster", "", "cluster (default: where there is room)")
+	f.StringVar(&body.Database, "database", "", "database (default: the name)")
+	f.StringVar(&body.User, "user", "", "role that owns it (default: the name)")
+	f.StringVar(&body.Tier, "tier", "", "tier")
+	f.StringVar(&body.Template, "template", "", "database to copy (default: an empty one)")
+	f.StringArrayVar(&settings, "set", nil, "NAME=VALUE, a setting of its own as in howdah.toml; may be repeated")
+	f.BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
+	return p.jobFlags(cmd)
+}
+
+// created prints a tenant that was made. The password is told once.
+func (p *printer) created(cmd *cobra.Command, row *newTenantRow) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), row)
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "tenant %s on cluster %s (%s)\n%s\nThe password is told once: keep it.\n", row.Name, row.Cluster, row.Why, row.URL)
+	return err
+}
+
+func (p *printer) plan(cmd *cobra.Command, row *newTenantRow) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), row)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "on cluster %s: %s\n", row.Cluster, row.Why)
+	for i, step := range row.Steps {
+		fmt.Fprintf(cmd.OutOrStdout(), "%d. %s\n", i+1, step)
+	}
+	return nil
+}
+
+// pooler is the address by which clients reach the tenants, as far as it can be told
+// from here.
+func (c *client) pooler() string {
+	if folder := findFolder(); folder != "" && os.Getenv("HOWDAH_URL") == "" {
+		if cfg, err := LoadConfig(upFolder(folder).config()); err == nil && len(cfg.Listen.Addresses) > 0 {
+			return cfg.Listen.Addresses[0]
+		}
+	}
+	u, err := url.Parse(c.url)
+	if err != nil {
+		return "127.0.0.1:6432"
+	}
+	return u.Hostname() + ":6432"
+}
+
+// parseSettings reads NAME=VALUE; a value that is JSON is that, else a string.
+func parseSettings(pairs []string) (map[string]any, error) {
+	settings := map[string]any{}
+	for _, pair := range pairs {
+		name, text, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, usageError{fmt.Errorf("%q is not NAME=VALUE", pair)}
+		}
+		var value any
+		if json.Unmarshal([]byte(text), &value) != nil {
+			value = text
+		}
+		settings[name] = value
+	}
+	return settings, nil
+}
+
+func tenantList() *cobra.Command {
+	var p printer
+	var search, cluster string
+	var dropped bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List tenants", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			if dropped {
+				return p.dropped(cmd, c)
+			}
+			var all []tenantRow
+			query := url.Values{"search": {search}, "cluster": {cluster}, "limit": {"10000"}}
+			if err := c.do(cmd.Context(), http.MethodGet, "/tenants?"+query.Encode(), nil, &all); err != nil {
+				return err
+			}
+			if p.json {
+				return object(cmd.OutOrStdout(), all)
+			}
+			var rows [][]string
+			for _, t := range all {
+				rows = append(rows, []string{t.Name, t.State, t.Cluster, t.Database, t.User, orDash(t.Tier), t.Source})
+			}
+			return table(cmd.OutOrStdout(), "NAME STATE CLUSTER DATABASE USER TIER SOURCE", rows)
+		},
+	}
+	cmd.Flags().StringVar(&search, "search", "", "only those with this in their name")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "only those of a cluster")
+	cmd.Flags().BoolVar(&dropped, "dropped", false, "those that were dropped and can be brought back")
+	return p.flags(cmd)
+}
+
+func (p *printer) dropped(cmd *cobra.Command, c *client) error {
+	var all []struct {
+		Name    string    `json:"name"`
+		ID      string    `json:"id"`
+		Dropped time.Time `json:"dropped"`
+		Purge   time.Time `json:"purge"`
+	}
+	if err := c.do(cmd.Context(), http.MethodGet, "/dropped", nil, &all); err != nil {
+		return err
+	}
+	if p.json {
+		return object(cmd.OutOrStdout(), all)
+	}
+	var rows [][]string
+	for _, d := range all {
+		rows = append(rows, []string{d.Name, d.Dropped.Format(time.RFC3339), d.Purge.Format(time.RFC3339)})
+	}
+	return table(cmd.OutOrStdout(), "NAME DROPPED KEPT_UNTIL", rows)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func tenantShow() *cobra.Command {
+	var p printer
+	return p.flags(&cobra.Command{
+		Use: "show NAME", Short: "Show a tenant", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var t tenantRow
+			if err := c.do(cmd.Context(), http.MethodGet, "/tenants/"+url.PathEscape(args[0]), nil, &t); err != nil {
+				return err
+			}
+			return p.tenant(cmd, &t)
+		},
+	})
+}
+
+func (p *printer) tenant(cmd *cobra.Command, t *tenantRow) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), t)
+	}
+	rows := [][]string{
+		{"name", t.Name},
+		{"state", t.State},
+		{"cluster", t.Cluster},
+		{"database", t.Database},
+		{"user", t.User},
+		{"tier", orDash(t.Tier)},
+		{"source", t.Source},
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
+		rows = append(rows, []string{name, fmt.Sprint(t.Settings[name])})
+	}
+	return table(cmd.OutOrStdout(), "SETTING VALUE", rows)
+}
+
+func tenantSet() *cobra.Command {
+	var p printer
+	var unset []string
+	cmd := &cobra.Command{
+		Use: "set NAME SETTING=VALUE …", Short: "Change settings of a tenant",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 && len(unset) == 0 {
+				return usageError{fmt.Errorf("%s takes a tenant's name and settings; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			patch, err := parseSettings(args[1:])
+			if err != nil {
+				return err
+			}
+			for _, name := range unset {
+				patch[name] = nil
+			}
+			var t tenantRow
+			if err := c.do(cmd.Context(), http.MethodPatch, "/tenants/"+url.PathEscape(args[0]), patch, &t); err != nil {
+				return err
+			}
+			return p.tenant(cmd, &t)
+		},
+	}
+	cmd.Flags().StringArrayVar(&unset, "unset", nil, "a setting to take away, so that its tier's is in force; may be repeated")
+	return p.flags(cmd)
+}
+
+// tenantJob is a command that begins a job on a tenant and waits for it.
+func tenantJob(verb, short, method, path, ask string) *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{
+		Use: verb + " NAME", Short: short, Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if ask != "" {
+				if err := p.confirm(cmd, fmt.Sprintf(ask, args[0])); err != nil {
+					return err
+				}
+			}
+			return p.run(cmd, method, fmt.Sprintf(path, url.PathEscape(args[0])))
+		},
+	}
+	if ask != "" {
+		cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
+	}
+	return p.jobFlags(cmd)
+}
+
+func tenantDrop() *cobra.Command {
+	var p printer
+	var keep time.Duration
+	cmd := &cobra.Command{
+		Use: "drop NAME", Short: "Drop a tenant; its database is kept for a while", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.confirm(cmd, fmt.Sprintf("drop tenant %q", args[0])); err != nil {
+				return err
+			}
+			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%g", url.PathEscape(args[0]), keep.Seconds()))
+		},
+	}
+	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
+	cmd.Flags().DurationVar(&keep, "keep", 7*24*time.Hour, "for how long the database is kept, so that `tenant undrop` can bring it back")
+	return p.jobFlags(cmd)
+}
+
+// run begins a job and waits for it.
+func (p *printer) run(cmd *cobra.Command, method, path string) error {
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	var j job
+	if err := c.do(cmd.Context(), method, path, nil, &j); err != nil {
+		return err
+	}
+	if err := p.follow(cmd, c, j.ID); err != nil || !p.json || p.noWait {
+		return err
+	}
+	if err := c.do(cmd.Context(), http.MethodGet, "/jobs/"+j.ID, nil, &j); err != nil {
+		return err
+	}
+	return object(cmd.OutOrStdout(), &j)
+}
+
+// oneName wants one argument.
+func oneName(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return usageError{fmt.Errorf("%s takes one name; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())}
+	}
+	return nil
+}
+
+// knownSubcommand refuses what is no command of the group.
+func knownSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError{fmt.Errorf("unknown command %q of %s; see `%s --help`", args[0], cmd.CommandPath(), cmd.CommandPath())}
+}

@@ -1,0 +1,96 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Dropped is a tenant that was dropped and whose database is kept.
+type Dropped struct {
+	Operation string    `json:"operation"` // that has dropped it
+	ID        string    `json:"id"`        // of the tenant
+	Name      string    `json:"name"`
+	Settings  Settings  `json:"settings"`
+	Verifier  string    `json:"-"`   // of its user
+	OID       uint32    `json:"oid"` // of the database
+	At        time.Time `json:"dropped"`
+	Purge     time.Time `json:"purge"` // when it will be gone for good
+}
+
+const droppedColumns = "operation::text, id::text, name, settings, verifier, oid, dropped_at, purge_at"
+
+func scanDropped(row pgx.CollectableRow) (d Dropped, err error) {
+	err = row.Scan(&d.Operation, &d.ID, &d.Name, &d.Settings, &d.Verifier, &d.OID, &d.At, &d.Purge)
+	return d, err
+}
+
+// Drop moves a tenant's entry, with its user's where no other tenant has that, to those
+// that were dropped. operation has put its database away, which has that OID.
+func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error {
+	user := e.Settings.Text("user")
+	u, err := t.Entry(User, user)
+	if err != nil {
+		return err
+	}
+	_, err = t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, verifier, oid, purge_at) values ($1, $2, $3, $4, $5, $6, $7)",
+		operation, e.ID, e.Name, e.Settings, u.Settings.Text("verifier"), oid, purge)
+	if err != nil {
+		return fmt.Errorf("drop tenant %q: %w", e.Name, err)
+	}
+	if err := t.Delete(Tenant, e.Name, AnyRevision); err != nil {
+		return err
+	}
+	var others int
+	if err := t.tx.QueryRow(t.ctx, "select count(*) from howdah.entry where kind = 'tenant' and settings ->> 'user' = $1", user).Scan(&others); err != nil {
+		return err
+	}
+	if others > 0 {
+		return nil
+	}
+	return t.Delete(User, user, AnyRevision)
+}
+
+// Dropped returns the tenant of that name that was dropped last, or ErrNotFound.
+func (t *Tx) Dropped(name string) (*Dropped, error) {
+	return oneDropped(t.ctx, t.tx, "name = $1 order by dropped_at desc limit 1", name)
+}
+
+// DroppedBy returns the tenant that an operation has dropped, or ErrNotFound.
+func (t *Tx) DroppedBy(operation string) (*Dropped, error) {
+	return oneDropped(t.ctx, t.tx, "operation::text = $1", operation)
+}
+
+// DroppedTenant returns the tenant that an operation has dropped, or ErrNotFound.
+func (c *Catalog) DroppedTenant(ctx context.Context, operation string) (*Dropped, error) {
+	return oneDropped(ctx, c.pool, "operation::text = $1", operation)
+}
+
+func oneDropped(ctx context.Context, q querier, where, arg string) (*Dropped, error) {
+	rows, err := q.Query(ctx, "select "+droppedColumns+" from howdah.dropped where "+where, arg)
+	if err != nil {
+		return nil, err
+	}
+	d, err := pgx.CollectExactlyOneRow(rows, scanDropped)
+	if err != nil {
+		return nil, fmt.Errorf("dropped tenant %q: %w", arg, found(err))
+	}
+	return &d, nil
+}
+
+// DroppedTenants returns those that were dropped, the last one first.
+func (c *Catalog) DroppedTenants(ctx context.Context) ([]Dropped, error) {
+	rows, err := c.pool.Query(ctx, "select "+droppedColumns+" from howdah.dropped order by dropped_at desc")
+	if err != nil {
+		return nil, fmt.Errorf("list dropped tenants: %w", err)
+	}
+	return pgx.CollectRows(rows, scanDropped)
+}
+
+// ForgetDropped ends what is known of a tenant that was dropped: it is back, or gone.
+func (t *Tx) ForgetDropped(operation string) error {
+	_, err := t.tx.Exec(t.ctx, "delete from howdah.dropped where operation = $1", operation)
+	return err
+}
