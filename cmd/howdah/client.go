@@ -104,8 +104,23 @@ func (p *problem) Unwrap() error {
 	return nil
 }
 
+// unavailableFor is for how long a Howdah is asked again that says that it cannot answer
+// yet: it may have been started just now.
+const unavailableFor = 5 * time.Second
+
 // do makes a request and reads its answer into into, unless that is nil.
 func (c *client) do(ctx context.Context, method, path string, body, into any) error {
+	for end := time.Now().Add(unavailableFor); ; time.Sleep(unavailableFor / 20) {
+		err := c.once(ctx, method, path, body, into)
+		var p *problem
+		if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// once is do without patience.
+func (c *client) once(ctx context.Context, method, path string, body, into any) error {
 	var sent io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)

@@ -11,9 +11,12 @@ import (
 	"howdah/tenants"
 )
 
-// ready says what is missing before the tenants can be served: every cluster
-// answers, has its tenants' databases, and its standbys stream.
+// ready says what is missing before the tenants can be served: those of the catalog are
+// known, every cluster answers, has its tenants' databases, and its standbys stream.
 func (d *daemon) ready(ctx context.Context) error {
+	if d.current().Catalog.URL != "" && d.fleet.Load() == nil && !d.cached {
+		return errCatalogAway
+	}
 	s := d.registry.Snapshot()
 	databases := map[string][]string{}
 	for t := range s.Tenants() {

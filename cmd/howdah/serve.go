@@ -63,7 +63,8 @@ type daemon struct {
 	contents  *catalog.Contents // of the catalog, as used last; nil for none
 	reviewed  bool              // the catalog was to be reviewed when it was seen last
 
-	fleet atomic.Pointer[fleet.Fleet] // nil without the catalog
+	cached bool                        // the catalog's contents were read from its cache; static
+	fleet  atomic.Pointer[fleet.Fleet] // nil without the catalog
 
 	mu     sync.Mutex // guards what follows
 	config *Config

@@ -31,7 +31,7 @@ func (d *daemon) readCache(c *Config) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.contents = contents
+	d.contents, d.cached = contents, true
 	return c.WithEntries(contents.Entries)
 }
 

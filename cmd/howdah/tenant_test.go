@@ -1,0 +1,217 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// command runs a command of the program against the place's Howdah, and returns what it
+// prints and its exit code.
+func (p *upPlace) run(args ...string) (stdout, stderr string, code int) {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.t.Context(), p.program, args...)
+	cmd.Env = append(os.Environ(), "HOWDAH_URL=http://127.0.0.1:"+strconv.Itoa(p.http), "HOWDAH_TOKEN="+strings.TrimSpace(p.read("token")))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		p.t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// done runs a command that must succeed.
+func (p *upPlace) done(args ...string) string {
+	p.t.Helper()
+	out, errs, code := p.run(args...)
+	if code != 0 {
+		p.t.Fatalf("howdah %s: exit code %d: %s%s", strings.Join(args, " "), code, out, errs)
+	}
+	return out
+}
+
+// refused runs a command that must fail with a code and say something.
+func (p *upPlace) refused(code int, says string, args ...string) {
+	p.t.Helper()
+	out, errs, got := p.run(args...)
+	if got != code || !strings.Contains(errs, says) {
+		p.t.Errorf("howdah %s: exit code %d, want %d: %s%s, want %q", strings.Join(args, " "), got, code, out, errs, says)
+	}
+}
+
+// makeTenant makes a tenant and returns how its user logs in.
+func (p *upPlace) makeTenant(name string) *pgx.ConnConfig {
+	p.t.Helper()
+	var made struct{ Name, Cluster, Database, User, Password, URL string }
+	if err := json.Unmarshal([]byte(p.done("tenant", "create", name, "--json")), &made); err != nil {
+		p.t.Fatal(err)
+	}
+	if made.Name != name || made.Database != name || made.User != name || made.Cluster != "main" || made.Password == "" || !strings.Contains(made.URL, made.Password) {
+		p.t.Errorf("made %+v", made)
+	}
+	cfg, err := pgx.ParseConfig("postgres://127.0.0.1:" + strconv.Itoa(p.pooler) + "/" + name)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cfg.User, cfg.Password = made.User, made.Password
+	return cfg
+}
+
+// try runs a statement through Howdah.
+func (p *upPlace) try(cfg *pgx.ConnConfig, sql string) error {
+	conn, err := pgx.ConnectConfig(p.t.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(p.t.Context())
+	_, err = conn.Exec(p.t.Context(), sql)
+	return err
+}
+
+// TestTenants has the commands make and change tenants of a running `up`.
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	p := newUpPlace(t, buildProgram(t, "howdah", "."))
+	up := p.start()
+
+	initech := p.makeTenant("initech")
+	if err := p.try(initech, "create table kept as select 1"); err != nil { // at once
+		t.Fatal(err)
+	}
+	if got := p.done("tenant", "list", "--json"); !strings.Contains(got, `"initech"`) || !strings.Contains(got, `"acme"`) {
+		t.Errorf("the tenants are %s", got)
+	}
+	p.refused(5, "exists", "tenant", "create", "initech")
+	p.refused(5, "exists", "tenant", "create", "acme")
+	p.refused(1, "reserved", "tenant", "create", "postgres")
+	p.refused(4, "not found", "tenant", "show", "nobody")
+	p.refused(2, "takes one name", "tenant", "create")
+	p.refused(2, "unknown command", "tenant", "frobnicate")
+	p.refused(2, "--yes", "tenant", "drop", "initech")
+	p.refused(1, `write "pool_size"`, "tenant", "set", "initech", "pool_sze=3")
+	p.refused(5, "howdah.toml", "tenant", "drop", "acme", "--yes")
+	if got := p.done("tenant", "set", "initech", "pool_size=3", "query_timeout=5s"); !strings.Contains(got, "5s") {
+		t.Errorf("set: %s", got)
+	}
+	if got := p.done("tenant", "create", "dry", "--dry-run"); !strings.Contains(got, `create database`) {
+		t.Errorf("the plan is %s", got)
+	}
+
+	p.done("tenant", "suspend", "initech")
+	if err := p.try(initech, "select 1"); err == nil || !strings.Contains(err.Error(), "suspended") {
+		t.Errorf("a suspended tenant: %v", err)
+	}
+	p.done("tenant", "resume", "initech")
+	if err := p.try(initech, "select * from kept"); err != nil {
+		t.Errorf("a resumed tenant: %v", err)
+	}
+	p.done("tenant", "drop", "initech", "--yes")
+	if err := p.try(initech, "select 1"); err == nil {
+		t.Error("a dropped tenant answers")
+	}
+	p.done("tenant", "undrop", "initech")
+	if err := p.try(initech, "select * from kept"); err != nil {
+		t.Errorf("a tenant that was brought back: %v", err)
+	}
+
+	p.done("tier", "add", "gold", "weight=4")
+	p.done("tenant", "create", "rich", "--tier", "gold", "--set", "pool_size=7")
+	p.refused(1, "gold", "tier", "remove", "gold", "--yes")
+	token := strings.TrimSpace(p.done("token", "create", "ci", "--role", "tenant", "--tenant", "rich"))
+	if got := p.done("token", "list"); strings.Contains(got, token) || !strings.Contains(got, "rich") {
+		t.Errorf("the tokens are %s", got)
+	}
+	if got := p.done("job", "list"); strings.Count(got, "done") < 5 {
+		t.Errorf("the jobs are %s", got)
+	}
+
+	up.stop()
+	up = p.start() // with the catalog's tenants
+	if err := p.try(initech, "select * from kept"); err != nil {
+		t.Errorf("a tenant after a restart: %v", err)
+	}
+	p.crashInTheMiddle(t)
+	p.withoutItsCatalog(t, initech)
+	up.stop()
+}
+
+// crashInTheMiddle kills the serving process while tenants are being made.
+func (p *upPlace) crashInTheMiddle(t *testing.T) {
+	t.Helper()
+	var jobs []string
+	for _, name := range []string{"one", "two", "three", "four"} {
+		jobs = append(jobs, strings.TrimSpace(p.done("tenant", "create", name, "--no-wait", "--json")))
+	}
+	pid := 0
+	files, err := exec.Command("pgrep", "-f", "serve -c "+p.dir).Output()
+	if err == nil {
+		pid, err = strconv.Atoi(strings.TrimSpace(string(files)))
+	}
+	if err != nil {
+		t.Fatalf("find the serving process: %v: %s", err, files)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range jobs {
+		var made struct{ Job, Name, User, Password string }
+		if err := json.Unmarshal([]byte(text), &made); err != nil {
+			t.Fatal(err, text)
+		}
+		waitUntil(t, func() bool { _, _, code := p.run("job", "wait", made.Job); return code == 0 })
+		cfg, err := pgx.ParseConfig("postgres://127.0.0.1:" + strconv.Itoa(p.pooler) + "/" + made.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.User, cfg.Password = made.User, made.Password
+		if err := p.try(cfg, "select 1"); err != nil {
+			t.Errorf("tenant %s: %v", made.Name, err)
+		}
+	}
+}
+
+// withoutItsCatalog has Howdah go on, and start, while the catalog is away.
+func (p *upPlace) withoutItsCatalog(t *testing.T, tenant *pgx.ConnConfig) {
+	t.Helper()
+	admin := func(sql string) {
+		t.Helper()
+		out, err := exec.Command("psql", "-h", p.dir+"/run", "-p", strconv.Itoa(p.primary), "-U", "postgres", "-c", sql).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", sql, err, out)
+		}
+	}
+	admin("alter database howdah_catalog allow_connections false")
+	admin("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'howdah_catalog'")
+	if err := p.try(tenant, "select * from kept"); err != nil {
+		t.Errorf("without the catalog: %v", err)
+	}
+	if _, errs, code := p.run("tenant", "create", "later"); code != 1 || errs == "" {
+		t.Errorf("a tenant was made without the catalog: %d %s", code, errs)
+	}
+	out, err := exec.Command("pgrep", "-f", "serve -c "+p.dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") == nil }) // from what was kept on disk
+	admin("alter database howdah_catalog allow_connections true")
+	waitUntil(t, func() bool { _, _, code := p.run("tenant", "create", "later"); return code == 0 || code == 5 })
+}
