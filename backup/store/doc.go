@@ -1,0 +1,2 @@
+// Package store keeps objects in a local directory.
+package store
