@@ -46,11 +46,13 @@ func importRules() []importRule {
 // keepers are dependencies that only one of our packages knows, by prefix.
 func keepers() map[string]string {
 	return map[string]string{
-		"github.com/prometheus/common": "parses a scrape in tests; tests only",
-		"github.com/spf13/cobra":       "cmd/howdah",
-		"github.com/BurntSushi/toml":   "cmd/howdah",
-		"github.com/jackc/pgproto3/v2": "none: tests only",
-		"github.com/pganalyze":         "router/classify",
+		"github.com/prometheus/common":  "parses a scrape in tests; tests only",
+		"github.com/spf13/cobra":        "cmd/howdah",
+		"github.com/BurntSushi/toml":    "cmd/howdah",
+		"github.com/jackc/pgproto3/v2":  "none: tests only",
+		"github.com/pganalyze":          "router/classify",
+		"github.com/klauspost/compress": "backup/store",
+		"filippo.io/age":                "backup/store",
 	}
 }
 
@@ -58,9 +60,11 @@ func keepers() map[string]string {
 // saves us from writing. A new one is a decision.
 func dependencies() map[string]string {
 	return map[string]string{
+		"filippo.io/age":                      "encryption for public keys, in a format that other programs read",
 		"github.com/BurntSushi/toml":          "reads howdah.toml: a parser of TOML",
 		"github.com/jackc/pgproto3/v2":        "an independent second decoder to test ours against; tests only, see TestUnfixedDecoderIsNotLinked",
 		"github.com/jackc/pgx/v5":             "protocol messages off the hot path and the driver for our own SQL: a client",
+		"github.com/klauspost/compress":       "zstd, in Go",
 		"github.com/pganalyze/pg_query_go/v5": "PostgreSQL's own parser: a home-made one, and its mistakes",
 		"github.com/prometheus/client_golang": "metrics: an exposition format and its corner cases",
 		"github.com/prometheus/client_model":  "the form in which tests read a scrape back; tests only",
