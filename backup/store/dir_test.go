@@ -19,6 +19,7 @@ import (
 )
 
 func TestDir(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, madeDir, func(t *testing.T, where string) store.Store { return openDir(t, where) })
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // The file of an object has its bytes, so that ranges are where they are, then a
-// JSON text with their number and the metadata, then a line that says how long
+// JSON text with their number, a random version and the metadata, then a line that says how long
 // that text is. So metadata is there exactly when the object is, and a file that
 // was cut short, grew or is none of ours is found out.
 
@@ -21,13 +21,14 @@ const (
 )
 
 type dirTail struct {
-	Size int64             `json:"size"`
-	Meta map[string]string `json:"meta,omitempty"`
+	Size    int64             `json:"size"`
+	Version string            `json:"version"`
+	Meta    map[string]string `json:"meta,omitempty"`
 }
 
 // tailOf returns what follows an object's bytes.
-func tailOf(size int64, meta map[string]string) []byte {
-	text, err := json.Marshal(dirTail{size, meta})
+func tailOf(tail dirTail) []byte {
+	text, err := json.Marshal(tail)
 	if err != nil {
 		panic(err) // a number and strings always can be
 	}
@@ -70,7 +71,7 @@ func readTail(f *os.File) (Info, error) {
 	if tail.Size != end-n {
 		return Info{}, fmt.Errorf("%w: %d bytes are there of %d", ErrDamaged, end-n, tail.Size)
 	}
-	return Info{Size: tail.Size, Time: stat.ModTime(), Meta: tail.Meta}, nil
+	return Info{Size: tail.Size, Time: stat.ModTime(), Version: tail.Version, Meta: tail.Meta}, nil
 }
 
 // unlessCut names the error of a file that is shorter than it was just now.

@@ -76,7 +76,7 @@ func (d *Dir) create(ctx context.Context, key string, meta map[string]string) (*
 }
 
 // dirWriter writes the temporary file of an object. The lock on it tells OpenDir
-// that it is not abandoned.
+// that it is not abandoned. Its random name is the object's version.
 type dirWriter struct {
 	dir  *Dir
 	ctx  context.Context
@@ -108,7 +108,7 @@ func (w *dirWriter) Close() error {
 	if w.file == nil {
 		return w.over()
 	}
-	_, err := w.file.Write(tailOf(w.size, w.meta))
+	_, err := w.file.Write(tailOf(dirTail{w.size, filepath.Base(w.file.Name()), w.meta}))
 	if err == nil {
 		err = w.file.Sync()
 	}

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
@@ -62,6 +64,7 @@ func sumsOf(trailer []byte) (Sums, error) {
 type Sealer struct {
 	recipients []age.Recipient
 	identities []age.Identity
+	encoders   sync.Pool // of *zstd.Encoder: making one costs more than using it for a little WAL
 }
 
 // NewSealer returns a Sealer that seals for each of the recipients, X25519 public
@@ -160,13 +163,21 @@ func (s *Sealer) seal(out Writer, key string) (*SealedWriter, error) {
 	if w.age, err = age.Encrypt(io.MultiWriter(out, w.stored), s.recipients...); err != nil {
 		return nil, fmt.Errorf("seal object %q: %w", key, err)
 	}
-	// One goroutine each, the caller's: a stream that is aborted leaves none.
-	w.zstd, err = zstd.NewWriter(w.age, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
-	if err != nil {
+	if w.zstd, err = s.encoder(); err != nil {
 		return nil, fmt.Errorf("seal object %q: %w", key, err)
 	}
+	w.zstd.Reset(w.age)
+	w.free = s.encoders.Put
 	return w, nil
+}
+
+func (s *Sealer) encoder() (*zstd.Encoder, error) {
+	if e, ok := s.encoders.Get().(*zstd.Encoder); ok {
+		return e, nil
+	}
+	// One goroutine each, the caller's: a stream that is aborted leaves none.
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
 }
 
 // SealedWriter takes the plaintext of a sealed object, from one goroutine. It
@@ -175,7 +186,8 @@ type SealedWriter struct {
 	out Writer
 	key string
 
-	zstd   *zstd.Encoder
+	zstd   *zstd.Encoder // nil = closed
+	free   func(any)     // takes zstd back
 	age    io.WriteCloser
 	plain  hash.Hash // of what came in
 	size   int64
@@ -183,6 +195,9 @@ type SealedWriter struct {
 }
 
 func (w *SealedWriter) Write(p []byte) (int, error) {
+	if w.zstd == nil {
+		return 0, w.closed()
+	}
 	w.plain.Write(p)
 	w.size += int64(len(p))
 	n, err := w.zstd.Write(p)
@@ -195,9 +210,15 @@ func (w *SealedWriter) Write(p []byte) (int, error) {
 // Close makes the object durable and visible, and says what is in it. It fails,
 // and nothing is stored, if an earlier Write did.
 func (w *SealedWriter) Close() (Sums, error) {
+	if w.zstd == nil {
+		return Sums{}, w.closed()
+	}
 	sums := Sums{PlainSize: w.size}
 	copy(sums.Plain[:], w.plain.Sum(nil))
 	err := w.zstd.Close()
+	w.zstd.Reset(nil)
+	w.free(w.zstd)
+	w.zstd = nil
 	if err == nil {
 		err = w.age.Close()
 	}
@@ -213,6 +234,10 @@ func (w *SealedWriter) Close() (Sums, error) {
 		return Sums{}, fmt.Errorf("seal object %q: %w", w.key, err)
 	}
 	return sums, nil
+}
+
+func (w *SealedWriter) closed() error {
+	return fmt.Errorf("seal object %q: %w", w.key, fs.ErrClosed)
 }
 
 // Abort forgets what was written, and leaves nothing. After Close it does

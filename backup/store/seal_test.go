@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"filippo.io/age"
@@ -110,7 +111,7 @@ func TestSealedIsOpened(t *testing.T) {
 	seals, opens := keys(t)
 	ctx := t.Context()
 	plains := map[string][]byte{"text": []byte(strings.Repeat("INSERT INTO seat ", 100_000)), "nothing": nil, "one": {7}}
-	for _, n := range []int{64<<10 - 80, 64 << 10, 128 << 10, 128<<10 + 1, 5 << 20} {
+	for _, n := range []int{64<<10 - 80, 64 << 10, 128 << 10, 128<<10 + 1, 1 << 20} {
 		plains[fmt.Sprint("noise", n)] = noise(n)
 	}
 	for name, plain := range plains {
@@ -254,6 +255,63 @@ func TestSealedPutIfAbsentTwice(t *testing.T) {
 	}
 }
 
+func TestSealedWriterEndsOnce(t *testing.T) {
+	d := openDir(t, madeDir(t))
+	seals, opens := keys(t)
+	w, err := seals.Create(t.Context(), d, "k", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Another stream has what it was using by now.
+	other, err := seals.Create(t.Context(), d, "other", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Abort()
+	if _, err := w.Write([]byte("x")); err == nil {
+		t.Error("Write after Close succeeds")
+	}
+	if _, err := w.Close(); err == nil {
+		t.Error("a second Close succeeds")
+	}
+	w.Abort()
+	if _, err := other.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"k": "", "other": "hello"} {
+		if plain, err := opened(opens, d, key); string(plain) != want || err != nil {
+			t.Errorf("%s is %q, %v, want %q", key, plain, err, want)
+		}
+	}
+}
+
+// One Sealer serves many streams at once.
+func TestSealerIsForMany(t *testing.T) {
+	d := openDir(t, madeDir(t))
+	seals, opens := keys(t)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 5 {
+				key, plain := fmt.Sprintf("%d/%d", i, n), bytes.Repeat([]byte{byte(i), byte(n)}, 100_000)
+				if _, err := seals.Put(t.Context(), d, key, plain, nil); err != nil {
+					t.Error(err)
+				}
+				if got, err := opened(opens, d, key); err != nil || !bytes.Equal(got, plain) {
+					t.Errorf("%s: %d bytes, %v", key, len(got), err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestAbortedSealLeavesNothing(t *testing.T) {
 	where := madeDir(t)
 	d := openDir(t, where)
@@ -270,6 +328,7 @@ func TestAbortedSealLeavesNothing(t *testing.T) {
 		t.Error("Close after Abort succeeds")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	if w, err = seals.Create(ctx, d, "cancelled", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,11 @@ type Writer interface {
 // Info describes an object.
 type Info struct {
 	Key  string
-	Size int64             // in bytes; List says -1 for a damaged object that has none
-	Time time.Time         // when it was stored, by the store's clock
-	Meta map[string]string // the caller's own copy; nil from List
+	Size int64     // in bytes; List says -1 for a damaged object that has none
+	Time time.Time // when it was stored, by the store's clock
+	// Version tells the object from others that were or will be under the key,
+	// unless their bytes are the same. It means nothing else, and is not empty
+	// unless Size is -1.
+	Version string
+	Meta    map[string]string // the caller's own copy; nil from List
 }

@@ -105,6 +105,9 @@ func wantObject(t *testing.T, s store.Store, key, data string, meta map[string]s
 		if info.Key != key || info.Size != int64(len(data)) {
 			t.Errorf("%s says key %q and %d bytes, want %q and %d", from, info.Key, info.Size, key, len(data))
 		}
+		if info.Version == "" || info.Version != fromStat.Version {
+			t.Errorf("%s says version %q, Stat %q", from, info.Version, fromStat.Version)
+		}
 		if !maps.Equal(info.Meta, meta) {
 			t.Errorf("%s says metadata %v, want %v", from, info.Meta, meta)
 		}

@@ -24,6 +24,18 @@ func testPutIsGot(t *testing.T, d driver) {
 func testPutReplacesAll(t *testing.T, d driver) {
 	s := d.store(t)
 	put(t, s, "k", "a long first version", map[string]string{"one": "1", "both": "1"})
+	versions := map[string]bool{}
+	for i := range 10 {
+		put(t, s, "k", fmt.Sprint("version ", i), nil)
+		info, err := s.Stat(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions[info.Version] = true
+	}
+	if len(versions) != 10 {
+		t.Errorf("of 10 versions %d have a name", len(versions))
+	}
 	put(t, s, "k", "second", map[string]string{"two": "2", "both": "2"})
 	wantObject(t, s, "k", "second", map[string]string{"two": "2", "both": "2"})
 	put(t, s, "k", "", nil)
