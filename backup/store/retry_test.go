@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,18 +21,7 @@ import (
 // Behind a network on which every third call fails, Retry is a store like any.
 func TestRetryKeepsTheContract(t *testing.T) {
 	t.Parallel()
-	create := func(t *testing.T) string {
-		where, err := os.MkdirTemp("/dev/shm", "storetest") // no test of a disk
-		if err != nil {
-			return madeDir(t)
-		}
-		t.Cleanup(func() { os.RemoveAll(where) })
-		if err := store.MakeDir(where); err != nil {
-			t.Fatal(err)
-		}
-		return where
-	}
-	storetest.Run(t, create, func(t *testing.T, where string) store.Store {
+	storetest.Run(t, madeDir, func(t *testing.T, where string) store.Store {
 		var n atomic.Int64
 		third := func(call string) error {
 			if call != "Write" && call != "Close" && call != "Page" && n.Add(1)%3 == 0 {
