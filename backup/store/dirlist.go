@@ -41,9 +41,6 @@ func (d *Dir) walk(ctx context.Context, folder, prefix string, yield func(Info, 
 		return err
 	}
 	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		key := folder + name
 		if strings.HasSuffix(name, "/") {
 			if err := d.walk(ctx, key, prefix, yield); err != nil {

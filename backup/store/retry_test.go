@@ -152,6 +152,10 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 		if took := time.Since(start); took != 2*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("after %v: %v, want the context's error after 2 s", took, err)
 		}
+		// What else failed is no reason to name another cause.
+		if err := calls(ctx, &store.Retry{Store: f, Tries: 1})[call](); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the last try: %v, want the context's error", err)
+		}
 	})
 }
 
@@ -212,6 +216,35 @@ func TestRetryStreamsDoNotPark(t *testing.T) {
 	}
 }
 
+func TestRetryListDoesNotPark(t *testing.T) {
+	d := openDir(t, madeDir(t))
+	mustPut(t, d, "a", "x")
+	mustPut(t, d, "b", "x")
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{Store: d}
+		f.before = func(ctx context.Context, call string) error {
+			if call == "Page" && f.calls[call]%2 == 0 {
+				return parked(ctx, call)
+			}
+			return nil
+		}
+		start := time.Now()
+		var keys []string
+		var err error
+		for info, listErr := range (&store.Retry{Store: f, Tries: 2}).List(t.Context(), "") {
+			if err = listErr; err == nil {
+				keys = append(keys, info.Key)
+			}
+		}
+		if took := time.Since(start); took < 4*time.Minute || took > 5*time.Minute {
+			t.Errorf("it took %v, want 2 times 2 minutes", took)
+		}
+		if err == nil || !strings.Contains(err.Error(), "stalled") || !slices.Equal(keys, []string{"a"}) {
+			t.Errorf("it yields %q and %v, want one key and that it stalled", keys, err)
+		}
+	})
+}
+
 func write(ctx context.Context, s store.Store, key, data string) error {
 	w, err := s.Create(ctx, key, nil)
 	if err != nil {
@@ -240,7 +273,7 @@ func TestRetryWaitsForSlowCallers(t *testing.T) {
 	mustPut(t, d, "k", "hello")
 	mustPut(t, d, "l", "x")
 	synctest.Test(t, func(t *testing.T) {
-		s := &store.Retry{Store: d, Stall: time.Second}
+		s := &store.Retry{Store: d, Stall: time.Second, Tries: 1}
 		listed := 0
 		for _, err := range s.List(t.Context(), "") {
 			if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 )
 
 // Create begins an object. Only the beginning is tried again.
@@ -72,9 +71,7 @@ func (r *Retry) Get(ctx context.Context, key string, offset, length int64) (io.R
 		return nil, Info{}, fmt.Errorf("get object %q: %w", key, err)
 	}
 	reader.next, reader.end = begin, begin+n
-	info := reader.info
-	info.Meta = maps.Clone(info.Meta) // the caller's own
-	return reader, info, nil
+	return reader, reader.info, nil
 }
 
 // retryReader reads one object, opened as often as need be.

@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"slices"
 	"strings"
 	"sync"
 
@@ -135,9 +134,6 @@ func (*memory) Abort()       {}
 
 // Create begins a sealed object. It is stored when the writer is closed.
 func (s *Sealer) Create(ctx context.Context, to Store, key string, meta map[string]string) (*SealedWriter, error) {
-	if len(s.recipients) == 0 {
-		return nil, s.cannotSeal(key)
-	}
 	out, err := to.Create(ctx, key, meta)
 	if err != nil {
 		return nil, err
@@ -150,13 +146,9 @@ func (s *Sealer) Create(ctx context.Context, to Store, key string, meta map[stri
 	return w, nil
 }
 
-func (s *Sealer) cannotSeal(key string) error {
-	return fmt.Errorf("seal object %q: there are no recipients: give at least one public key", key)
-}
-
 func (s *Sealer) seal(out Writer, key string) (*SealedWriter, error) {
 	if len(s.recipients) == 0 {
-		return nil, s.cannotSeal(key)
+		return nil, fmt.Errorf("seal object %q: there are no recipients: give at least one public key", key)
 	}
 	w := &SealedWriter{out: out, key: key, plain: sha256.New(), stored: sha256.New()}
 	var err error
@@ -243,6 +235,3 @@ func (w *SealedWriter) closed() error {
 // Abort forgets what was written, and leaves nothing. After Close it does
 // nothing.
 func (w *SealedWriter) Abort() { w.out.Abort() }
-
-// same reports whether two sums are equal.
-func same(a [sha256.Size]byte, b []byte) bool { return slices.Equal(a[:], b) }

@@ -212,12 +212,16 @@ func TestOpenNeedsAnIdentityOfTheRecipients(t *testing.T) {
 func TestSealNeedsRecipients(t *testing.T) {
 	identity, recipient, _ := store.NewIdentity()
 	s := newSealer(t, identity)
-	d := openDir(t, madeDir(t))
+	where := madeDir(t)
+	d := openDir(t, where)
 	if _, err := s.Put(t.Context(), d, "k", nil, nil); err == nil {
 		t.Error("Put without recipients succeeds")
 	}
 	if _, err := s.Create(t.Context(), d, "k", nil); err == nil {
 		t.Error("Create without recipients succeeds")
+	}
+	if left := slices.Concat(filesIn(t, where, "objects"), filesIn(t, where, "tmp")); len(left) > 0 {
+		t.Errorf("left is %q", left)
 	}
 	for _, bad := range []string{"", "age1", identity, recipient + "x", "ssh-ed25519 AAAA"} {
 		if _, err := store.NewSealer([]string{bad}, ""); err == nil {

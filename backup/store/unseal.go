@@ -123,7 +123,7 @@ func (r *sealedReader) check() error {
 		return err
 	}
 	sums := r.body.sums
-	if r.size != sums.PlainSize || !same(sums.Plain, r.plain.Sum(nil)) {
+	if r.size != sums.PlainSize || !bytes.Equal(sums.Plain[:], r.plain.Sum(nil)) {
 		return fmt.Errorf("%w: its plaintext is not what was sealed", ErrDamaged)
 	}
 	return io.EOF
@@ -175,7 +175,7 @@ func (b *body) end(trailer []byte) (err error) {
 
 // check compares the bytes with their sum, once all have been read.
 func (b *body) check() error {
-	if !same(b.sums.Stored, b.stored.Sum(nil)) {
+	if !bytes.Equal(b.sums.Stored[:], b.stored.Sum(nil)) {
 		return fmt.Errorf("%w: its bytes are not those that were stored", ErrDamaged)
 	}
 	return nil

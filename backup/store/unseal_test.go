@@ -62,7 +62,7 @@ func TestDamagedObjectDoesNotOpen(t *testing.T) {
 
 // forged makes an object as anybody can who has the recipient: its bytes have
 // the right sum, but its plaintext need not.
-func forged(t *testing.T, recipient string, compressed []byte, plain []byte) []byte {
+func forged(t *testing.T, recipient string, compressed, plain []byte, size int) []byte {
 	t.Helper()
 	r, err := age.ParseX25519Recipient(recipient)
 	if err != nil {
@@ -77,7 +77,7 @@ func forged(t *testing.T, recipient string, compressed []byte, plain []byte) []b
 	w.Close()
 	sum := sha256.Sum256(plain)
 	object.Write(sum[:])
-	object.Write(binary.BigEndian.AppendUint64(nil, uint64(len(plain))))
+	object.Write(binary.BigEndian.AppendUint64(nil, uint64(size)))
 	object.WriteString("howdah-1")
 	stored := sha256.Sum256(object.Bytes())
 	object.Write(stored[:])
@@ -93,7 +93,7 @@ func TestOpenChecksThePlaintext(t *testing.T) {
 		t.Fatal(err)
 	}
 	hello := z.EncodeAll([]byte("hello"), nil)
-	good := oneObject{data: forged(t, recipient, hello, []byte("hello"))}
+	good := oneObject{data: forged(t, recipient, hello, []byte("hello"), 5)}
 	if plain, err := opened(opens, good, "k"); string(plain) != "hello" || err != nil {
 		t.Fatalf("%q, %v", plain, err)
 	}
@@ -108,14 +108,15 @@ func TestOpenChecksThePlaintext(t *testing.T) {
 	wide.Write(noise(100))
 	wide.Close()
 	for what, object := range map[string][]byte{
-		"another plaintext":       forged(t, recipient, hello, []byte("hallo")),
-		"more than was sealed":    forged(t, recipient, slices.Concat(hello, hello), []byte("hello")),
-		"less than was sealed":    forged(t, recipient, hello, []byte("hellohello")),
-		"half a zstd frame":       forged(t, recipient, hello[:len(hello)-3], []byte("hello")),
-		"no zstd":                 forged(t, recipient, []byte("hello"), []byte("hello")),
-		"no zstd frame at all":    forged(t, recipient, nil, []byte("hello")),
-		"a window of 64 MiB":      forged(t, recipient, stream.Bytes(), slices.Concat(noise(100), noise(100))),
-		"a trailer and no object": forged(t, recipient, nil, nil)[200:],
+		"another plaintext":       forged(t, recipient, hello, []byte("hallo"), 5),
+		"another length":          forged(t, recipient, hello, []byte("hello"), 4),
+		"more than was sealed":    forged(t, recipient, slices.Concat(hello, hello), []byte("hello"), 5),
+		"less than was sealed":    forged(t, recipient, hello, []byte("hellohello"), 10),
+		"half a zstd frame":       forged(t, recipient, hello[:len(hello)-3], []byte("hello"), 5),
+		"no zstd":                 forged(t, recipient, []byte("hello"), []byte("hello"), 5),
+		"no zstd frame at all":    forged(t, recipient, nil, []byte("hello"), 5),
+		"a window of 64 MiB":      forged(t, recipient, stream.Bytes(), slices.Concat(noise(100), noise(100)), 200),
+		"a trailer and no object": forged(t, recipient, nil, nil, 0)[200:],
 	} {
 		from := oneObject{data: object}
 		if plain, err := opened(opens, from, "k"); !errors.Is(err, store.ErrDamaged) {
