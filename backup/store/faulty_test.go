@@ -19,6 +19,7 @@ type faulty struct {
 	before  func(ctx context.Context, call string) error // what goes wrong instead of a call
 	after   func(call string) error                      // what goes wrong once it is done
 	reading func(ctx context.Context, r io.Reader, p []byte) (int, error)
+	writing func(n int) // before so many bytes are written
 
 	mu    sync.Mutex
 	calls map[string]int
@@ -98,6 +99,9 @@ type faultyWriter struct {
 
 func (w *faultyWriter) Write(p []byte) (n int, err error) {
 	err = w.f.do(w.ctx, "Write", func() error {
+		if w.f.writing != nil {
+			w.f.writing(len(p))
+		}
 		n, err = w.Writer.Write(p)
 		return err
 	})

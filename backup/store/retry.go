@@ -32,13 +32,13 @@ type Retry struct {
 	Store Store
 
 	// Tries is how often a call is tried in all, and how often one reader is
-	// opened. 0 means 5.
+	// opened. 0 or less means 5.
 	Tries int
 	// Pause is about how long to wait before the second try. It doubles with
-	// each, up to ten seconds. 0 means 200 ms.
+	// each, up to ten seconds. 0 or less means 200 ms.
 	Pause time.Duration
 	// Stall is how long one try may take, or one Read, Write or Close of a
-	// stream. 0 means two minutes.
+	// stream. 0 or less means two minutes.
 	Stall time.Duration
 }
 
@@ -154,10 +154,10 @@ func final(err error) bool {
 // error for the caller if there is to be no other.
 func (r *Retry) rest(ctx context.Context, n int, err error) error {
 	tries, pause := r.Tries, r.Pause
-	if tries == 0 {
+	if tries <= 0 {
 		tries = 5
 	}
-	if pause == 0 {
+	if pause <= 0 {
 		pause = 200 * time.Millisecond
 	}
 	if final(err) || errors.Is(err, ctx.Err()) {
@@ -184,7 +184,7 @@ func (r *Retry) rest(ctx context.Context, n int, err error) error {
 }
 
 func (r *Retry) stall() time.Duration {
-	if r.Stall == 0 {
+	if r.Stall <= 0 {
 		return 2 * time.Minute
 	}
 	return r.Stall

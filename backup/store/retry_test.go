@@ -317,13 +317,8 @@ func TestRetryWaitsForSlowCallers(t *testing.T) {
 func TestRetryLetsBigWritesTakeTheirTime(t *testing.T) {
 	d := openDir(t, madeDir(t))
 	synctest.Test(t, func(t *testing.T) {
-		f := &faulty{Store: d, before: func(_ context.Context, call string) error {
-			if call == "Write" {
-				time.Sleep(40 * time.Second)
-			}
-			return nil
-		}}
-		s := &store.Retry{Store: f, Stall: time.Minute}
+		f := &faulty{Store: d, writing: func(n int) { time.Sleep(time.Duration(n) * 40 * time.Microsecond) }}
+		s := &store.Retry{Store: f, Stall: time.Minute} // for a megabyte in 42 s
 		if err := write(t.Context(), s, "k", strings.Repeat("x", 5<<20)); err != nil {
 			t.Error(err)
 		}
@@ -331,6 +326,21 @@ func TestRetryLetsBigWritesTakeTheirTime(t *testing.T) {
 			t.Errorf("stored is %+v, %v", info, err)
 		}
 	})
+}
+
+func TestRetryAbortLeavesNothing(t *testing.T) {
+	where := madeDir(t)
+	w, err := (&store.Retry{Store: openDir(t, where)}).Create(t.Context(), "k", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, "x"); err != nil {
+		t.Fatal(err)
+	}
+	w.Abort()
+	if left := filesIn(t, where, "tmp"); len(left) > 0 {
+		t.Errorf("left is %q", left)
+	}
 }
 
 func TestRetryPutIfAbsentKnowsItsOwn(t *testing.T) {
