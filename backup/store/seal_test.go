@@ -165,28 +165,38 @@ func TestSealedIsAgeAndZstd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	object, sums := sealed(t, newSealer(t, "", recipient), []byte("hello"))
 	id, err := age.ParseX25519Identity(identity)
 	if err != nil {
 		t.Fatal(err)
 	}
-	decrypted, err := age.Decrypt(bytes.NewReader(object[:len(object)-80]), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := zstd.NewReader(decrypted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	if plain, err := io.ReadAll(z); string(plain) != "hello" || err != nil {
-		t.Errorf("it reads %q, %v", plain, err)
-	}
-	if sums.Stored != sha256.Sum256(object[:len(object)-32]) || !bytes.HasSuffix(object, sums.Stored[:]) {
-		t.Error("the last 32 bytes are not the sum of those before")
-	}
-	if bytes.Contains(object, []byte("hello")) {
-		t.Error("the plaintext is in it")
+	for _, plain := range []string{"hello", ""} {
+		object, sums := sealed(t, newSealer(t, "", recipient), []byte(plain))
+		r, err := age.Decrypt(bytes.NewReader(object[:len(object)-80]), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decrypted, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The zstd command takes no empty file for a compressed one.
+		if !bytes.HasPrefix(decrypted, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+			t.Errorf("%q begins with % x, not as zstd does", plain, decrypted)
+		}
+		z, err := zstd.NewReader(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		if got, err := z.DecodeAll(decrypted, nil); string(got) != plain || err != nil {
+			t.Errorf("%q reads %q, %v", plain, got, err)
+		}
+		if sums.Stored != sha256.Sum256(object[:len(object)-32]) || !bytes.HasSuffix(object, sums.Stored[:]) {
+			t.Errorf("%q: the last 32 bytes are not the sum of those before", plain)
+		}
+		if plain != "" && bytes.Contains(object, []byte(plain)) {
+			t.Errorf("%q is in it", plain)
+		}
 	}
 }
 
