@@ -1,8 +1,7 @@
 // Package backup will take clusters and single tenants back to any second: WAL
 // streamed into an object store, base backups laid out per database, restore,
-// verification and drills. Its subpackage store will hold the object store's
-// contract, its drivers, compression and encryption; FORMAT.md the layout and
-// the threat model.
+// verification and drills. FORMAT.md will hold the layout and the threat model.
 //
-// Nothing of it is built yet.
+// Of it there is the subpackage store: the object store's contract, its driver for
+// a local directory, compression and encryption.
 package backup

@@ -1,0 +1,7 @@
+// Package storetest tests that a driver keeps the contract of store.Store.
+//
+// Run (storetest.go) tests every sentence of it: objects that are put whole
+// (whole.go), streams and what is left of aborted, cancelled and killed ones
+// (stream.go, killed.go), reading (read.go), lists (list.go), and which keys and
+// metadata there can be (names.go).
+package storetest
