@@ -154,6 +154,7 @@ func permissions() map[string]struct {
 		"GET /api/v1/jobs":                    {"viewer", false},
 		"GET /api/v1/jobs/{id}":               {"viewer", false},
 		"GET /api/v1/jobs/{id}/events":        {"viewer", false},
+		"POST /api/v1/jobs/end-review":        {"admin", false},
 		"POST /api/v1/jobs/{id}/cancel":       {"operator", false},
 		"POST /api/v1/jobs/{id}/resume":       {"operator", false},
 		"GET /api/v1/tokens":                  {"admin", false},

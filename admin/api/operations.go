@@ -18,6 +18,7 @@ type ByID struct {
 func (s *server) operations(api huma.API) {
 	huma.Register(api, operation("list-jobs", "GET", "/jobs", "List jobs, the newest first", viewer), s.listOperations)
 	huma.Register(api, operation("get-job", "GET", "/jobs/{id}", "Show a job", viewer), s.getOperation)
+	huma.Register(api, operation("end-review", "POST", "/jobs/end-review", "Have things done again by a catalog that was put back to an earlier time", admin), s.endReview)
 	huma.Register(api, operation("cancel-job", "POST", "/jobs/{id}/cancel", "Have a job undone", operator), s.steer(true))
 	huma.Register(api, operation("resume-job", "POST", "/jobs/{id}/resume", "Have a job go on that waits for an operator", operator), s.steer(false))
 	sse.Register(api, operation("watch-job", "GET", "/jobs/{id}/events", "Follow a job until it has ended", viewer), map[string]any{"operation": catalog.Operation{}}, s.watchOperation)
@@ -49,6 +50,15 @@ func (s *server) getOperation(ctx context.Context, in *ByID) (*struct{ Body *cat
 		return nil, s.problem(err)
 	}
 	return &struct{ Body *catalog.Operation }{o}, nil
+}
+
+// endReview is an operator's word that what the catalog says has been looked at.
+func (s *server) endReview(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.problem(f.Catalog.EndReview(ctx, actor(ctx)))
 }
 
 func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body *catalog.Operation }, error) {

@@ -277,7 +277,30 @@ func newJobCommand() *cobra.Command {
 			}
 			return wait.follow(cmd, c, url.PathEscape(args[0]))
 		},
-	}), steer("cancel", "Have a job undone"), steer("resume", "Have a job go on that needs attention"))
+	}), steer("cancel", "Have a job undone"), steer("resume", "Have a job go on that needs attention"), jobEndReview())
+	return cmd
+}
+
+func jobEndReview() *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{
+		Use: "end-review", Short: "Go by the catalog again that was put back to an earlier time", Args: noArgs,
+		Long: "A catalog that was restored to an earlier time does not know the tenants that were made since,\n" +
+			"and knows some that were dropped. Nothing is run or changed by it until this is given: compare\n" +
+			"`howdah tenant list` with the databases that there are first. Jobs that were under way then need\n" +
+			"attention: resume or cancel them one by one.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.confirm(cmd, "go by the catalog as it is now"); err != nil {
+				return err
+			}
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			return c.do(cmd.Context(), http.MethodPost, "/jobs/end-review", nil, nil)
+		},
+	}
+	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
 	return cmd
 }
 

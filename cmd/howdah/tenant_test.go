@@ -142,6 +142,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant after a restart: %v", err)
 	}
 	p.crashInTheMiddle(t)
+	p.catalogOfYesterday(t, initech)
 	p.withoutItsCatalog(t, initech)
 	up.stop()
 }
@@ -182,18 +183,40 @@ func (p *upPlace) crashInTheMiddle(t *testing.T) {
 	}
 }
 
+// admin runs a statement at the primary.
+func (p *upPlace) admin(database, sql string) {
+	p.t.Helper()
+	out, err := exec.Command("psql", "-h", p.dir+"/run", "-p", strconv.Itoa(p.primary), "-U", "postgres", "-d", database, "-c", sql).CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("%s: %v: %s", sql, err, out)
+	}
+}
+
+// catalogOfYesterday puts the catalog back to an earlier time: a tenant that it does not
+// know any more is served, and nothing is run, until an operator has looked.
+func (p *upPlace) catalogOfYesterday(t *testing.T, tenant *pgx.ConnConfig) {
+	t.Helper()
+	p.admin("howdah_catalog", "update howdah.catalog set revision = revision - 2, stamp = gen_random_uuid(); delete from howdah.entry where name = '"+tenant.Database+"'; notify howdah_catalog")
+	waitUntil(t, func() bool {
+		_, errs, code := p.run("tenant", "create", "new")
+		return code == 1 && strings.Contains(errs, "restored")
+	})
+	if err := p.try(tenant, "select * from kept"); err != nil {
+		t.Errorf("a tenant that the catalog does not know any more: %v", err)
+	}
+	p.done("job", "end-review", "--yes")
+	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") != nil }) // it is gone by now
+	p.done("tenant", "create", "new")
+	p.admin("howdah_catalog", "insert into howdah.entry (kind, name, settings, revision) values ('tenant', '"+tenant.Database+"', jsonb_build_object('cluster', 'main', 'database', '"+tenant.Database+"', 'user', '"+tenant.User+
+		"'), 1), ('user', '"+tenant.User+"', jsonb_build_object('verifier', (select rolpassword from pg_authid where rolname = '"+tenant.User+"')), 1); update howdah.catalog set revision = revision + 1, stamp = gen_random_uuid(); notify howdah_catalog")
+	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") == nil })
+}
+
 // withoutItsCatalog has Howdah go on, and start, while the catalog is away.
 func (p *upPlace) withoutItsCatalog(t *testing.T, tenant *pgx.ConnConfig) {
 	t.Helper()
-	admin := func(sql string) {
-		t.Helper()
-		out, err := exec.Command("psql", "-h", p.dir+"/run", "-p", strconv.Itoa(p.primary), "-U", "postgres", "-c", sql).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v: %s", sql, err, out)
-		}
-	}
-	admin("alter database howdah_catalog allow_connections false")
-	admin("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'howdah_catalog'")
+	p.admin("postgres", "alter database howdah_catalog allow_connections false")
+	p.admin("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'howdah_catalog'")
 	if err := p.try(tenant, "select * from kept"); err != nil {
 		t.Errorf("without the catalog: %v", err)
 	}
@@ -212,6 +235,6 @@ func (p *upPlace) withoutItsCatalog(t *testing.T, tenant *pgx.ConnConfig) {
 		t.Fatal(err)
 	}
 	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") == nil }) // from what was kept on disk
-	admin("alter database howdah_catalog allow_connections true")
+	p.admin("postgres", "alter database howdah_catalog allow_connections true")
 	waitUntil(t, func() bool { _, _, code := p.run("tenant", "create", "later"); return code == 0 || code == 5 })
 }

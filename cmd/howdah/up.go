@@ -72,11 +72,11 @@ func runUp(ctx context.Context, out io.Writer, o upOptions) error {
 	if err == nil {
 		u.supervise(ctx, started)
 	}
-	stopErr := u.stop()
+	u.stop()
 	if ctx.Err() != nil {
-		return stopErr
+		return nil
 	}
-	return errors.Join(err, stopErr)
+	return err
 }
 
 // up is one run of `howdah up`.
