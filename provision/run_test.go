@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func TestOnAServer(t *testing.T) {
 		"ClientDiesDuringCreate":    testClientDiesDuringCreate,
 		"Life":                      testLife,
 		"TwoAtOnce":                 testTwoAtOnce,
+		"SlowSession":               testSlowSession,
 		"Names":                     testNames,
 		"Times":                     testTimes,
 		"PurgeKeepsARoleThatIsUsed": testPurgeKeepsARoleThatIsUsed,
@@ -71,6 +73,11 @@ func testLife(t *testing.T, c *cluster) {
 
 	c.apply(t, provision.Drop{ID: tenantA, JobID: "2"})
 	wantState(t, c.snapshot(t), "database howdah_drop_2 owner=postgres open=f limit=20 acl={postgres=CTc/postgres} comment=howdah:"+tenantA+" held ajax")
+	c.exec(t, "CREATE DATABASE ajax")
+	if steps, err := plan(t.Context(), c.admin, provision.Undrop{ID: tenantA, Role: "ajax"}); !errors.Is(err, provision.ErrConflict) {
+		t.Errorf("undrop to a name that is taken: planned %v, error %v", steps, err)
+	}
+	c.exec(t, "DROP DATABASE ajax")
 	c.apply(t, provision.Undrop{ID: tenantA, Role: "ajax"})
 	c.as(t, "ajax", "ajax", "INSERT INTO partner SELECT name FROM partner")
 
@@ -126,7 +133,8 @@ func testPurgeKeepsARoleThatIsUsed(t *testing.T, c *cluster) {
 // A clone is the new role's in all its parts, and its source stays what it was.
 func testClone(t *testing.T, c *cluster) {
 	c.apply(t, newCreate(tenantA, "1", "acme"))
-	c.exec(t, "CREATE ROLE bi")
+	c.exec(t, "CREATE ROLE bi", "CREATE ROLE boss SUPERUSER")
+	c.as(t, "postgres", "acme", "CREATE TABLE of_the_boss ()", "ALTER TABLE of_the_boss OWNER TO boss")
 	c.as(t, "acme", "acme", "CREATE TABLE t (i int)", "INSERT INTO t VALUES (42)", "CREATE SCHEMA own",
 		"CREATE FUNCTION own.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SELECT lo_create(7)", "GRANT SELECT ON t TO bi")
 	before := c.snapshot(t)
@@ -145,6 +153,7 @@ func testClone(t *testing.T, c *cluster) {
 		if err := provision.Run(t.Context(), c.admin, step); err != nil {
 			t.Fatal(err)
 		}
+		c.nobodyIn(t, "howdah_new_2")
 	}
 	wantState(t, c.snapshot(t), strings.Split(before, "\n")...)
 	wantState(t, c.snapshot(t), "database staging owner=staging open=t limit=-1 acl={staging=CTc/staging} comment=howdah:"+tenantB)
@@ -161,12 +170,36 @@ func testClone(t *testing.T, c *cluster) {
 	if n := textOf(t, conn, uses, "staging"); n != "4" {
 		t.Errorf("%s things in the clone are its role's, want 4", n)
 	}
+	if owner := textOf(t, conn, "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'of_the_boss'"); owner != "boss" {
+		t.Errorf("a superuser's table is %s's in the clone", owner)
+	}
 	if i := textOf(t, conn, "SELECT i::text FROM t"); i != "43" {
 		t.Errorf("the clone's row is %s", i)
 	}
 	c.as(t, "acme", "acme", "INSERT INTO t SELECT 1 / (i - 43) FROM t") // 42 here
 	if _, err := c.into("staging", "acme"); err == nil {
 		t.Error("the clone's role gets into its source")
+	}
+	// What cannot be given back does not change hands.
+	c.exec(t, "SET allow_in_place_tablespaces = on", "CREATE TABLESPACE space OWNER acme LOCATION ''")
+	defer c.exec(t, "DROP TABLESPACE space")
+	third := newClone(tenantA, tenantID(1), "3", "third")
+	if err := apply(t.Context(), c.admin, third); !errors.Is(err, provision.ErrConflict) {
+		t.Errorf("a clone of a tenant with a tablespace: %v", err)
+	}
+	if err := undo(t.Context(), c.admin, third); err != nil {
+		t.Error(err)
+	}
+}
+
+// nobodyIn waits until nobody is in a database.
+func (c *cluster) nobodyIn(t *testing.T, database string) {
+	t.Helper()
+	const sessions = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = $1"
+	for end := time.Now().Add(5 * time.Second); c.text(t, sessions, database) != "0"; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("somebody stays in database %q", database)
+		}
 	}
 }
 
@@ -233,6 +266,39 @@ func testSessionsAreCutOff(t *testing.T, c *cluster) {
 		} else {
 			database = "ajax"
 		}
+	}
+}
+
+// A step is done when the sessions are gone, not when they are told to go.
+func testSlowSession(t *testing.T, c *cluster) {
+	c.apply(t, newCreate(tenantA, "1", "acme"))
+	steps, err := plan(t.Context(), c.admin, provision.Suspend{ID: tenantA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, err := c.into("acme", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := os.FindProcess(int(slow.PgConn().PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := backend.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- runAll(t.Context(), c.admin, steps) }()
+	select {
+	case err := <-done:
+		t.Errorf("done while a session is there: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := backend.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -312,9 +378,31 @@ func testAnotherDatabaseOfTheName(t *testing.T, c *cluster) {
 		wantState(t, c.snapshot(t), "database acme owner=postgres open=t", "database moved owner=acme open=t")
 		c.exec(t, "COMMENT ON DATABASE acme IS NULL", "ALTER DATABASE acme RENAME TO another", "ALTER DATABASE moved RENAME TO acme")
 	}
+	// Nor to one that has become another tenant's.
+	steps, err := plan(t.Context(), c.admin, provision.Drop{ID: tenantA, JobID: "3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.exec(t, "COMMENT ON DATABASE acme IS 'howdah:"+tenantB+"'")
+	if err := runAll(t.Context(), c.admin, steps); !errors.Is(err, provision.ErrChanged) {
+		t.Errorf("drop of another tenant's: %v", err)
+	}
+	c.exec(t, "COMMENT ON DATABASE acme IS 'howdah:"+tenantA+"'")
+	// Nor to one that has got the name of the unfinished one.
+	steps, err = plan(t.Context(), c.admin, newCreate(tenantB, "5", "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.exec(t, "ALTER DATABASE another RENAME TO howdah_new_5", "ALTER DATABASE howdah_new_5 OWNER TO acme")
+	for _, step := range steps[1:] {
+		if err := provision.Run(t.Context(), c.admin, step); err == nil {
+			t.Errorf("step %q is done to somebody's database", step.Name)
+		}
+	}
+	c.exec(t, "ALTER DATABASE howdah_new_5 OWNER TO postgres", "ALTER DATABASE howdah_new_5 RENAME TO another")
 	// Nor does a purge.
 	c.apply(t, provision.Drop{ID: tenantA, JobID: "4"})
-	steps, err := plan(t.Context(), c.admin, provision.Purge{ID: tenantA, OID: c.oid(t, "howdah_drop_4")})
+	steps, err = plan(t.Context(), c.admin, provision.Purge{ID: tenantA, OID: c.oid(t, "howdah_drop_4")})
 	if err != nil {
 		t.Fatal(err)
 	}
