@@ -272,13 +272,15 @@ func testSessionsAreCutOff(t *testing.T, c *cluster) {
 // A step is done when the sessions are gone, not when they are told to go.
 func testSlowSession(t *testing.T, c *cluster) {
 	c.apply(t, newCreate(tenantA, "1", "acme"))
-	steps, err := plan(t.Context(), c.admin, provision.Suspend{ID: tenantA})
-	if err != nil {
-		t.Fatal(err)
-	}
 	slow, err := c.into("acme", "acme")
 	if err != nil {
 		t.Fatal(err)
+	}
+	// The step broke off when it had closed the database.
+	c.exec(t, "ALTER DATABASE acme ALLOW_CONNECTIONS false", "COMMENT ON DATABASE acme IS 'howdah:"+tenantA+" suspended'")
+	steps, err := plan(t.Context(), c.admin, provision.Suspend{ID: tenantA})
+	if err != nil || len(steps) != 1 {
+		t.Fatalf("a session is left: planned %v, error %v", steps, err)
 	}
 	backend, err := os.FindProcess(int(slow.PgConn().PID()))
 	if err != nil {
