@@ -16,8 +16,8 @@
 // (make.go); one transaction gives it its name, owner, rights and comment, and
 // the tenant is there (birth.go, which clones too). Drop renames it to
 // howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
-// made in advance are howdah_warm_<id>. Suspending, renaming and rotating are in
-// change.go.
+// made in advance are howdah_warm_<id> (warm.go). Suspending, renaming and
+// rotating are in change.go.
 //
 // Steps that need a database without sessions say so (NeedsHold): the caller has
 // the router hold the tenant first, and the step cuts off who is left. Draining

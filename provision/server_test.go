@@ -238,6 +238,9 @@ func (c *cluster) mortal(t *testing.T) (*pgx.Conn, func()) {
 	var wire net.Conn
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if wire != nil { // pgx would cancel what it has lost
+			return nil, net.ErrClosed
+		}
 		var err error
 		wire, err = dial(ctx, network, address)
 		return wire, err
