@@ -34,7 +34,8 @@ type Kind struct {
 	// with Run.Finish. It may be called again after any error and any crash.
 	Forward func(context.Context, *Run) error
 	// Back leaves nothing of an operation that cannot be, or is not to be, finished. It
-	// too may be called again. An operation whose kind has none waits for an operator.
+	// too may be called again. An operation whose kind has none waits for an operator,
+	// unless it has not begun a step.
 	Back func(context.Context, *Run) error
 }
 
@@ -219,7 +220,7 @@ func (r *Runner) again(ctx context.Context, log *slog.Logger, o *catalog.Operati
 	if failErr := r.catalog.Fail(ctx, o, err.Error(), ask); failErr != nil || ask {
 		return -1, failErr
 	}
-	return time.Second << (2 * (o.Attempts - 1)), nil // 1, 4, 16 s
+	return time.Second << (2 * max(o.Attempts-1, 0)), nil // 1, 4, 16 s
 }
 
 // goBack undoes an operation that has been refused or cancelled, and ends it.
@@ -228,10 +229,14 @@ func (r *Runner) goBack(ctx context.Context, log *slog.Logger, run *Run, kind Ki
 	if errors.Is(why, errCancelled) {
 		state = catalog.Cancelled
 	}
-	if kind.Back == nil {
+	back := kind.Back
+	if back == nil && run.Operation.Step == "" { // no step has begun: there is nothing to undo
+		back = func(context.Context, *Run) error { return nil }
+	}
+	if back == nil {
 		return -1, r.catalog.Fail(context.WithoutCancel(ctx), run.Operation, "it cannot be undone: "+why.Error(), true)
 	}
-	if err := run.under(ctx, kind.Back); err != nil {
+	if err := run.under(ctx, back); err != nil {
 		if ctx.Err() != nil {
 			return 0, r.catalog.Release(context.WithoutCancel(ctx), run.Operation)
 		}

@@ -192,7 +192,7 @@ func (c *Catalog) Fail(ctx context.Context, o *Operation, reason string, ask boo
 
 // Release gives an operation back that its node has no time to end.
 func (c *Catalog) Release(ctx context.Context, o *Operation) error {
-	_, err := c.pool.Exec(ctx, "update howdah.operation set state = 'queued', lease_until = null, attempts = attempts - 1 where id = $1 and node = $2 and state = 'running'", o.ID, o.Node)
+	_, err := c.pool.Exec(ctx, "update howdah.operation set state = 'queued', lease_until = null, attempts = greatest(attempts - 1, 0) where id = $1 and node = $2 and state = 'running'", o.ID, o.Node)
 	if err != nil {
 		return fmt.Errorf("give back operation %s: %w", o.ID, err)
 	}
@@ -226,9 +226,10 @@ func (t *Tx) WantCancel(id string) error {
 	return t.steer("cancel", id, "update howdah.operation set cancel = true, state = case state when 'attention' then 'queued' else state end, attempts = 0 where id::text = $1 and state in ('queued', 'running', 'attention') returning tenant")
 }
 
-// Resume has an operation run again that waits for an operator.
+// Resume has an operation run again that waits for an operator, forward, though it was
+// to be cancelled before.
 func (t *Tx) Resume(id string) error {
-	return t.steer("resume", id, "update howdah.operation set state = 'queued', attempts = 0 where id::text = $1 and state = 'attention' returning tenant")
+	return t.steer("resume", id, "update howdah.operation set state = 'queued', attempts = 0, cancel = false where id::text = $1 and state = 'attention' returning tenant")
 }
 
 func (t *Tx) steer(action, id, sql string) error {
