@@ -188,7 +188,8 @@ func (r *Runner) perform(ctx context.Context, o *catalog.Operation) (time.Durati
 	if err == nil && !run.finished {
 		err = errors.New("it ended without an outcome")
 	}
-	after := context.WithoutCancel(ctx) // what is noted now must be noted
+	after, noted := toNote(ctx)
+	defer noted()
 	switch {
 	case err == nil:
 		log.Info("operation done")
@@ -205,6 +206,12 @@ func (r *Runner) perform(ctx context.Context, o *catalog.Operation) (time.Durati
 		return r.again(after, log, o, err)
 	}
 	return r.goBack(ctx, log, run, kind, err)
+}
+
+// toNote is for what must be noted though the node stops, unless the catalog is away:
+// then the lease runs out, and whoever takes the operation up finds out.
+func toNote(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), lease)
 }
 
 // Attempts before an operator is asked: each after a longer pause; and of those of which
@@ -233,17 +240,22 @@ func (r *Runner) goBack(ctx context.Context, log *slog.Logger, run *Run, kind Ki
 	if back == nil && run.Operation.Step == "" { // no step has begun: there is nothing to undo
 		back = func(context.Context, *Run) error { return nil }
 	}
-	if back == nil {
-		return -1, r.catalog.Fail(context.WithoutCancel(ctx), run.Operation, "it cannot be undone: "+why.Error(), true)
+	var err error
+	if back != nil {
+		err = run.under(ctx, back)
 	}
-	if err := run.under(ctx, back); err != nil {
-		if ctx.Err() != nil {
-			return 0, r.catalog.Release(context.WithoutCancel(ctx), run.Operation)
-		}
-		return r.again(context.WithoutCancel(ctx), log, run.Operation, fmt.Errorf("undo, since %w: %w", why, err))
+	after, noted := toNote(ctx)
+	defer noted()
+	switch {
+	case back == nil:
+		return -1, r.catalog.Fail(after, run.Operation, "it cannot be undone: "+why.Error(), true)
+	case err != nil && ctx.Err() != nil:
+		return 0, r.catalog.Release(after, run.Operation)
+	case err != nil:
+		return r.again(after, log, run.Operation, fmt.Errorf("undo, since %w: %w", why, err))
 	}
 	log.Info("operation undone", "why", why)
-	return -1, r.catalog.Change(context.WithoutCancel(ctx), run.By(), func(tx *catalog.Tx) error {
+	return -1, r.catalog.Change(after, run.By(), func(tx *catalog.Tx) error {
 		return tx.End(run.Operation, state, why.Error(), nil)
 	})
 }
