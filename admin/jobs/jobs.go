@@ -144,9 +144,40 @@ func (r *Runner) adopt(ctx context.Context, node string) {
 		_, err := r.client.InsertTx(ctx, tx, arguments{id}, nil)
 		return err
 	})
+	if err == nil {
+		err = r.wakeForgotten(ctx)
+	}
 	if err != nil && ctx.Err() == nil {
 		r.log.Warn("cannot look for operations that nobody runs", "error", err)
 	}
+}
+
+// forgotten are operations that wait for River, and of which River has nothing: it has
+// looked a second time at a job that it took for stuck, found the operation taken and was
+// done with it, and what the first had to say then came too late.
+const forgotten = `select o.id::text from howdah.operation o
+	where o.state = 'queued' and not exists (select from howdah.catalog where review is not null)
+	and not exists (select from ` + schema + `.river_job j
+		where j.state in ('available', 'pending', 'retryable', 'running', 'scheduled') and j.args ->> 'operation' = o.id::text)`
+
+func (r *Runner) wakeForgotten(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, r.catalog.Pool(), func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, forgotten)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			r.log.Warn("operation was queued and forgotten: it is taken up again", "operation", id)
+			if _, err := r.client.InsertTx(ctx, tx, arguments{id}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // work is called by River.

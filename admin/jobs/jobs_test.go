@@ -276,3 +276,21 @@ func TestAttentionCanBeLeft(t *testing.T) {
 		t.Errorf("refused before it began a step: %+v", o)
 	}
 }
+
+// River takes a job for stuck that runs for longer than it likes, looks a second time,
+// finds the operation taken and is done with the job. What the first then asks for, to be
+// tried again, River does not do.
+func TestOperationThatRiverForgetsIsTakenUp(t *testing.T) {
+	y := newYard(t)
+	var tried atomic.Int32
+	y.start("one", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		if tried.Add(1) > 1 {
+			return r.Finish(ctx, nil, nil)
+		}
+		if _, err := y.catalog.Pool().Exec(ctx, "update river.river_job set state = 'completed', finalized_at = now()"); err != nil {
+			return err
+		}
+		return errors.New("not at the first attempt")
+	}}})
+	y.await(y.begin("make", "acme"), catalog.Done)
+}
