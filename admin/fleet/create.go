@@ -99,11 +99,15 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	return made, err
 }
 
-// hash is the same for the same request.
+// hash is the same for the same request of the same client: of one that only the client
+// can make, a password that was chosen cannot be guessed.
 func (n *NewTenant) hash() []byte {
 	request := *n
 	request.Once = nil
 	text, _ := json.Marshal(request) // names, and settings that came as JSON
+	if n.Once != nil {
+		text = append(text, n.Once.Secret...)
+	}
 	sum := sha256.Sum256(text)
 	return sum[:]
 }
@@ -162,7 +166,28 @@ func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
 			err = &InvalidError{Field: "cluster", Reason: err}
 		}
 	}
+	if err == nil {
+		err = checkTemplate(s, n.Cluster, n.Template)
+	}
 	return n, why, err
+}
+
+// checkTemplate is an error for what is a tenant's or Howdah's own: a copy would have its
+// data in another's hands. Tenants of howdah.toml have no mark on their databases by which
+// package provision could know them.
+func checkTemplate(s *tenants.Snapshot, cluster, template string) error {
+	if template == "" || template == "template1" {
+		return nil
+	}
+	if err := provision.ValidName(template); err != nil {
+		return &InvalidError{Field: "template", Reason: err}
+	}
+	for t := range s.Tenants() {
+		if t.Cluster == cluster && t.Database == template {
+			return invalid("template", "database %q is tenant %q's", template, t.Name)
+		}
+	}
+	return nil
 }
 
 // entry is what the catalog will say of the tenant.

@@ -2,12 +2,14 @@ package fleet_test
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"howdah/admin/fleet"
+	"howdah/tenants"
 	"howdah/tenants/catalog"
 	"howdah/wire"
 	"howdah/wire/postgres"
@@ -91,5 +93,30 @@ func TestUserIsNotShared(t *testing.T) {
 	var invalid *fleet.InvalidError
 	if _, err := h.fleet.UndropTenant(t.Context(), anna, "acme"); !errors.As(err, &invalid) {
 		t.Errorf("brought back though the registry would not take it: %v", err)
+	}
+}
+
+// What a tenant of the file or Howdah itself has in a database does not get into
+// another's hands by a copy.
+func TestTemplateIsNobodys(t *testing.T) {
+	h := newHouse(t)
+	f, err := fleet.New(t.Context(), "other", fleet.Config{
+		Catalog: h.catalog, Pooler: h.pooler, Log: slog.New(slog.NewTextHandler(h.log, nil)), Check: func([]catalog.Entry) error { return nil },
+		Registry: tenants.NewRegistry(snapshot(h.server.AdminURL(postgres.Superuser), []catalog.Entry{
+			{Kind: catalog.Tenant, Name: "filed", Settings: catalog.Settings{"database": "files", "user": "filed"}},
+		})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.server.Exec(t.Context(), postgres.Superuser, "create database files"); err != nil {
+		t.Fatal(err)
+	}
+	for _, template := range []string{"files", "postgres", "howdah_catalog"} {
+		_, err := f.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: "acme", Template: template}, true)
+		var invalid *fleet.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != "template" {
+			t.Errorf("a copy of %s: %v", template, err)
+		}
 	}
 }
