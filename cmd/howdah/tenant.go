@@ -331,7 +331,7 @@ func tenantDrop() *cobra.Command {
 			if err := p.confirm(cmd, fmt.Sprintf("drop tenant %q", args[0])); err != nil {
 				return err
 			}
-			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%g", url.PathEscape(args[0]), keep.Seconds()))
+			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%s", url.PathEscape(args[0]), strconv.FormatFloat(keep.Seconds(), 'f', -1, 64)))
 		},
 	}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
