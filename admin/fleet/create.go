@@ -325,6 +325,7 @@ func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
 	if err != nil {
 		return err
 	}
+	f.closeClients(r.Tenant) // who is forgotten cannot be released any more
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		purge := time.Now().Add(KeepFor)
 		if e, err := tx.Entry(catalog.Tenant, r.Tenant); err == nil && e.ID == p.ID {
