@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -100,10 +101,11 @@ func tenantCreate() *cobra.Command {
 			if p.noWait {
 				return p.created(cmd, row)
 			}
-			if err := p.follow(cmd, c, row.Job); err != nil {
+			err = p.follow(cmd, c, row.Job)
+			if errors.Is(err, errUndone) {
 				return err
 			}
-			return p.created(cmd, row)
+			return errors.Join(err, p.created(cmd, row)) // the tenant may still come, and the password is not told again
 		},
 	}
 	f := cmd.Flags()
