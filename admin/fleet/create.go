@@ -87,6 +87,13 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 		return made, asInvalid(err)
 	}
 	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		if n.Once != nil { // the same request may have come at the same time
+			var first Creation
+			if again, err := n.Once.again(tx, request, &first); again || err != nil {
+				*made = first
+				return err
+			}
+		}
 		err := f.fits(tx, n.Name, p.Settings, verifier)
 		if err != nil {
 			return err
