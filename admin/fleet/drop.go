@@ -98,9 +98,6 @@ func (f *Fleet) beginDropped(ctx context.Context, by catalog.Actor, kind, name s
 		if err != nil {
 			return err
 		}
-		if kind == "undrop" && f.inRegistry(name) {
-			return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
-		}
 		if kind == "undrop" {
 			if err := f.fits(tx, name, d.Settings, d.Verifier); err != nil {
 				return err
