@@ -161,6 +161,7 @@ func permissions() map[string]struct {
 		"POST /api/v1/tokens":                 {"admin", false},
 		"DELETE /api/v1/tokens/{name}":        {"admin", false},
 		"GET /api/v1/audit":                   {"admin", false},
+		"POST /api/v1/review/end":             {"admin", false},
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,7 +16,7 @@ type Entry struct {
 	Name     string         `json:"name"`
 	Source   string         `json:"source" enum:"catalog,file"`
 	Tenants  int            `json:"tenants" doc:"how many are on it, or of it"`
-	Settings map[string]any `json:"settings,omitempty" doc:"by their names in howdah.toml; connection strings are not told"`
+	Settings map[string]any `json:"settings,omitempty" doc:"by their names in howdah.toml; connection strings and Patroni's addresses are not told"`
 	Revision int64          `json:"revision,omitempty" doc:"what ETag says"`
 }
 
@@ -91,14 +90,7 @@ func (s *server) kind(api huma.API, kind catalog.Kind) {
 
 // entryOf is an entry as it is told: without passwords.
 func entryOf(e *catalog.Entry) *Entry {
-	settings := map[string]any{}
-	for name, value := range e.Settings {
-		if strings.HasSuffix(name, "_url") {
-			value = "(secret)"
-		}
-		settings[name] = value
-	}
-	return &Entry{Name: e.Name, Source: "catalog", Settings: settings, Revision: e.Revision}
+	return &Entry{Name: e.Name, Source: "catalog", Settings: e.Settings.WithoutSecrets(), Revision: e.Revision}
 }
 
 // allOf returns the clusters, or tiers, of the catalog and of howdah.toml.

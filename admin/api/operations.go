@@ -21,6 +21,7 @@ func (s *server) operations(api huma.API) {
 	huma.Register(api, operation("end-review", "POST", "/jobs/end-review", "Have things done again by a catalog that was put back to an earlier time", admin), s.endReview)
 	huma.Register(api, operation("cancel-job", "POST", "/jobs/{id}/cancel", "Have a job undone", operator), s.steer(true))
 	huma.Register(api, operation("resume-job", "POST", "/jobs/{id}/resume", "Have a job go on that waits for an operator", operator), s.steer(false))
+	huma.Register(api, operation("end-review", "POST", "/review/end", "Go by the catalog again, which was put back to an earlier time", admin), s.endReview)
 	sse.Register(api, operation("watch-job", "GET", "/jobs/{id}/events", "Follow a job until it has ended", viewer), map[string]any{"operation": catalog.Operation{}}, s.watchOperation)
 }
 
@@ -76,6 +77,15 @@ func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body 
 		}
 		return s.getOperation(ctx, in)
 	}
+}
+
+// endReview lets changes be made again. Jobs that were under way wait to be resumed.
+func (s *server) endReview(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.problem(f.Catalog.EndReview(ctx, actor(ctx)))
 }
 
 // watchPause is between two looks at an operation that is followed.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
@@ -86,14 +87,16 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 		return made, asInvalid(err)
 	}
 	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
-		entries, err := tx.Entries()
+		if n.Once != nil { // the same request may have come at the same time
+			var first Creation
+			if again, err := n.Once.again(tx, request, &first); again || err != nil {
+				*made = first
+				return err
+			}
+		}
+		err := f.fits(tx, n.Name, p.Settings, verifier)
 		if err != nil {
 			return err
-		}
-		entries = append(entries, catalog.Entry{Kind: catalog.Tenant, Name: n.Name, Settings: p.Settings},
-			catalog.Entry{Kind: catalog.User, Name: n.User, Settings: catalog.Settings{"verifier": verifier}})
-		if err := f.Check(entries); err != nil {
-			return &InvalidError{Reason: err}
 		}
 		if made.Operation, err = f.runner.Begin(ctx, tx, "create", n.Name, p); err != nil || n.Once == nil {
 			return err
@@ -103,11 +106,15 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	return made, err
 }
 
-// hash is the same for the same request.
+// hash is the same for the same request of the same client: of one that only the client
+// can make, a password that was chosen cannot be guessed.
 func (n *NewTenant) hash() []byte {
 	request := *n
 	request.Once = nil
 	text, _ := json.Marshal(request) // names, and settings that came as JSON
+	if n.Once != nil {
+		text = append(text, n.Once.Secret...)
+	}
 	sum := sha256.Sum256(text)
 	return sum[:]
 }
@@ -166,7 +173,28 @@ func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
 			err = &InvalidError{Field: "cluster", Reason: err}
 		}
 	}
+	if err == nil {
+		err = checkTemplate(s, n.Cluster, n.Template)
+	}
 	return n, why, err
+}
+
+// checkTemplate is an error for what is a tenant's or Howdah's own: a copy would have its
+// data in another's hands. Tenants of howdah.toml have no mark on their databases by which
+// package provision could know them.
+func checkTemplate(s *tenants.Snapshot, cluster, template string) error {
+	if template == "" || template == "template1" {
+		return nil
+	}
+	if err := provision.ValidName(template); err != nil {
+		return &InvalidError{Field: "template", Reason: err}
+	}
+	for t := range s.Tenants() {
+		if t.Cluster == cluster && t.Database == template {
+			return invalid("template", "database %q is tenant %q's", template, t.Name)
+		}
+	}
+	return nil
 }
 
 // entry is what the catalog will say of the tenant.
@@ -222,6 +250,9 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
 			return nil
 		}
+		if err := f.fits(tx, name, settings, verifier); err != nil {
+			return err
+		}
 		user := settings.Text("user")
 		if _, err := tx.Entry(catalog.User, user); errors.Is(err, catalog.ErrNotFound) {
 			if err := tx.Create(catalog.User, user, "", catalog.Settings{"verifier": verifier}); err != nil {
@@ -239,32 +270,81 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 	return err
 }
 
-// uncreate leaves nothing of a tenant that is not to be.
+// fits is an error where the registry cannot have such a tenant: it would be refused
+// with all that the catalog holds, on every node. A user that is there already must be
+// this one, by its verifier: else whoever knows its password would be let in.
+func (f *Fleet) fits(tx *catalog.Tx, name string, settings catalog.Settings, verifier string) error {
+	if _, err := tx.Entry(catalog.Tenant, name); err == nil {
+		return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
+	} else if !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	entries, err := tx.Entries()
+	if err != nil {
+		return err
+	}
+	user := settings.Text("user")
+	switch u, err := tx.Entry(catalog.User, user); {
+	case errors.Is(err, catalog.ErrNotFound):
+		entries = append(entries, catalog.Entry{Kind: catalog.User, Name: user, Settings: catalog.Settings{"verifier": verifier}})
+	case err != nil:
+		return err
+	case u.Settings.Text("verifier") != verifier:
+		return fmt.Errorf("user %q: %w", user, catalog.ErrExists)
+	}
+	entries = append(entries, catalog.Entry{Kind: catalog.Tenant, Name: name, Settings: settings})
+	if err := f.Check(entries); err != nil {
+		return &InvalidError{Reason: err}
+	}
+	return nil
+}
+
+// uncreate leaves nothing of a tenant that is not to be. One whose database is there
+// under its name may have been used: it is dropped, and can be brought back.
 func (f *Fleet) uncreate(ctx context.Context, r *jobs.Run) error {
 	var p creation
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
-		e, err := tx.Entry(catalog.Tenant, r.Tenant)
-		if errors.Is(err, catalog.ErrNotFound) || err == nil && e.ID != p.ID {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := tx.Delete(catalog.Tenant, r.Tenant, catalog.AnyRevision); err != nil {
-			return err
-		}
-		return tx.Delete(catalog.User, p.User, catalog.AnyRevision)
-	})
-	if err != nil {
+	err := f.putAway(ctx, r, &p)
+	if !errors.Is(err, provision.ErrNotFound) {
 		return err
 	}
 	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID), tenant: r.Tenant}
-	_, err = f.change(ctx, c, provision.Undo)
+	_, err = f.change(ctx, c, provision.Undo) // it was not there yet
 	var refused *jobs.RefusedError
 	if errors.As(err, &refused) && errors.Is(err, provision.ErrInvalid) {
 		return nil // nothing was begun
 	}
 	return err
+}
+
+// putAway drops a tenant that was made, but is not to be. It is ErrNotFound of package
+// provision where there is none.
+func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}, tenant: r.Tenant}
+	release, err := f.change(ctx, c, provision.Plan)
+	defer release()
+	if err != nil {
+		return err
+	}
+	oid, err := f.heldOID(ctx, p.Cluster, r.ID)
+	if err != nil {
+		return err
+	}
+	f.closeClients(r.Tenant) // who is forgotten cannot be released any more
+	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		purge := time.Now().Add(KeepFor)
+		if e, err := tx.Entry(catalog.Tenant, r.Tenant); err == nil && e.ID == p.ID {
+			return tx.Drop(e, r.ID, oid, purge)
+		} else if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+		if _, err := tx.DroppedBy(r.ID); !errors.Is(err, catalog.ErrNotFound) {
+			return err // nil: it is done
+		}
+		return tx.AddDropped(&catalog.Dropped{
+			Operation: r.ID, ID: p.ID, Name: r.Tenant, Settings: p.Settings, Verifier: p.Verifier, OID: oid, Purge: purge,
+		})
+	})
 }

@@ -68,6 +68,9 @@ func (f *Fleet) strike(ctx context.Context, r *jobs.Run, p *dropping) error {
 		} else if err != nil {
 			return err
 		}
+		if e.ID != p.ID {
+			return nil // another one, of the same name
+		}
 		return tx.Drop(e, r.ID, oid, time.Now().Add(p.Keep))
 	})
 }
@@ -95,8 +98,10 @@ func (f *Fleet) beginDropped(ctx context.Context, by catalog.Actor, kind, name s
 		if err != nil {
 			return err
 		}
-		if kind == "undrop" && f.inRegistry(name) {
-			return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
+		if kind == "undrop" {
+			if err := f.fits(tx, name, d.Settings, d.Verifier); err != nil {
+				return err
+			}
 		}
 		o, err = f.runner.Begin(ctx, tx, kind, name, undropping{onTenant{d.ID, d.Settings.Text("cluster")}, d.Operation, d.OID})
 		return err

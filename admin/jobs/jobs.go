@@ -34,7 +34,8 @@ type Kind struct {
 	// with Run.Finish. It may be called again after any error and any crash.
 	Forward func(context.Context, *Run) error
 	// Back leaves nothing of an operation that cannot be, or is not to be, finished. It
-	// too may be called again. An operation whose kind has none waits for an operator.
+	// too may be called again. An operation whose kind has none waits for an operator,
+	// unless it has not begun a step.
 	Back func(context.Context, *Run) error
 }
 
@@ -143,9 +144,40 @@ func (r *Runner) adopt(ctx context.Context, node string) {
 		_, err := r.client.InsertTx(ctx, tx, arguments{id}, nil)
 		return err
 	})
+	if err == nil {
+		err = r.wakeForgotten(ctx)
+	}
 	if err != nil && ctx.Err() == nil {
 		r.log.Warn("cannot look for operations that nobody runs", "error", err)
 	}
+}
+
+// forgotten are operations that wait for River, and of which River has nothing: it has
+// looked a second time at a job that it took for stuck, found the operation taken and was
+// done with it, and what the first had to say then came too late.
+const forgotten = `select o.id::text from howdah.operation o
+	where o.state = 'queued' and not exists (select from howdah.catalog where review is not null)
+	and not exists (select from ` + schema + `.river_job j
+		where j.state in ('available', 'pending', 'retryable', 'running', 'scheduled') and j.args ->> 'operation' = o.id::text)`
+
+func (r *Runner) wakeForgotten(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, r.catalog.Pool(), func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, forgotten)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			r.log.Warn("operation was queued and forgotten: it is taken up again", "operation", id)
+			if _, err := r.client.InsertTx(ctx, tx, arguments{id}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // work is called by River.
@@ -187,7 +219,8 @@ func (r *Runner) perform(ctx context.Context, o *catalog.Operation) (time.Durati
 	if err == nil && !run.finished {
 		err = errors.New("it ended without an outcome")
 	}
-	after := context.WithoutCancel(ctx) // what is noted now must be noted
+	after, noted := toNote(ctx)
+	defer noted()
 	switch {
 	case err == nil:
 		log.Info("operation done")
@@ -206,6 +239,12 @@ func (r *Runner) perform(ctx context.Context, o *catalog.Operation) (time.Durati
 	return r.goBack(ctx, log, run, kind, err)
 }
 
+// toNote is for what must be noted though the node stops, unless the catalog is away:
+// then the lease runs out, and whoever takes the operation up finds out.
+func toNote(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), lease)
+}
+
 // Attempts before an operator is asked: each after a longer pause; and of those of which
 // nobody has told how they went.
 const (
@@ -219,7 +258,7 @@ func (r *Runner) again(ctx context.Context, log *slog.Logger, o *catalog.Operati
 	if failErr := r.catalog.Fail(ctx, o, err.Error(), ask); failErr != nil || ask {
 		return -1, failErr
 	}
-	return time.Second << (2 * (o.Attempts - 1)), nil // 1, 4, 16 s
+	return time.Second << (2 * max(o.Attempts-1, 0)), nil // 1, 4, 16 s
 }
 
 // goBack undoes an operation that has been refused or cancelled, and ends it.
@@ -228,17 +267,26 @@ func (r *Runner) goBack(ctx context.Context, log *slog.Logger, run *Run, kind Ki
 	if errors.Is(why, errCancelled) {
 		state = catalog.Cancelled
 	}
-	if kind.Back == nil {
-		return -1, r.catalog.Fail(context.WithoutCancel(ctx), run.Operation, "it cannot be undone: "+why.Error(), true)
+	back := kind.Back
+	if back == nil && run.Operation.Step == "" { // no step has begun: there is nothing to undo
+		back = func(context.Context, *Run) error { return nil }
 	}
-	if err := run.under(ctx, kind.Back); err != nil {
-		if ctx.Err() != nil {
-			return 0, r.catalog.Release(context.WithoutCancel(ctx), run.Operation)
-		}
-		return r.again(context.WithoutCancel(ctx), log, run.Operation, fmt.Errorf("undo, since %w: %w", why, err))
+	var err error
+	if back != nil {
+		err = run.under(ctx, back)
+	}
+	after, noted := toNote(ctx)
+	defer noted()
+	switch {
+	case back == nil:
+		return -1, r.catalog.Fail(after, run.Operation, "it cannot be undone: "+why.Error(), true)
+	case err != nil && ctx.Err() != nil:
+		return 0, r.catalog.Release(after, run.Operation)
+	case err != nil:
+		return r.again(after, log, run.Operation, fmt.Errorf("undo, since %w: %w", why, err))
 	}
 	log.Info("operation undone", "why", why)
-	return -1, r.catalog.Change(context.WithoutCancel(ctx), run.By(), func(tx *catalog.Tx) error {
+	return -1, r.catalog.Change(after, run.By(), func(tx *catalog.Tx) error {
 		return tx.End(run.Operation, state, why.Error(), nil)
 	})
 }

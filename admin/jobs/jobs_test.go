@@ -235,3 +235,62 @@ func TestDeadNodesOperationsAreTakenUp(t *testing.T) {
 	y.start("dead", done)
 	y.await(mine, catalog.Done) // by whoever is first
 }
+
+// What nobody can undo waits for an operator, who can leave that again: it goes forward
+// though it was to be cancelled.
+func TestAttentionCanBeLeft(t *testing.T) {
+	y := newYard(t)
+	var mended atomic.Bool
+	y.start("one", map[string]jobs.Kind{
+		"close": {Forward: func(ctx context.Context, r *jobs.Run) error {
+			err := r.Step(ctx, "close", 0, 1, func(context.Context) error {
+				if !mended.Load() {
+					return jobs.Refuse(errors.New("it is in use"))
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			return r.Finish(ctx, nil, nil)
+		}},
+		"refuse": {Forward: func(context.Context, *jobs.Run) error { return jobs.Refuse(errors.New("there is none")) }},
+	})
+	id := y.begin("close", "acme")
+	y.await(id, catalog.Attention)
+	steer := func(change func(*catalog.Tx, string) error) {
+		t.Helper()
+		y.change(func(tx *catalog.Tx) error {
+			if err := change(tx, id); err != nil {
+				return err
+			}
+			return y.runner.Wake(t.Context(), tx, id)
+		})
+	}
+	steer((*catalog.Tx).WantCancel)
+	y.await(id, catalog.Attention)
+	mended.Store(true)
+	steer((*catalog.Tx).Resume)
+	y.await(id, catalog.Done)
+	if o := y.await(y.begin("refuse", "acme"), catalog.Failed); o.Error != "there is none" {
+		t.Errorf("refused before it began a step: %+v", o)
+	}
+}
+
+// River takes a job for stuck that runs for longer than it likes, looks a second time,
+// finds the operation taken and is done with the job. What the first then asks for, to be
+// tried again, River does not do.
+func TestOperationThatRiverForgetsIsTakenUp(t *testing.T) {
+	y := newYard(t)
+	var tried atomic.Int32
+	y.start("one", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		if tried.Add(1) > 1 {
+			return r.Finish(ctx, nil, nil)
+		}
+		if _, err := y.catalog.Pool().Exec(ctx, "update river.river_job set state = 'completed', finalized_at = now()"); err != nil {
+			return err
+		}
+		return errors.New("not at the first attempt")
+	}}})
+	y.await(y.begin("make", "acme"), catalog.Done)
+}

@@ -58,7 +58,9 @@ func (r *Run) under(ctx context.Context, f func(context.Context, *Run) error) er
 			case <-ctx.Done():
 				return
 			}
-			wanted, err := r.runner.catalog.Renew(ctx, r.Operation, lease)
+			asking, asked := context.WithTimeout(ctx, renew) // a catalog that is silent is away
+			wanted, err := r.runner.catalog.Renew(asking, r.Operation, lease)
+			asked()
 			switch {
 			case errors.Is(err, catalog.ErrChanged):
 				cancel(err)

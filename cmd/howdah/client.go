@@ -184,6 +184,9 @@ type job struct {
 // jobPause is between two looks at a job that is waited for.
 const jobPause = 100 * time.Millisecond
 
+// errUndone is of a job that has left nothing behind.
+var errUndone = errors.New("was undone")
+
 // wait waits until a job has ended, and tells its progress.
 func (c *client) wait(ctx context.Context, id string, progress func(*job)) error {
 	for {
@@ -196,7 +199,7 @@ func (c *client) wait(ctx context.Context, id string, progress func(*job)) error
 		case "done":
 			return nil
 		case "failed", "cancelled":
-			return fmt.Errorf("job %s is %s, and was undone: %s", id, j.State, j.Error)
+			return fmt.Errorf("job %s is %s, and %w: %s", id, j.State, errUndone, j.Error)
 		case "attention":
 			return fmt.Errorf("job %s needs attention at step %q: %s; mend that, then `howdah job resume %s`, or `howdah job cancel %s`", id, j.Step, j.Error, id, id)
 		}

@@ -92,7 +92,12 @@ func entryPut(verb, short, header string, path func(string) string) *cobra.Comma
 	var p printer
 	return p.flags(&cobra.Command{
 		Use: verb + " NAME SETTING=VALUE …", Short: short,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || args[0] == "" {
+				return usageError{fmt.Errorf("%s takes a name and settings; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient()
 			if err != nil {

@@ -59,8 +59,9 @@ type daemon struct {
 	started  time.Time
 	end      chan admin.ShutdownMode
 
-	reloading sync.Mutex        // one reload at a time; guards the next two
+	reloading sync.Mutex        // one reload at a time; guards the next three
 	contents  *catalog.Contents // of the catalog, as used last; nil for none
+	refused   *catalog.Contents // what it holds now, if that could not be used; else nil
 	reviewed  bool              // the catalog was to be reviewed when it was seen last
 
 	cached bool                        // the catalog's contents were read from its cache; static
@@ -219,10 +220,8 @@ func (d *daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	if d.contents != nil {
-		if next, err = next.WithEntries(d.contents.Entries); err != nil {
-			return err
-		}
+	if next, err = d.withContents(next); err != nil {
+		return err
 	}
 	if fixed := d.current().Diff(next); len(fixed) > 0 {
 		return fmt.Errorf("cannot change while running: %s; restart Howdah, or undo it in %q", oneOf(fixed), d.path)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -59,13 +60,28 @@ func (d *daemon) followCatalog(ctx context.Context, c Catalog) {
 	defer opened.Close()
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() { d.runFleet(ctx, opened) })
+	var looked sync.Once
 	opened.Follow(ctx, d.log, func(contents *catalog.Contents) {
-		if err := d.useContents(ctx, opened, contents); err != nil {
+		err := d.useContents(ctx, opened, contents)
+		for errors.Is(err, errNotMarked) { // nothing may be run by it
+			d.log.Error("cannot mark the catalog as to be reviewed", "error", err)
+			select {
+			case <-time.After(catalogPatience):
+			case <-ctx.Done():
+				return
+			}
+			err = d.useContents(ctx, opened, contents)
+		}
+		if err != nil {
 			d.log.Error("cannot use what the catalog holds: the registry stays as it is", "revision", contents.Revision, "error", err)
 		}
+		looked.Do(func() { running.Go(func() { d.runFleet(ctx, opened) }) }) // not before: the catalog may have been put back
 	})
 }
+
+// errNotMarked is of a catalog that was put back to an earlier time, which it does not
+// know itself.
+var errNotMarked = errors.New("the catalog has been restored to an earlier time")
 
 // runFleet makes what operators ask for possible, and runs it, until ctx ends.
 func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
@@ -143,8 +159,13 @@ func (d *daemon) useContents(ctx context.Context, c *catalog.Catalog, contents *
 		d.reviewed = true
 		return nil
 	case before != nil && !d.reviewed && !contents.Follows(before):
-		return c.NeedReview(ctx, "it was at revision "+strconv.FormatInt(before.Revision, 10)+", and is at "+strconv.FormatInt(contents.Revision, 10)+" now: it has been restored to an earlier time")
+		err := c.NeedReview(ctx, "it was at revision "+strconv.FormatInt(before.Revision, 10)+", and is at "+strconv.FormatInt(contents.Revision, 10)+" now: it has been restored to an earlier time")
+		if err != nil {
+			return fmt.Errorf("%w: %w", errNotMarked, err)
+		}
+		return nil
 	}
+	d.refused = contents
 	next, err := d.current().WithEntries(contents.Entries)
 	if err != nil {
 		return err
@@ -152,10 +173,25 @@ func (d *daemon) useContents(ctx context.Context, c *catalog.Catalog, contents *
 	if err := d.apply(next); err != nil {
 		return err
 	}
-	d.contents, d.reviewed = contents, false
+	d.contents, d.refused, d.reviewed = contents, nil, false
 	d.log.Info("catalog read", "revision", contents.Revision, "entries", len(contents.Entries))
 	if path := next.Catalog.Cache; path != "" {
 		return contents.Save(path)
 	}
 	return nil
+}
+
+// withContents returns a configuration that was read again with the catalog's entries:
+// the newest, if it was only the file before that did not go with them.
+func (d *daemon) withContents(c *Config) (*Config, error) {
+	if d.refused != nil {
+		if next, err := c.WithEntries(d.refused.Entries); err == nil {
+			d.contents, d.refused = d.refused, nil
+			return next, nil
+		}
+	}
+	if d.contents == nil {
+		return c, nil
+	}
+	return c.WithEntries(d.contents.Entries)
 }

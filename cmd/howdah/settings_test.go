@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"howdah/tenants/catalog"
 )
 
 func TestEverySettingIsDocumented(t *testing.T) {
@@ -126,6 +128,18 @@ func TestParseDurationAndSize(t *testing.T) {
 	} {
 		if got, ok := parseSize(c.value); ok != c.ok || ok && got != c.want {
 			t.Errorf("size %v: %v, %v", c.value, got, ok)
+		}
+	}
+}
+
+// What SHOW CONFIG does not tell, the API and the audit log do not tell either.
+func TestSecretSettingsAreToldNobody(t *testing.T) {
+	for _, s := range settings() {
+		if !s.secret || s.section.once() {
+			continue
+		}
+		if told := (catalog.Settings{s.name: "hidden"}).WithoutSecrets(); told[s.name] != "(secret)" {
+			t.Errorf("%s of [[%s]] is told: %v", s.name, s.section, told)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -100,10 +101,11 @@ func tenantCreate() *cobra.Command {
 			if p.noWait {
 				return p.created(cmd, row)
 			}
-			if err := p.follow(cmd, c, row.Job); err != nil {
+			err = p.follow(cmd, c, row.Job)
+			if errors.Is(err, errUndone) {
 				return err
 			}
-			return p.created(cmd, row)
+			return errors.Join(err, p.created(cmd, row)) // the tenant may still come, and the password is not told again
 		},
 	}
 	f := cmd.Flags()
@@ -331,7 +333,7 @@ func tenantDrop() *cobra.Command {
 			if err := p.confirm(cmd, fmt.Sprintf("drop tenant %q", args[0])); err != nil {
 				return err
 			}
-			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%g", url.PathEscape(args[0]), keep.Seconds()))
+			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%s", url.PathEscape(args[0]), strconv.FormatFloat(keep.Seconds(), 'f', -1, 64)))
 		},
 	}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")

@@ -98,6 +98,7 @@ func TestTenants(t *testing.T) {
 	p.refused(4, "not found", "tenant", "show", "nobody")
 	p.refused(2, "takes one name", "tenant", "create")
 	p.refused(2, "unknown command", "tenant", "frobnicate")
+	p.refused(2, "takes a name", "cluster", "add")
 	p.refused(2, "--yes", "tenant", "drop", "initech")
 	p.refused(1, `write "pool_size"`, "tenant", "set", "initech", "pool_sze=3")
 	p.refused(5, "howdah.toml", "tenant", "drop", "acme", "--yes")
@@ -116,7 +117,7 @@ func TestTenants(t *testing.T) {
 	if err := p.try(initech, "select * from kept"); err != nil {
 		t.Errorf("a resumed tenant: %v", err)
 	}
-	p.done("tenant", "drop", "initech", "--yes")
+	p.done("tenant", "drop", "initech", "--yes", "--keep", "720h")
 	if err := p.try(initech, "select 1"); err == nil {
 		t.Error("a dropped tenant answers")
 	}

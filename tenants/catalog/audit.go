@@ -29,11 +29,12 @@ type Record struct {
 	After  Settings  `json:"after,omitempty"`
 }
 
-// secrets are settings that are in no log.
-var secrets = []string{"verifier", "server_secret", "admin_url", "replication_url", "password"}
+// secrets are settings that are told nobody and are in no log. Patroni's addresses may
+// have a password in them.
+var secrets = []string{"verifier", "server_secret", "admin_url", "replication_url", "patroni", "password"}
 
-// withoutSecrets returns settings of which one may tell.
-func withoutSecrets(s Settings) Settings {
+// WithoutSecrets returns settings of which one may tell.
+func (s Settings) WithoutSecrets() Settings {
 	s = maps.Clone(s)
 	for _, name := range secrets {
 		if _, ok := s[name]; ok {
@@ -47,7 +48,7 @@ func withoutSecrets(s Settings) Settings {
 func (t *Tx) audit(action string, kind Kind, name string, before, after Settings) error {
 	r := Record{
 		At: time.Now().UTC().Truncate(time.Microsecond), Actor: t.actor.Name, Door: t.actor.Door, From: t.actor.From,
-		Action: action, Kind: kind, Name: name, Before: withoutSecrets(before), After: withoutSecrets(after),
+		Action: action, Kind: kind, Name: name, Before: before.WithoutSecrets(), After: after.WithoutSecrets(),
 	}
 	var previous []byte
 	err := t.tx.QueryRow(t.ctx, "select seq, hash from howdah.audit order by seq desc limit 1").Scan(&r.Seq, &previous)

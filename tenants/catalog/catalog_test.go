@@ -279,6 +279,9 @@ func testOperations(t *testing.T, c *catalog.Catalog, _ *postgres.Server) {
 		t.Fatal(err)
 	}
 	again := take(t, c, o.ID, "node 1", 0)
+	if err := c.NoteStep(t.Context(), one, "late", true, 1, 4); !errors.Is(err, catalog.ErrChanged) {
+		t.Errorf("what the node ran before it was started again still notes: %v", err)
+	}
 	if again == nil || again.Step != "make the database" || !again.StepBegun || again.Attempts != 2 {
 		t.Fatalf("taken again: %+v", again)
 	}

@@ -35,10 +35,9 @@ func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error
 	if err != nil {
 		return err
 	}
-	_, err = t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, verifier, oid, purge_at) values ($1, $2, $3, $4, $5, $6, $7)",
-		operation, e.ID, e.Name, e.Settings, u.Settings.Text("verifier"), oid, purge)
+	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, Verifier: u.Settings.Text("verifier"), OID: oid, Purge: purge})
 	if err != nil {
-		return fmt.Errorf("drop tenant %q: %w", e.Name, err)
+		return err
 	}
 	if err := t.Delete(Tenant, e.Name, AnyRevision); err != nil {
 		return err
@@ -51,6 +50,16 @@ func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error
 		return nil
 	}
 	return t.Delete(User, user, AnyRevision)
+}
+
+// AddDropped is Drop for a tenant that has no entry.
+func (t *Tx) AddDropped(d *Dropped) error {
+	_, err := t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, verifier, oid, purge_at) values ($1, $2, $3, $4, $5, $6, $7)",
+		d.Operation, d.ID, d.Name, d.Settings, d.Verifier, d.OID, d.Purge)
+	if err != nil {
+		return fmt.Errorf("drop tenant %q: %w", d.Name, err)
+	}
+	return nil
 }
 
 // Dropped returns the tenant of that name that was dropped last, or ErrNotFound.

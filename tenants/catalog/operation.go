@@ -47,6 +47,8 @@ type Operation struct {
 	Created    time.Time       `json:"created"`
 	Started    *time.Time      `json:"started,omitempty"`
 	Finished   *time.Time      `json:"finished,omitempty"`
+
+	turn int64 // raised by each Take: what is noted for an earlier one is refused
 }
 
 // BusyError is of a tenant on which another operation is under way.
@@ -58,11 +60,11 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("tenant %q is busy: operation %s is under way", e.Tenant, e.Operation)
 }
 
-const operationColumns = `id::text, kind, tenant, parameters, state, cancel, step, step_begun, done, total, attempts, error, result, node, actor, created_at, started_at, finished_at`
+const operationColumns = `id::text, kind, tenant, parameters, state, cancel, step, step_begun, done, total, attempts, error, result, node, actor, created_at, started_at, finished_at, turn`
 
 func scanOperation(row pgx.CollectableRow) (o Operation, err error) {
 	err = row.Scan(&o.ID, &o.Kind, &o.Tenant, &o.Parameters, &o.State, &o.Cancel, &o.Step, &o.StepBegun, &o.Done, &o.Total,
-		&o.Attempts, &o.Error, &o.Result, &o.Node, &o.Actor, &o.Created, &o.Started, &o.Finished)
+		&o.Attempts, &o.Error, &o.Result, &o.Node, &o.Actor, &o.Created, &o.Started, &o.Finished, &o.turn)
 	return o, err
 }
 
@@ -97,7 +99,7 @@ func (t *Tx) End(o *Operation, state State, reason string, result any) error {
 		result = struct{}{}
 	}
 	tag, err := t.tx.Exec(t.ctx, `update howdah.operation set state = $2, error = $3, result = $4, finished_at = now(), lease_until = null, parameters = parameters - 'verifier'
-		where id = $1 and state in ('queued', 'running', 'attention')`, o.ID, state, reason, result)
+		where id = $1 and turn = $5 and state in ('queued', 'running', 'attention')`, o.ID, state, reason, result, o.turn)
 	if err != nil {
 		return fmt.Errorf("end operation: %w", err)
 	}
@@ -137,7 +139,7 @@ func (c *Catalog) Operations(ctx context.Context, tenant string, most int) ([]Op
 // lease. It returns nil if there is nothing to be run: the operation has ended, waits
 // for an operator, or is another node's.
 func (c *Catalog) Take(ctx context.Context, id, node string, lease time.Duration) (*Operation, error) {
-	rows, err := c.pool.Query(ctx, `update howdah.operation set state = 'running', node = $2, lease_until = now() + $3, attempts = attempts + 1, started_at = coalesce(started_at, now())
+	rows, err := c.pool.Query(ctx, `update howdah.operation set state = 'running', node = $2, lease_until = now() + $3, turn = turn + 1, attempts = attempts + 1, started_at = coalesce(started_at, now())
 		where id = $1 and state in ('queued', 'running') and (lease_until is null or lease_until < now())
 		and not exists (select from howdah.catalog where review is not null) returning `+operationColumns, id, node, lease)
 	if err != nil {
@@ -156,7 +158,7 @@ func (c *Catalog) Take(ctx context.Context, id, node string, lease time.Duration
 // Renew keeps an operation for its node, and reports whether somebody wants it
 // cancelled. ErrChanged says that it is the node's no more: it must stop at once.
 func (c *Catalog) Renew(ctx context.Context, o *Operation, lease time.Duration) (cancel bool, err error) {
-	err = c.pool.QueryRow(ctx, "update howdah.operation set lease_until = now() + $3 where id = $1 and node = $2 and state = 'running' returning cancel", o.ID, o.Node, lease).Scan(&cancel)
+	err = c.pool.QueryRow(ctx, "update howdah.operation set lease_until = now() + $3 where id = $1 and turn = $2 and state = 'running' returning cancel", o.ID, o.turn, lease).Scan(&cancel)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("operation %s: %w", o.ID, ErrChanged)
 	}
@@ -165,7 +167,7 @@ func (c *Catalog) Renew(ctx context.Context, o *Operation, lease time.Duration) 
 
 // NoteStep notes that a step begins, or has ended.
 func (c *Catalog) NoteStep(ctx context.Context, o *Operation, step string, begun bool, done, total int) error {
-	tag, err := c.pool.Exec(ctx, "update howdah.operation set step = $3, step_begun = $4, done = $5, total = $6 where id = $1 and node = $2 and state = 'running'", o.ID, o.Node, step, begun, done, total)
+	tag, err := c.pool.Exec(ctx, "update howdah.operation set step = $3, step_begun = $4, done = $5, total = $6 where id = $1 and turn = $2 and state = 'running'", o.ID, o.turn, step, begun, done, total)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrChanged
 	}
@@ -183,7 +185,7 @@ func (c *Catalog) Fail(ctx context.Context, o *Operation, reason string, ask boo
 	if ask {
 		state = Attention
 	}
-	_, err := c.pool.Exec(ctx, "update howdah.operation set state = $3, error = $4, lease_until = null where id = $1 and node = $2 and state = 'running'", o.ID, o.Node, state, reason)
+	_, err := c.pool.Exec(ctx, "update howdah.operation set state = $3, error = $4, lease_until = null where id = $1 and turn = $2 and state = 'running'", o.ID, o.turn, state, reason)
 	if err != nil {
 		return fmt.Errorf("note that operation %s has failed: %w", o.ID, err)
 	}
@@ -192,7 +194,7 @@ func (c *Catalog) Fail(ctx context.Context, o *Operation, reason string, ask boo
 
 // Release gives an operation back that its node has no time to end.
 func (c *Catalog) Release(ctx context.Context, o *Operation) error {
-	_, err := c.pool.Exec(ctx, "update howdah.operation set state = 'queued', lease_until = null, attempts = attempts - 1 where id = $1 and node = $2 and state = 'running'", o.ID, o.Node)
+	_, err := c.pool.Exec(ctx, "update howdah.operation set state = 'queued', lease_until = null, attempts = greatest(attempts - 1, 0) where id = $1 and turn = $2 and state = 'running'", o.ID, o.turn)
 	if err != nil {
 		return fmt.Errorf("give back operation %s: %w", o.ID, err)
 	}
@@ -226,9 +228,10 @@ func (t *Tx) WantCancel(id string) error {
 	return t.steer("cancel", id, "update howdah.operation set cancel = true, state = case state when 'attention' then 'queued' else state end, attempts = 0 where id::text = $1 and state in ('queued', 'running', 'attention') returning tenant")
 }
 
-// Resume has an operation run again that waits for an operator.
+// Resume has an operation run again that waits for an operator, forward, though it was
+// to be cancelled before.
 func (t *Tx) Resume(id string) error {
-	return t.steer("resume", id, "update howdah.operation set state = 'queued', attempts = 0 where id::text = $1 and state = 'attention' returning tenant")
+	return t.steer("resume", id, "update howdah.operation set state = 'queued', attempts = 0, cancel = false where id::text = $1 and state = 'attention' returning tenant")
 }
 
 func (t *Tx) steer(action, id, sql string) error {

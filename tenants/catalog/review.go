@@ -3,16 +3,21 @@ package catalog
 import (
 	"context"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // NeedReview has nothing be done by this catalog until an operator has looked: it has
 // been put back to an earlier time, and what it says of databases and operations may
 // long be otherwise.
 func (c *Catalog) NeedReview(ctx context.Context, why string) error {
-	_, err := c.pool.Exec(ctx, "update howdah.catalog set review = coalesce(review, $1), stamp = gen_random_uuid()", why)
-	if err == nil {
-		_, err = c.pool.Exec(ctx, "update howdah.operation set state = 'attention', error = 'restored, please review', lease_until = null where state in ('queued', 'running')")
-	}
+	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error { // both: what stayed queued would be run when the review ends
+		_, err := tx.Exec(ctx, "update howdah.catalog set review = coalesce(review, $1), stamp = gen_random_uuid()", why)
+		if err == nil {
+			_, err = tx.Exec(ctx, "update howdah.operation set state = 'attention', error = 'restored, please review', lease_until = null where state in ('queued', 'running')")
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("mark the catalog as to be reviewed: %w", err)
 	}
