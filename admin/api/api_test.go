@@ -154,7 +154,6 @@ func permissions() map[string]struct {
 		"GET /api/v1/jobs":                    {"viewer", false},
 		"GET /api/v1/jobs/{id}":               {"viewer", false},
 		"GET /api/v1/jobs/{id}/events":        {"viewer", false},
-		"POST /api/v1/jobs/end-review":        {"admin", false},
 		"POST /api/v1/jobs/{id}/cancel":       {"operator", false},
 		"POST /api/v1/jobs/{id}/resume":       {"operator", false},
 		"GET /api/v1/tokens":                  {"admin", false},
@@ -342,6 +341,33 @@ func TestJobEvents(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("the events do not end")
+	}
+}
+
+// An operator may not have a drop undone, or go on, that only an admin may begin.
+func TestOperatorsSteerWhatTheyMayBegin(t *testing.T) {
+	d := newDesk(t)
+	ids := map[string]string{}
+	err := d.fleet.Catalog.Change(t.Context(), catalog.Actor{Name: "test"}, func(tx *catalog.Tx) error {
+		for _, kind := range []string{"drop", "suspend"} {
+			o, err := tx.Begin(kind, kind, nil)
+			if err != nil {
+				return err
+			}
+			ids[kind] = o.ID
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		role, kind string
+		status     int
+	}{{"operator", "drop", 403}, {"operator", "suspend", 200}, {"admin", "drop", 200}} {
+		if status, text, _ := d.ask("POST", "/api/v1/jobs/"+ids[test.kind]+"/cancel", d.tokens[test.role], ""); status != test.status {
+			t.Errorf("%s cancels a %s: %d %s", test.role, test.kind, status, text)
+		}
 	}
 }
 

@@ -37,6 +37,14 @@ func roleOf(t *catalog.Token) role {
 
 type actorKey struct{}
 
+type adminKey struct{}
+
+// isAdmin reports whether who asks has the role admin.
+func isAdmin(ctx context.Context) bool {
+	is, _ := ctx.Value(adminKey{}).(bool)
+	return is
+}
+
 // actor is who asks.
 func actor(ctx context.Context) catalog.Actor {
 	a, _ := ctx.Value(actorKey{}).(catalog.Actor)
@@ -61,6 +69,7 @@ func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context
 		if err != nil {
 			host = c.RemoteAddr()
 		}
+		c = huma.WithValue(c, adminKey{}, roleOf(token) == admin)
 		next(huma.WithValue(c, actorKey{}, catalog.Actor{Name: token.Name, Door: "http", From: host}))
 	}
 }

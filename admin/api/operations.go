@@ -18,7 +18,6 @@ type ByID struct {
 func (s *server) operations(api huma.API) {
 	huma.Register(api, operation("list-jobs", "GET", "/jobs", "List jobs, the newest first", viewer), s.listOperations)
 	huma.Register(api, operation("get-job", "GET", "/jobs/{id}", "Show a job", viewer), s.getOperation)
-	huma.Register(api, operation("end-review", "POST", "/jobs/end-review", "Have things done again by a catalog that was put back to an earlier time", admin), s.endReview)
 	huma.Register(api, operation("cancel-job", "POST", "/jobs/{id}/cancel", "Have a job undone", operator), s.steer(true))
 	huma.Register(api, operation("resume-job", "POST", "/jobs/{id}/resume", "Have a job go on that waits for an operator", operator), s.steer(false))
 	huma.Register(api, operation("end-review", "POST", "/review/end", "Go by the catalog again, which was put back to an earlier time", admin), s.endReview)
@@ -72,6 +71,13 @@ func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body 
 		if cancel {
 			do = f.CancelOperation
 		}
+		o, err := f.Catalog.Operation(ctx, in.ID)
+		if err != nil {
+			return nil, s.problem(err)
+		}
+		if adminsOnly(o.Kind) && !isAdmin(ctx) {
+			return nil, huma.Error403Forbidden("only an admin may begin a " + o.Kind + ", and cancel or resume it")
+		}
 		if err := do(ctx, actor(ctx), in.ID); err != nil {
 			return nil, s.problem(err)
 		}
@@ -79,14 +85,8 @@ func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body 
 	}
 }
 
-// endReview lets changes be made again. Jobs that were under way wait to be resumed.
-func (s *server) endReview(ctx context.Context, _ *struct{}) (*struct{}, error) {
-	f, err := s.fleet()
-	if err != nil {
-		return nil, err
-	}
-	return nil, s.problem(f.Catalog.EndReview(ctx, actor(ctx)))
-}
+// adminsOnly reports whether only admins may begin an operation of this kind.
+func adminsOnly(kind string) bool { return kind == "drop" || kind == "undrop" || kind == "purge" }
 
 // watchPause is between two looks at an operation that is followed.
 const watchPause = 200 * time.Millisecond

@@ -302,7 +302,7 @@ func jobEndReview() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.do(cmd.Context(), http.MethodPost, "/jobs/end-review", nil, nil)
+			return c.do(cmd.Context(), http.MethodPost, "/review/end", nil, nil)
 		},
 	}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")

@@ -133,6 +133,10 @@ func TestTenants(t *testing.T) {
 	if got := p.done("token", "list"); strings.Contains(got, token) || !strings.Contains(got, "rich") {
 		t.Errorf("the tokens are %s", got)
 	}
+	p.done("tenant", "drop", "rich", "--yes")
+	if got := p.done("token", "list"); strings.Contains(got, "rich") {
+		t.Errorf("a dropped tenant's token stays: %s", got)
+	}
 	if got := p.done("job", "list"); strings.Count(got, "done") < 5 {
 		t.Errorf("the jobs are %s", got)
 	}

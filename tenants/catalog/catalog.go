@@ -29,6 +29,10 @@ type Catalog struct {
 // connectTimeout bounds a log-in.
 const connectTimeout = 10 * time.Second
 
+// maxConns is how many connections a node has to the catalog: operations that run at
+// once, those who ask over HTTP, and who follows.
+const maxConns = 16
+
 // Open logs in to the catalog's database and brings its tables up to date.
 func Open(ctx context.Context, url string) (*Catalog, error) {
 	cfg, err := pgxpool.ParseConfig(url)
@@ -36,6 +40,7 @@ func Open(ctx context.Context, url string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	cfg.MaxConns = maxConns
 	cfg.ConnConfig.RuntimeParams["application_name"] = "howdah catalog"
 	cfg.ConnConfig.RuntimeParams["search_path"] = "pg_catalog"
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)

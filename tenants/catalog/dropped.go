@@ -42,6 +42,10 @@ func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error
 	if err := t.Delete(Tenant, e.Name, AnyRevision); err != nil {
 		return err
 	}
+	// A token that is bound to the name must not be one for the next tenant of that name.
+	if _, err := t.tx.Exec(t.ctx, "delete from howdah.token where tenant = $1", e.Name); err != nil {
+		return fmt.Errorf("end the tokens of tenant %q: %w", e.Name, err)
+	}
 	var others int
 	if err := t.tx.QueryRow(t.ctx, "select count(*) from howdah.entry where kind = 'tenant' and settings ->> 'user' = $1", user).Scan(&others); err != nil {
 		return err

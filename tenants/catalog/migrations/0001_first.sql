@@ -47,7 +47,9 @@ create table howdah.operation (
   node text not null default '',
   lease_until timestamptz,
   actor text not null,
-  job bigint, -- River's
+  -- Which taking of the operation runs it: a node that has lost it may get it again, and
+  -- must know the one from the other.
+  turn bigint not null default 0,
   created_at timestamptz not null default now(),
   started_at timestamptz,
   finished_at timestamptz
