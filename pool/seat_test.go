@@ -184,17 +184,15 @@ func (w *worker) step() {
 // wait for each other's transactions, which end.
 func TestClientsOfOneProcessKeepToTheLimit(t *testing.T) {
 	t.Parallel()
-	const limit, few = 3, 6
+	const limit, few = 3, 40
 	for name, c := range map[string]struct {
-		pool   pool.Config
-		share  pool.ShareConfig
-		budget pool.BudgetConfig
-		user   bool
+		pool  pool.Config
+		share pool.ShareConfig
+		user  bool
 	}{
 		"pool_size":            {pool: pool.Config{PoolSize: limit}},
 		"max_db_connections":   {pool: pool.Config{PoolSize: 50}, share: pool.ShareConfig{Max: limit}},
 		"max_user_connections": {pool: pool.Config{PoolSize: 50, MaxUserConnections: limit}, user: true},
-		"budget":               {pool: pool.Config{PoolSize: 50}, budget: pool.BudgetConfig{Seats: limit + 2, Reserve: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -205,7 +203,7 @@ func TestClientsOfOneProcessKeepToTheLimit(t *testing.T) {
 					h.pool.ClaimUser(&pool.User{})
 				}
 				c.share.Weight = 1
-				h.pool.Join(pool.NewBudget(c.budget).On(h.loop).Share("shop", c.share))
+				h.pool.Join(pool.NewBudget(pool.BudgetConfig{}).On(h.loop).Share("shop", c.share))
 			})
 			var process pool.Process
 			workers := make([]*worker, 4*limit)
@@ -216,7 +214,8 @@ func TestClientsOfOneProcessKeepToTheLimit(t *testing.T) {
 			for _, w := range workers {
 				await(t, w.done, "a worker")
 			}
-			// A busy machine may stop the loop for so long that somebody seems to be stuck.
+			// A busy machine may stop the loop for so long that somebody seems to be stuck, some
+			// times; without the 50 ms it was hundreds.
 			if n := h.opener.opens.Load(); n > limit+few {
 				t.Errorf("%d servers were opened, the limit is %d; closed: %v", n, limit, h.stats().Ended)
 			}

@@ -61,7 +61,7 @@ select abalance from pgbench_accounts where aid = :aid;
 
 func (b *bench) runSplitLoad(ctx context.Context, standby *database, l *splitLoad) error {
 	var poolers []*pooler
-	var tps, cpu []series
+	var tps, cpu, user []series
 	for _, split := range splits() {
 		p, err := b.startSplit(ctx, standby, splitSettings{split: split, maxLag: l.maxLag})
 		if err != nil {
@@ -71,7 +71,7 @@ func (b *bench) runSplitLoad(ctx context.Context, standby *database, l *splitLoa
 		if _, err := b.pgbench(ctx, p.port, 0, l.load, "-T", strconv.Itoa(max(1, b.warmup))); err != nil {
 			return p.explain(err)
 		}
-		poolers, tps, cpu = append(poolers, p), append(tps, nil), append(cpu, nil)
+		poolers, tps, cpu, user = append(poolers, p), append(tps, nil), append(cpu, nil), append(user, nil)
 	}
 	for round := range b.pairs {
 		for n := range poolers {
@@ -81,7 +81,7 @@ func (b *bench) runSplitLoad(ctx context.Context, standby *database, l *splitLoa
 			if err != nil {
 				return p.explain(err)
 			}
-			tps[i], cpu[i] = append(tps[i], o.tps), append(cpu[i], o.micros(o.cpu.total()))
+			tps[i], cpu[i], user[i] = append(tps[i], o.tps), append(cpu[i], o.micros(o.cpu.total())), append(user[i], o.micros(o.cpu.user))
 			b.say("%s, %v, read_split = %s: %.0f tps, %.1f µs", l.what, l.load, splits()[i], o.tps, cpu[i][len(cpu[i])-1])
 		}
 	}
@@ -96,6 +96,7 @@ func (b *bench) runSplitLoad(ctx context.Context, standby *database, l *splitLoa
 	}
 	b.reportSplit(fmt.Sprintf("tps, %s, %v", l.what, l.load), tps, aloneAtLeast(0.97))
 	b.reportSplit(fmt.Sprintf("CPU µs per transaction, %s, %v", l.what, l.load), cpu, target{})
+	b.reportSplit(fmt.Sprintf("– of that in Howdah's own code, %s, %v", l.what, l.load), user, target{})
 	return nil
 }
 
