@@ -201,9 +201,9 @@ func (p *upPlace) admin(database, sql string) {
 // know any more is served, and nothing is run, until an operator has looked.
 func (p *upPlace) catalogOfYesterday(t *testing.T, tenant *pgx.ConnConfig) {
 	t.Helper()
-	p.admin("howdah_catalog", "update howdah.catalog set revision = revision - 2, stamp = gen_random_uuid(); delete from howdah.entry where name = '"+tenant.Database+"'; notify howdah_catalog")
+	p.admin("howdah_catalog", "update howdah.catalog set revision = 1, stamp = gen_random_uuid(); delete from howdah.entry where name = '"+tenant.Database+"'; notify howdah_catalog")
 	waitUntil(t, func() bool {
-		_, errs, code := p.run("tenant", "create", "new")
+		_, errs, code := p.run("tier", "add", "probe") // which may come before the node has noticed
 		return code == 1 && strings.Contains(errs, "restored")
 	})
 	if err := p.try(tenant, "select * from kept"); err != nil {

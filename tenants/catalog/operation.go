@@ -202,11 +202,13 @@ func (c *Catalog) Release(ctx context.Context, o *Operation) error {
 }
 
 // Reclaim frees the operations that nobody runs any more: those whose lease has run out,
-// and those of a node that has come back, if it is named. queue has somebody run one, in
+// and those of a node that has come back, if it is named. That one may also have been
+// about to take operations that are still queued: they are freed too, since to look at one
+// twice does no harm. queue has somebody run one, in
 // the same transaction.
 func (c *Catalog) Reclaim(ctx context.Context, node string, queue func(tx pgx.Tx, id string) error) error {
 	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, "update howdah.operation set state = 'queued', lease_until = null where state = 'running' and (node = $1 or lease_until < now()) returning id::text", node)
+		rows, err := tx.Query(ctx, "update howdah.operation set state = 'queued', lease_until = null where state = 'running' and (node = $1 or lease_until < now()) or state = 'queued' and $1 <> '' returning id::text", node)
 		if err != nil {
 			return fmt.Errorf("reclaim operations: %w", err)
 		}
