@@ -121,6 +121,13 @@ func (s *Snapshot) Tier(name string) (*Tier, bool) {
 	return t, ok
 }
 
+// Tenant returns the configured tenant of that name: not the fallback, nor what Lookup
+// made from it.
+func (s *Snapshot) Tenant(name string) (*Tenant, bool) {
+	t, ok := s.tenantByName[name]
+	return t, ok
+}
+
 // User returns the user of that name.
 func (s *Snapshot) User(name string) (*User, bool) {
 	u, ok := s.userByName[name]

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"howdah/admin/fleet"
+	"howdah/tenants"
 	"howdah/tenants/catalog"
 )
 
@@ -28,6 +29,15 @@ type Tenant struct {
 	Settings map[string]any `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
 	Revision int64          `json:"revision,omitempty" doc:"what ETag says"`
 	Created  *time.Time     `json:"created,omitempty"`
+}
+
+// tenantOf is a tenant of the registry, with what the catalog knows of it, if e is not nil.
+func tenantOf(t *tenants.Tenant, e *catalog.Entry) Tenant {
+	found := Tenant{Name: t.Name, Source: "file", State: t.State.String(), Cluster: t.Cluster, Database: t.Database, User: t.User, Tier: t.Tier}
+	if e != nil {
+		found.ofEntry(e)
+	}
+	return found
 }
 
 // ofEntry adds what the catalog knows of a tenant.
@@ -110,11 +120,7 @@ func (s *server) listTenants(ctx context.Context, in *struct {
 		if !strings.Contains(t.Name, in.Search) || in.Cluster != "" && t.Cluster != in.Cluster || t.Name <= in.After {
 			continue
 		}
-		found := Tenant{Name: t.Name, Source: "file", State: t.State.String(), Cluster: t.Cluster, Database: t.Database, User: t.User, Tier: t.Tier}
-		if e := entries[t.Name]; e != nil {
-			found.ofEntry(e)
-		}
-		all = append(all, found)
+		all = append(all, tenantOf(t, entries[t.Name]))
 	}
 	slices.SortFunc(all, func(a, b Tenant) int { return cmp.Compare(a.Name, b.Name) })
 	return &struct{ Body []Tenant }{all[:min(len(all), in.Limit)]}, nil
@@ -161,15 +167,9 @@ func (s *server) oneTenant(ctx context.Context, name string) (*Tenant, error) {
 		return nil, err
 	}
 	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
-	for t := range s.Registry.Snapshot().Tenants() {
-		if t.Name != name {
-			continue
-		}
-		found := &Tenant{Name: t.Name, Source: "file", State: t.State.String(), Cluster: t.Cluster, Database: t.Database, User: t.User, Tier: t.Tier}
-		if err == nil {
-			found.ofEntry(e)
-		}
-		return found, nil
+	if t, ok := s.Registry.Snapshot().Tenant(name); ok {
+		found := tenantOf(t, e)
+		return &found, nil
 	}
 	if err == nil {
 		err = fmt.Errorf("tenant %q: %w", name, catalog.ErrNotFound) // this node has not heard of it yet, or no more

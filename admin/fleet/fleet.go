@@ -120,12 +120,8 @@ func (f *Fleet) tenant(tx *catalog.Tx, name string) (*catalog.Entry, error) {
 }
 
 func (f *Fleet) inRegistry(name string) bool {
-	for t := range f.Registry.Snapshot().Tenants() {
-		if t.Name == name {
-			return true
-		}
-	}
-	return false
+	_, ok := f.Registry.Snapshot().Tenant(name)
+	return ok
 }
 
 // checked makes a change to entries and looks whether the registry would take it.

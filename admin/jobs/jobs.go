@@ -111,7 +111,11 @@ func (r *Runner) Begin(ctx context.Context, tx *catalog.Tx, kind, tenant string,
 
 // Wake has somebody look at an operation once the change is made.
 func (r *Runner) Wake(ctx context.Context, tx *catalog.Tx, id string) error {
-	if _, err := r.client.InsertTx(ctx, tx.Raw(), arguments{id}, nil); err != nil {
+	return r.queue(ctx, tx.Raw(), id)
+}
+
+func (r *Runner) queue(ctx context.Context, tx pgx.Tx, id string) error {
+	if _, err := r.client.InsertTx(ctx, tx, arguments{id}, nil); err != nil {
 		return fmt.Errorf("queue operation %s: %w", id, err)
 	}
 	return nil
@@ -141,8 +145,7 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) adopt(ctx context.Context, node string) {
 	err := r.catalog.Reclaim(ctx, node, func(tx pgx.Tx, id string) error {
 		r.log.Info("operation is taken up again", "operation", id)
-		_, err := r.client.InsertTx(ctx, tx, arguments{id}, nil)
-		return err
+		return r.queue(ctx, tx, id)
 	})
 	if err == nil {
 		err = r.wakeForgotten(ctx)
@@ -172,7 +175,7 @@ func (r *Runner) wakeForgotten(ctx context.Context) error {
 		}
 		for _, id := range ids {
 			r.log.Warn("operation was queued and forgotten: it is taken up again", "operation", id)
-			if _, err := r.client.InsertTx(ctx, tx, arguments{id}, nil); err != nil {
+			if err := r.queue(ctx, tx, id); err != nil {
 				return err
 			}
 		}

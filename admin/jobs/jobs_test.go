@@ -141,9 +141,6 @@ func TestRefusedOperationIsUndone(t *testing.T) {
 }
 
 func TestFailingOperationAsksForAttention(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
 	y := newYard(t)
 	var tried atomic.Int32
 	var mended atomic.Bool

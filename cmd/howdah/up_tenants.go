@@ -75,27 +75,34 @@ func (u *up) setUp(ctx context.Context) error {
 // when an earlier start got that far.
 func (u *up) makeTenant(ctx context.Context, name string) (upUser, error) {
 	user := upUser{name: name, database: name, password: rand.Text()}
-	var role, database bool
-	err := u.primary.QueryRow(ctx, postgres.Superuser, `select
-		exists (select from pg_roles where rolname = $1), exists (select from pg_database where datname = $1)`,
-		[]any{name}, &role, &database)
+	err := u.makeOwner(ctx, user)
 	if err != nil {
 		return user, err
+	}
+	user.verifier, err = u.verifier(ctx, name)
+	return user, err
+}
+
+// makeOwner makes a role and its database, which nobody else may enter, or gives the role
+// its password where there is one.
+func (u *up) makeOwner(ctx context.Context, user upUser) error {
+	var role, database bool
+	err := u.primary.QueryRow(ctx, postgres.Superuser, `select
+		exists (select from pg_roles where rolname = $1), exists (select from pg_database where datname = $2)`,
+		[]any{user.name, user.database}, &role, &database)
+	if err != nil {
+		return err
 	}
 	verb := "create"
 	if role {
 		verb = "alter"
 	}
-	statements := []string{fmt.Sprintf("%s role %s login password '%s'", verb, name, user.password)}
+	statements := []string{fmt.Sprintf("%s role %s login password '%s'", verb, user.name, user.password)}
 	if !database {
-		statements = append(statements, fmt.Sprintf("create database %s owner %s", name, name))
+		statements = append(statements, fmt.Sprintf("create database %s owner %s", user.database, user.name))
 	}
-	statements = append(statements, fmt.Sprintf("revoke all on database %s from public", name))
-	if err := u.primary.Exec(ctx, postgres.Superuser, statements...); err != nil {
-		return user, err
-	}
-	user.verifier, err = u.verifier(ctx, name)
-	return user, err
+	statements = append(statements, fmt.Sprintf("revoke all on database %s from public", user.database))
+	return u.primary.Exec(ctx, postgres.Superuser, statements...)
 }
 
 // makeConsoleUser lets PostgreSQL compute the verifier of a user that is
@@ -122,23 +129,7 @@ const catalogRole, catalogDatabase = "howdah", "howdah_catalog"
 // token are known to nobody.
 func (u *up) makeCatalog(ctx context.Context, token string) (string, error) {
 	owner := upUser{name: catalogRole, database: catalogDatabase, password: rand.Text()}
-	var role, database bool
-	err := u.primary.QueryRow(ctx, postgres.Superuser, `select
-		exists (select from pg_roles where rolname = $1), exists (select from pg_database where datname = $2)`,
-		[]any{catalogRole, catalogDatabase}, &role, &database)
-	if err != nil {
-		return "", err
-	}
-	verb := "create"
-	if role {
-		verb = "alter"
-	}
-	statements := []string{fmt.Sprintf("%s role %s login password '%s'", verb, catalogRole, owner.password)}
-	if !database {
-		statements = append(statements, fmt.Sprintf("create database %s owner %s", catalogDatabase, catalogRole))
-	}
-	statements = append(statements, "revoke all on database "+catalogDatabase+" from public")
-	if err := u.primary.Exec(ctx, postgres.Superuser, statements...); err != nil {
+	if err := u.makeOwner(ctx, owner); err != nil {
 		return "", err
 	}
 	c, err := catalog.Open(ctx, owner.url(u.ports.primary))
