@@ -84,7 +84,7 @@ func (a account) prepare(cmd *exec.Cmd, dir string) error {
 	}
 	cmd.SysProcAttr = attr
 	cmd.Dir = "/"
-	cmd.Env = cleanEnviron(os.Environ())
+	cmd.Env = CleanEnviron(os.Environ())
 	return nil
 }
 
@@ -148,7 +148,9 @@ func haveSearchCapability() bool {
 	return data[0].Permitted&(1<<unix.CAP_DAC_READ_SEARCH) != 0
 }
 
-func cleanEnviron(environ []string) []string {
+// CleanEnviron is an environment for PostgreSQL's programs: without the caller's PG* and
+// locale variables.
+func CleanEnviron(environ []string) []string {
 	clean := []string{"LC_ALL=C.UTF-8"}
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")

@@ -32,16 +32,36 @@ func (b Binaries) Path(program string) string { return filepath.Join(b.Dir, prog
 // for major 0. $HOWDAH_PG_BINDIR, when set, is the only place looked at; else
 // Debian's folders and the directories of $PATH are.
 func Find(major int) (Binaries, error) {
+	b, ok := find(major, "postgres", "initdb")
+	if !ok {
+		return Binaries{}, notInstalled("postgresql", major)
+	}
+	return b, nil
+}
+
+// FindClient is Find for a machine that needs no server: only pg_dump, pg_restore and
+// their like are sure to be there.
+func FindClient(major int) (Binaries, error) {
+	b, ok := find(major, "pg_dump", "pg_restore")
+	if !ok {
+		return Binaries{}, notInstalled("postgresql-client", major)
+	}
+	return b, nil
+}
+
+// find returns the newest programs of that major version, of which program says its
+// version and others must be there too.
+func find(major int, program string, others ...string) (Binaries, bool) {
 	var found []Binaries
 	for _, dir := range candidateDirs() {
-		if b, ok := inspect(dir); ok && (major == 0 || b.Major == major) {
+		if b, ok := inspect(dir, program, others...); ok && (major == 0 || b.Major == major) {
 			found = append(found, b)
 		}
 	}
 	if len(found) == 0 {
-		return Binaries{}, notInstalled(major)
+		return Binaries{}, false
 	}
-	return slices.MaxFunc(found, func(a, b Binaries) int { return a.Major - b.Major }), nil
+	return slices.MaxFunc(found, func(a, b Binaries) int { return a.Major - b.Major }), true
 }
 
 func candidateDirs() []string {
@@ -52,10 +72,9 @@ func candidateDirs() []string {
 	return append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
 }
 
-func notInstalled(major int) error {
-	name := "postgresql"
+func notInstalled(name string, major int) error {
 	if major != 0 {
-		name = fmt.Sprintf("postgresql-%d", major)
+		name = fmt.Sprintf("%s-%d", name, major)
 	}
 	if dir := os.Getenv("HOWDAH_PG_BINDIR"); dir != "" {
 		return fmt.Errorf("find PostgreSQL in HOWDAH_PG_BINDIR=%q: %w there: unset it, or install with: apt-get install %s",
@@ -64,17 +83,16 @@ func notInstalled(major int) error {
 	return fmt.Errorf("find PostgreSQL: %w: install it with: apt-get install %s", ErrNotInstalled, name)
 }
 
-// inspect asks the server program in dir for its version. A folder counts only
-// if it can also make a data directory: $PATH often holds the client programs
-// alone.
-func inspect(dir string) (Binaries, bool) {
+// inspect asks a program in dir for its version. A folder counts only if the
+// others are there too: $PATH often holds the client programs alone.
+func inspect(dir, program string, others ...string) (Binaries, bool) {
 	b := Binaries{Dir: dir}
-	for _, program := range []string{"initdb", "postgres"} {
-		if _, err := exec.LookPath(b.Path(program)); err != nil {
+	for _, name := range append(others, program) {
+		if _, err := exec.LookPath(b.Path(name)); err != nil {
 			return Binaries{}, false
 		}
 	}
-	out, err := exec.CommandContext(context.Background(), b.Path("postgres"), "--version").Output()
+	out, err := exec.CommandContext(context.Background(), b.Path(program), "--version").Output()
 	if err != nil {
 		return Binaries{}, false
 	}
@@ -85,7 +103,7 @@ func inspect(dir string) (Binaries, bool) {
 // parseMajor reads "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", also
 // "17devel" and "18beta1". 0 means it is not such a line.
 func parseMajor(version string) int {
-	m := regexp.MustCompile(`^postgres \(PostgreSQL\) (\d+)`).FindStringSubmatch(version)
+	m := regexp.MustCompile(`^(?:postgres|pg_dump) \(PostgreSQL\) (\d+)`).FindStringSubmatch(version)
 	if m == nil {
 		return 0
 	}
