@@ -92,6 +92,8 @@ type Limits struct {
 	MaxLoginsPerSecond  int
 	MaxBytesPerSecond   int64 // of the protocol, to clients
 
+	Quota int64 // bytes that the tenant's database may have; 0 = no limit
+
 	// Of waiting for and keeping servers. 0 = off.
 	QueryWaitTimeout     time.Duration
 	ServerLifetime       time.Duration

@@ -18,6 +18,7 @@ max_bytes_per_second = "1MB"
 name = "gold"
 max_queries_per_second = 100
 transaction_timeout = "5m"
+quota = "20GB"
 [[tenant]]
 name = "acme"
 tier = "gold"
@@ -43,6 +44,9 @@ max_queries_per_second = 0
 func TestLimitsOfTenantsAndUsers(t *testing.T) {
 	c := mustLoad(t, twoUsers)
 	acme, globex := c.Tenants[0].Limits, c.Tenants[1].Limits
+	if acme.Quota != 20<<30 || globex.Quota != 0 {
+		t.Errorf("quotas are %d and %d", acme.Quota, globex.Quota)
+	}
 	if acme.MaxQueriesPerSecond != 100 || acme.MaxBytesPerSecond != 1<<20 || acme.TransactionTimeout != 5*time.Minute || acme.MaxWaitingClients != 7 {
 		t.Errorf("acme has %+v", acme)
 	}

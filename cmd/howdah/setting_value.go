@@ -148,7 +148,10 @@ func (s *setting) want() string {
 			return fmt.Sprintf("a whole number, %d or more", s.least)
 		}
 		return fmt.Sprintf("a whole number from %d to %d", s.least, s.most)
-	case *int64:
+	case *int64, **int64:
+		if s.most == math.MaxInt64 {
+			return fmt.Sprintf("a size such as \"64MB\" or a number of bytes, %d or more", s.least)
+		}
 		return fmt.Sprintf("a size such as \"64MB\" or a number of bytes, from %d to %d", s.least, s.most)
 	case *time.Duration, **time.Duration:
 		return `a duration such as "90s" or "1h30m", or a number of seconds, 0 to 10 years`
@@ -173,8 +176,8 @@ func (s *setting) kind() string {
 		return "true | false"
 	case *int, **int:
 		return "whole number"
-	case *int64:
-		return "size (bytes, or kB, MB, GB)"
+	case *int64, **int64:
+		return "size (bytes, or kB, MB, GB, TB)"
 	case *time.Duration, **time.Duration:
 		return "duration (seconds, or \"1m30s\")"
 	case *fs.FileMode:
@@ -297,14 +300,14 @@ func parseSize(value any) (int64, bool) {
 	for _, u := range []struct {
 		name  string
 		bytes int64
-	}{{"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}, {"B", 1}} {
+	}{{"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}, {"TB", 1 << 40}, {"B", 1}} {
 		if number, found := strings.CutSuffix(text, u.name); found {
 			text, unit = strings.TrimSpace(number), u.bytes
 			break
 		}
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
-	return n * unit, err == nil
+	return n * unit, err == nil && n >= 0 && n <= math.MaxInt64/unit
 }
 
 // setFileMode reads "0770", or TOML's 0o770.

@@ -109,6 +109,11 @@ func countLimits() []setting {
 			doc: "Bytes of answers to the tenant's clients a second, with bursts of one second's worth. What PostgreSQL sends faster is left unread until its time comes. Replication does not count. 0 is no limit.",
 			at:  func(p *place) any { return &p.limits.Limits.MaxBytesPerSecond },
 		},
+		{
+			name: "quota", initial: int64(0), most: math.MaxInt64, reload: true,
+			doc: "Size that the tenant's database may have, such as \"20GB\", as pg_database_size counts it. This version reads it and does nothing with it yet. 0 is no limit.",
+			at:  func(p *place) any { return &p.limits.Limits.Quota },
+		},
 	}
 }
 

@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 		"max_prepared_statements":  l.MaxPreparedStatements == 200,
 		"transaction_timeout":      l.TransactionTimeout == 0,
 		"rates and counts are off": l.MaxUserClientConn == 0 && l.MaxDBConnections == 0 && l.MaxUserConnections == 0 &&
-			l.MaxWaitingClients == 0 && l.MaxQueriesPerSecond == 0 && l.MaxLoginsPerSecond == 0 && l.MaxBytesPerSecond == 0,
+			l.MaxWaitingClients == 0 && l.MaxQueriesPerSecond == 0 && l.MaxLoginsPerSecond == 0 && l.MaxBytesPerSecond == 0 && l.Quota == 0,
 		"weight":                         l.Weight == 1,
 		"max_client_prepared_statements": l.MaxClientPreparedStatements == 10_000,
 		"read_split":                     c.Defaults.Reads.Split == "declared" && c.Defaults.Reads.OwnWrites == "tenant" && c.Defaults.Reads.SessionAttrs == "any",
@@ -121,6 +121,9 @@ func TestParseDurationAndSize(t *testing.T) {
 		{"2kB", 2048, true},
 		{"2 MB", 2 << 20, true},
 		{"1GB", 1 << 30, true},
+		{"3TB", 3 << 40, true},
+		{"9999999TB", 0, false},
+		{"-9999999TB", 0, false},
 		{"1gb", 0, false},
 		{"9999999999GB", 0, false},
 		{"MB", 0, false},
