@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"howdah/router"
+	"howdah/tenants/catalog"
 	"howdah/wire"
 )
 
@@ -23,8 +24,27 @@ func cannot(what string) error {
 	return &wire.Error{Code: wire.CodeFeatureNotSupported, Message: what + " is not available in this process"}
 }
 
-// log notes who changed what.
+// kindPooler is what the audit log calls what was done to this process, and no entry of
+// the catalog's.
+const kindPooler catalog.Kind = "pooler"
+
+// log notes who changed what, in the audit log too if there is one. What an operator does
+// to the pooler must not wait for a catalog that is away: then only the log has it.
 func (s *session) log(command, arg string, err error) {
+	if f, away := s.console.theFleet(); away == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), catalogPatience)
+		defer cancel()
+		details := catalog.Settings{}
+		if err != nil {
+			details["error"] = err.Error()
+		}
+		failed := f.Catalog.Change(ctx, s.actor(), func(tx *catalog.Tx) error {
+			return tx.Audit(strings.ToLower(command), kindPooler, arg, details)
+		})
+		if failed != nil && s.console.Log != nil {
+			s.console.Log.Warn("console command is not in the audit log", "command", command, "error", failed)
+		}
+	}
 	if s.console.Log == nil {
 		return
 	}
@@ -48,10 +68,11 @@ func (s *session) set(key, value string) error {
 		}
 	}
 	err := s.console.SetSetting(key, value)
-	s.log("SET", key+"="+value, err)
 	if err != nil {
+		s.log("SET", key, err) // not the value: settings that cannot be set here may be secrets
 		return &wire.Error{Code: wire.CodeInvalidParameter, Message: "SET failed", Detail: err.Error()}
 	}
+	s.log("SET", key+"="+value, nil)
 	s.complete("SET " + key + "=" + value)
 	return nil
 }

@@ -58,7 +58,18 @@ func contract() map[string]string {
 			"min_pool_size:i reserve_pool_size:i max_db_connections:i max_user_connections:i max_client_conn:i " +
 			"max_user_client_connections:i max_waiting_clients:i max_queries_per_second:i max_logins_per_second:i " +
 			"max_bytes_per_second:q query_wait_timeout:N query_timeout:N transaction_timeout:N " +
+			"idle_transaction_timeout:N client_idle_timeout:N weight:i operation:s",
+		"TIERS": "tier:s tenants:i pool_mode:s pool_size:i " +
+			"min_pool_size:i reserve_pool_size:i max_db_connections:i max_user_connections:i max_client_conn:i " +
+			"max_user_client_connections:i max_waiting_clients:i max_queries_per_second:i max_logins_per_second:i " +
+			"max_bytes_per_second:q query_wait_timeout:N query_timeout:N transaction_timeout:N " +
 			"idle_transaction_timeout:N client_idle_timeout:N weight:i",
+		"CLUSTERS": "cluster:s members:s budget:i used:i waiting_tenants:i tenants:i can_create:s",
+		"JOBS": "job:s kind:s tenant:s state:s step:s done:i total:i attempts:i actor:s node:s created:s started:s finished:s " +
+			"error:s",
+		"DROPPED":    "tenant:s cluster:s dropped:s kept_until:s",
+		"AUDIT":      "seq:q at:s actor:s door:s from:s action:s kind:s name:s before:s after:s",
+		"TOKENS":     "token:s role:s tenant:s created:s expires:s",
 		"TOP":        "tenant:s shape:s calls:q total_ms:N mean_ms:N max_ms:N rows:q",
 		"LISTS":      "list:s items:i",
 		"STATE":      "key:s value:s",
@@ -79,7 +90,7 @@ func contract() map[string]string {
 
 func TestShowColumnsAreTheContract(t *testing.T) {
 	t.Parallel()
-	server := startConsole(t, &admin.Console{Pooler: busyPooler()})
+	server := startConsole(t, newHouse(t).console(busyPooler()))
 	letters := map[uint32]string{25: "s", 23: "i", 20: "q", 1700: "N", 17: "b"}
 	sizes := map[uint32]int16{25: -1, 23: 4, 20: 8, 1700: -1, 17: -1}
 	for _, database := range []string{admin.DatabasePgBouncer, admin.DatabaseHowdah} {

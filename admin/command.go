@@ -21,6 +21,7 @@ type Command struct {
 
 	argument argument
 	run      func(ctx context.Context, s *session, arg string) error
+	operate  func(ctx context.Context, o *operating) error // in the place of run, for what the catalog is needed for
 }
 
 // argument says what may follow a command's name.
@@ -45,6 +46,8 @@ func Commands() []Command {
 		table = append(table, parameterView(p).command())
 	}
 	table = append(table, tenantCommands()...)
+	table = append(table, catalogViews()...)
+	table = append(table, operations()...)
 	return append(table,
 		Command{Name: "SET", Usage: "SET key = value"},
 		Command{Name: "RELOAD", Usage: "RELOAD", run: reload},
@@ -68,7 +71,10 @@ func Commands() []Command {
 // run executes a Query's text.
 func (s *session) run(ctx context.Context, text string) error {
 	st, err := parse(text)
-	if err != nil {
+	switch {
+	case err != nil && isOperation(st.verb):
+		return badOperation(st.verb) // not with its text: it may have a password in it
+	case err != nil:
 		return invalid(text)
 	}
 	if st.verb == "" {
@@ -93,12 +99,26 @@ func (s *session) run(ctx context.Context, text string) error {
 	if cmd.argument == argumentNone && arg != "" {
 		return invalid(text)
 	}
-	if err := cmd.run(ctx, s, arg); err != nil {
+	if cmd.operate != nil {
+		err = s.operate(ctx, &cmd, st.words, arg)
+	} else {
+		err = cmd.run(ctx, s, arg)
+	}
+	if err != nil {
 		return err
 	}
-	tag, _, _ := strings.Cut(cmd.Name, " ")
-	s.complete(tag)
+	s.complete(cmd.tag())
 	return nil
+}
+
+// tag is what CommandComplete says: the verb, as PgBouncer has it, and all of an
+// operation's name, as PostgreSQL has it.
+func (c *Command) tag() string {
+	if isOperation(c.Name) {
+		return c.Name
+	}
+	tag, _, _ := strings.Cut(c.Name, " ")
+	return tag
 }
 
 // find looks a statement up in the table and returns the command's own argument.

@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"howdah/admin/fleet"
 	"howdah/router"
+	"howdah/tenants"
 	"howdah/wire"
 )
 
@@ -96,7 +98,11 @@ const (
 type Console struct {
 	Pooler
 
-	Roles      func(user string) Role // nil: only trusted peers are let in
+	Roles    func(user string) Role // nil: only trusted peers are let in
+	Registry *tenants.Registry      // for SHOW CLUSTERS and TIERS; nil: none
+	// Fleet returns who does what is done to tenants, or why there is nobody; nil: there
+	// is no catalog.
+	Fleet      func() (*fleet.Fleet, error)
 	Settings   func() []Setting
 	SetSetting func(key, value string) error
 	Reload     func() error

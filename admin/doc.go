@@ -8,7 +8,9 @@
 //     the command, command.go finds it in the one table of commands and checks
 //     the role there and nowhere else.
 //   - act.go does what changes something (RELOAD, KILL_CLIENT), act_database.go
-//     what an operator does to databases (PAUSE, KILL, RECONNECT); show.go
+//     what an operator does to databases (PAUSE, KILL, RECONNECT); operate.go and
+//     its neighbours what package fleet does (CREATE TENANT, CANCEL JOB), of which
+//     show_catalog.go tells; show.go
 //     and its neighbours answer SHOW, each view with the columns PgBouncer has,
 //     because exporters in the field read them by name and by position. result.go
 //     sends the rows.

@@ -8,12 +8,13 @@ import (
 // errSyntax reports a text that is no console command.
 var errSyntax = errors.New("admin: invalid command")
 
-// statement is what one Query asks for: a verb with at most one argument, or a
-// SET. A text with nothing in it has no verb.
+// statement is what one Query asks for: a verb with at most one argument, a SET,
+// or an operation. A text with nothing in it has no verb.
 type statement struct {
-	verb     string // upper case
-	argument string // as written, without quotes; SET: the setting
-	value    string // SET's, or what a SHOW is narrowed down to
+	verb     string  // upper case; an operation's has two words: "CREATE TENANT"
+	argument string  // as written, without quotes; SET: the setting
+	value    string  // SET's, or what a SHOW is narrowed down to
+	words    []token // an operation's: all behind its verb
 }
 
 // parse reads a Query's text. As in PgBouncer a Query holds one command: what
@@ -33,6 +34,9 @@ func parse(text string) (statement, error) {
 	st.verb = strings.ToUpper(first.text)
 	if st.verb == "SET" {
 		return st, sc.set(&st)
+	}
+	if sc.operation(&st) {
+		return st, sc.words(&st)
 	}
 	t := sc.next()
 	if t.isName() {
@@ -61,7 +65,37 @@ const (
 
 func (t token) isName() bool { return t.kind == tokenWord || t.kind == tokenQuoted }
 
+func (t token) isOperand() bool { return t.isName() || t.kind == tokenString }
+
 type scanner struct{ text string }
+
+// operation reads the second word of an operation's verb, if this is one. RESUME
+// tenant alone is PgBouncer's, of a database of that name.
+func (sc *scanner) operation(st *statement) bool {
+	behind := *sc
+	second := behind.next()
+	verb := st.verb + " " + strings.ToUpper(second.text)
+	if second.kind != tokenWord || !isOperation(verb) {
+		return false
+	}
+	if look := behind; st.verb == "RESUME" && !look.next().isOperand() {
+		return false
+	}
+	*sc, st.verb = behind, verb
+	return true
+}
+
+// words reads all that is left.
+func (sc *scanner) words(st *statement) error {
+	t := sc.next()
+	for ; t.kind != 0 && t.kind != ';'; t = sc.next() {
+		if t.kind == tokenBad {
+			return errSyntax
+		}
+		st.words = append(st.words, t)
+	}
+	return sc.endAt(t)
+}
 
 // set reads what follows the word SET.
 func (sc *scanner) set(st *statement) error {
@@ -73,7 +107,7 @@ func (sc *scanner) set(st *statement) error {
 		return errSyntax
 	}
 	value := sc.next()
-	if !value.isName() && value.kind != tokenString {
+	if !value.isOperand() {
 		return errSyntax
 	}
 	st.argument, st.value = key.text, value.text
@@ -88,7 +122,7 @@ func (sc *scanner) pattern(st *statement, t token) token {
 			return token{kind: tokenBad}
 		}
 	}
-	if t.isName() || t.kind == tokenString {
+	if t.isOperand() {
 		st.value = t.text
 		return sc.next()
 	}

@@ -14,7 +14,7 @@ import (
 // whoever lets them do more has to write it down here too (CVE-2026-6667 was a
 // stats user who could KILL_CLIENT).
 func allowedToStats() []string {
-	return strings.Fields("HELP VERSION HOWDAH CONFIG DATABASES POOLS CLIENTS SERVERS PINS BUDGET STANDBYS BLAME SOCKETS ACTIVE_SOCKETS STATS " +
+	return strings.Fields("HELP VERSION HOWDAH CONFIG DATABASES POOLS CLIENTS SERVERS PINS BUDGET STANDBYS BLAME CLUSTERS TIERS JOBS DROPPED SOCKETS ACTIVE_SOCKETS STATS " +
 		"STATS_TOTALS STATS_AVERAGES TOTALS TENANTS TOP USERS LISTS STATE MEM PEERS PEER_POOLS DNS_HOSTS DNS_ZONES CLIENT_ENCODING " +
 		"DEFAULT_TRANSACTION_ISOLATION STANDARD_CONFORMING_STRINGS DATESTYLE TIMEZONE EXTRA_FLOAT_DIGITS")
 }
@@ -30,29 +30,39 @@ func changes() map[string]string {
 	}
 }
 
+// operations are the statements that change the catalog, which stats users may not give.
+func operations() []string {
+	return []string{
+		"CREATE TENANT x", "ALTER TENANT initech SET pool_size = 1", "SUSPEND TENANT initech", "RESUME TENANT initech",
+		"DROP TENANT initech", "UNDROP TENANT initech", "PURGE TENANT initech",
+		"CREATE CLUSTER x", "ALTER CLUSTER x SET budget = 3", "DROP CLUSTER x",
+		"CREATE TIER x", "ALTER TIER x SET weight = 3", "DROP TIER x",
+		"CREATE TOKEN x ROLE admin", "DROP TOKEN x", "CANCEL JOB x", "RESUME JOB x", "END REVIEW",
+		"SHOW AUDIT", "SHOW TOKENS", // which change nothing, and are not for stats users either
+	}
+}
+
 // TestEveryCommandForEveryRole gives every command of the table, each written
 // down here too, as a user of every role: in full, in all the other ways that
 // reach it, and with arguments that it does not take.
 func TestEveryCommandForEveryRole(t *testing.T) {
 	t.Parallel()
-	pooler := busyPooler()
-	server := startConsole(t, &admin.Console{
-		Pooler:     pooler,
-		SetSetting: func(string, string) error { pooler.called("set"); return nil },
-		Reload:     func() error { pooler.called("reload"); return nil },
-		Shutdown:   func(admin.ShutdownMode) { pooler.called("shutdown") },
-	})
+	h, pooler := newHouse(t), busyPooler()
+	h.add(t, "initech")
+	c := h.console(pooler)
+	c.SetSetting = func(string, string) error { pooler.called("set"); return nil }
+	c.Reload = func() error { pooler.called("reload"); return nil }
+	c.Shutdown = func(admin.ShutdownMode) { pooler.called("shutdown") }
+	server := startConsole(t, c)
 	told := map[string]string{"SHOW FDS": ""} // by full command, for admins only
+	full := map[string]string{"SHOW FDS": "SHOW FDS"}
 	for text, what := range changes() {
-		told[text] = what
-	}
-	full := map[string]string{}
-	for text := range told {
 		name, _, _ := strings.Cut(text, " ")
-		if name == "SHOW" {
-			name = text
-		}
-		full[name] = text
+		told[text], full[name] = what, text
+	}
+	for _, text := range operations() {
+		name := strings.Join(strings.Fields(text)[:2], " ")
+		told[text], full[name] = "", text
 	}
 	for _, show := range allowedToStats() {
 		full["SHOW "+show] = "SHOW " + show
@@ -90,6 +100,12 @@ func TestEveryCommandForEveryRole(t *testing.T) {
 				t.Errorf("%s: of %s the router was told %q, want %q", user, text, done, what)
 			}
 		}
+	}
+	if all := h.records(t, "watcher"); len(all) > 0 {
+		t.Errorf("a stats user has changed the catalog: %+v", all)
+	}
+	if all := h.records(t, "peer"); len(all) < len(operations()) { // some cannot be done twice
+		t.Errorf("an admin's changes are not in the audit log: %+v", all)
 	}
 }
 

@@ -64,6 +64,8 @@ func views() []view {
 			"waiting_processes i, moving i, moved q, overdraft i, quantum_ms q"},
 		{name: "STANDBYS", rows: showStandbys, columns: "cluster s, member s, role s, timeline q, since_s q, fresh_ms q, lag_bytes q, " +
 			"running q, started q, ejected s, held_up_by s"},
+		{name: "CLUSTERS", rows: showClusters, columns: "cluster s, members s, budget i, used i, waiting_tenants i, tenants i, can_create s"},
+		{name: "TIERS", rows: showTiers, columns: "tier s, tenants i, " + limitColumns},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

@@ -11,10 +11,13 @@ import (
 	"howdah/tenants"
 )
 
-// tenantColumns are those of SHOW TENANTS. Limits have their names in the
-// configuration and are those in force, 0 for none; times are in seconds.
+// tenantColumns are those of SHOW TENANTS. The operation is what is under way on the
+// tenant. Limits have their names in the configuration and are those in force, 0 for
+// none; times are in seconds.
 const tenantColumns = "tenant s, cluster s, database s, user s, tier s, state s, clients i, servers i, waiting i, " +
-	"pool_mode s, pool_size i, min_pool_size i, reserve_pool_size i, max_db_connections i, max_user_connections i, " +
+	limitColumns + ", operation s"
+
+const limitColumns = "pool_mode s, pool_size i, min_pool_size i, reserve_pool_size i, max_db_connections i, max_user_connections i, " +
 	"max_client_conn i, max_user_client_connections i, max_waiting_clients i, max_queries_per_second i, " +
 	"max_logins_per_second i, max_bytes_per_second q, query_wait_timeout N, query_timeout N, transaction_timeout N, " +
 	"idle_transaction_timeout N, client_idle_timeout N, weight i"
@@ -36,21 +39,49 @@ func tenantCommands() []Command {
 // showTenants has a row for each tenant, sent as they come: there may be very
 // many.
 func showTenants(ctx context.Context, s *session, pattern string) error {
+	underway := s.underway(ctx)
 	row := s.begin(columns(tenantColumns)).row
 	wanted := func(name string) bool { return pattern == "" || like(name, pattern) }
 	for t := range s.console.Tenants(wanted) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		l := &t.Limits
-		row(t.Name, t.Cluster, orNull(t.Database), orNull(t.User), orNull(t.Tier), tenantState(&t),
+		values := append([]any{
+			t.Name, t.Cluster, orNull(t.Database), orNull(t.User), orNull(t.Tier), tenantState(&t),
 			t.Clients, t.Servers, t.Waiting,
-			l.PoolMode.String(), l.PoolSize, l.MinPoolSize, l.ReservePoolSize, l.MaxDBConnections, l.MaxUserConnections,
-			l.MaxClientConn, l.MaxUserClientConn, l.MaxWaitingClients, l.MaxQueriesPerSecond,
-			l.MaxLoginsPerSecond, l.MaxBytesPerSecond, inSeconds(l.QueryWaitTimeout), inSeconds(l.QueryTimeout), inSeconds(l.TransactionTimeout),
-			inSeconds(l.IdleTransactionTimeout), inSeconds(l.ClientIdleTimeout), l.Weight)
+		}, limitValues(&t.Limits)...)
+		row(append(values, orNull(underway[t.Name]))...)
 	}
 	return nil
+}
+
+// limitValues are those of limitColumns.
+func limitValues(l *tenants.Limits) []any {
+	return []any{
+		l.PoolMode.String(), l.PoolSize, l.MinPoolSize, l.ReservePoolSize, l.MaxDBConnections, l.MaxUserConnections,
+		l.MaxClientConn, l.MaxUserClientConn, l.MaxWaitingClients, l.MaxQueriesPerSecond,
+		l.MaxLoginsPerSecond, l.MaxBytesPerSecond, inSeconds(l.QueryWaitTimeout), inSeconds(l.QueryTimeout), inSeconds(l.TransactionTimeout),
+		inSeconds(l.IdleTransactionTimeout), inSeconds(l.ClientIdleTimeout), l.Weight,
+	}
+}
+
+// catalogPatience is how long the catalog may take where an answer can do without it.
+const catalogPatience = 2 * time.Second
+
+// underway returns the kinds of the operations that are under way, by tenant: none
+// without the catalog.
+func (s *session) underway(ctx context.Context) map[string]string {
+	f, err := s.console.theFleet()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, catalogPatience)
+	defer cancel()
+	all, err := f.Catalog.Underway(ctx)
+	if err != nil {
+		s.notice("the catalog is away: what is under way is not shown", "")
+	}
+	return all
 }
 
 func tenantState(t *router.TenantRow) string {

@@ -65,8 +65,8 @@ func tenantsPooler() *fakePooler {
 func TestShowTenants(t *testing.T) {
 	t.Parallel()
 	conn := startConsole(t, &admin.Console{Pooler: tenantsPooler()}).connect(t, "watcher", "howdah")
-	const acme = "acme|main|acme_db|acme|gold|paused|1|2|3|transaction|1|2|3|4|5|6|7|8|9|10|2147483648|12|1.3|60|3600|0|16"
-	const staging = "acme_staging|main|<null>|<null>|<null>|suspended|0|0|0|transaction|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0"
+	const acme = "acme|main|acme_db|acme|gold|paused|1|2|3|transaction|1|2|3|4|5|6|7|8|9|10|2147483648|12|1.3|60|3600|0|16|<null>"
+	const staging = "acme_staging|main|<null>|<null>|<null>|suspended|0|0|0|transaction|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|<null>"
 	globex := strings.NewReplacer("acme_staging", "globex", "main", "other", "suspended", "active").Replace(staging)
 	for text, want := range map[string][]string{
 		"SHOW TENANTS":                  {acme, staging, globex},

@@ -6,8 +6,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"howdah/admin/fleet"
-	"howdah/provision"
 	"howdah/tenants/catalog"
 )
 
@@ -49,27 +47,11 @@ func (s *server) createToken(ctx context.Context, in *struct {
 		return nil, err
 	}
 	b := &in.Body
-	if err := provision.ValidName(b.Name); err != nil {
-		return nil, s.problem(&fleet.InvalidError{Field: "name", Reason: err})
-	}
-	if (b.Role == "tenant") != (b.Tenant != "") {
-		return nil, huma.Error422UnprocessableEntity("a token of role tenant names its tenant, and no other does")
-	}
-	if b.Expires != nil && b.Expires.Before(time.Now()) {
-		return nil, huma.Error422UnprocessableEntity("the token would have expired already")
-	}
-	made := NewToken{Text: catalog.NewTokenText()}
-	err = f.Catalog.Change(ctx, actor(ctx), func(tx *catalog.Tx) error {
-		token, err := tx.AddToken(catalog.Token{Name: b.Name, Role: b.Role, Tenant: b.Tenant, Expires: b.Expires}, made.Text)
-		if err == nil {
-			made.Token = *token
-		}
-		return err
-	})
+	made, text, err := f.CreateToken(ctx, actor(ctx), catalog.Token{Name: b.Name, Role: b.Role, Tenant: b.Tenant, Expires: b.Expires})
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	return &struct{ Body NewToken }{made}, nil
+	return &struct{ Body NewToken }{NewToken{*made, text}}, nil
 }
 
 func (s *server) deleteToken(ctx context.Context, in *ByName) (*struct{}, error) {
@@ -77,5 +59,5 @@ func (s *server) deleteToken(ctx context.Context, in *ByName) (*struct{}, error)
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.problem(f.Catalog.Change(ctx, actor(ctx), func(tx *catalog.Tx) error { return tx.DeleteToken(in.Name) }))
+	return nil, s.problem(f.DeleteToken(ctx, actor(ctx), in.Name))
 }

@@ -63,10 +63,8 @@ func (f *Fleet) PutEntry(ctx context.Context, by catalog.Actor, kind catalog.Kin
 	}
 	var put *catalog.Entry
 	err := f.checked(ctx, by, func(tx *catalog.Tx) error {
-		_, err := tx.Entry(kind, name)
+		_, err := f.entry(tx, kind, name)
 		switch {
-		case errors.Is(err, catalog.ErrNotFound) && f.hasEntry(kind, name):
-			return fmt.Errorf("%s %q: %w", kind, name, ErrFile)
 		case errors.Is(err, catalog.ErrNotFound) && expect > 0:
 			return err
 		case errors.Is(err, catalog.ErrNotFound):
@@ -85,13 +83,39 @@ func (f *Fleet) PutEntry(ctx context.Context, by catalog.Actor, kind catalog.Kin
 	return put, err
 }
 
+// SetEntry changes settings of a cluster or a tier: null takes one away.
+func (f *Fleet) SetEntry(ctx context.Context, by catalog.Actor, kind catalog.Kind, name string, expect int64, patch catalog.Settings) (*catalog.Entry, error) {
+	if _, ok := patch["name"]; ok {
+		return nil, invalid("settings", `"name" is not a setting that is given here`)
+	}
+	var changed *catalog.Entry
+	err := f.checked(ctx, by, func(tx *catalog.Tx) error {
+		e, err := f.entry(tx, kind, name)
+		if err != nil {
+			return err
+		}
+		if err := tx.Update(kind, name, expect, patched(e.Settings, patch)); err != nil {
+			return err
+		}
+		changed, err = tx.Entry(kind, name)
+		return err
+	})
+	return changed, err
+}
+
+// entry returns the catalog's cluster or tier of that name. One of the file is ErrFile.
+func (f *Fleet) entry(tx *catalog.Tx, kind catalog.Kind, name string) (*catalog.Entry, error) {
+	e, err := tx.Entry(kind, name)
+	if errors.Is(err, catalog.ErrNotFound) && f.hasEntry(kind, name) {
+		return nil, fmt.Errorf("%s %q: %w", kind, name, ErrFile)
+	}
+	return e, err
+}
+
 // DeleteEntry removes a cluster or a tier that no tenant refers to.
 func (f *Fleet) DeleteEntry(ctx context.Context, by catalog.Actor, kind catalog.Kind, name string, expect int64) error {
 	return f.checked(ctx, by, func(tx *catalog.Tx) error {
-		_, err := tx.Entry(kind, name)
-		if errors.Is(err, catalog.ErrNotFound) && f.hasEntry(kind, name) {
-			return fmt.Errorf("%s %q: %w", kind, name, ErrFile)
-		} else if err != nil {
+		if _, err := f.entry(tx, kind, name); err != nil {
 			return err
 		}
 		return tx.Delete(kind, name, expect)

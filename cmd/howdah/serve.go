@@ -166,8 +166,10 @@ func (d *daemon) newConsole() *admin.Console {
 			default: // it is ending already
 			}
 		},
-		Info:  d.info,
-		Users: d.users,
+		Info:     d.info,
+		Users:    d.users,
+		Registry: d.registry,
+		Fleet:    d.theFleet,
 	}
 }
 

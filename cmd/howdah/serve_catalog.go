@@ -134,17 +134,19 @@ var (
 // api is the HTTP API.
 func (d *daemon) api() http.Handler {
 	return api.New(api.Config{
-		Registry: d.registry, Version: version, Log: d.log,
-		Fleet: func() (*fleet.Fleet, error) {
-			if f := d.fleet.Load(); f != nil {
-				return f, nil
-			}
-			if d.current().Catalog.URL == "" {
-				return nil, errNoCatalog
-			}
-			return nil, errCatalogAway
-		},
+		Registry: d.registry, Version: version, Log: d.log, Fleet: d.theFleet,
 	})
+}
+
+// theFleet is who does what operators ask for, if there is a catalog.
+func (d *daemon) theFleet() (*fleet.Fleet, error) {
+	if f := d.fleet.Load(); f != nil {
+		return f, nil
+	}
+	if d.current().Catalog.URL == "" {
+		return nil, errNoCatalog
+	}
+	return nil, errCatalogAway
 }
 
 // useContents makes the catalog's entries the registry's, unless the catalog has been

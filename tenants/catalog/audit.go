@@ -88,6 +88,16 @@ func chain(seq int64, previous, text []byte) []byte {
 	return h.Sum(nil)
 }
 
+// LastRecords returns the newest lines of the audit log, of what is called like a
+// pattern (SQL's LIKE) or of all (""). Whether they are what was written AuditLog says.
+func (c *Catalog) LastRecords(ctx context.Context, pattern string, most int) ([]Record, error) {
+	rows, err := c.pool.Query(ctx, "select record from howdah.audit where $1 = '' or record ->> 'name' like $1 order by seq desc limit $2", pattern, most)
+	if err != nil {
+		return nil, fmt.Errorf("read audit log: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[Record])
+}
+
 // AuditLine is a line of the audit log as it is exported: as JSON, with its hash.
 type AuditLine struct {
 	Seq    int64

@@ -135,6 +135,21 @@ func (c *Catalog) Operations(ctx context.Context, tenant string, most int) ([]Op
 	return pgx.CollectRows(rows, scanOperation)
 }
 
+// Underway returns the kinds of the operations that have not ended, by tenant.
+func (c *Catalog) Underway(ctx context.Context) (map[string]string, error) {
+	rows, err := c.pool.Query(ctx, "select tenant, kind from howdah.operation where state in ('queued', 'running', 'attention')")
+	if err != nil {
+		return nil, fmt.Errorf("list operations under way: %w", err)
+	}
+	all := map[string]string{}
+	var tenant, kind string
+	_, err = pgx.ForEachRow(rows, []any{&tenant, &kind}, func() error {
+		all[tenant] = kind
+		return nil
+	})
+	return all, err
+}
+
 // Take gives an operation to a node, which runs it from where it is and renews its
 // lease. It returns nil if there is nothing to be run: the operation has ended, waits
 // for an operator, or is another node's.

@@ -1,0 +1,37 @@
+package fleet
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"howdah/provision"
+	"howdah/tenants/catalog"
+)
+
+// CreateToken makes a token for the HTTP API and returns its text, which nobody is told
+// again.
+func (f *Fleet) CreateToken(ctx context.Context, by catalog.Actor, t catalog.Token) (made *catalog.Token, text string, err error) {
+	if err := provision.ValidName(t.Name); err != nil {
+		return nil, "", &InvalidError{Field: "name", Reason: err}
+	}
+	switch {
+	case !slices.Contains([]string{"viewer", "operator", "admin", "tenant"}, t.Role):
+		return nil, "", invalid("role", "%q is no role: write viewer, operator, admin or tenant", t.Role)
+	case (t.Role == "tenant") != (t.Tenant != ""):
+		return nil, "", invalid("tenant", "a token of role tenant names its tenant, and no other does")
+	case t.Expires != nil && t.Expires.Before(time.Now()):
+		return nil, "", invalid("expires", "the token would have expired already")
+	}
+	text = catalog.NewTokenText()
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
+		made, err = tx.AddToken(t, text)
+		return err
+	})
+	return made, text, err
+}
+
+// DeleteToken ends a token.
+func (f *Fleet) DeleteToken(ctx context.Context, by catalog.Actor, name string) error {
+	return f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error { return tx.DeleteToken(name) })
+}

@@ -1,0 +1,152 @@
+package admin
+
+import (
+	"context"
+
+	"howdah/admin/fleet"
+	"howdah/tenants/catalog"
+)
+
+func tenantOperations() []Command {
+	return []Command{
+		{
+			Name: "CREATE TENANT", operate: createTenant,
+			Usage: "CREATE TENANT name [ON CLUSTER name] [TIER name] [DATABASE name] [OWNER name] [TEMPLATE name] [PASSWORD 'text'] [SET key = value, ...]",
+		},
+		{Name: "ALTER TENANT", Usage: "ALTER TENANT name SET key = value, ... | RESET key, ...", operate: alterTenant},
+		{Name: "SUSPEND TENANT", Usage: "SUSPEND TENANT name", operate: onTenant((*fleet.Fleet).SuspendTenant)},
+		{Name: "RESUME TENANT", Usage: "RESUME TENANT name", operate: onTenant((*fleet.Fleet).ResumeTenant)},
+		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time']", operate: dropTenant},
+		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
+		{Name: "PURGE TENANT", Usage: "PURGE TENANT name", operate: onTenant((*fleet.Fleet).PurgeTenant)},
+	}
+}
+
+// onTenant is of operations that need to know no more than a tenant's name.
+func onTenant(do func(*fleet.Fleet, context.Context, catalog.Actor, string) (*catalog.Operation, error)) func(context.Context, *operating) error {
+	return func(ctx context.Context, o *operating) error {
+		name, err := o.only()
+		if err != nil {
+			return err
+		}
+		job, err := do(o.fleet, ctx, o.by, name)
+		if err == nil {
+			o.begun(job)
+		}
+		return err
+	}
+}
+
+func createTenant(ctx context.Context, o *operating) error {
+	n, err := o.newTenant()
+	if err != nil {
+		return err
+	}
+	made, err := o.fleet.CreateTenant(ctx, o.by, *n, false)
+	if err != nil {
+		return err
+	}
+	o.begin(columns("tenant s, cluster s, database s, user s, password s, job s")).
+		row(made.Name, made.Cluster, made.Database, made.User, made.Password, made.Operation.ID)
+	o.notice("the password is told once: keep it", "")
+	o.jobNotice(made.Operation.ID)
+	return nil
+}
+
+// newTenant reads what a tenant is to be.
+func (o *operating) newTenant() (n *fleet.NewTenant, err error) {
+	n = &fleet.NewTenant{}
+	n.Name, err = o.operand()
+	for err == nil && len(o.words) > 0 {
+		switch {
+		case o.take("on"):
+			if !o.take("cluster") {
+				return nil, o.bad()
+			}
+			n.Cluster, err = o.operand()
+		case o.take("tier"):
+			n.Tier, err = o.operand()
+		case o.take("database"):
+			n.Database, err = o.operand()
+		case o.take("owner"):
+			n.User, err = o.operand()
+		case o.take("template"):
+			n.Template, err = o.operand()
+		case o.take("password"):
+			n.Password, err = o.operand()
+		case o.take("set"):
+			n.Settings, err = o.settings()
+		default:
+			return nil, o.bad()
+		}
+	}
+	return n, err
+}
+
+func alterTenant(ctx context.Context, o *operating) error {
+	name, patch, err := o.patch()
+	if err != nil {
+		return err
+	}
+	e, err := o.fleet.SetTenant(ctx, o.by, name, catalog.AnyRevision, patch)
+	if err == nil {
+		o.entry(e)
+	}
+	return err
+}
+
+// patch reads a name and what is to change: null takes a setting away.
+func (o *operating) patch() (name string, patch catalog.Settings, err error) {
+	if name, err = o.operand(); err != nil {
+		return "", nil, err
+	}
+	switch {
+	case o.take("set"):
+		patch, err = o.settings()
+	case o.take("reset"):
+		patch, err = o.keys()
+	default:
+		err = o.bad()
+	}
+	if err == nil {
+		err = o.end()
+	}
+	return name, patch, err
+}
+
+// keys reads names of settings that are to be taken away.
+func (o *operating) keys() (catalog.Settings, error) {
+	patch := catalog.Settings{}
+	for {
+		key, err := o.operand()
+		if err != nil {
+			return nil, err
+		}
+		patch[key] = nil
+		if len(o.words) == 0 || o.words[0].kind != ',' {
+			return patch, nil
+		}
+		o.words = o.words[1:]
+	}
+}
+
+func dropTenant(ctx context.Context, o *operating) error {
+	name, err := o.operand()
+	if err != nil {
+		return err
+	}
+	keep := fleet.KeepFor
+	if o.take("keep") {
+		if keep, err = o.duration(); err != nil {
+			return err
+		}
+	}
+	if err := o.end(); err != nil {
+		return err
+	}
+	job, err := o.fleet.DropTenant(ctx, o.by, name, keep)
+	if err == nil {
+		o.begun(job)
+	}
+	return err
+}

@@ -1,0 +1,300 @@
+package admin_test
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"howdah/admin"
+	"howdah/admin/fleet"
+	"howdah/tenants"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// house is a Fleet over a catalog of its own, which runs nothing: what is begun stays
+// queued.
+type house struct {
+	fleet    *fleet.Fleet
+	registry *tenants.Registry
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	url := wiretest.StartPostgres(t).AdminURL(postgres.Superuser)
+	c, err := catalog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	s, err := tenants.NewSnapshot(
+		[]tenants.Cluster{{Name: "main", AdminURL: url, Members: []tenants.Member{{Address: "127.0.0.1:1"}, {Address: "127.0.0.1:2"}}, Budget: 50}},
+		[]tenants.Tier{{Name: "gold", Limits: tenants.Limits{PoolSize: 3, Weight: 2}}},
+		[]tenants.Tenant{{Name: "acme", Cluster: "main", Database: "acme", User: "acme", Tier: "gold"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{registry: tenants.NewRegistry(s)}
+	h.fleet, err = fleet.New(t.Context(), "node", fleet.Config{
+		Catalog: c, Registry: h.registry, Pooler: &fakePooler{}, Log: slog.New(slog.DiscardHandler),
+		Check: func(entries []catalog.Entry) error {
+			for _, e := range entries {
+				if _, ok := e.Settings["nonsense"]; ok {
+					return errors.New("there is no setting nonsense")
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *house) console(p admin.Pooler) *admin.Console {
+	return &admin.Console{Pooler: p, Registry: h.registry, Fleet: func() (*fleet.Fleet, error) { return h.fleet, nil }}
+}
+
+// add makes a tenant of the catalog that has no database.
+func (h *house) add(t *testing.T, name string) {
+	t.Helper()
+	err := h.fleet.Catalog.Change(t.Context(), catalog.Actor{Name: "test"}, func(tx *catalog.Tx) error {
+		if err := tx.Create(catalog.User, name, "", catalog.Settings{"verifier": "SCRAM-SHA-256$marked"}); err != nil {
+			return err
+		}
+		return tx.Create(catalog.Tenant, name, "", catalog.Settings{"cluster": "main", "database": name, "user": name})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// records returns what the audit log has of one actor, the first line first.
+func (h *house) records(t *testing.T, actor string) (all []catalog.Record) {
+	t.Helper()
+	last, err := h.fleet.Catalog.LastRecords(t.Context(), "", 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range last {
+		if r.Actor == actor {
+			all = append([]catalog.Record{r}, all...)
+		}
+	}
+	return all
+}
+
+func TestOperations(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.add(t, "initech")
+	conn := startConsole(t, h.console(&fakePooler{})).connect(t, "boss", "howdah")
+	one := func(text string, columns int) []string {
+		t.Helper()
+		got := rows(t, conn, text)
+		if len(got) != 1 || len(got[0]) != columns {
+			t.Fatalf("%s: %q", text, got)
+		}
+		return got[0]
+	}
+
+	made := one("create tenant hooli ON CLUSTER main TIER gold database hooli_db OWNER hooli_owner PASSWORD 'correct horse' SET pool_size = 4, query_timeout = '5s'", 6)
+	if got := strings.Join(made[:5], "|"); got != "hooli|main|hooli_db|hooli_owner|correct horse" {
+		t.Errorf("made %s", got)
+	}
+	if random := one(`CREATE TENANT "pied-piper";`, 6); random[2] != "pied-piper" || len(random[4]) < 20 {
+		t.Errorf("made %q", random)
+	}
+	job := one("SUSPEND TENANT initech", 4)
+	if job[1] != "suspend" || job[2] != "initech" || job[3] != "queued" {
+		t.Errorf("suspend: %q", job)
+	}
+	expectRows(t, "SHOW JOBS initech", cut(rows(t, conn, "SHOW JOBS initech"), 1, 4), "suspend|initech|queued")
+	if n := len(rows(t, conn, "SHOW JOBS")); n != 3 {
+		t.Errorf("%d jobs, want 3", n)
+	}
+	one("CANCEL JOB '"+job[0]+"'", 4)
+
+	if got := one("ALTER TENANT initech SET pool_size = 7, max_lag = 1.5, pool_mode = 'session'", 3); got[1] != `{"cluster":"main","database":"initech","max_lag":1.5,"pool_mode":"session","pool_size":7,"user":"initech"}` {
+		t.Errorf("set: %q", got)
+	}
+	if got := one("ALTER TENANT initech RESET pool_size, max_lag", 3); got[1] != `{"cluster":"main","database":"initech","pool_mode":"session","user":"initech"}` {
+		t.Errorf("reset: %q", got)
+	}
+	one("CREATE TIER silver SET weight = 2", 3)
+	if got := one("ALTER TIER silver SET pool_size = 1", 3); got[1] != `{"pool_size":1,"weight":2}` {
+		t.Errorf("alter tier: %q", got)
+	}
+	if got := one("CREATE CLUSTER second SET members = 'db2:5432', admin_url = 'postgres://postgres:marked@db2/postgres'", 3); strings.Contains(got[1], "marked") {
+		t.Errorf("the cluster is told as %q", got)
+	}
+	for _, text := range []string{"DROP TIER silver", "DROP CLUSTER second"} {
+		if result, err := ask(conn, text); err != nil || result[0].CommandTag.String() != text[:strings.LastIndex(text, " ")] {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	token := one("CREATE TOKEN ci ROLE tenant TENANT initech FOR '24h'", 5)
+	if found, err := h.fleet.Catalog.TokenOf(t.Context(), token[4]); err != nil || found.Tenant != "initech" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	expectRows(t, "SHOW TOKENS", cut(rows(t, conn, "SHOW TOKENS"), 0, 3), "ci|tenant|initech")
+	one("CREATE TOKEN first ROLE admin", 5)
+	if _, err := ask(conn, "DROP TOKEN ci"); err != nil {
+		t.Error(err)
+	}
+	expectRows(t, "SHOW CLUSTERS", rows(t, conn, "SHOW CLUSTERS"), "main|127.0.0.1:1, 127.0.0.1:2|50|12|2|1|yes")
+	expectRows(t, "SHOW TIERS", cut(rows(t, conn, "SHOW TIERS"), 0, 4), "gold|1|transaction|3")
+
+	var said []string
+	for _, r := range h.records(t, "boss") {
+		if r.Door != "console" || r.From != "127.0.0.1" {
+			t.Errorf("the audit log has %+v", r)
+		}
+		said = append(said, r.Action+" "+r.Name)
+	}
+	const want = "begin create hooli, begin create pied-piper, begin suspend initech, cancel initech, change initech, change initech, " +
+		"create silver, change silver, create second, delete silver, delete second, create ci, create first, delete ci"
+	if got := strings.Join(said, ", "); got != want {
+		t.Errorf("the audit log says\n%s\nwant\n%s", got, want)
+	}
+	if got := rows(t, conn, "SHOW AUDIT LIKE 'ho%'"); len(got) != 1 || got[0][5] != "begin create" {
+		t.Errorf("SHOW AUDIT: %q", got)
+	}
+	for _, r := range rows(t, conn, "SHOW AUDIT") {
+		for _, secret := range []string{"correct horse", "marked", token[4]} {
+			if strings.Contains(strings.Join(r, " "), secret) {
+				t.Errorf("the audit log has a secret: %q", r)
+			}
+		}
+	}
+}
+
+// cut returns some columns of rows.
+func cut(all [][]string, from, to int) [][]string {
+	for i := range all {
+		all[i] = all[i][from:to]
+	}
+	return all
+}
+
+func TestOperationsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.add(t, "initech")
+	conn := startConsole(t, h.console(&fakePooler{})).connect(t, "boss", "howdah")
+	if _, err := ask(conn, "SUSPEND TENANT initech"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ text, code, says string }{
+		{"SUSPEND TENANT initech", "55006", "under way"},
+		{"SUSPEND TENANT nobody", "42704", "nobody"},
+		{"SUSPEND TENANT acme", "55000", "howdah.toml"},
+		{"DROP TENANT initech KEEP 'forever'", "22023", "forever"},
+		{"DROP TENANT initech KEEP '-1h'", "22023", "-1h"},
+		{"UNDROP TENANT nobody", "42704", "nobody"},
+		{"CREATE TENANT acme", "42710", "acme"},
+		{`CREATE TENANT "a""; drop database acme; --"`, "22023", "character"},
+		{"CREATE TENANT postgres", "22023", "reserved"},
+		{"CREATE TENANT x ON CLUSTER nowhere", "22023", "nowhere"},
+		{"CREATE TENANT x SET nonsense = 1", "22023", "nonsense"},
+		{"ALTER TENANT initech SET database = other", "22023", "rename"},
+		{"ALTER TIER gold SET weight = 1", "55000", "howdah.toml"},
+		{"ALTER TIER copper SET weight = 1", "42704", "copper"},
+		{"CREATE TOKEN x ROLE root", "22023", "root"},
+		{"CREATE TOKEN x ROLE tenant", "22023", "names its tenant"},
+		{"CREATE TOKEN x ROLE viewer FOR 'soon'", "22023", "soon"},
+		{"DROP TOKEN nobody", "42704", "nobody"},
+		{"CANCEL JOB 'x'", "42704", "x"},
+		{"RESUME JOB '00000000-0000-4000-8000-000000000000'", "42704", "not found"},
+		{"CREATE TENANT", "42601", "Write CREATE TENANT name"},
+		{"CREATE TENANT ''", "42601", "Write"},
+		{"CREATE TENANT x ON", "42601", "Write"},
+		{"CREATE TENANT x PASSWORD", "42601", "Write"},
+		{"CREATE TENANT x y PASSWORD 'hidden'", "42601", "Write"},
+		{"CREATE TENANT x PASSWORD 'hidden", "42601", "Write"},
+		{"CREATE TENANT x PASSWORD 'hidden'; SHOW POOLS", "42601", "Write"},
+		{"ALTER TENANT x SET a", "42601", "Write"},
+		{"ALTER TENANT x SET a = 1,", "42601", "Write"},
+		{"ALTER TENANT x SET a = 1 RESET b", "42601", "Write"},
+		{"ALTER TENANT x RESET", "42601", "Write"},
+		{"DROP TENANT a b", "42601", "Write"},
+		{"CANCEL JOB", "42601", "Write"},
+		{"END REVIEW now", "42601", "Write"},
+	} {
+		_, err := ask(conn, test.text)
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || e.Code != test.code || !strings.Contains(e.Message+e.Detail+e.Hint, test.says) {
+			t.Errorf("%s: %v, want %s with %q", test.text, err, test.code, test.says)
+		} else if strings.Contains(e.Message+e.Detail+e.Hint, "hidden") {
+			t.Errorf("%s: the error has the password: %+v", test.text, e)
+		}
+	}
+	if got := len(h.records(t, "boss")); got != 1 {
+		t.Errorf("%d changes were noted, want 1", got)
+	}
+}
+
+// What an operator does to the pooler is in the audit log too, and waits for no catalog.
+func TestPoolersCommandsAreAudited(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	pooler, away := &fakePooler{}, false
+	c := h.console(pooler)
+	c.Fleet = func() (*fleet.Fleet, error) {
+		if away {
+			return nil, io.ErrClosedPipe
+		}
+		return h.fleet, nil
+	}
+	c.SetSetting = func(key, _ string) error {
+		if key == "catalog_url" {
+			return errors.New("it cannot change while running")
+		}
+		return nil
+	}
+	conn := startConsole(t, c).connect(t, "boss", "howdah")
+	for _, text := range []string{"PAUSE acme", "SET pool_size = 3", "RESUME tenant"} { // a database of that name
+		if _, err := ask(conn, text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"KILL nosuch", "SET catalog_url = 'postgres://howdah:marked@db/catalog'"} {
+		if _, err := ask(conn, text); err == nil {
+			t.Errorf("%s: it went well", text)
+		}
+	}
+	var said []string
+	for _, r := range h.records(t, "boss") {
+		said = append(said, r.Action+" "+r.Name)
+	}
+	if got, want := strings.Join(said, ", "), "pause acme, set pool_size=3, resume tenant, kill nosuch, set catalog_url"; got != want {
+		t.Errorf("the audit log says %s, want %s", got, want)
+	}
+	away = true
+	if _, err := ask(conn, "PAUSE globex"); err != nil {
+		t.Error(err)
+	}
+	_, err := ask(conn, "SUSPEND TENANT initech")
+	wantCode(t, err, "55000")
+	if got := pooler.history(); got[len(got)-1] != "pause globex" {
+		t.Errorf("the pooler was told %q", got)
+	}
+}
+
+func TestWithoutACatalog(t *testing.T) {
+	t.Parallel()
+	conn := startConsole(t, &admin.Console{}).connect(t, "boss", "howdah")
+	for _, text := range []string{"CREATE TENANT x", "SHOW JOBS", "SHOW AUDIT"} {
+		_, err := ask(conn, text)
+		if e := wantCode(t, err, "55000"); !strings.Contains(e.Message, "[catalog] url") {
+			t.Errorf("%s: %+v", text, e)
+		}
+	}
+	expectRows(t, "SHOW CLUSTERS", rows(t, conn, "SHOW CLUSTERS"))
+}
