@@ -109,25 +109,6 @@ func (f *Fleet) beginDropped(ctx context.Context, by catalog.Actor, kind, name s
 	return o, err
 }
 
-// purgePause is between two looks for what has been kept for long enough.
-const purgePause = 30 * time.Second
-
-// purgeOld begins to purge tenants whose time has come. Several nodes may want that at
-// once: one begins.
-func (f *Fleet) purgeOld(ctx context.Context) {
-	for tick := time.NewTicker(purgePause); ; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		}
-		if err := f.PurgeOld(ctx); err != nil && ctx.Err() == nil {
-			f.Log.Warn("cannot purge dropped tenants", "error", err)
-		}
-	}
-}
-
 // PurgeOld begins to purge the tenants that have been kept for long enough.
 func (f *Fleet) PurgeOld(ctx context.Context) error {
 	all, err := f.Catalog.DroppedTenants(ctx)
@@ -138,7 +119,7 @@ func (f *Fleet) PurgeOld(ctx context.Context) error {
 		if time.Until(d.Purge) > 0 {
 			continue
 		}
-		err := f.Catalog.Change(ctx, catalog.Actor{Name: "howdah", Door: "schedule"}, func(tx *catalog.Tx) error {
+		err := f.Catalog.Change(ctx, itself, func(tx *catalog.Tx) error {
 			if _, err := tx.DroppedBy(d.Operation); err != nil {
 				return err
 			}

@@ -53,27 +53,15 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"drop":    {Forward: f.drop},
 		"undrop":  {Forward: f.undrop},
 		"purge":   {Forward: f.purge},
-	}, c.Log)
+	}, f.schedules(), c.Log)
 	if err == nil {
 		f.runner.Stepped = c.Stepped
 	}
 	return f, err
 }
 
-// Run runs operations, and purges what has been kept for long enough, until ctx ends.
-func (f *Fleet) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	purging := make(chan struct{})
-	go func() {
-		defer close(purging)
-		f.purgeOld(ctx)
-	}()
-	err := f.runner.Run(ctx)
-	cancel()
-	<-purging
-	return err
-}
+// Run runs operations, and what is done on a schedule, until ctx ends.
+func (f *Fleet) Run(ctx context.Context) error { return f.runner.Run(ctx) }
 
 // InvalidError is what is wrong with what was asked for. Field is where, "" for the
 // whole.

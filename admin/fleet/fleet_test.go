@@ -235,3 +235,27 @@ func TestTenantIsBusy(t *testing.T) {
 		t.Errorf("cancelled, there is %s", got)
 	}
 }
+
+// Answers are kept for a day.
+func TestOldAnswersAreForgotten(t *testing.T) {
+	h := newHouse(t)
+	for _, key := range []string{"old", "new"} {
+		n := fleet.NewTenant{Name: key, Once: &fleet.Once{Key: key, Secret: "mine"}}
+		if _, err := h.fleet.CreateTenant(t.Context(), anna, n, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.server.Exec(t.Context(), "catalog", "update howdah.idempotency set at = now() - interval '25 hours' where key = 'old'"); err != nil {
+		t.Fatal(err)
+	}
+	h.run()
+	var left string
+	for end := time.Now().Add(patience); left != "new" && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err := h.server.QueryRow(t.Context(), "catalog", "select string_agg(key, ' ' order by key) from howdah.idempotency", nil, &left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left != "new" {
+		t.Errorf("there are the answers of %q", left)
+	}
+}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -79,4 +81,14 @@ func (o *Once) keep(tx *catalog.Tx, request []byte, answer any) error {
 		return err
 	}
 	return tx.Exec("insert into howdah.idempotency (token, key, request, answer) values ($1, $2, $3, $4)", o.name(), o.Key, request, sealed)
+}
+
+// answersFor is for how long a request that comes a second time gets the first answer.
+const answersFor = 24 * time.Hour
+
+// forgetAnswers removes those that are older.
+func (f *Fleet) forgetAnswers(ctx context.Context) error {
+	return f.Catalog.Change(ctx, itself, func(tx *catalog.Tx) error {
+		return tx.Exec("delete from howdah.idempotency where at < now() - $1::interval", answersFor)
+	})
 }

@@ -7,4 +7,7 @@
 // job, run it twice or think that it is stuck: a node takes an operation by its row,
 // renews the lease while it runs, and stops at once when it cannot. What a node leaves
 // behind that dies is taken up when it comes back, or when the lease has run out.
+//
+// Work that nobody asks for and that comes again and again (schedule.go) has no row: what
+// it does is put right by the next time, whatever became of the last.
 package jobs

@@ -23,6 +23,9 @@ const (
 	// One that still runs is then looked at a second time, and found taken.
 	rescueAfter = 2 * time.Minute
 	workers     = 8 // operations at once on a node
+	// keepCompleted is for how long River keeps jobs that it has done with: nobody reads
+	// them, and the catalog has what is worth knowing.
+	keepCompleted = 10 * time.Minute
 	// unknownPause is for how long a node leaves an operation to others that it does not
 	// know itself.
 	unknownPause = 10 * time.Second
@@ -47,6 +50,8 @@ type Runner struct {
 	log     *slog.Logger
 	client  *river.Client[pgx.Tx]
 
+	schedules []Schedule
+
 	// Stepped is called, if not nil, when a step has been noted to begin, and when it has
 	// been done but that is not noted yet. It must be set before Run.
 	Stepped func(kind, step string, begun bool)
@@ -62,8 +67,8 @@ func (arguments) Kind() string { return "operation" }
 
 // New returns a Runner and makes River's tables. node names this node, the same after a
 // restart.
-func New(ctx context.Context, c *catalog.Catalog, node string, kinds map[string]Kind, log *slog.Logger) (*Runner, error) {
-	r := &Runner{catalog: c, node: node, kinds: kinds, log: log}
+func New(ctx context.Context, c *catalog.Catalog, node string, kinds map[string]Kind, schedules []Schedule, log *slog.Logger) (*Runner, error) {
+	r := &Runner{catalog: c, node: node, kinds: kinds, schedules: schedules, log: log}
 	driver := riverpgxv5.New(c.Pool())
 	if _, err := c.Pool().Exec(ctx, "create schema if not exists "+schema); err != nil {
 		return nil, fmt.Errorf("make the schema of jobs: %w", err)
@@ -78,11 +83,14 @@ func New(ctx context.Context, c *catalog.Catalog, node string, kinds map[string]
 	}
 	all := river.NewWorkers()
 	river.AddWorker(all, river.WorkFunc(r.work))
+	river.AddWorker(all, &scheduleWorker{runner: r})
 	r.client, err = river.NewClient(driver, &river.Config{
 		ID: node, Schema: schema, Workers: all, Logger: slog.New(onlyErrors{log.Handler()}),
-		Queues:     map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}},
-		JobTimeout: -1, RescueStuckJobsAfter: rescueAfter, MaxAttempts: 1000,
-		FetchCooldown: 20 * time.Millisecond,
+		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}, scheduleQueue: {MaxWorkers: scheduleWorkers}},
+		PeriodicJobs: periodic(schedules),
+		JobTimeout:   -1, RescueStuckJobsAfter: rescueAfter, MaxAttempts: 1000,
+		FetchCooldown:               20 * time.Millisecond,
+		CompletedJobRetentionPeriod: keepCompleted,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start jobs: %w", err)

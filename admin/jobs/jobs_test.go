@@ -38,9 +38,9 @@ func newYard(t *testing.T) *yard {
 }
 
 // start has a node run operations until the returned function is called.
-func (y *yard) start(node string, kinds map[string]jobs.Kind) (stop func()) {
+func (y *yard) start(node string, kinds map[string]jobs.Kind, schedules ...jobs.Schedule) (stop func()) {
 	y.t.Helper()
-	r, err := jobs.New(y.t.Context(), y.catalog, node, kinds, slog.New(slog.NewTextHandler(y.t.Output(), nil)))
+	r, err := jobs.New(y.t.Context(), y.catalog, node, kinds, schedules, slog.New(slog.NewTextHandler(y.t.Output(), nil)))
 	if err != nil {
 		y.t.Fatal(err)
 	}

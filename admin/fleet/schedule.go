@@ -1,0 +1,19 @@
+package fleet
+
+import (
+	"time"
+
+	"howdah/admin/jobs"
+	"howdah/tenants/catalog"
+)
+
+// itself is who begins what nobody asks for.
+var itself = catalog.Actor{Name: "howdah", Door: "schedule"}
+
+// schedules are what is done again and again, by one node at a time.
+func (f *Fleet) schedules() []jobs.Schedule {
+	return []jobs.Schedule{
+		{Name: "purge", Every: 30 * time.Second, Run: f.PurgeOld},
+		{Name: "forget-answers", Every: time.Hour, Run: f.forgetAnswers},
+	}
+}
