@@ -126,6 +126,8 @@ type Tenant struct {
 	State    State
 	Limits   Limits
 	Reads    Reads
+	Role     RoleSettings
+	Backup   BackupPolicy
 	Loops    int // event loops the tenant is spread over; at least 1
 }
 
@@ -147,6 +149,12 @@ type Cluster struct {
 	Writers         string        // HowdahWriters or ExternalWriters
 	TLSMode         string        // disable, prefer, require, verify-ca or verify-full
 	TLSCAFile       string        // "" = the system's authorities
+
+	// Of new tenants.
+	Placement  string // SharedPlacement, SegmentedPlacement or DedicatedPlacement
+	MaxTenants int    // that it takes; 0 = no limit
+	DiskSize   int64  // bytes it has for its databases; 0 = not known
+	Warm       int    // databases kept ready
 
 	// Of looking up the secrets of users that are no User of the registry.
 	AuthUser     string // who asks; "" = nobody
@@ -225,10 +233,14 @@ func override[T any](limit, own *T) {
 	}
 }
 
-// Tier is a service class: limits under a name.
+// Tier is a service class: limits and promises under a name, resolved against the
+// defaults.
 type Tier struct {
-	Name   string
-	Limits Limits // resolved against the defaults
-	Reads  Reads
-	Loops  int
+	Name      string
+	Placement string // SharedPlacement, SegmentedPlacement or DedicatedPlacement
+	Limits    Limits
+	Reads     Reads
+	Role      RoleSettings
+	Backup    BackupPolicy
+	Loops     int
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"howdah/router"
 	"howdah/tenants"
@@ -207,9 +209,11 @@ func (r *configReader) checkLimits() {
 	c := r.config
 	r.checkPools("[defaults]", c.Defaults, block{path: []string{string(sectionLimits)}, keys: nil}, true)
 	r.checkReads([]string{string(sectionLimits)}, c.Defaults.Reads.Statements)
+	r.checkRole(block{path: []string{string(sectionLimits)}}, c.Defaults.Role, true)
 	for i := range c.Tiers {
 		r.checkPools(fmt.Sprintf("tier %q", c.Tiers[i].Name), c.Tiers[i], r.tierAt[i], false)
 		r.checkReadsOf(r.tierAt[i], c.Tiers[i].Reads)
+		r.checkRole(r.tierAt[i], c.Tiers[i].Role, false)
 	}
 	kept := make(map[string]int)
 	for i := range c.Tenants {
@@ -217,6 +221,7 @@ func (r *configReader) checkLimits() {
 		limits := tenants.Tier{Limits: t.Limits, Loops: t.Loops}
 		r.checkPools(fmt.Sprintf("tenant %q", t.Name), limits, r.tenantAt[i], false)
 		r.checkReadsOf(r.tenantAt[i], t.Reads)
+		r.checkRole(r.tenantAt[i], t.Role, false)
 		kept[t.Cluster] += t.Limits.MinPoolSize
 	}
 	for i := range c.Clusters {
@@ -268,6 +273,34 @@ func (r *configReader) checkReadsOf(b block, reads tenants.Reads) {
 		r.checkReads(b.path, reads.Statements)
 	}
 }
+
+// Bounds of PostgreSQL's own settings, which it would tell only when a role gets them.
+const (
+	leastWorkMem = 64 << 10
+	leastTemp    = 1 << 10
+	mostTimeout  = math.MaxInt32 * time.Millisecond
+)
+
+// checkRole notes what PostgreSQL would not take, where it is written. always is for a
+// block that says what everything inherits.
+func (r *configReader) checkRole(b block, role tenants.RoleSettings, always bool) {
+	for _, s := range []struct {
+		name  string
+		wrong bool
+		least string
+	}{
+		{"work_mem", role.WorkMem > 0 && role.WorkMem < leastWorkMem, "64kB or more, or 0"},
+		{"temp_file_limit", role.TempFileLimit > 0 && role.TempFileLimit < leastTemp, "1kB or more, or 0"},
+		{"statement_timeout", outOfBounds(role.StatementTimeout), "1ms to 24 days, or 0"},
+		{"idle_in_transaction_session_timeout", outOfBounds(role.IdleInTransactionSessionTimeout), "1ms to 24 days, or 0"},
+	} {
+		if s.wrong && (always || b.has(s.name)) {
+			r.wrong(b.key(s.name), "write "+s.least, "%s is what PostgreSQL does not take", s.name)
+		}
+	}
+}
+
+func outOfBounds(d time.Duration) bool { return d > 0 && d < time.Millisecond || d > mostTimeout }
 
 func (r *configReader) checkReads(at, statements []string) {
 	for _, text := range statements {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"howdah/tenants"
 )
 
 const twoUsers = `
@@ -62,6 +64,66 @@ func TestLimitsOfTenantsAndUsers(t *testing.T) {
 	}
 	if own := c.Users[2].Limits.QueryTimeout; own == nil || *own != 0 {
 		t.Errorf("query_timeout = 0 of a user is read as %v", own)
+	}
+}
+
+func TestPoliciesOfTiers(t *testing.T) {
+	c := mustLoad(t, `
+[[cluster]]
+name = "main"
+members = ["127.0.0.1:5442"]
+warm = 3
+max_tenants = 100
+disk_size = "500GB"
+[[cluster]]
+name = "alone"
+members = ["127.0.0.1:5443"]
+placement = "dedicated"
+[defaults]
+work_mem = "8MB"
+[[tier]]
+name = "gold"
+placement = "dedicated"
+statement_timeout = "30s"
+temp_file_limit = "2GB"
+backup_rpo = "5s"
+backup_rto = "15m"
+backup_retention = "720h"
+[[tenant]]
+name = "acme"
+cluster = "alone"
+tier = "gold"
+work_mem = "64MB"
+[[user]]
+name = "acme"
+verifier = "`+scramVerifier+`"
+`)
+	main, alone := c.Clusters[0], c.Clusters[1]
+	if main.Warm != 3 || main.MaxTenants != 100 || main.DiskSize != 500<<30 || main.Placement != tenants.SharedPlacement || alone.Placement != tenants.DedicatedPlacement {
+		t.Errorf("clusters %+v, %+v", main, alone)
+	}
+	gold, acme := c.Tiers[0], c.Tenants[0]
+	if gold.Placement != tenants.DedicatedPlacement || gold.Role.WorkMem != 8<<20 {
+		t.Errorf("tier %+v", gold)
+	}
+	if want := (tenants.RoleSettings{StatementTimeout: 30 * time.Second, WorkMem: 64 << 20, TempFileLimit: 2 << 30}); acme.Role != want {
+		t.Errorf("acme's role has %+v, want %+v", acme.Role, want)
+	}
+	if want := (tenants.BackupPolicy{RPO: 5 * time.Second, RTO: 15 * time.Minute, Retention: 720 * time.Hour}); acme.Backup != want {
+		t.Errorf("acme's backups have %+v, want %+v", acme.Backup, want)
+	}
+}
+
+func TestRoleSettingsThatPostgreSQLDoesNotTake(t *testing.T) {
+	for _, section := range []string{"[defaults]", "[[tier]]\nname = \"gold\"", "[[tenant]]\nname = \"acme\""} {
+		for _, text := range []string{`work_mem = "1kB"`, `temp_file_limit = 100`, `statement_timeout = "1000h"`, `idle_in_transaction_session_timeout = "10us"`, `work_mem = "3TB"`} {
+			_, err := parseConfig("x", t.TempDir(), "[[cluster]]\nname = \"main\"\nmembers = [\"127.0.0.1:5442\"]\n[[user]]\nname = \"acme\"\nverifier = \""+scramVerifier+"\"\n"+section+"\n"+text+"\n")
+			name, _, _ := strings.Cut(text, " ")
+			var wrong *ConfigError
+			if !errors.As(err, &wrong) || len(wrong.Mistakes) != 1 || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s %s: %v", section, text, err)
+			}
+		}
 	}
 }
 

@@ -217,7 +217,7 @@ func (r *configReader) readTenant(b block) {
 	var t tenants.Tenant
 	b.limits = true
 	r.fillNew(sectionTenant, b, &place{tenant: &t, limits: &limits})
-	t.Limits, t.Reads, t.Loops = limits.Limits, limits.Reads, limits.Loops
+	t.Limits, t.Reads, t.Role, t.Backup, t.Loops = limits.Limits, limits.Reads, limits.Role, limits.Backup, limits.Loops
 	if t.Name != tenants.Fallback {
 		if !b.has("database") {
 			t.Database = t.Name

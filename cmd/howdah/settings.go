@@ -130,6 +130,7 @@ func settings() []setting {
 	table = append(table, limitSettings()...)
 	table = append(table, clusterSettings()...)
 	table = append(table, tenantSettings()...)
+	table = append(table, placementSettings()...)
 	table = append(table, userLimits()...)
 	return table
 }

@@ -8,7 +8,7 @@ import (
 // limitSettings returns the rows of limits, with PgBouncer's names and defaults
 // where it has them.
 func limitSettings() []setting {
-	table := slices.Concat(poolLimits(), countLimits(), timeLimits(), readSettings())
+	table := slices.Concat(poolLimits(), countLimits(), timeLimits(), readSettings(), policySettings())
 	for i := range table {
 		table[i].section = sectionLimits
 	}

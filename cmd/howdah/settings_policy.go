@@ -1,0 +1,86 @@
+package main
+
+import (
+	"math"
+
+	"howdah/tenants"
+)
+
+// maxKB is the most that PostgreSQL takes in kilobytes.
+const maxKB = math.MaxInt32 << 10
+
+// policySettings are what a tenant's role has set in its database, and what is promised of
+// its backups.
+func policySettings() []setting {
+	return []setting{
+		{
+			name: "statement_timeout", initial: "0s", reload: true,
+			doc: "PostgreSQL's own, which the tenant's role gets in the tenant's database: a statement that takes longer is cancelled with 57014. A session may set another. Like the next three it is set where Howdah made the tenant, within a minute of a change, and holds for sessions that log in from then on. 0 is what the server has.",
+			at:  func(p *place) any { return &p.limits.Role.StatementTimeout },
+		},
+		{
+			name: "idle_in_transaction_session_timeout", initial: "0s", reload: true,
+			doc: "PostgreSQL's own, for the tenant's role: a session that idles in a transaction for longer is ended. See idle_transaction_timeout for Howdah's. 0 is what the server has.",
+			at:  func(p *place) any { return &p.limits.Role.IdleInTransactionSessionTimeout },
+		},
+		{
+			name: "work_mem", initial: int64(0), most: maxKB, reload: true,
+			doc: "PostgreSQL's own, for the tenant's role: memory of one sort or hash before it goes to files; 64kB or more. 0 is what the server has.",
+			at:  func(p *place) any { return &p.limits.Role.WorkMem },
+		},
+		{
+			name: "temp_file_limit", initial: int64(0), most: maxKB, reload: true,
+			doc: "PostgreSQL's own, for the tenant's role, which cannot set another: temporary files that one session may have at once; 1kB or more. 0 is what the server has.",
+			at:  func(p *place) any { return &p.limits.Role.TempFileLimit },
+		},
+		{
+			name: "backup_rpo", initial: "0s", reload: true,
+			doc: "How much of the tenant's newest work a restore may lack. This version reads it and does nothing with it yet. 0 is no promise.",
+			at:  func(p *place) any { return &p.limits.Backup.RPO },
+		},
+		{
+			name: "backup_rto", initial: "0s", reload: true,
+			doc: "How long a restore of the tenant may take. This version reads it and does nothing with it yet. 0 is no promise.",
+			at:  func(p *place) any { return &p.limits.Backup.RTO },
+		},
+		{
+			name: "backup_retention", initial: "0s", reload: true,
+			doc: "How far back the tenant can be restored. This version reads it and does nothing with it yet. 0 is no promise.",
+			at:  func(p *place) any { return &p.limits.Backup.Retention },
+		},
+	}
+}
+
+// placementSettings are which tenants go where.
+func placementSettings() []setting {
+	classes := []string{tenants.SharedPlacement, tenants.SegmentedPlacement, tenants.DedicatedPlacement}
+	return []setting{
+		{
+			section: sectionTier, name: "placement", initial: tenants.SharedPlacement, reload: true,
+			choices: classes,
+			doc:     "Which clusters new tenants of the tier go to: those of the same placement, shared with anybody, segmented with tenants of this tier alone, dedicated with nobody.",
+			at:      func(p *place) any { return &p.tier.Placement },
+		},
+		{
+			section: sectionCluster, name: "placement", initial: tenants.SharedPlacement, reload: true,
+			choices: classes,
+			doc:     "Which new tenants the cluster takes: those of tiers of the same placement, and with shared those without a tier.",
+			at:      func(p *place) any { return &p.cluster.Placement },
+		},
+		{
+			section: sectionCluster, name: "max_tenants", initial: int64(0), most: maxInt, reload: true,
+			doc: "Tenants the cluster takes; with so many it is full, and new ones are refused or go elsewhere. 0 is no limit.",
+			at:  func(p *place) any { return &p.cluster.MaxTenants },
+		},
+		{
+			section: sectionCluster, name: "disk_size", initial: int64(0), most: math.MaxInt64, reload: true,
+			doc: "Space that the cluster has for its databases, such as \"500GB\", since PostgreSQL cannot tell: what it has left is this less what its tablespaces and its WAL take. With less than a tenth left it is full. 0 is not known.",
+			at:  func(p *place) any { return &p.cluster.DiskSize },
+		},
+		{
+			section: sectionCluster, name: "warm", initial: int64(0), most: 1000, reload: true,
+			doc: "Empty databases kept ready, so that a tenant is created in no time; they are made anew, one at a time, while no tenant waits to be created. They belong to Howdah and are closed. An empty database takes about 8 MB.",
+			at:  func(p *place) any { return &p.cluster.Warm },
+		},
+	}
+}
