@@ -2,9 +2,11 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -24,6 +26,8 @@ const (
 // change once it serves.
 type Web struct {
 	API      http.Handler                // of package admin/api; nil = none
+	TLS      func() *tls.Config          // for the next connection; nil, or returning nil: clear text
+	Log      *slog.Logger                // of what goes wrong on connections; nil = none
 	Ready    func(context.Context) error // what is missing; nil = ready as soon as it serves
 	Registry *prometheus.Registry        // see NewRegistry
 }
@@ -54,6 +58,13 @@ func (w *Web) Serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+	}
+	if w.Log != nil { // strangers cause most of it: it is for who looks for it
+		server.ErrorLog = slog.NewLogLogger(w.Log.Handler(), slog.LevelDebug)
+	}
+	if w.TLS != nil {
+		l = &tlsListener{l, w.TLS}
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
@@ -71,6 +82,24 @@ func (w *Web) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serve HTTP on %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// tlsListener has each connection begin TLS as it is configured then.
+type tlsListener struct {
+	net.Listener
+	config func() *tls.Config
+}
+
+// Accept implements net.Listener.
+func (l *tlsListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if config := l.config(); config != nil {
+		return tls.Server(conn, config), nil
+	}
+	return conn, nil
 }
 
 func (w *Web) readyz(rw http.ResponseWriter, r *http.Request) {

@@ -28,7 +28,7 @@ func microseconds(d time.Duration) (seconds, rest int) {
 // showPools has one row per database and user. The console's clients are active
 // in a row of their own, as in PgBouncer.
 func showPools(s *session, row func(...any)) {
-	for _, p := range s.console.pools(s.console.Stats().Pools) {
+	for _, p := range s.console.PoolStats() {
 		wait, us := microseconds(p.MaxWait)
 		row(p.Database, p.User,
 			// To PgBouncer a client without work is active.
@@ -39,6 +39,9 @@ func showPools(s *session, row func(...any)) {
 			wait, us, p.Mode, nil)
 	}
 }
+
+// PoolStats returns what SHOW POOLS tells, by database and user.
+func (c *Console) PoolStats() []router.PoolStats { return c.pools(c.Stats().Pools) }
 
 // pools returns the pools with the console's own, ordered by database and user.
 func (c *Console) pools(pools []router.PoolStats) []router.PoolStats {

@@ -24,10 +24,16 @@ func valueNames() []string {
 	}
 }
 
-// databaseStats is what SHOW STATS tells of one database.
-type databaseStats struct {
-	name           string
-	total, average router.Counters
+// DatabaseStats is what SHOW STATS tells of one database.
+type DatabaseStats struct {
+	Name           string
+	Total, Average router.Counters
+}
+
+// DatabaseStats returns what SHOW STATS tells, by name.
+func (c *Console) DatabaseStats() []DatabaseStats {
+	rows, _ := c.stats()
+	return rows
 }
 
 // countersByDatabase adds up pools and the console's own use.
@@ -42,7 +48,7 @@ func (c *Console) countersByDatabase(pools []router.PoolStats) map[string]router
 }
 
 // stats returns a row per database, in order, and their sum.
-func (c *Console) stats() (rows []databaseStats, sum databaseStats) {
+func (c *Console) stats() (rows []DatabaseStats, sum DatabaseStats) {
 	st := c.Stats()
 	base := c.averages.since(st.Started)
 	d := time.Since(base.at)
@@ -50,42 +56,42 @@ func (c *Console) stats() (rows []databaseStats, sum databaseStats) {
 	current := c.countersByDatabase(st.Pools)
 	for _, name := range slices.Sorted(maps.Keys(current)) {
 		total, before := current[name], base.counters[name]
-		rows = append(rows, databaseStats{name, total, average(total, before, d)})
-		sum.total.Add(&total)
+		rows = append(rows, DatabaseStats{name, total, average(total, before, d)})
+		sum.Total.Add(&total)
 		old.Add(&before)
 	}
-	sum.average = average(sum.total, old, d)
+	sum.Average = average(sum.Total, old, d)
 	return rows, sum
 }
 
 func showStats(s *session, row func(...any)) {
 	rows, _ := s.console.stats()
 	for _, r := range rows {
-		row(slices.Concat([]any{r.name}, values(r.total), values(r.average))...)
+		row(slices.Concat([]any{r.Name}, values(r.Total), values(r.Average))...)
 	}
 }
 
 func showStatsTotals(s *session, row func(...any)) {
 	rows, _ := s.console.stats()
 	for _, r := range rows {
-		row(slices.Concat([]any{r.name}, values(r.total))...)
+		row(slices.Concat([]any{r.Name}, values(r.Total))...)
 	}
 }
 
 func showStatsAverages(s *session, row func(...any)) {
 	rows, _ := s.console.stats()
 	for _, r := range rows {
-		row(slices.Concat([]any{r.name}, values(r.average))...)
+		row(slices.Concat([]any{r.Name}, values(r.Average))...)
 	}
 }
 
 func showTotals(s *session, row func(...any)) {
 	_, sum := s.console.stats()
 	names := valueNames()
-	for i, v := range values(sum.total) {
+	for i, v := range values(sum.Total) {
 		row("total_"+names[i], v)
 	}
-	for i, v := range values(sum.average) {
+	for i, v := range values(sum.Average) {
 		row("avg_"+names[i], v)
 	}
 }

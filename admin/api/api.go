@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	console "howdah/admin"
 	"howdah/admin/fleet"
 	"howdah/tenants"
 )
@@ -17,12 +18,20 @@ type Config struct {
 	// catalog, or it is away.
 	Fleet    func() (*fleet.Fleet, error)
 	Registry *tenants.Registry
-	Version  string
-	Log      *slog.Logger
+	Console  *console.Console // for the figures that it tells too
+	// ClientRole returns the role of whoever shows a certificate of that common name, ""
+	// for none; nil is none for all.
+	ClientRole func(name string) string
+	Limits     func() Limits // in force now; nil = none
+	Version    string
+	Log        *slog.Logger
 }
 
 // server answers requests.
-type server struct{ Config }
+type server struct {
+	Config
+	rates rates
+}
 
 // maxBody bounds what a request may send.
 const maxBody = 1 << 20
@@ -35,16 +44,20 @@ func New(c Config) http.Handler {
 	config.OpenAPIPath = "/openapi"
 	config.CreateHooks = nil // no "$schema" in every answer
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", Description: "A token of `howdah token create`, or of .howdah/token."},
+		"token": {Type: "http", Scheme: "bearer", Description: "A token of `howdah token create`, or of .howdah/token. A client certificate does too, if client_roles in [admin] give it a role."},
 	}
 	api := humago.New(mux, config)
-	s := &server{c}
+	s := &server{Config: c}
+	if s.rates.limits = c.Limits; c.Limits == nil {
+		s.rates.limits = func() Limits { return Limits{} }
+	}
 	api.UseMiddleware(s.authenticate(api))
 	s.tenants(api)
 	s.entries(api)
 	s.operations(api)
 	s.tokens(api)
 	s.audit(api)
+	s.figures(api)
 	return http.MaxBytesHandler(mux, maxBody)
 }
 

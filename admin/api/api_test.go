@@ -11,11 +11,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"howdah/admin"
 	"howdah/admin/api"
 	"howdah/admin/fleet"
+	"howdah/router"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
@@ -29,6 +32,8 @@ type desk struct {
 	tokens map[string]string // by role
 	fleet  *fleet.Fleet
 	away   bool
+	server *httptest.Server
+	limits atomic.Pointer[api.Limits]
 }
 
 func newDesk(t *testing.T) *desk {
@@ -64,8 +69,13 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(api.New(api.Config{
+	server := httptest.NewUnstartedServer(api.New(api.Config{
 		Registry: registry, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Console: &admin.Console{Pooler: figures{}},
+		Limits:  func() api.Limits { return *d.limits.Load() },
+		ClientRole: func(name string) string {
+			return map[string]string{"deploy": "operator", "grafana": "viewer"}[name]
+		},
 		Fleet: func() (*fleet.Fleet, error) {
 			if d.away {
 				return nil, io.ErrClosedPipe
@@ -74,8 +84,28 @@ func newDesk(t *testing.T) *desk {
 		},
 	}))
 	t.Cleanup(server.Close)
+	d.server = server
+	d.limits.Store(&api.Limits{})
+	server.Start()
 	d.url = server.URL
 	return d
+}
+
+// figures is a pooler that has two pools.
+type figures struct{ admin.Pooler }
+
+func (figures) Stats() router.Stats {
+	c := router.Counters{Transactions: 2, Queries: 3}
+	return router.Stats{Started: time.Now(), Pools: []router.PoolStats{
+		{Database: "acme", User: "acme", Mode: "transaction", ClientsActive: 1, ClientsIdle: 2, ServersIdle: 4, MaxWait: 1500 * time.Millisecond, Counters: c},
+		{Database: "acme", User: "report", Mode: "transaction", Counters: c},
+	}}
+}
+
+func (figures) Budgets() []router.BudgetRow {
+	row := router.BudgetRow{Cluster: "main"}
+	row.Seats, row.Used, row.Waiting, row.Moved = 50, 12, 2, 7
+	return []router.BudgetRow{row}
 }
 
 // snapshot has two tenants of the file.
@@ -146,11 +176,15 @@ func permissions() map[string]struct {
 		"GET /api/v1/clusters":                {"viewer", false},
 		"GET /api/v1/clusters/{name}":         {"viewer", false},
 		"PUT /api/v1/clusters/{name}":         {"admin", false},
+		"PATCH /api/v1/clusters/{name}":       {"admin", false},
 		"DELETE /api/v1/clusters/{name}":      {"admin", false},
 		"GET /api/v1/tiers":                   {"viewer", false},
 		"GET /api/v1/tiers/{name}":            {"viewer", false},
 		"PUT /api/v1/tiers/{name}":            {"admin", false},
+		"PATCH /api/v1/tiers/{name}":          {"admin", false},
 		"DELETE /api/v1/tiers/{name}":         {"admin", false},
+		"GET /api/v1/pools":                   {"viewer", false},
+		"GET /api/v1/stats":                   {"viewer", false},
 		"GET /api/v1/jobs":                    {"viewer", false},
 		"GET /api/v1/jobs/{id}":               {"viewer", false},
 		"GET /api/v1/jobs/{id}/events":        {"viewer", false},
@@ -258,9 +292,9 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s %s: an error as %s", test.method, test.path, kind)
 		}
 	}
-	status, text, _ := d.ask("POST", "/api/v1/tenants", admin, `{"name":"`+strings.Repeat("x", 100<<20)+`"}`)
-	if status != http.StatusRequestEntityTooLarge {
-		t.Errorf("a body of 100 MB: %d %.200s", status, text)
+	status, text, header := d.ask("POST", "/api/v1/tenants", admin, `{"name":"`+strings.Repeat("x", 100<<20)+`"}`)
+	if status != http.StatusRequestEntityTooLarge || header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("a body of 100 MB: %d %s %.200s", status, header.Get("Content-Type"), text)
 	}
 }
 

@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -51,48 +54,95 @@ func actor(ctx context.Context) catalog.Actor {
 	return a
 }
 
+// refusal is why a request is not answered.
+type refusal struct {
+	status int
+	why    string
+	after  time.Duration // when it may be asked again; 0 = that does not help
+}
+
 // authenticate lets nobody through whose token does not allow what is asked for.
 func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(c huma.Context, next func(huma.Context)) {
-		token, status, why := s.token(c)
-		if status == 0 && !may(token, c) {
-			status, why = http.StatusForbidden, "the token's role is "+token.Role+", which does not allow this"
+		token, no := s.identify(c)
+		if no == nil && !may(token, c) {
+			no = &refusal{status: http.StatusForbidden, why: "the token's role is " + token.Role + ", which does not allow this"}
 		}
-		if status == http.StatusUnauthorized {
-			c.SetHeader("WWW-Authenticate", `Bearer realm="howdah"`)
-		}
-		if status != 0 {
-			_ = huma.WriteErr(api, c, status, why) // who asked has gone if this fails
+		if no != nil {
+			refuse(api, c, no)
 			return
 		}
-		host, _, err := net.SplitHostPort(c.RemoteAddr())
-		if err != nil {
-			host = c.RemoteAddr()
-		}
 		c = huma.WithValue(c, adminKey{}, roleOf(token) == admin)
-		next(huma.WithValue(c, actorKey{}, catalog.Actor{Name: token.Name, Door: "http", From: host}))
+		next(huma.WithValue(c, actorKey{}, catalog.Actor{Name: token.Name, Door: "http", From: hostOf(c.RemoteAddr())}))
 	}
 }
 
-// token looks up the request's token. status is 0 if there is one that is valid.
-func (s *server) token(c huma.Context) (token *catalog.Token, status int, why string) {
-	text, ok := strings.CutPrefix(c.Header("Authorization"), "Bearer ")
-	if !ok || text == "" {
-		return nil, http.StatusUnauthorized, "send a token: Authorization: Bearer …"
+func refuse(api huma.API, c huma.Context, no *refusal) {
+	if no.status == http.StatusUnauthorized {
+		c.SetHeader("WWW-Authenticate", `Bearer realm="howdah"`)
+	}
+	if no.after > 0 {
+		c.SetHeader("Retry-After", strconv.Itoa(retryAfter(no.after)))
+	}
+	_ = huma.WriteErr(api, c, no.status, no.why) // who asked has gone if this fails
+}
+
+// identify finds out who asks: by a token, else by a client certificate.
+func (s *server) identify(c huma.Context) (*catalog.Token, *refusal) {
+	text, given := strings.CutPrefix(c.Header("Authorization"), "Bearer ")
+	name := commonName(c.TLS())
+	switch {
+	case given && text != "":
+		return s.byToken(c, text)
+	case name == "":
+		return nil, &refusal{status: http.StatusUnauthorized, why: "send a token: Authorization: Bearer …"}
+	}
+	role := ""
+	if s.ClientRole != nil {
+		role = s.ClientRole(name)
+	}
+	if role == "" {
+		return nil, &refusal{status: http.StatusUnauthorized, why: fmt.Sprintf("certificate %q has no role: client_roles in [admin] give it one", name)}
+	}
+	who := "certificate " + name
+	return &catalog.Token{Name: who, Role: role}, s.tooMany(who)
+}
+
+// commonName is of a client certificate that was verified, "" for none.
+func commonName(state *tls.ConnectionState) string {
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return ""
+	}
+	return state.PeerCertificates[0].Subject.CommonName
+}
+
+func (s *server) byToken(c huma.Context, text string) (*catalog.Token, *refusal) {
+	key, address := tokenKey(text), hostOf(c.RemoteAddr())
+	if wait := s.rates.guessing(address); wait > 0 && !s.rates.knows(key) {
+		return nil, &refusal{http.StatusTooManyRequests, "too many wrong tokens have come from " + address, wait}
 	}
 	f, err := s.Fleet()
 	if err != nil {
-		return nil, http.StatusServiceUnavailable, err.Error()
+		return nil, &refusal{status: http.StatusServiceUnavailable, why: err.Error()}
 	}
-	token, err = f.Catalog.TokenOf(c.Context(), text)
+	token, err := f.Catalog.TokenOf(c.Context(), text)
 	if errors.Is(err, catalog.ErrNotFound) {
-		return nil, http.StatusUnauthorized, "no such token, or it has expired"
+		s.rates.failed(address)
+		return nil, &refusal{status: http.StatusUnauthorized, why: "no such token, or it has expired"}
 	}
 	if err != nil {
 		s.Log.Warn("cannot look up a token", "error", err)
-		return nil, http.StatusServiceUnavailable, "the catalog is away, and with it who may do what"
+		return nil, &refusal{status: http.StatusServiceUnavailable, why: "the catalog is away, and with it who may do what"}
 	}
-	return token, 0, ""
+	return token, s.tooMany(key)
+}
+
+// tooMany counts a request, and refuses it where there have been too many.
+func (s *server) tooMany(who string) *refusal {
+	if wait := s.rates.spend(who); wait > 0 {
+		return &refusal{http.StatusTooManyRequests, "more requests a second than requests_per_second in [admin] allows", wait}
+	}
+	return nil
 }
 
 // may reports whether a token allows an endpoint.

@@ -18,6 +18,7 @@ type Entry struct {
 	Tenants  int            `json:"tenants" doc:"how many are on it, or of it"`
 	Settings map[string]any `json:"settings,omitempty" doc:"by their names in howdah.toml; connection strings and Patroni's addresses are not told"`
 	Revision int64          `json:"revision,omitempty" doc:"what ETag says"`
+	Seats    *Seats         `json:"seats,omitempty" doc:"of a cluster that is in use: its server connections on this node"`
 }
 
 type entryAnswer struct {
@@ -71,6 +72,26 @@ func (s *server) kind(api huma.API, kind catalog.Kind) {
 		}
 		return &entryAnswer{etag(e.Revision), *entryOf(e)}, nil
 	})
+	type patch struct {
+		ByName
+		IfMatch string         `header:"If-Match"`
+		Body    map[string]any `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
+	}
+	huma.Register(api, operation("set-"+noun, "PATCH", path+"/{name}", "Change settings of a "+noun, admin), func(ctx context.Context, in *patch) (*entryAnswer, error) {
+		f, err := s.fleet()
+		if err != nil {
+			return nil, err
+		}
+		expect, err := expected(in.IfMatch)
+		if err != nil {
+			return nil, err
+		}
+		e, err := f.SetEntry(ctx, actor(ctx), kind, in.Name, expect, whole(in.Body))
+		if err != nil {
+			return nil, s.problem(err)
+		}
+		return &entryAnswer{etag(e.Revision), *entryOf(e)}, nil
+	})
 	huma.Register(api, operation("delete-"+noun, "DELETE", path+"/{name}", "Remove a "+noun+" that no tenant refers to", admin), func(ctx context.Context, in *struct {
 		ByName
 		IfMatch string `header:"If-Match"`
@@ -108,8 +129,10 @@ func (s *server) allOf(ctx context.Context, kind catalog.Kind) (map[string]*Entr
 		}
 	}
 	if kind == catalog.Cluster {
+		live := seats(s.Console)
 		for c := range snapshot.Clusters() {
 			add(c.Name)
+			all[c.Name].Seats = live[c.Name]
 		}
 	} else {
 		for t := range snapshot.Tiers() {

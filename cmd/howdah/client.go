@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,23 +24,30 @@ const defaultURL = "http://127.0.0.1:8432"
 // client talks to the HTTP API of a running Howdah.
 type client struct {
 	url, token string
+	http       *http.Client
 	header     http.Header // of all its requests; may be nil
+	poolerAt   string      // where clients reach the tenants, as far as that can be told from here
 }
 
 // newClient finds out where Howdah is, and with what token: HOWDAH_URL and HOWDAH_TOKEN,
 // else the .howdah folder of `howdah up` here or above.
 func newClient() (*client, error) {
 	c := &client{url: os.Getenv("HOWDAH_URL"), token: os.Getenv("HOWDAH_TOKEN")}
-	folder := findFolder()
+	trusted, folder := os.Getenv("HOWDAH_CA_FILE"), findFolder()
 	if c.url == "" {
 		c.url = defaultURL
 		if folder != "" {
-			if cfg, err := LoadConfig(upFolder(folder).config()); err == nil && cfg.Admin.HTTP != "" {
-				c.url = "http://" + cfg.Admin.HTTP
-			}
+			trusted = c.useConfig(upFolder(folder).config(), trusted)
 		}
 	}
 	c.url = strings.TrimRight(c.url, "/")
+	if c.poolerAt == "" {
+		c.poolerAt = poolerBeside(c.url)
+	}
+	var err error
+	if c.http, err = newHTTP(trusted, os.Getenv("HOWDAH_CERT_FILE"), os.Getenv("HOWDAH_KEY_FILE")); err != nil {
+		return nil, err
+	}
 	if c.token == "" && folder != "" {
 		text, err := os.ReadFile(upFolder(folder).token())
 		if err != nil {
@@ -44,10 +55,66 @@ func newClient() (*client, error) {
 		}
 		c.token = strings.TrimSpace(string(text))
 	}
-	if c.token == "" {
+	if c.token == "" && os.Getenv("HOWDAH_CERT_FILE") == "" {
 		return nil, usageError{errors.New("no token: set HOWDAH_TOKEN, or run this where a .howdah folder is or below")}
 	}
 	return c, nil
+}
+
+// useConfig takes from the file of `howdah up` where its Howdah is, and returns whose
+// certificates to believe.
+func (c *client) useConfig(path, trusted string) string {
+	cfg, err := LoadConfig(path)
+	if err != nil {
+		return trusted
+	}
+	if len(cfg.Listen.Addresses) > 0 {
+		c.poolerAt = cfg.Listen.Addresses[0]
+	}
+	if cfg.Admin.HTTP == "" {
+		return trusted
+	}
+	c.url = cfg.Admin.URL()
+	if trusted == "" {
+		trusted = cfg.Admin.TLSCertFile // it may be signed by itself
+	}
+	return trusted
+}
+
+// poolerBeside is the pooler's address where nothing more is known than the API's.
+func poolerBeside(api string) string {
+	const port = ":6432"
+	u, err := url.Parse(api)
+	if err != nil || u.Hostname() == "" {
+		return "127.0.0.1" + port
+	}
+	return u.Hostname() + port
+}
+
+// newHTTP returns a client that believes the system's authorities and those of a file, and
+// shows a certificate, each if it is given.
+func newHTTP(trusted, cert, key string) (*http.Client, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if trusted != "" {
+		pem, err := os.ReadFile(trusted)
+		if err != nil {
+			return nil, fmt.Errorf("read HOWDAH_CA_FILE: %w", err)
+		}
+		if config.RootCAs, err = x509.SystemCertPool(); err != nil {
+			config.RootCAs = x509.NewCertPool()
+		}
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read HOWDAH_CA_FILE: no certificate in %q", trusted)
+		}
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, cmp.Or(key, cert))
+		if err != nil {
+			return nil, fmt.Errorf("read HOWDAH_CERT_FILE and HOWDAH_KEY_FILE: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config}}, nil
 }
 
 // findFolder returns the .howdah folder of the current directory or the nearest above,
@@ -136,11 +203,13 @@ func (c *client) once(ctx context.Context, method, path string, body, into any) 
 	for name, values := range c.header {
 		r.Header[name] = values
 	}
-	r.Header.Set("Authorization", "Bearer "+c.token)
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := c.http.Do(r)
 	if err != nil {
 		return fmt.Errorf("ask Howdah: %w; does it run? HOWDAH_URL says where", err)
 	}

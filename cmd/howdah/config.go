@@ -63,11 +63,17 @@ type Listen struct {
 
 // Admin is the second door: HTTP, and who may use the console.
 type Admin struct {
-	HTTP       string // address; "" = no HTTP
-	Users      []string
-	StatsUsers []string
+	HTTP        string // address; "" = no HTTP
+	TLSCertFile string // this and the next two: absolute, or ""
+	TLSKeyFile  string
+	TLSCAFile   string
+	ClientRoles []string // see ClientRole
+	Users       []string
+	StatsUsers  []string
 
-	MetricsTenants int // with time series of their own
+	RequestsPerSecond       int // this and the next: 0 = no limit
+	TokenFailuresPerAddress int // a minute
+	MetricsTenants          int // with time series of their own
 }
 
 // Server holds what is one for the whole process.

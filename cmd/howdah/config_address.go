@@ -44,8 +44,8 @@ func (r *configReader) checkListen() {
 			r.wrong(at, `write host:port such as "127.0.0.1:8432"`, "address %q %s", http, problem)
 		} else if seen[http] && !strings.HasSuffix(http, ":0") {
 			r.wrong(at, "write another port", "address %q is also in [listen]", http)
-		} else if !isLoopback(http) {
-			r.note(at, "keep it behind a firewall", "%q can be reached from outside, and /metrics asks for no password", http)
+		} else if !isLoopback(http) && r.config.Admin.TLSCertFile == "" {
+			r.note(at, "write tls_cert_file and tls_key_file, or keep it behind a firewall", "%q can be reached from outside, and tokens come there in clear text", http)
 		}
 	}
 	if l.UnixSocketDir == "auto" {
@@ -88,18 +88,10 @@ func defaultSocketDir() string {
 func (r *configReader) checkTLS() {
 	l := &r.config.Listen
 	at := func(name string) []string { return []string{string(sectionListen), name} }
-	switch {
-	case l.TLSCertFile == "" && l.TLSKeyFile != "":
-		r.wrong(at("tls_key_file"), "write tls_cert_file too", "tls_key_file without tls_cert_file")
-	case l.TLSCertFile != "" && l.TLSKeyFile == "":
-		r.wrong(at("tls_cert_file"), "write tls_key_file too", "tls_cert_file without tls_key_file")
-	case l.TLSCertFile == "" && l.TLSMode != "disable":
+	if l.TLSCertFile == "" && l.TLSKeyFile == "" && l.TLSMode != "disable" {
 		r.wrong(at("tls_mode"), `write tls_cert_file and tls_key_file, or tls_mode = "disable"`, "tls_mode %q without a certificate", l.TLSMode)
-	case l.TLSCertFile != "" && !r.isWrong(at("tls_cert_file"), at("tls_key_file")):
-		if _, err := tls.LoadX509KeyPair(l.TLSCertFile, l.TLSKeyFile); err != nil {
-			r.wrong(at("tls_cert_file"), "write a PEM certificate and its key", "tls_cert_file and tls_key_file: %v", err)
-		}
 	}
+	r.checkCertificate(sectionListen, l.TLSCertFile, l.TLSKeyFile)
 	r.checkAuthorities(at("tls_ca_file"), l.TLSCAFile)
 	for i := range r.config.Clusters {
 		r.checkAuthorities(r.clusterAt[i].key("tls_ca_file"), r.config.Clusters[i].TLSCAFile)
@@ -112,6 +104,21 @@ func (r *configReader) checkTLS() {
 		r.wrong(at("auth_type"), `write tls_mode = "require" and tls_ca_file`, "auth_type \"cert\" needs TLS and the authorities of client certificates")
 	}
 	r.noteSecrets(at("auth_type"), "", 0, "cert")
+}
+
+// checkCertificate notes a certificate that is not whole.
+func (r *configReader) checkCertificate(in section, cert, key string) {
+	at := func(name string) []string { return []string{string(in), name} }
+	switch {
+	case cert == "" && key != "":
+		r.wrong(at("tls_key_file"), "write tls_cert_file too", "tls_key_file without tls_cert_file")
+	case cert != "" && key == "":
+		r.wrong(at("tls_cert_file"), "write tls_key_file too", "tls_cert_file without tls_key_file")
+	case cert != "" && !r.isWrong(at("tls_cert_file"), at("tls_key_file")):
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			r.wrong(at("tls_cert_file"), "write a PEM certificate and its key", "tls_cert_file and tls_key_file: %v", err)
+		}
+	}
 }
 
 // checkAuthorities notes a file without certificates. One that cannot be read

@@ -16,6 +16,7 @@ func (r *configReader) check() {
 	r.checkCatalog()
 	r.checkListen()
 	r.checkTLS()
+	r.checkAdmin()
 	r.checkProxies()
 	r.checkClusters()
 	r.checkUsers()

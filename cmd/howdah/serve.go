@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +66,7 @@ type daemon struct {
 
 	cached bool                        // the catalog's contents were read from its cache; static
 	fleet  atomic.Pointer[fleet.Fleet] // nil without the catalog
+	webTLS atomic.Pointer[tls.Config]  // nil for HTTP in clear text
 
 	mu     sync.Mutex // guards what follows
 	config *Config
@@ -95,6 +96,11 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	webTLS, err := adminTLS(&config.Admin)
+	if err != nil {
+		return nil, err
+	}
+	d.webTLS.Store(webTLS)
 	if d.router, err = router.New(rc, d.registry); err != nil {
 		return nil, err
 	}
@@ -125,16 +131,9 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 	if err != nil {
 		return rc, err
 	}
-	var authorities *x509.CertPool
-	if l.TLSCAFile != "" {
-		pem, err := os.ReadFile(l.TLSCAFile)
-		if err != nil {
-			return rc, fmt.Errorf("read authorities of client certificates: %w", err)
-		}
-		authorities = x509.NewCertPool()
-		if !authorities.AppendCertsFromPEM(pem) {
-			return rc, fmt.Errorf("read authorities of client certificates: no certificate in %q", l.TLSCAFile)
-		}
+	authorities, err := readAuthorities(l.TLSCAFile)
+	if err != nil {
+		return rc, err
 	}
 	rc.TLS = wire.ServerTLS(cert, authorities)
 	return rc, nil
@@ -256,9 +255,14 @@ func (d *daemon) apply(next *Config) error {
 	if err != nil {
 		return err
 	}
+	webTLS, err := adminTLS(&next.Admin)
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	d.config = next
 	d.mu.Unlock()
+	d.webTLS.Store(webTLS)
 	d.level.Set(next.Server.LogLevel)
 	d.router.Configure(rc)
 	d.registry.Replace(snapshot)
@@ -311,7 +315,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 		return nil, fmt.Errorf("open the HTTP door: %w", err)
 	}
 	d.log.Info("listening", "http", l.Addr().String())
-	w := &admin.Web{API: d.api(), Ready: d.ready, Registry: admin.NewRegistry(d.router, version)}
+	w := &admin.Web{API: d.api(), Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil

@@ -134,7 +134,12 @@ var (
 // api is the HTTP API.
 func (d *daemon) api() http.Handler {
 	return api.New(api.Config{
-		Registry: d.registry, Version: version, Log: d.log, Fleet: d.theFleet,
+		Registry: d.registry, Console: d.console, Version: version, Log: d.log, Fleet: d.theFleet,
+		ClientRole: func(name string) string { return d.current().Admin.ClientRole(name) },
+		Limits: func() api.Limits {
+			a := &d.current().Admin
+			return api.Limits{Requests: a.RequestsPerSecond, Failures: a.TokenFailuresPerAddress}
+		},
 	})
 }
 

@@ -223,8 +223,38 @@ func adminSettings() []setting {
 	return []setting{
 		{
 			section: in, name: "http", shown: "admin_http", initial: "127.0.0.1:8432",
-			doc: "Address of /metrics, /livez and /readyz. \"\" is no HTTP.",
+			doc: "Address of the API, /metrics, /livez and /readyz. \"\" is no HTTP.",
 			at:  func(p *place) any { return &p.admin.HTTP },
+		},
+		{
+			section: in, name: "tls_cert_file", shown: "admin_tls_cert_file", initial: "", reload: true,
+			doc: "Certificate shown over HTTP, PEM, with its chain: then http is https. \"\" is no TLS.",
+			at:  func(p *place) any { return &p.admin.TLSCertFile },
+		},
+		{
+			section: in, name: "tls_key_file", shown: "admin_tls_key_file", initial: "", reload: true,
+			doc: "Private key of tls_cert_file, PEM.",
+			at:  func(p *place) any { return &p.admin.TLSKeyFile },
+		},
+		{
+			section: in, name: "tls_ca_file", shown: "admin_tls_ca_file", initial: "", reload: true,
+			doc: "Authorities that client certificates must come from, PEM. \"\" is no client certificates.",
+			at:  func(p *place) any { return &p.admin.TLSCAFile },
+		},
+		{
+			section: in, name: "client_roles", initial: []any{}, reload: true,
+			doc: "Who may use the API by a client certificate in place of a token, each \"NAME: ROLE\": the certificate's common name, and viewer, operator or admin.",
+			at:  func(p *place) any { return &p.admin.ClientRoles },
+		},
+		{
+			section: in, name: "requests_per_second", initial: int64(500), most: maxInt, reload: true,
+			doc: "Requests to the API with one token or certificate, on average, with bursts of one second's worth; beyond that the answer is 429. 0 is no limit.",
+			at:  func(p *place) any { return &p.admin.RequestsPerSecond },
+		},
+		{
+			section: in, name: "token_failures_per_address", initial: int64(60), most: maxInt, reload: true,
+			doc: "Wrong tokens a minute from one address (of IPv6, one network of 64 bits), beyond which requests from there get 429, except with tokens that have been good lately. 0 is no limit.",
+			at:  func(p *place) any { return &p.admin.TokenFailuresPerAddress },
 		},
 		{
 			section: in, name: "metrics_tenants", initial: int64(50), most: 10_000, reload: true,

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,7 +96,7 @@ func tenantCreate() *cobra.Command {
 				return p.plan(cmd, row)
 			}
 			row.Job = made.Operation.ID
-			row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.pooler(), Path: "/" + row.Name}).String()
+			row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.poolerAt, Path: "/" + row.Name}).String()
 			if p.noWait {
 				return p.created(cmd, row)
 			}
@@ -137,21 +136,6 @@ func (p *printer) plan(cmd *cobra.Command, row *newTenantRow) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "%d. %s\n", i+1, step)
 	}
 	return nil
-}
-
-// pooler is the address by which clients reach the tenants, as far as it can be told
-// from here.
-func (c *client) pooler() string {
-	if folder := findFolder(); folder != "" && os.Getenv("HOWDAH_URL") == "" {
-		if cfg, err := LoadConfig(upFolder(folder).config()); err == nil && len(cfg.Listen.Addresses) > 0 {
-			return cfg.Listen.Addresses[0]
-		}
-	}
-	u, err := url.Parse(c.url)
-	if err != nil {
-		return "127.0.0.1:6432"
-	}
-	return u.Hostname() + ":6432"
 }
 
 // parseSettings reads NAME=VALUE; a value that is JSON is that, else a string.

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"howdah/wire/wiretest"
 )
 
 // command runs a command of the program against the place's Howdah, and returns what it
@@ -21,6 +25,7 @@ func (p *upPlace) run(args ...string) (stdout, stderr string, code int) {
 	p.t.Helper()
 	cmd := exec.CommandContext(p.t.Context(), p.program, args...)
 	cmd.Env = append(os.Environ(), "HOWDAH_URL=http://127.0.0.1:"+strconv.Itoa(p.http), "HOWDAH_TOKEN="+strings.TrimSpace(p.read("token")))
+	cmd.Env = append(cmd.Env, p.web...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -146,10 +151,64 @@ func TestTenants(t *testing.T) {
 	if err := p.try(initech, "select * from kept"); err != nil {
 		t.Errorf("a tenant after a restart: %v", err)
 	}
+	p.overTLS(t)
 	p.crashInTheMiddle(t)
 	p.catalogOfYesterday(t, initech)
 	p.withoutItsCatalog(t, initech)
 	up.stop()
+}
+
+// overTLS gives the HTTP side a certificate while it runs, and asks over TLS, by a client
+// certificate.
+func (p *upPlace) overTLS(t *testing.T) {
+	t.Helper()
+	own, deploy := wiretest.MakeCertificate(t, t.TempDir(), "127.0.0.1"), wiretest.MakeCertificate(t, t.TempDir(), "deploy")
+	text := p.read("howdah.toml")
+	tls := fmt.Sprintf("[admin]\ntls_cert_file = %q\ntls_key_file = %q\ntls_ca_file = %q\nclient_roles = [\"deploy: viewer\"]\n", own.CertFile, own.KeyFile, deploy.CertFile)
+	p.write("howdah.toml", strings.Replace(text, "[admin]\n", tls, 1))
+	p.reload(t)
+	p.web = []string{
+		"HOWDAH_URL=https://127.0.0.1:" + strconv.Itoa(p.http), "HOWDAH_TOKEN=", "HOWDAH_CA_FILE=" + own.CertFile,
+		"HOWDAH_CERT_FILE=" + deploy.CertFile, "HOWDAH_KEY_FILE=" + deploy.KeyFile,
+	}
+	waitUntil(t, func() bool {
+		out, _, code := p.run("tenant", "list")
+		return code == 0 && strings.Contains(out, "acme")
+	})
+	p.refused(1, "does not allow", "tier", "add", "silver")
+	p.web = nil
+	p.write("howdah.toml", text)
+	p.reload(t)
+	waitUntil(t, func() bool { _, _, code := p.run("tenant", "list"); return code == 0 })
+}
+
+func (p *upPlace) write(name, text string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// reload has the serving process read its configuration again.
+func (p *upPlace) reload(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(p.serving(t), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serving is the serving process.
+func (p *upPlace) serving(t *testing.T) int {
+	t.Helper()
+	out, err := exec.Command("pgrep", "-f", "serve -c "+p.dir).Output()
+	if err != nil {
+		t.Fatalf("find the serving process: %v", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatalf("find the serving process: %v", err)
+	}
+	return pid
 }
 
 // crashInTheMiddle kills the serving process while tenants are being made.
@@ -159,14 +218,7 @@ func (p *upPlace) crashInTheMiddle(t *testing.T) {
 	for _, name := range []string{"one", "two", "three", "four"} {
 		jobs = append(jobs, strings.TrimSpace(p.done("tenant", "create", name, "--no-wait", "--json")))
 	}
-	pid := 0
-	files, err := exec.Command("pgrep", "-f", "serve -c "+p.dir).Output()
-	if err == nil {
-		pid, err = strconv.Atoi(strings.TrimSpace(string(files)))
-	}
-	if err != nil {
-		t.Fatalf("find the serving process: %v: %s", err, files)
-	}
+	pid := p.serving(t)
 	time.Sleep(100 * time.Millisecond)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -228,15 +280,7 @@ func (p *upPlace) withoutItsCatalog(t *testing.T, tenant *pgx.ConnConfig) {
 	if _, errs, code := p.run("tenant", "create", "later"); code != 1 || errs == "" {
 		t.Errorf("a tenant was made without the catalog: %d %s", code, errs)
 	}
-	out, err := exec.Command("pgrep", "-f", "serve -c "+p.dir).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(p.serving(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") == nil }) // from what was kept on disk

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -85,7 +86,8 @@ type up struct {
 	out      *upPrinter
 	folder   upFolder
 	ports    upPorts
-	first    bool // there is no howdah.toml yet
+	web      string // the scheme of the HTTP side
+	first    bool   // there is no howdah.toml yet
 	binaries postgres.Binaries
 	unlock   func()
 
@@ -102,7 +104,7 @@ func newUp(out io.Writer, o upOptions) (*up, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find folder %q: %w", o.dir, err)
 	}
-	u := &up{out: &upPrinter{w: out}, folder: upFolder(dir), ports: o.ports}
+	u := &up{out: &upPrinter{w: out}, folder: upFolder(dir), ports: o.ports, web: "http"}
 	if err := u.folder.make(); err != nil {
 		return nil, err
 	}
@@ -127,6 +129,7 @@ func (u *up) prepare(o upOptions) error {
 		if u.ports, err = portsOf(cfg); err != nil {
 			return err
 		}
+		u.web, _, _ = strings.Cut(cfg.Admin.URL(), ":")
 		if err := o.ports.agree(u.ports, o.given, u.folder.config()); err != nil {
 			return err
 		}

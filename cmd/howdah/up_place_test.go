@@ -29,6 +29,7 @@ type upPlace struct {
 	program, dir                   string
 	primary, standby, pooler, http int
 	environ                        []string
+	web                            []string // of the environment of commands: how they come in
 }
 
 func newUpPlace(t *testing.T, program string) *upPlace {

@@ -43,7 +43,7 @@ func (p *upPrinter) ready(u *up, took time.Duration) {
 	line(fmt.Sprintf("psql -h %s -p %d -U postgres", u.primary.SocketDir(), u.ports.primary), "the primary itself")
 	line(fmt.Sprintf("psql -h %s -p %d -U postgres", u.standby.SocketDir(), u.ports.standby), "the standby")
 	if u.ports.http != 0 {
-		line(fmt.Sprintf("curl http://127.0.0.1:%d/metrics", u.ports.http), "what Prometheus reads")
+		line(fmt.Sprintf("curl %s://127.0.0.1:%d/metrics", u.web, u.ports.http), "what Prometheus reads")
 	}
 	fmt.Fprintln(p.w)
 }
