@@ -281,7 +281,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/api/v1/tokens", `{"name":"x","role":"tenant"}`, 422, "names its tenant"},
 		{"POST", "/api/v1/tokens", `{"name":"admin","role":"viewer"}`, 409, "exists"},
 		{"POST", "/api/v1/tokens", `{"name":"x","role":"viewer","expires":"2001-01-01T00:00:00Z"}`, 422, "expired"},
-		{"GET", "/api/v1/audit?after=99999", "", 200, ""},
+		{"GET", "/api/v1/audit?after=99999", "", 404, "99999"},
 		{"GET", "/api/v1/nothing", "", 404, ""},
 	} {
 		status, text, header := d.ask(test.method, test.path, admin, test.body)
@@ -432,6 +432,12 @@ func TestAuditIsExported(t *testing.T) {
 		if err := json.Unmarshal(line, &l); err != nil || l.Broken || len(l.Hash) != 64 || l.Record.Kind != "token" {
 			t.Errorf("%s: %v", line, err)
 		}
+	}
+	if v, err := catalog.Verify(strings.NewReader(text), func(int64, string) {}); err != nil || v.First != 1 || v.Last != int64(len(lines)) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, last, _ := d.ask("GET", "/api/v1/audit?last=1", d.tokens["admin"], ""); last != string(lines[len(lines)-1])+"\n" {
+		t.Errorf("the last line is %s", last)
 	}
 	for role, token := range d.tokens {
 		if strings.Contains(text, token) {

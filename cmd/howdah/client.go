@@ -188,17 +188,42 @@ func (c *client) do(ctx context.Context, method, path string, body, into any) er
 
 // once is do without patience.
 func (c *client) once(ctx context.Context, method, path string, body, into any) error {
+	answer, err := c.ask(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	text, err := io.ReadAll(answer)
+	if err != nil {
+		return fmt.Errorf("read Howdah's answer: %w", err)
+	}
+	if into == nil || len(text) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read Howdah's answer: %w", err)
+	}
+	return nil
+}
+
+// open makes a request whose answer is read as it comes.
+func (c *client) open(ctx context.Context, path string) (io.ReadCloser, error) {
+	return c.ask(ctx, http.MethodGet, path, nil)
+}
+
+// ask makes a request. What is no success is a *problem.
+func (c *client) ask(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
 	var sent io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sent = bytes.NewReader(text)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.url+"/api/v1"+path, sent)
 	if err != nil {
-		return fmt.Errorf("ask Howdah at %q: %w", c.url, err)
+		return nil, fmt.Errorf("ask Howdah at %q: %w", c.url, err)
 	}
 	for name, values := range c.header {
 		r.Header[name] = values
@@ -211,27 +236,18 @@ func (c *client) once(ctx context.Context, method, path string, body, into any) 
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("ask Howdah: %w; does it run? HOWDAH_URL says where", err)
+		return nil, fmt.Errorf("ask Howdah: %w; does it run? HOWDAH_URL says where", err)
+	}
+	if answer.StatusCode < http.StatusBadRequest {
+		return answer.Body, nil
 	}
 	defer answer.Body.Close()
+	p := &problem{Status: answer.StatusCode}
 	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return fmt.Errorf("read Howdah's answer: %w", err)
+	if err != nil || json.Unmarshal(text, p) != nil {
+		p.Detail = answer.Status + ": " + strings.TrimSpace(string(text))
 	}
-	if answer.StatusCode >= http.StatusBadRequest {
-		p := &problem{Status: answer.StatusCode}
-		if json.Unmarshal(text, p) != nil {
-			p.Detail = answer.Status + ": " + strings.TrimSpace(string(text))
-		}
-		return p
-	}
-	if into == nil || len(text) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("read Howdah's answer: %w", err)
-	}
-	return nil
+	return nil, p
 }
 
 // job is an operation as the API tells it.

@@ -32,6 +32,7 @@ func newRootCommand() *cobra.Command {
 		newEntryCommand("tier"),
 		newTokenCommand(),
 		newJobCommand(),
+		newAuditCommand(),
 		newImportPgbouncerCommand(),
 		newVersionCommand(),
 		newSettingsTopic(),

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/wire/wiretest"
 )
@@ -152,10 +155,123 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant after a restart: %v", err)
 	}
 	p.overTLS(t)
+	p.secretsStaySecret(t, up)
+	p.auditHolds(t)
 	p.crashInTheMiddle(t)
 	p.catalogOfYesterday(t, initech)
 	p.withoutItsCatalog(t, initech)
 	up.stop()
+}
+
+// auditHolds verifies the audit log, and an export of it that somebody has changed.
+func (p *upPlace) auditHolds(t *testing.T) {
+	t.Helper()
+	known := strings.Fields(p.done("audit", "verify"))
+	p.done("tier", "add", "copper")
+	p.done("audit", "verify", "--known", known[len(known)-1])
+	p.refused(1, "made anew", "audit", "verify", "--known", "1:00")
+	p.refused(1, "not there", "audit", "verify", "--known", "100000:00")
+	p.refused(2, "NUMBER:HASH", "audit", "verify", "--known", "x")
+	export := filepath.Join(t.TempDir(), "audit.jsonl")
+	text := p.done("audit", "export")
+	for content, code := range map[string]int{text: 0, strings.Replace(text, `"initech"`, `"initrode"`, 1): 1} {
+		if err := os.WriteFile(export, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, errs, got := p.run("audit", "verify", export); got != code {
+			t.Errorf("verify of an export: exit code %d, want %d: %s%s", got, code, out, errs)
+		}
+	}
+	if got := p.done("audit", "list", "--last", "1"); !strings.Contains(got, "copper") || strings.Count(got, "\n") != 2 {
+		t.Errorf("the last record is %s", got)
+	}
+}
+
+// secretsStaySecret has marked passwords and tokens go in by every door, rightly and
+// wrongly, and looks for them wherever somebody reads who should not know them.
+func (p *upPlace) secretsStaySecret(t *testing.T, up *upRun) {
+	t.Helper()
+	const mark = "marked-secret"
+	var told strings.Builder
+	say := func(args ...string) {
+		out, errs, _ := p.run(args...)
+		told.WriteString(out + errs)
+	}
+	say("cluster", "add", "far", `members=["127.0.0.1:1"]`, "admin_url=postgres://postgres:"+mark+"@127.0.0.1:1/postgres")
+	say("cluster", "add", "wrong", `members=["127.0.0.1:1"]`, "admin_url="+mark)
+	say("cluster", "add", "other", `patroni=["http://admin:`+mark+`@127.0.0.1:1"]`, "admin_url=postgres://postgres:"+mark+"@127.0.0.1:1/postgres")
+	say("cluster", "show", "far", "--json")
+	say("tenant", "create", "faraway", "--cluster", "far", "--dry-run")
+	say("tenant", "set", "initech", "password="+mark)
+	token := strings.TrimSpace(p.done("token", "create", "secret"))
+
+	console, err := pgconn.Connect(t.Context(), p.url("howdah"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close(t.Context())
+	ask := func(sql string) (failed error) {
+		_, failed = console.Exec(t.Context(), sql).ReadAll()
+		return failed
+	}
+	if err := ask("CREATE TENANT chosen ON CLUSTER main PASSWORD '" + mark + "'"); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		"CREATE TENANT chosen ON CLUSTER main PASSWORD '" + mark + "'", "CREATE TENANT x y PASSWORD '" + mark + "'", "SET catalog_url = 'postgres://x:" + mark + "@x/x'",
+		"ALTER CLUSTER far SET replication_url = '" + mark + "'",
+	} {
+		if err := ask(sql); err == nil {
+			t.Errorf("%s: it went well", sql)
+		} else {
+			told.WriteString(err.Error())
+		}
+	}
+	chosen, err := pgx.ParseConfig("postgres://chosen:" + mark + "@127.0.0.1:" + strconv.Itoa(p.pooler) + "/chosen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, func() bool { return p.try(chosen, "select 1") == nil })
+
+	for _, args := range [][]string{
+		{"audit", "export"},
+		{"audit", "list"},
+		{"job", "list", "--json"},
+		{"tenant", "list", "--json"},
+		{"cluster", "list", "--json"},
+		{"tier", "list", "--json"},
+		{"token", "list", "--json"},
+	} {
+		told.WriteString(p.done(args...))
+	}
+	answer, err := http.Get("http://127.0.0.1:" + strconv.Itoa(p.http) + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(&told, answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	told.WriteString(up.output())
+	logs, err := filepath.Glob(filepath.Join(p.dir, "*", "*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("PostgreSQL's logs are not found: %v", err)
+	}
+	for _, path := range logs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.Write(text)
+	}
+	for line := range strings.Lines(told.String()) {
+		if strings.Contains(line, mark) || strings.Contains(line, token) || strings.Contains(line, "SCRAM-SHA-256$") {
+			t.Errorf("a secret is told: %s", line)
+		}
+	}
+	for _, name := range []string{"far", "other"} {
+		p.done("cluster", "remove", name, "--yes")
+	}
 }
 
 // overTLS gives the HTTP side a certificate while it runs, and asks over TLS, by a client

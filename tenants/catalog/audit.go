@@ -79,6 +79,11 @@ func (t *Tx) Audit(action string, kind Kind, name string, details Settings) erro
 	return t.audit(action, kind, name, nil, details)
 }
 
+// follows reports whether the line is what was written behind the one of that hash.
+func (l *AuditLine) follows(previous []byte) bool {
+	return bytes.Equal(l.Previous, previous) && bytes.Equal(l.Hash, chain(l.Seq, previous, l.Text))
+}
+
 // chain is the hash of a line: of its number, the hash of the line before, and its text.
 func chain(seq int64, previous, text []byte) []byte {
 	h := sha256.New()
@@ -86,6 +91,14 @@ func chain(seq int64, previous, text []byte) []byte {
 	h.Write(previous)
 	h.Write(text)
 	return h.Sum(nil)
+}
+
+// LastSeq returns the number of the newest line, 0 for none.
+func (c *Catalog) LastSeq(ctx context.Context) (seq int64, err error) {
+	if err := c.pool.QueryRow(ctx, "select coalesce(max(seq), 0) from howdah.audit").Scan(&seq); err != nil {
+		return 0, fmt.Errorf("read audit log: %w", err)
+	}
+	return seq, nil
 }
 
 // LastRecords returns the newest lines of the audit log, of what is called like a
@@ -100,10 +113,11 @@ func (c *Catalog) LastRecords(ctx context.Context, pattern string, most int) ([]
 
 // AuditLine is a line of the audit log as it is exported: as JSON, with its hash.
 type AuditLine struct {
-	Seq    int64
-	Text   []byte // JSON of a Record
-	Hash   []byte
-	Broken bool // it is not what was written, or does not follow the line before
+	Seq      int64
+	Text     []byte // JSON of a Record, byte by byte what is hashed
+	Previous []byte // hash of the line before, as this one has it
+	Hash     []byte
+	Broken   bool // it is not what was written, or does not follow the line before
 }
 
 // AuditLog yields the lines behind after, in order. Whoever changes, removes or inserts
@@ -126,12 +140,11 @@ func (c *Catalog) AuditLog(ctx context.Context, after int64) iter.Seq2[AuditLine
 		defer rows.Close()
 		for next := after + 1; rows.Next(); next++ {
 			var l AuditLine
-			var claimed []byte
-			if err := rows.Scan(&l.Seq, &l.Text, &claimed, &l.Hash); err != nil {
+			if err := rows.Scan(&l.Seq, &l.Text, &l.Previous, &l.Hash); err != nil {
 				yield(AuditLine{}, err)
 				return
 			}
-			l.Broken = l.Seq != next || !bytes.Equal(claimed, previous) || !bytes.Equal(l.Hash, chain(l.Seq, previous, l.Text))
+			l.Broken = l.Seq != next || !l.follows(previous)
 			previous, next = l.Hash, l.Seq
 			if !yield(l, nil) {
 				return

@@ -3,11 +3,13 @@ package catalog_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -383,6 +385,49 @@ func lines(t *testing.T, c *catalog.Catalog, after int64) (all []catalog.AuditLi
 	return all
 }
 
+// testExport takes lines out of an export, changes and moves them: each is noticed.
+func testExport(t *testing.T, all []catalog.AuditLine) {
+	t.Helper()
+	var out strings.Builder
+	for i := range all {
+		if err := all[i].Export(&out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := slices.Collect(strings.Lines(out.String()))
+	verify := func(lines ...string) (*catalog.Verified, error) {
+		return catalog.Verify(strings.NewReader(strings.Join(lines, "")), func(int64, string) {})
+	}
+	n := len(whole)
+	last := hex.EncodeToString(all[n-1].Hash)
+	if v, err := verify(whole...); err != nil || v.First != 1 || v.Previous != "" || v.Last != int64(n) || v.Hash != last {
+		t.Errorf("the whole: %+v, %v", v, err)
+	}
+	if v, err := verify(whole[2:]...); err != nil || v.First != 3 || v.Previous != hex.EncodeToString(all[1].Hash) || v.Hash != last {
+		t.Errorf("its end: %+v, %v", v, err)
+	}
+	if v, err := verify(); err != nil || v.First != 0 || v.Last != 0 {
+		t.Errorf("nothing: %+v, %v", v, err)
+	}
+	for i := range whole {
+		for what, with := range map[string][]string{
+			"changed":   {strings.Replace(whole[i], `"anna"`, `"bert"`, 1)},
+			"unhashed":  {strings.Replace(whole[i], `"hash":"`, `"hash":"00`, 1)},
+			"unchained": {strings.Replace(whole[i], `"previous":"`, `"previous":"00`, 1)},
+			"twice":     {whole[i], whole[i]},
+			"no JSON":   {"{\n"},
+			"gone":      nil,
+		} {
+			if what == "gone" && (i == 0 || i == n-1) {
+				continue // which only who knows a hash can tell
+			}
+			if _, err := verify(slices.Concat(whole[:i], with, whole[i+1:])...); !errors.Is(err, catalog.ErrBroken) {
+				t.Errorf("line %d %s: %v", i+1, what, err)
+			}
+		}
+	}
+}
+
 func testAudit(t *testing.T, c *catalog.Catalog, s *postgres.Server) {
 	create(t, c, catalog.User, "acme", catalog.Settings{"verifier": "SCRAM-SHA-256$hidden", "server_secret": "hidden"})
 	all := lines(t, c, 0)
@@ -399,6 +444,7 @@ func testAudit(t *testing.T, c *catalog.Catalog, s *postgres.Server) {
 	if rest := lines(t, c, int64(len(all)-2)); len(rest) != 2 || rest[0].Broken || rest[1].Broken {
 		t.Errorf("the last two are %+v", rest)
 	}
+	testExport(t, all)
 	for _, sql := range []string{"update howdah.audit set at = now()", "delete from howdah.audit", "truncate howdah.audit"} {
 		if err := s.Exec(t.Context(), postgres.Superuser, sql); err == nil {
 			t.Errorf("%s went through", sql)

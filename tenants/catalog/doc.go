@@ -12,7 +12,8 @@
 //     howdah.toml would have it. What its settings mean is the reader's business.
 //   - operation.go: an operation takes time and must survive a crash. There is one per
 //     tenant at a time; its steps are noted before and after each is run.
-//   - audit.go: who did what, each line bound to the one before by a hash.
+//   - audit.go: who did what, each line bound to the one before by a hash. export.go
+//     writes that out, and verifies what was written.
 //   - watch.go: Follow gives each node what the catalog holds, again after every
 //     change; file.go keeps that on disk for when the database is away.
 //
