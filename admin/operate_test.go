@@ -41,7 +41,7 @@ func newHouse(t *testing.T) *house {
 	}
 	h := &house{registry: tenants.NewRegistry(s)}
 	h.fleet, err = fleet.New(t.Context(), "node", fleet.Config{
-		Catalog: c, Registry: h.registry, Pooler: &fakePooler{}, Log: slog.New(slog.DiscardHandler),
+		Catalog: c, Registry: h.registry, Log: slog.New(slog.DiscardHandler),
 		Check: func(entries []catalog.Entry) error {
 			for _, e := range entries {
 				if _, ok := e.Settings["nonsense"]; ok {

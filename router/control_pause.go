@@ -26,12 +26,7 @@ func (s *Server) Pause(ctx context.Context, database string) error {
 		}
 	})
 	return s.awaitPools(ctx, "pause", database, func(r *route) bool {
-		servers := 0
-		r.everyPool(func(p *pool.Pool) {
-			n := p.Stats()
-			servers += n.Login + n.Idle + n.Tested + n.Active + n.Closing
-		})
-		return servers == 0 || !s.switches.holds(r.tenant.name)
+		return r.servers() == 0 || !s.switches.holds(r.tenant.name)
 	})
 }
 

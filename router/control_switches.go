@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // What the console's commands are refused with, beside ErrNotFound.
@@ -27,15 +28,22 @@ const (
 	modeSuspended
 )
 
-// switches are what operators have switched. They belong to names, so that they
-// outlive pools and reloads.
+// switches are what operators have switched, and whom operations hold. They belong to
+// names, so that they outlive pools and reloads.
 type switches struct {
 	mu       sync.Mutex
 	mode     mode
 	paused   map[string]bool // databases by name
 	killed   map[string]bool // of these, the ones that KILL of all databases paused
 	disabled map[string]bool
-	waking   chan struct{} // closed by the end of the suspension; nil while there is none
+	held     map[string]map[string]*hold // tenants by name, by operation
+	waking   chan struct{}               // closed by the end of the suspension; nil while there is none
+}
+
+// hold is one that an operation has begun.
+type hold struct {
+	until time.Time
+	timer *time.Timer
 }
 
 // pause notes a PAUSE; "" is all databases.
@@ -136,11 +144,71 @@ func (w *switches) disable(database string, disabled bool) {
 	}
 }
 
+// hold notes that an operation holds a tenant, for so long from now on. ended is called
+// if that is over without a release.
+func (w *switches) hold(tenant, operation string, lasts time.Duration, ended func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.held[tenant][operation]
+	if h == nil {
+		h = &hold{}
+		if w.held == nil {
+			w.held = map[string]map[string]*hold{}
+		}
+		if w.held[tenant] == nil {
+			w.held[tenant] = map[string]*hold{}
+		}
+		w.held[tenant][operation] = h
+	} else {
+		h.timer.Stop()
+	}
+	h.until = time.Now().Add(lasts)
+	h.timer = time.AfterFunc(lasts, func() {
+		if w.expire(tenant, operation, h) {
+			ended()
+		}
+	})
+}
+
+// expire ends a hold whose time is over, unless it has been made to last longer.
+func (w *switches) expire(tenant, operation string, h *hold) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held[tenant][operation] == h && !time.Now().Before(h.until) && w.dropHold(tenant, operation)
+}
+
+// release ends an operation's hold, and reports whether there was one.
+func (w *switches) release(tenant, operation string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dropHold(tenant, operation)
+}
+
+// dropHold is for holders of the lock.
+func (w *switches) dropHold(tenant, operation string) bool {
+	h := w.held[tenant][operation]
+	if h == nil {
+		return false
+	}
+	h.timer.Stop()
+	if delete(w.held[tenant], operation); len(w.held[tenant]) == 0 {
+		delete(w.held, tenant)
+	}
+	return true
+}
+
+// inOperation reports whether an operation holds a tenant.
+func (w *switches) inOperation(tenant string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.held[tenant]) > 0
+}
+
 // holds reports whether the pools of a database are to be paused.
 func (w *switches) holds(database string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.mode == modePaused || w.paused[database]
+	return w.mode == modePaused || w.paused[database] || len(w.held[database]) > 0
 }
 
 // of tells what has been switched for a database by its name.

@@ -41,5 +41,6 @@
 //
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and
-// shuts down; report.go tells the numbers.
+// shuts down, hold.go has clients wait for an operation; report.go tells the
+// numbers.
 package router

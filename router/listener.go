@@ -24,6 +24,7 @@ type listener struct {
 	conn     *loop.Conn   // nil while there is none
 	budget   *pool.Budget // that it has a seat of, beside the tenants'
 	opening  bool
+	parked   bool // it is not to be open, or open any longer: an operation holds the tenant
 	channels map[string]map[*client]bool
 	waiting  []func(error)    // for it to be open
 	replies  []func(error)    // one for each ReadyForQuery to come
@@ -55,7 +56,10 @@ func (w *worker) listenerOf(c *client) *listener {
 	key := c.route.listenKey()
 	l := w.listeners[key]
 	if l == nil {
-		l = &listener{w: w, key: key, route: c.route, channels: map[string]map[*client]bool{}, refused: map[string]error{}}
+		l = &listener{
+			w: w, key: key, route: c.route, parked: w.server.switches.inOperation(c.route.tenant.name),
+			channels: map[string]map[*client]bool{}, refused: map[string]error{},
+		}
 		w.listeners[key] = l
 	}
 	return l
@@ -70,7 +74,7 @@ func (l *listener) subscribe(c *client, names []string, done func(error)) {
 		if clients == nil {
 			clients = map[*client]bool{}
 			l.channels[name] = clients
-			if l.conn != nil {
+			if l.conn != nil && !l.parked {
 				l.command(name)
 			}
 		}
@@ -137,9 +141,9 @@ func (l *listener) hangUp() {
 }
 
 // sync calls done when everything that was sent in the database up to now has
-// been delivered, at once where there is no connection.
+// been delivered, or when there is a connection where there is none.
 func (l *listener) sync(done func(error)) {
-	if l.conn == nil {
+	if l.conn == nil || l.parked {
 		l.waiting = append(l.waiting, done)
 		l.open()
 		return
@@ -173,7 +177,7 @@ func (l *listener) beImpatient() {
 
 // open connects in a goroutine of its own.
 func (l *listener) open() {
-	if l.opening {
+	if l.opening || l.parked || l.conn != nil {
 		return
 	}
 	l.opening = true
@@ -193,7 +197,7 @@ func (l *listener) open() {
 
 func (l *listener) opened(est *wire.Established, err error) {
 	l.opening = false
-	if l.w.listeners[l.key] != l {
+	if l.w.listeners[l.key] != l || l.parked {
 		if err == nil {
 			est.Conn.Close()
 		}
@@ -218,6 +222,14 @@ func (l *listener) opened(est *wire.Established, err error) {
 		l.send(wire.AppendString(nil, wire.Query, "set client_encoding = 'SQL_ASCII'"), func(error) {})
 	}
 	clear(l.refused)
+	l.takeUp()
+	if len(l.channels) > 0 {
+		l.sync(l.takenUp)
+	}
+}
+
+// takeUp listens for all channels, and has those told who waited for it.
+func (l *listener) takeUp() {
 	for name := range l.channels {
 		l.command(name)
 	}
@@ -225,9 +237,6 @@ func (l *listener) opened(est *wire.Established, err error) {
 	l.waiting = nil
 	for _, done := range waiting {
 		l.sync(done)
-	}
-	if len(l.channels) > 0 {
-		l.sync(l.takenUp)
 	}
 }
 

@@ -63,7 +63,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	registry := tenants.NewRegistry(snapshot(t, url))
 	d.fleet, err = fleet.New(t.Context(), "node", fleet.Config{
-		Catalog: c, Registry: registry, Pooler: nobody{}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Catalog: c, Registry: registry, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Check: func([]catalog.Entry) error { return nil },
 	})
 	if err != nil {
@@ -118,12 +118,6 @@ func snapshot(t *testing.T, admin string) *tenants.Snapshot {
 	}
 	return s
 }
-
-type nobody struct{}
-
-func (nobody) Pause(context.Context, string) error { return nil }
-func (nobody) Resume(string) error                 { return nil }
-func (nobody) Kill(string) error                   { return nil }
 
 // ask makes a request with a token, "" for none, and returns status and body.
 func (d *desk) ask(method, path, token, body string) (int, string, http.Header) {

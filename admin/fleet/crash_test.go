@@ -49,7 +49,7 @@ func child() error {
 		return err
 	}
 	moment := 0
-	f := newFleet(ctx, c, os.Getenv(childCluster), &pooler{paused: map[string]bool{}}, os.Stderr, func(kind, step string, begun bool) {
+	f := newFleet(ctx, "node", c, os.Getenv(childCluster), newPooler(), os.Stderr, func(kind, step string, begun bool) {
 		if moment == crash {
 			fmt.Fprintf(os.Stderr, "dies in %s at %q, begun: %v\n", kind, step, begun)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -144,6 +144,10 @@ func TestCrashAtEveryStep(t *testing.T) {
 		contents, err := h.catalog.Load(t.Context())
 		if err != nil || len(contents.Entries) > 0 {
 			t.Fatalf("crash %d: the catalog has %+v, %v", crash, contents, err)
+		}
+		var held int
+		if err := h.server.QueryRow(t.Context(), "catalog", "select count(*) from howdah.hold", nil, &held); err != nil || held > 0 {
+			t.Errorf("crash %d: %d holds are left, %v", crash, held, err)
 		}
 	}
 }

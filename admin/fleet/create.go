@@ -230,7 +230,7 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID), tenant: r.Tenant, after: 1}
+	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID), after: 1}
 	if _, err := f.change(ctx, c, provision.Plan); err != nil {
 		return err
 	}
@@ -310,7 +310,7 @@ func (f *Fleet) uncreate(ctx context.Context, r *jobs.Run) error {
 	if !errors.Is(err, provision.ErrNotFound) {
 		return err
 	}
-	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID), tenant: r.Tenant}
+	c := &changing{run: r, cluster: p.Cluster, op: p.operation(r.Tenant, r.ID)}
 	_, err = f.change(ctx, c, provision.Undo) // it was not there yet
 	var refused *jobs.RefusedError
 	if errors.As(err, &refused) && errors.Is(err, provision.ErrInvalid) {
@@ -322,7 +322,7 @@ func (f *Fleet) uncreate(ctx context.Context, r *jobs.Run) error {
 // putAway drops a tenant that was made, but is not to be. It is ErrNotFound of package
 // provision where there is none.
 func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
-	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}, tenant: r.Tenant}
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}}
 	release, err := f.change(ctx, c, provision.Plan)
 	defer release()
 	if err != nil {
@@ -332,9 +332,11 @@ func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
 	if err != nil {
 		return err
 	}
-	f.closeClients(r.Tenant) // who is forgotten cannot be released any more
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		purge := time.Now().Add(KeepFor)
+		if err := tx.ReleaseHold(r.ID); err != nil {
+			return err
+		}
 		if e, err := tx.Entry(catalog.Tenant, r.Tenant); err == nil && e.ID == p.ID {
 			return tx.Drop(e, r.ID, oid, purge)
 		} else if err != nil && !errors.Is(err, catalog.ErrNotFound) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"howdah/admin/jobs"
 	"howdah/provision"
 	"howdah/tenants"
@@ -38,14 +40,13 @@ func (f *Fleet) drop(ctx context.Context, r *jobs.Run) error {
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}, tenant: r.Tenant, after: 1}
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}, after: 1}
 	release, err := f.change(ctx, c, provision.Plan)
 	defer release()
 	if err != nil {
 		return err
 	}
 	err = r.Step(ctx, "strike from the registry", c.done, c.done+1, func(ctx context.Context) error {
-		f.closeClients(r.Tenant)
 		return f.strike(ctx, r, &p)
 	})
 	if err != nil {
@@ -62,17 +63,63 @@ func (f *Fleet) strike(ctx context.Context, r *jobs.Run, p *dropping) error {
 		return err
 	}
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		if err := tx.ReleaseHold(r.ID); err != nil {
+			return err
+		}
 		e, err := tx.Entry(catalog.Tenant, r.Tenant)
-		if errors.Is(err, catalog.ErrNotFound) {
+		if errors.Is(err, catalog.ErrNotFound) || err == nil && e.ID != p.ID { // another one, of the same name
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if e.ID != p.ID {
-			return nil // another one, of the same name
-		}
 		return tx.Drop(e, r.ID, oid, time.Now().Add(p.Keep))
 	})
+}
+
+// takeBack leaves a tenant as it was that was to be dropped.
+func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
+	var p dropping
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	oid, err := f.heldOID(ctx, p.Cluster, r.ID)
+	if errors.Is(err, pgx.ErrNoRows) { // it has not come to that
+		_, err = f.change(ctx, &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}}, provision.Undo)
+		return err
+	} else if err != nil {
+		return err
+	}
+	d, err := f.Catalog.DroppedTenant(ctx, r.ID)
+	if errors.Is(err, catalog.ErrNotFound) {
+		d, err = &catalog.Dropped{}, nil
+		if e, entryErr := f.Catalog.Entry(ctx, catalog.Tenant, r.Tenant); entryErr != nil {
+			err = entryErr
+		} else {
+			d.Settings = e.Settings
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: bringBack(p.ID, oid, d.Settings)}
+	if _, err := f.change(ctx, c, provision.Plan); err != nil {
+		return err
+	}
+	if d.Settings.Text("state") == suspended {
+		c.op = provision.Suspend{ID: p.ID}
+		release, err := f.change(ctx, c, provision.Plan)
+		if release(); err != nil {
+			return err
+		}
+	}
+	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.Verifier); err != nil {
+		return err
+	}
+	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error { return tx.ForgetDropped(r.ID) })
+}
+
+func bringBack(id string, oid uint32, was catalog.Settings) provision.Operation {
+	return provision.Undrop{ID: id, OID: oid, Database: was.Text("database"), Role: was.Text("user")}
 }
 
 // undropping are the parameters of undrop and purge.
@@ -146,8 +193,7 @@ func (f *Fleet) undrop(ctx context.Context, r *jobs.Run) error {
 	} else if err != nil {
 		return err
 	}
-	op := provision.Undrop{ID: p.ID, OID: p.OID, Database: d.Settings.Text("database"), Role: d.Settings.Text("user")}
-	c := &changing{run: r, cluster: p.Cluster, op: op, tenant: r.Tenant, after: 1}
+	c := &changing{run: r, cluster: p.Cluster, op: bringBack(p.ID, p.OID, d.Settings), after: 1}
 	if _, err := f.change(ctx, c, provision.Plan); err != nil {
 		return err
 	}
@@ -162,13 +208,46 @@ func (f *Fleet) undrop(ctx context.Context, r *jobs.Run) error {
 	return r.Finish(ctx, nil, func(tx *catalog.Tx) error { return tx.ForgetDropped(p.Operation) })
 }
 
+// dropAgain puts a tenant away again that was to be brought back.
+func (f *Fleet) dropAgain(ctx context.Context, r *jobs.Run) error {
+	var p undropping
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	d, err := f.Catalog.DroppedTenant(ctx, p.Operation)
+	if err != nil {
+		return err
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: p.Operation}}
+	release, err := f.change(ctx, c, provision.Plan)
+	defer release()
+	if err != nil {
+		return err
+	}
+	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		if err := tx.ReleaseHold(r.ID); err != nil {
+			return err
+		}
+		e, err := tx.Entry(catalog.Tenant, r.Tenant)
+		if errors.Is(err, catalog.ErrNotFound) || err == nil && e.ID != p.ID {
+			return nil // it had not come to that
+		} else if err != nil {
+			return err
+		}
+		if err := tx.ForgetDropped(p.Operation); err != nil {
+			return err
+		}
+		return tx.Drop(e, p.Operation, p.OID, d.Purge)
+	})
+}
+
 // purge drops the database for good.
 func (f *Fleet) purge(ctx context.Context, r *jobs.Run) error {
 	var p undropping
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	c := &changing{run: r, cluster: p.Cluster, op: provision.Purge{ID: p.ID, OID: p.OID}, tenant: r.Tenant}
+	c := &changing{run: r, cluster: p.Cluster, op: provision.Purge{ID: p.ID, OID: p.OID}}
 	if _, err := f.change(ctx, c, provision.Plan); err != nil {
 		return err
 	}

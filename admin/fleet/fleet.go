@@ -9,27 +9,29 @@ import (
 
 	"howdah/admin/jobs"
 	"howdah/provision"
-	"howdah/router"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 )
 
-// Pooler is what operations need of the router: to hold a tenant's clients, and to close
-// them.
+// Pooler is what operations need of the router: to hold a tenant's clients.
 type Pooler interface {
-	Pause(ctx context.Context, database string) error
-	Resume(database string) error
-	Kill(database string) error
+	// Hold has a tenant's clients wait, until Release or for so long, and returns when
+	// nothing of theirs is in its database any more, or with ctx's error. Holding again
+	// makes it last longer.
+	Hold(ctx context.Context, tenant, operation string, lasts time.Duration) error
+	Release(tenant, operation string)
 }
 
 // Config is what a Fleet works with.
 type Config struct {
 	Catalog  *catalog.Catalog
 	Registry *tenants.Registry // follows the catalog
-	Pooler   Pooler
 	// Check says what would be wrong with the registry if the catalog had these entries.
 	Check func([]catalog.Entry) error
 	Log   *slog.Logger
+	// DrainFor is for how long running transactions may go on when a tenant is held; 0 is
+	// 30 s. Then they are cut off: the operation is going to close the database.
+	DrainFor time.Duration
 	// Stepped is called, if not nil, when a step of an operation has been noted to
 	// begin, and when it has been done but that is not noted yet. Tests crash there.
 	Stepped func(kind, step string, begun bool)
@@ -48,11 +50,11 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 	var err error
 	f.runner, err = jobs.New(ctx, c.Catalog, node, map[string]jobs.Kind{
 		"create":  {Forward: f.create, Back: f.uncreate},
-		"suspend": {Forward: f.suspend},
-		"resume":  {Forward: f.resume},
-		"drop":    {Forward: f.drop},
-		"undrop":  {Forward: f.undrop},
-		"purge":   {Forward: f.purge},
+		"suspend": {Forward: f.suspend, Back: f.backToState},
+		"resume":  {Forward: f.resume, Back: f.backToState},
+		"drop":    {Forward: f.drop, Back: f.takeBack},
+		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
+		"purge":   {Forward: f.purge}, // what is gone is gone
 	}, f.schedules(), c.Log)
 	if err == nil {
 		f.runner.Stepped = c.Stepped
@@ -146,25 +148,6 @@ func (f *Fleet) settle(ctx context.Context, done func(*tenants.Snapshot) bool) {
 			return
 		}
 	}
-}
-
-// holdFor is for how long running transactions may go on when a tenant is held. Then
-// they are cut off: the operation is going to close the database.
-const holdFor = 30 * time.Second
-
-// hold holds the tenant's new transactions and waits until the running ones have ended.
-func (f *Fleet) hold(ctx context.Context, tenant string) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, holdFor)
-	defer cancel()
-	release = func() { _ = f.Pooler.Resume(tenant) } // it may be gone, or an operator was faster
-	switch err := f.Pooler.Pause(ctx, tenant); {
-	case errors.Is(err, router.ErrNotFound), errors.Is(err, router.ErrPaused):
-		return func() {}, nil // nobody to hold, or an operator holds it
-	case err != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
-		release()
-		return nil, fmt.Errorf("hold tenant %q: %w", tenant, err)
-	}
-	return release, nil
 }
 
 // refusal makes an error of package provision that time does not mend one that ends the

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,16 +37,14 @@ func TestTenantFromBirthToDeath(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.await(o, catalog.Done)
-		if len(h.pooler.paused) > 0 {
-			t.Errorf("behind %s clients are held: %v", o.Kind, h.pooler.paused)
-		}
+		h.letGo()
 	}
 	do(h.fleet.SuspendTenant(t.Context(), anna, "acme"))
 	if err := h.can("acme", made.Password); err == nil {
 		t.Error("a suspended tenant's database lets clients in")
 	}
-	if len(h.pooler.killed) != 1 {
-		t.Error("a suspended tenant's clients stay")
+	if _, ever := h.pooler.holding(); !slices.Equal(ever, []string{"acme"}) {
+		t.Errorf("held were %q", ever)
 	}
 	do(h.fleet.ResumeTenant(t.Context(), anna, "acme"))
 	if err := h.can("acme", made.Password); err != nil {

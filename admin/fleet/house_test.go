@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"howdah/admin/fleet"
-	"howdah/router"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
@@ -29,7 +29,7 @@ type house struct {
 	t       *testing.T
 	server  *postgres.Server
 	catalog *catalog.Catalog
-	pooler  *pooler
+	pooler  *pooler // of the node that the house is
 	fleet   *fleet.Fleet
 	log     io.Writer
 }
@@ -40,23 +40,24 @@ func newHouse(t *testing.T) *house {
 	if err := s.Exec(t.Context(), postgres.Superuser, "create database catalog"); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, server: s, pooler: &pooler{paused: map[string]bool{}}, log: t.Output()}
+	h := &house{t: t, server: s, pooler: newPooler(), log: t.Output()}
 	c, err := catalog.Open(t.Context(), s.AdminURL("catalog"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	h.catalog = c
-	h.fleet = newFleet(t.Context(), h.catalog, s.AdminURL(postgres.Superuser), h.pooler, h.log, nil)
+	h.fleet = newFleet(t.Context(), "house", h.catalog, s.AdminURL(postgres.Superuser), h.pooler, h.log, nil)
 	return h
 }
 
-// newFleet returns a Fleet on one cluster, "main", whose registry follows the catalog.
-func newFleet(ctx context.Context, c *catalog.Catalog, admin string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
+// newFleet returns the Fleet of a node, on one cluster, "main". Its registry follows the
+// catalog, and its pooler holds who is held.
+func newFleet(ctx context.Context, node string, c *catalog.Catalog, admin string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
 	registry := tenants.NewRegistry(snapshot(admin, nil))
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	f, err := fleet.New(ctx, "node", fleet.Config{
-		Catalog: c, Registry: registry, Pooler: p, Log: logger, Stepped: stepped,
+	f, err := fleet.New(ctx, node, fleet.Config{
+		Catalog: c, Registry: registry, Log: logger, Stepped: stepped, DrainFor: 3 * time.Second,
 		Check: func(entries []catalog.Entry) error {
 			for _, e := range entries {
 				if _, ok := e.Settings["nonsense"]; ok {
@@ -69,7 +70,12 @@ func newFleet(ctx context.Context, c *catalog.Catalog, admin string, p fleet.Poo
 	if err != nil {
 		panic(err)
 	}
-	go c.Follow(ctx, logger, func(now *catalog.Contents) { registry.Replace(snapshot(admin, now.Entries)) })
+	holder := &fleet.Holder{Catalog: c, Pooler: p, Node: node, Log: logger}
+	go c.Follow(ctx, logger, catalog.Follower{
+		Node: node, Version: "test",
+		Use:  func(now *catalog.Contents) { registry.Replace(snapshot(admin, now.Entries)) },
+		Held: func(holds []catalog.Hold) { holder.Use(ctx, holds) },
+	})
 	return f
 }
 
@@ -108,37 +114,60 @@ func (h *house) run() {
 
 // pooler is a router that remembers whom it holds.
 type pooler struct {
-	mu     sync.Mutex
-	paused map[string]bool
-	killed []string
+	mu   sync.Mutex
+	held map[string]bool // tenant and operation
+	seen []string        // tenants that were held, ever
+	busy chan struct{}   // not closed: transactions are running; nil for none
 }
 
-func (p *pooler) Pause(_ context.Context, database string) error {
+func newPooler() *pooler { return &pooler{held: map[string]bool{}} }
+
+func (p *pooler) Hold(ctx context.Context, tenant, operation string, _ time.Duration) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.paused[database] {
-		return router.ErrPaused
+	if !p.held[tenant+" "+operation] {
+		p.seen = append(p.seen, tenant)
 	}
-	p.paused[database] = true
-	return nil
-}
-
-func (p *pooler) Resume(database string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.paused[database] {
-		return router.ErrNotPaused
+	p.held[tenant+" "+operation] = true
+	busy := p.busy
+	p.mu.Unlock()
+	if busy == nil {
+		return nil
 	}
-	delete(p.paused, database)
-	return nil
+	select {
+	case <-busy:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-func (p *pooler) Kill(database string) error {
+func (p *pooler) Release(tenant, operation string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.paused[database] = true
-	p.killed = append(p.killed, database)
-	return nil
+	delete(p.held, tenant+" "+operation)
+}
+
+// holding returns how many tenants are held, and who was.
+func (p *pooler) holding() (now int, ever []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.held), slices.Clone(p.seen)
+}
+
+// wait waits until something is so.
+func (h *house) wait(what string, so func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// letGo waits until nobody is held any more.
+func (h *house) letGo() {
+	h.t.Helper()
+	h.wait("nobody is held", func() bool { n, _ := h.pooler.holding(); return n == 0 })
 }
 
 // await waits until an operation has ended.

@@ -19,9 +19,17 @@ type changing struct {
 	run     *jobs.Run
 	cluster string
 	op      provision.Operation
-	tenant  string // whose clients are held for steps that need it
-	after   int    // steps that come behind
+	holds   []string // whose clients are held for steps that need it; nil for the run's tenant
+	after   int      // steps that come behind
 	done    int
+}
+
+// held are the tenants whose clients are held for steps that need it.
+func (c *changing) held() []string {
+	if c.holds != nil {
+		return c.holds
+	}
+	return []string{c.run.Tenant}
 }
 
 // surprises are how often the cluster may turn out to be other than it was when the plan
@@ -45,7 +53,7 @@ func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release 
 		}
 		step := steps[0]
 		if step.NeedsHold && !held {
-			if release, err = f.hold(ctx, c.tenant); err != nil {
+			if release, err = f.hold(ctx, c.run.ID, c.held()); err != nil {
 				return func() {}, err
 			}
 			held = true

@@ -1,13 +1,12 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"maps"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
-	"howdah/router"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 )
@@ -31,76 +30,84 @@ func (f *Fleet) begin(ctx context.Context, by catalog.Actor, kind, name string, 
 	return o, err
 }
 
-func idAndCluster(e *catalog.Entry) any { return onTenant{e.ID, e.Settings.Text("cluster")} }
+// stateChange are the parameters of suspend and resume.
+type stateChange struct {
+	onTenant
+	Before string `json:"before"` // the state that it goes back to when it is cancelled
+}
+
+func changeState(e *catalog.Entry) any {
+	return stateChange{onTenant{e.ID, e.Settings.Text("cluster")}, stateOf(e)}
+}
+
+func stateOf(e *catalog.Entry) string { return cmp.Or(e.Settings.Text("state"), active) }
+
+// The states as an entry has them.
+const (
+	active    = "active"
+	suspended = "suspended"
+)
 
 // SuspendTenant begins to close a tenant: its clients are refused, its data stays.
 func (f *Fleet) SuspendTenant(ctx context.Context, by catalog.Actor, name string) (*catalog.Operation, error) {
-	return f.begin(ctx, by, "suspend", name, idAndCluster)
+	return f.begin(ctx, by, "suspend", name, changeState)
 }
 
 // ResumeTenant begins to open a suspended tenant.
 func (f *Fleet) ResumeTenant(ctx context.Context, by catalog.Actor, name string) (*catalog.Operation, error) {
-	return f.begin(ctx, by, "resume", name, idAndCluster)
+	return f.begin(ctx, by, "resume", name, changeState)
 }
 
-// suspend lets running transactions finish, closes the database, and has clients
-// refused from then on.
-func (f *Fleet) suspend(ctx context.Context, r *jobs.Run) error {
-	var p onTenant
+func (f *Fleet) suspend(ctx context.Context, r *jobs.Run) error { return f.toState(ctx, r, suspended) }
+func (f *Fleet) resume(ctx context.Context, r *jobs.Run) error  { return f.toState(ctx, r, active) }
+
+// toState has a tenant be suspended or active.
+func (f *Fleet) toState(ctx context.Context, r *jobs.Run, state string) error {
+	var p stateChange
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	c := &changing{run: r, cluster: p.Cluster, op: provision.Suspend{ID: p.ID}, tenant: r.Tenant, after: 1}
+	if err := f.putInto(ctx, r, &p.onTenant, state); err != nil {
+		return err
+	}
+	return r.Finish(ctx, nil, nil)
+}
+
+// backToState has a tenant be what it was before it was to be suspended or resumed.
+func (f *Fleet) backToState(ctx context.Context, r *jobs.Run) error {
+	var p stateChange
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	return f.putInto(ctx, r, &p.onTenant, p.Before)
+}
+
+// putInto opens or closes the database, and has clients taken or refused from then on.
+// Running transactions may finish first.
+func (f *Fleet) putInto(ctx context.Context, r *jobs.Run, p *onTenant, state string) error {
+	var op provision.Operation = provision.Resume{ID: p.ID}
+	step := "take clients"
+	if state == suspended {
+		op, step = provision.Suspend{ID: p.ID}, "refuse clients"
+	}
+	c := &changing{run: r, cluster: p.Cluster, op: op, after: 1}
 	release, err := f.change(ctx, c, provision.Plan)
 	defer release()
 	if err != nil {
 		return err
 	}
-	err = r.Step(ctx, "refuse clients", c.done, c.done+1, func(ctx context.Context) error {
-		if err := f.setState(ctx, r, "suspended"); err != nil {
-			return err
-		}
-		f.closeClients(r.Tenant)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return r.Finish(ctx, nil, nil)
-}
-
-// closeClients closes a tenant's clients. New ones are taken, or refused, as its state
-// says.
-func (f *Fleet) closeClients(tenant string) {
-	if err := f.Pooler.Kill(tenant); err != nil && !errors.Is(err, router.ErrNotFound) && !errors.Is(err, router.ErrPaused) {
-		f.Log.Warn("cannot close a tenant's clients", "tenant", tenant, "error", err)
-	}
-	_ = f.Pooler.Resume(tenant) // Kill has paused it
-}
-
-// resume opens the database and has clients taken again.
-func (f *Fleet) resume(ctx context.Context, r *jobs.Run) error {
-	var p onTenant
-	if err := r.Decode(&p); err != nil {
-		return err
-	}
-	c := &changing{run: r, cluster: p.Cluster, op: provision.Resume{ID: p.ID}, tenant: r.Tenant, after: 1}
-	if _, err := f.change(ctx, c, provision.Plan); err != nil {
-		return err
-	}
-	err := r.Step(ctx, "take clients", c.done, c.done+1, func(ctx context.Context) error { return f.setState(ctx, r, "active") })
-	if err != nil {
-		return err
-	}
-	return r.Finish(ctx, nil, nil)
+	return r.Step(ctx, step, c.done, c.done+1, func(ctx context.Context) error { return f.setState(ctx, r, state) })
 }
 
 // setState changes the tenant's state, unless it is that, and waits until this node goes
-// by it.
+// by it. A node closes the clients of a tenant that is suspended.
 func (f *Fleet) setState(ctx context.Context, r *jobs.Run, state string) error {
 	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		e, err := tx.Entry(catalog.Tenant, r.Tenant)
-		if err != nil || e.Settings.Text("state") == state {
+		if err != nil {
+			return err
+		}
+		if err := tx.ReleaseHold(r.ID); err != nil || stateOf(e) == state {
 			return err
 		}
 		s := maps.Clone(e.Settings)

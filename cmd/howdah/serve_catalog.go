@@ -61,7 +61,8 @@ func (d *daemon) followCatalog(ctx context.Context, c Catalog) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	var looked sync.Once
-	opened.Follow(ctx, d.log, func(contents *catalog.Contents) {
+	holder := &fleet.Holder{Catalog: opened, Pooler: d.router, Node: d.node(), Log: d.log}
+	use := func(contents *catalog.Contents) {
 		err := d.useContents(ctx, opened, contents)
 		for errors.Is(err, errNotMarked) { // nothing may be run by it
 			d.log.Error("cannot mark the catalog as to be reviewed", "error", err)
@@ -76,6 +77,10 @@ func (d *daemon) followCatalog(ctx context.Context, c Catalog) {
 			d.log.Error("cannot use what the catalog holds: the registry stays as it is", "revision", contents.Revision, "error", err)
 		}
 		looked.Do(func() { running.Go(func() { d.runFleet(ctx, opened) }) }) // not before: the catalog may have been put back
+	}
+	opened.Follow(ctx, d.log, catalog.Follower{
+		Node: d.node(), Version: version, Use: use,
+		Held: func(holds []catalog.Hold) { holder.Use(ctx, holds) },
 	})
 }
 
@@ -86,7 +91,7 @@ var errNotMarked = errors.New("the catalog has been restored to an earlier time"
 // runFleet makes what operators ask for possible, and runs it, until ctx ends.
 func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 	config := fleet.Config{
-		Catalog: c, Registry: d.registry, Pooler: d.router, Log: d.log,
+		Catalog: c, Registry: d.registry, Log: d.log,
 		Check: d.checkEntries,
 	}
 	for ctx.Err() == nil {

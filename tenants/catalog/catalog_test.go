@@ -205,7 +205,7 @@ func testFollow(t *testing.T, c *catalog.Catalog, s *postgres.Server) {
 	seen := make(chan *catalog.Contents, 100)
 	var done sync.WaitGroup
 	done.Go(func() {
-		c.Follow(ctx, slog.New(slog.NewTextHandler(t.Output(), nil)), func(now *catalog.Contents) { seen <- now })
+		c.Follow(ctx, slog.New(slog.NewTextHandler(t.Output(), nil)), catalog.Follower{Use: func(now *catalog.Contents) { seen <- now }})
 	})
 	defer done.Wait()
 	defer cancel()

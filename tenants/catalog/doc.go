@@ -15,7 +15,10 @@
 //   - audit.go: who did what, each line bound to the one before by a hash. export.go
 //     writes that out, and verifies what was written.
 //   - watch.go: Follow gives each node what the catalog holds, again after every
-//     change; file.go keeps that on disk for when the database is away.
+//     change, and says that the node lives; file.go keeps the contents on disk for when
+//     the database is away.
+//   - hold.go: an operation has clients of a tenant wait on all nodes, and learns when
+//     they do.
 //
 // Nothing secret is in plain text here: users have verifiers, tokens are hashed.
 package catalog

@@ -15,11 +15,24 @@ const (
 	retryMost  = 5 * time.Second
 )
 
-// Follow calls use with what the catalog holds, at once and after every change, until
-// ctx ends. While the catalog cannot be reached it goes on trying; use is called again
-// when something has changed since.
-func (c *Catalog) Follow(ctx context.Context, log *slog.Logger, use func(*Contents)) {
-	f := follower{catalog: c, use: use}
+// lease is for how long a node counts as alive that has not said so again.
+const lease = 3 * poll
+
+// Follower is a node that goes by the catalog.
+type Follower struct {
+	Node    string // its name, the same after a restart; "" is no node, which nobody waits for
+	Version string
+	Use     func(*Contents) // what the catalog holds, at once and after every change
+	// Held is told who is held, at once and at least every few seconds; nil for nobody to
+	// be told. What Use was called with before is not older: who is held no more may be
+	// answered by it.
+	Held func([]Hold)
+}
+
+// Follow has a node go by the catalog until ctx ends. While the catalog cannot be reached
+// it goes on trying.
+func (c *Catalog) Follow(ctx context.Context, log *slog.Logger, node Follower) {
+	f := following{catalog: c, Follower: node}
 	pause, away := retryFirst, false
 	for ctx.Err() == nil {
 		err := f.follow(ctx, func() {
@@ -43,14 +56,15 @@ func (c *Catalog) Follow(ctx context.Context, log *slog.Logger, use func(*Conten
 	}
 }
 
-type follower struct {
+type following struct {
+	Follower
 	catalog *Catalog
-	use     func(*Contents)
-	stamp   string // of what use was called with last
+	stamp   string    // of what Use was called with last
+	renewed time.Time // when the node has last said that it lives
 }
 
 // follow follows over one connection until that breaks. well is called when all is.
-func (f *follower) follow(ctx context.Context, well func()) error {
+func (f *following) follow(ctx context.Context, well func()) error {
 	cfg := f.catalog.pool.Config().ConnConfig
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -60,18 +74,10 @@ func (f *follower) follow(ctx context.Context, well func()) error {
 	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
 		return err
 	}
+	defer f.leave(ctx, conn)
 	for {
-		var stamp string
-		if err := conn.QueryRow(ctx, "select stamp::text || coalesce(review, '') from howdah.catalog").Scan(&stamp); err != nil {
+		if err := f.look(ctx, conn); err != nil {
 			return err
-		}
-		if stamp != f.stamp {
-			contents, err := f.catalog.Load(ctx)
-			if err != nil {
-				return err
-			}
-			f.use(contents)
-			f.stamp = contents.Stamp + contents.Review
 		}
 		well()
 		waiting, cancel := context.WithTimeout(ctx, poll)
@@ -85,4 +91,57 @@ func (f *follower) follow(ctx context.Context, well func()) error {
 			return err
 		}
 	}
+}
+
+// look tells what is new. The holds are read before the contents: who is held no more
+// then finds what the operation has changed.
+func (f *following) look(ctx context.Context, conn *pgx.Conn) error {
+	if err := f.live(ctx, conn); err != nil {
+		return err
+	}
+	held, err := holds(ctx, conn)
+	if err != nil {
+		return err
+	}
+	var stamp string
+	if err := conn.QueryRow(ctx, "select stamp::text || coalesce(review, '') from howdah.catalog").Scan(&stamp); err != nil {
+		return err
+	}
+	if stamp != f.stamp {
+		contents, err := f.catalog.Load(ctx)
+		if err != nil {
+			return err
+		}
+		f.Use(contents)
+		f.stamp = contents.Stamp + contents.Review
+	}
+	if f.Held != nil {
+		f.Held(held)
+	}
+	return nil
+}
+
+// live says that the node lives, if it has not said so lately.
+func (f *following) live(ctx context.Context, conn *pgx.Conn) error {
+	if f.Node == "" || time.Since(f.renewed) < poll*4/5 {
+		return nil
+	}
+	begun := time.Now()
+	_, err := conn.Exec(ctx, `insert into howdah.node (name, version, lease_until) values ($1, $2, now() + $3)
+		on conflict (name) do update set version = excluded.version, lease_until = excluded.lease_until,
+			started_at = case when $4 then now() else howdah.node.started_at end`, f.Node, f.Version, lease, f.renewed.IsZero())
+	if err == nil {
+		f.renewed = begun
+	}
+	return err
+}
+
+// leave says that the node lives no more, when it stops in good order.
+func (f *following) leave(ctx context.Context, conn *pgx.Conn) {
+	if f.Node == "" || ctx.Err() == nil {
+		return
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = conn.Exec(last, "delete from howdah.node where name = $1", f.Node) // else the lease runs out
 }
