@@ -73,7 +73,7 @@ const (
 
 // catalog returns what the route's database has, nil where that must be read first.
 func (r *route) catalog() *classify.Catalog {
-	k := &r.database.knowledge
+	k := &r.database.Load().knowledge
 	read := k.read.Load()
 	if read != nil && read.changes == k.changes.Load() && time.Since(read.at) < catalogLasts {
 		return read.catalog
@@ -82,7 +82,8 @@ func (r *route) catalog() *classify.Catalog {
 		return nil
 	}
 	s := r.w.server
-	cluster, ok := s.registry.Snapshot().Cluster(r.key.tenant.cluster)
+	key := r.databaseKey()
+	cluster, ok := s.registry.Snapshot().Cluster(key.cluster)
 	if !ok {
 		k.busy.Store(false)
 		return nil
@@ -91,9 +92,9 @@ func (r *route) catalog() *classify.Catalog {
 	s.catalogs.Go(func() {
 		defer k.busy.Store(false)
 		k.next.Store(time.Now().Add(catalogPause).UnixNano())
-		if err := s.readCatalog(k, cluster, address, r.key.database); err != nil && s.ctx.Err() == nil {
+		if err := s.readCatalog(k, cluster, address, key.database); err != nil && s.ctx.Err() == nil {
 			s.log.Warn("cannot read what may run at a standby: all runs at the primary that does not say READ ONLY",
-				"cluster", cluster.Name, "database", r.key.database, "error", err)
+				"cluster", cluster.Name, "database", key.database, "error", err)
 		}
 	})
 	return nil

@@ -63,7 +63,7 @@ type clusterBudget struct {
 func (t *tenant) joinBudget(w *worker) {
 	c := pool.ShareConfig{Weight: float64(t.limits.Weight), Min: t.limits.MinPoolSize, Max: t.limits.MaxDBConnections}
 	if t.share == nil {
-		t.share = w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster, "").On(w.loop).Share(t.name, c)
+		t.share = w.server.budgetOf(w.server.registry.Snapshot(), t.cluster, "").On(w.loop).Share(t.name, c)
 		return
 	}
 	t.share.Configure(c)
@@ -78,7 +78,7 @@ func (t *tenant) shareAt(w *worker, standby string) *pool.Share {
 	share := t.away[standby]
 	if share == nil {
 		c := pool.ShareConfig{Weight: float64(t.limits.Weight), Max: t.limits.MaxDBConnections}
-		share = w.server.budgetOf(w.server.registry.Snapshot(), t.key.cluster, standby).On(w.loop).Share(t.name, c)
+		share = w.server.budgetOf(w.server.registry.Snapshot(), t.cluster, standby).On(w.loop).Share(t.name, c)
 		if t.away == nil {
 			t.away = map[string]*pool.Share{}
 		}
@@ -104,6 +104,13 @@ func (s *Server) countUser(r *route) {
 	}
 	u.routes++
 	r.pool.ClaimUser(&u.User)
+}
+
+// claimUser has the servers of another pool of a route that is counted count too.
+func (s *Server) claimUser(r *route) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.pool.ClaimUser(&s.users[r.key.user].User)
 }
 
 // uncountUser forgets a user with the last route of its.
@@ -201,7 +208,7 @@ func (s *Server) Blame() []BlameRow {
 				continue
 			}
 			t.share.Blame(func(because string, d time.Duration) {
-				each[w.index] = append(each[w.index], BlameRow{t.key.cluster, t.name, because, d})
+				each[w.index] = append(each[w.index], BlameRow{t.cluster, t.name, because, d})
 			})
 		}
 	})

@@ -362,6 +362,11 @@ func (c *client) Refused(err error) {
 func (c *client) askPrimary() {
 	c.away = nil
 	c.takePlace()
+	c.askPool()
+}
+
+// askPool has a client who waits wait in the line of the pool that is for it now.
+func (c *client) askPool() {
 	s, w := c.ask()
 	if c.waiter = w; s != nil {
 		c.Assigned(s)

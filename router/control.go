@@ -62,9 +62,10 @@ func (s *Server) Reload() {
 	s.watchClusters(snapshot)
 	s.lookups.forget(false)
 	s.everyWorker(func(w *worker) {
+		snapshot := s.registry.Snapshot() // the newest: a login may have gone by it already
 		for key, r := range w.routes {
 			t, ok := snapshot.Lookup(r.tenant.name, key.user)
-			if !ok || t.State != tenants.Active || keyOf(t) != key.tenant || t.Database != key.database {
+			if !ok || t.State != tenants.Active || keyOf(t) != key.tenant {
 				w.closeRoute(r)
 				continue
 			}

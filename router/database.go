@@ -7,14 +7,20 @@ import (
 // database is what a server knows of one database of a cluster, on whatever loop, for
 // as long as a route leads there.
 type database struct {
-	key       listenKey
+	key       databaseKey
 	writes    writes
 	knowledge knowledge // for read_split = "auto"
 	routes    int       // under the server's mu
 }
 
+// databaseKey says which database of which cluster.
+type databaseKey struct{ cluster, database string }
+
+// databaseKey says where the route's servers are.
+func (r *route) databaseKey() databaseKey { return r.database.Load().key }
+
 // enterDatabase returns the entry of a database for one more route.
-func (s *Server) enterDatabase(key listenKey) *database {
+func (s *Server) enterDatabase(key databaseKey) *database {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.databases[key]

@@ -31,33 +31,41 @@ func alters(tag []byte) alteration {
 	return 0
 }
 
-// reaches reports whether an alteration may concern the servers of key, when a
+// origin is the user by whose session something was altered, and where.
+type origin struct {
+	databaseKey
+	user string
+}
+
+func (r *route) origin() origin { return origin{r.databaseKey(), r.key.user} }
+
+// reaches reports whether an alteration may concern the servers of at, when a
 // session of by has made it. The tag does not say whose defaults it changed:
 // superusers change anybody's, others a role's own and those of the databases
 // that it owns. Nor is it sure that PostgreSQL has read its configuration
 // again: the word was in a text.
-func (a alteration) reaches(key, by routeKey, superuser bool) bool {
+func (a alteration) reaches(at, by origin, superuser bool) bool {
 	switch {
-	case key.tenant.cluster != by.tenant.cluster:
+	case at.cluster != by.cluster:
 		return false
-	case superuser, key.user == by.user:
+	case superuser, at.user == by.user:
 		return true
 	}
-	return a&alteredDatabase != 0 && key.database == by.database
+	return a&alteredDatabase != 0 && at.database == by.database
 }
 
 // defaultsAltered has the servers replaced, on whichever loop, that an
 // alteration of this client's reaches.
 func (c *client) defaultsAltered(a alteration) {
-	by := c.route.key
+	by := c.route.origin()
 	superuser := isSuperuser(c.vars) || isSuperuser(c.base)
 	if a&alteredRole != 0 { // its password, it may be
-		c.w.server.lookups.altered(by.tenant.cluster, by.user, superuser)
+		c.w.server.lookups.altered(by.cluster, by.user, superuser)
 	}
 	for _, w := range c.w.server.workers {
 		w.loop.Post(func() {
-			for key, r := range w.routes {
-				if a.reaches(key, by, superuser) {
+			for _, r := range w.routes {
+				if a.reaches(r.origin(), by, superuser) {
 					r.renewal.ask(r, a&alteredSystem != 0)
 				}
 			}

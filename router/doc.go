@@ -28,7 +28,8 @@
 // What the machine remembers of a server travels with the server from client
 // to client: its settings (vars.go) and its prepared statements (prepared.go).
 // When a client alters what new sessions start with, servers are replaced
-// (defaults.go).
+// (defaults.go). When the registry has a tenant on another cluster than before, its
+// sessions go on there (follow.go).
 //
 // A cluster of several members is watched (package members, watched.go): what is
 // open follows the primary. standby.go sends transactions that only read to a

@@ -52,7 +52,7 @@ func (r *route) hasLeft() bool {
 	if r.servers() > 0 {
 		return false
 	}
-	l := r.w.listeners[r.listenKey()]
+	l := r.w.listeners[r.databaseKey()]
 	return l == nil || l.park()
 }
 
@@ -75,7 +75,7 @@ func (r *route) goOn() {
 			r.everyPool((*pool.Pool).Resume)
 		}
 	}
-	l := r.w.listeners[r.listenKey()]
+	l := r.w.listeners[r.databaseKey()]
 	if l == nil || l.conn != nil && !l.parked {
 		resume(nil)
 		return

@@ -18,7 +18,7 @@ import (
 // on it is in listener_login.go. It closes with the last channel.
 type listener struct {
 	w     *worker
-	key   listenKey
+	key   databaseKey
 	route *route // to open it with
 
 	conn     *loop.Conn   // nil while there is none
@@ -44,16 +44,12 @@ var (
 	errMoved  = errors.New("the database is at another member now")
 )
 
-type listenKey struct{ cluster, database string }
-
 // maxNotes bounds the notifications that wait for one client, in bytes.
 const maxNotes = 4 << 20
 
-func (r *route) listenKey() listenKey { return listenKey{r.key.tenant.cluster, r.key.database} }
-
 // listenerOf returns the listener for a client's database, made if need be.
 func (w *worker) listenerOf(c *client) *listener {
-	key := c.route.listenKey()
+	key := c.route.databaseKey()
 	l := w.listeners[key]
 	if l == nil {
 		l = &listener{

@@ -22,7 +22,7 @@ const listenerName = "howdah listener"
 // it with pg_terminate_backend, nor its limits keep it out. Where there is none,
 // or it cannot log in, the tenant's role does.
 func (r *route) openListener(ctx context.Context, timeout time.Duration) (*wire.Established, error) {
-	cluster, ok := r.w.server.registry.Snapshot().Cluster(r.key.tenant.cluster)
+	cluster, ok := r.w.server.registry.Snapshot().Cluster(r.databaseKey().cluster)
 	if ok && cluster.AdminURL != "" {
 		est, err := r.listenAsOwn(ctx, timeout, cluster.AdminURL)
 		if err == nil || ctx.Err() != nil {
@@ -30,7 +30,7 @@ func (r *route) openListener(ctx context.Context, timeout time.Duration) (*wire.
 		}
 		r.w.log.Warn("cannot listen as Howdah's own role, so the tenant's listens, whose sessions can end the connection: "+
 			"have admin_url name a user and password that can log in at the member", "cluster", cluster.Name,
-			"member", r.member.Load().Address, "database", r.key.database, "error", err)
+			"member", r.member.Load().Address, "database", r.databaseKey().database, "error", err)
 	}
 	c := r.dialConfig()
 	c.Parameters = r.listenParameters(r.key.user)
@@ -57,7 +57,7 @@ func (r *route) listenAsOwn(ctx context.Context, timeout time.Duration, adminURL
 // listenParameters are those of a listening connection's login. What a role
 // or a database has for settings does not come before them.
 func (r *route) listenParameters(user string) []wire.Parameter {
-	return ownParameters(user, r.key.database, listenerName)
+	return ownParameters(user, r.databaseKey().database, listenerName)
 }
 
 // ownParameters are those of the logins of connections of our own.

@@ -233,6 +233,12 @@ func (l *login) handOver() (bool, error) {
 
 // begin makes a client of a login, on the worker's loop.
 func (w *worker) begin(l *login) {
+	// The registry may have changed since the look-up.
+	t, ok := w.server.registry.Snapshot().Lookup(l.database, l.user)
+	known := ok && t.State == tenants.Active && keyOf(t) == keyOf(l.tenant)
+	if known {
+		l.tenant = t
+	}
 	m, held := l.member, l.held
 	if now, heldNow, err := w.server.memberOf(w.server.registry.Snapshot(), l.tenant.Cluster); err == nil {
 		m, held = now, heldNow // the primary may have changed meanwhile
@@ -261,8 +267,7 @@ func (w *worker) begin(l *login) {
 		c.refuseLogin(errShutdown)
 		return
 	}
-	// The registry may have changed since the look-up.
-	if t, ok := w.server.registry.Snapshot().Lookup(l.database, l.user); !ok || t.State != tenants.Active || keyOf(t) != r.tenant.key || t.Database != r.key.database {
+	if !known {
 		c.refuseLogin(errShutdown)
 		return
 	}

@@ -117,7 +117,7 @@ func (c *client) tidySubscriptions() {
 		return
 	}
 	l.changed = false
-	if w := c.w.listeners[c.route.listenKey()]; w != nil {
+	if w := c.w.listeners[c.route.databaseKey()]; w != nil {
 		w.unsubscribe(c, l.on, l.acked)
 	}
 	if len(l.on) == 0 && len(l.ops) == 0 && len(l.acked) == 0 {

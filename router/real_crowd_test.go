@@ -85,6 +85,27 @@ func (c *crowd) note(err error) {
 	c.errs[text]++
 }
 
+// visitors has clients of a tenant log in, ask and leave again and again, until the
+// returned function is called; that returns the errors they met.
+func (d *door) visitors(tenant string) (leave func() map[string]int) {
+	c := &crowd{stop: make(chan struct{}), errs: map[string]int{}}
+	for range 2 {
+		c.wg.Go(func() {
+			for !c.stopped() {
+				r, err := d.tryRaw(tenant)
+				if err == nil {
+					_, err = r.talk(query("select 1"))
+					r.Close()
+				}
+				if err != nil {
+					c.note(err)
+				}
+			}
+		})
+	}
+	return c.leave
+}
+
 // await waits until n more queries have been answered.
 func (c *crowd) await(t *testing.T, n int64) {
 	t.Helper()

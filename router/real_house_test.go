@@ -87,6 +87,7 @@ func (h *house) backends(t *testing.T) int {
 type setup struct {
 	config  router.Config
 	cluster tenants.Cluster
+	others  []tenants.Cluster
 	tenants []tenants.Tenant
 	users   []tenants.User
 }
@@ -110,7 +111,7 @@ func poolMode(m tenants.PoolMode) func(*setup) {
 
 func (s *setup) snapshot(t *testing.T) *tenants.Snapshot {
 	t.Helper()
-	snapshot, err := tenants.NewSnapshot([]tenants.Cluster{s.cluster}, nil, s.tenants, s.users)
+	snapshot, err := tenants.NewSnapshot(append([]tenants.Cluster{s.cluster}, s.others...), nil, s.tenants, s.users)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func (c *client) work(s *pool.Server, b *backend, data, stash []byte) {
 		sh.toServer = sh.toServer[:0]
 	}
 	if err != nil {
-		c.w.log.Error("server broke the protocol", "error", err, "database", c.route.key.database, "user", c.route.key.user)
+		c.w.log.Error("server broke the protocol", "error", err, "database", c.route.databaseKey().database, "user", c.route.key.user)
 		c.refuseWith(wire.Fatal(wire.CodeProtocolViolation, "the server sent a message that nobody asked for", "Please report this as a bug of Howdah's."))
 		if c.server != nil {
 			c.destroyServer("protocol violation by server", true)

@@ -106,7 +106,7 @@ type Server struct {
 	crowds      []int // homes per worker
 	members     map[string]*member
 	watches     map[string]*watched // clusters with several members, by name
-	databases   map[listenKey]*database
+	databases   map[databaseKey]*database
 	budgets     map[budgetKey]*clusterBudget
 	users       map[string]*countedUser
 	authorities map[string]string // contents of CA files, until the next Reload
@@ -142,7 +142,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 	s := &Server{
 		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]*virtual{}, started: time.Now(),
-		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, watches: map[string]*watched{}, databases: map[listenKey]*database{}, budgets: map[budgetKey]*clusterBudget{}, users: map[string]*countedUser{}, authorities: map[string]string{},
+		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, watches: map[string]*watched{}, databases: map[databaseKey]*database{}, budgets: map[budgetKey]*clusterBudget{}, users: map[string]*countedUser{}, authorities: map[string]string{},
 		refusals: map[string]uint64{},
 	}
 	s.settings.Store(&cfg)

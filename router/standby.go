@@ -67,7 +67,7 @@ func (c *client) lastWrite() time.Duration {
 	if c.route.reads.OwnWrites == tenants.OfSession {
 		return c.own
 	}
-	return c.route.database.writes.last()
+	return c.route.database.Load().writes.last()
 }
 
 // firstText returns the statement that the message is about, if all of it is in b.
@@ -117,7 +117,7 @@ func (r *route) standbyAt(at *members.Member) *standby {
 		}
 	}
 	snapshot := r.w.server.registry.Snapshot()
-	m, err := r.w.server.standbyMember(snapshot, r.key.tenant.cluster, at.Address)
+	m, err := r.w.server.standbyMember(snapshot, r.databaseKey().cluster, at.Address)
 	if err != nil {
 		r.w.log.Error("cannot go to standby", "member", at.Address, "error", err)
 		return nil

@@ -201,8 +201,8 @@ func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 	s.mu.Unlock()
 	snapshot := s.registry.Snapshot()
 	s.everyWorker(func(worker *worker) {
-		for key, r := range worker.routes {
-			if key.tenant.cluster != name {
+		for _, r := range worker.routes {
+			if r.databaseKey().cluster != name {
 				continue
 			}
 			m, held, err := s.memberOf(snapshot, name)
@@ -217,7 +217,7 @@ func (s *Server) primaryChanged(name string, w *watched, now *members.Member) {
 			return
 		}
 		for _, c := range worker.slots {
-			if c != nil && c.server != nil && c.away == nil && c.route.key.tenant.cluster == name && c.elsewhere(now) {
+			if c != nil && c.server != nil && c.away == nil && c.route.databaseKey().cluster == name && c.elsewhere(now) {
 				c.serverLost(fmt.Errorf("the primary is %s now", now.Address))
 			}
 		}
@@ -236,7 +236,7 @@ func (r *route) moveTo(m *member, held bool) {
 		r.pool.Hold()
 		return
 	}
-	if l := r.w.listeners[r.listenKey()]; l != nil && moved {
+	if l := r.w.listeners[r.databaseKey()]; l != nil && moved {
 		l.route = r
 		l.lost(errMoved)
 	}

@@ -96,7 +96,7 @@ func (c *client) elsewhere(now *members.Member) bool {
 // back as a standby, which PostgreSQL says from version 14 on. And its name may
 // lead to another server, which may even take writes.
 func (r *route) checkPrimary(ctx context.Context, m *member, e *wire.Established) error {
-	w := r.w.server.watchOf(r.key.tenant.cluster)
+	w := r.w.server.watchOf(r.databaseKey().cluster)
 	if w == nil || w.Blind() {
 		return nil
 	}

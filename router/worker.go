@@ -30,7 +30,7 @@ type worker struct {
 	parkTimer loop.Timer
 	routes    map[routeKey]*route
 	tenants   map[tenantKey]*tenant
-	listeners map[listenKey]*listener
+	listeners map[databaseKey]*listener
 	slots     []*client // by the number in their cancel key
 	free      []uint32
 	clients   int
@@ -41,17 +41,17 @@ type worker struct {
 	suspended bool
 }
 
-// routeKey is what distinguishes pools on one worker.
+// routeKey is what distinguishes routes on one worker.
 type routeKey struct {
-	tenant         tenantKey
-	database, user string
+	tenant tenantKey
+	user   string
 }
 
 // tenantKey tells tenants apart. The database "postgres" of each role is one
 // of its own, so the name is not enough.
-type tenantKey struct{ name, cluster, owner string }
+type tenantKey struct{ name, owner string }
 
-func keyOf(t *tenants.Tenant) tenantKey { return tenantKey{t.Name, t.Cluster, t.User} }
+func keyOf(t *tenants.Tenant) tenantKey { return tenantKey{t.Name, t.User} }
 
 // route leads a tenant's user to its pool.
 type route struct {
@@ -75,7 +75,7 @@ type route struct {
 	standbys []*standby     // that transactions have gone to
 	reads    reads          // what may run there
 	watch    *members.Watch // of the cluster; nil where it has one member
-	database *database
+	database atomic.Pointer[database]
 	ddlSeen  uint64 // ddl when it was last looked at
 
 	taint  taint
@@ -94,6 +94,7 @@ type tenant struct {
 	w       *worker
 	name    string
 	key     tenantKey
+	cluster string
 	group   loop.Group
 	limits  tenants.Limits
 	source  *tenants.Tenant
@@ -117,7 +118,7 @@ func newWorker(s *Server, index int) (*worker, error) {
 	}
 	return &worker{
 		server: s, index: index, loop: l, log: s.log,
-		routes: map[routeKey]*route{}, tenants: map[tenantKey]*tenant{}, listeners: map[listenKey]*listener{},
+		routes: map[routeKey]*route{}, tenants: map[tenantKey]*tenant{}, listeners: map[databaseKey]*listener{},
 	}, nil
 }
 
@@ -129,6 +130,9 @@ func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 		w.tenants[keyOf(t)] = e
 	}
 	if e.source != t {
+		if e.cluster != t.Cluster {
+			e.cluster, e.share, e.away = t.Cluster, nil, nil
+		}
 		e.source, e.limits = t, t.Limits
 		e.joinBudget(w)
 		e.rates.moved()
@@ -138,33 +142,42 @@ func (w *worker) tenantOf(t *tenants.Tenant) *tenant {
 
 // routeOf returns the way to the servers of t for user, made if need be.
 func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *route {
-	key := routeKey{keyOf(t), t.Database, user}
+	key := routeKey{keyOf(t), user}
 	r := w.routes[key]
 	if r != nil {
 		r.update(t, m, held)
 		return r
 	}
 	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
-	r.database = w.server.enterDatabase(r.listenKey())
+	r.database.Store(w.server.enterDatabase(databaseKey{t.Cluster, t.Database}))
 	r.setReads(t)
 	r.watch = w.server.watchOf(t.Cluster)
 	r.member.Store(m)
 	r.setLimits(t, w.server.userOf(user))
-	r.pool = pool.New(w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
-	r.pool.Join(r.tenant.share)
+	r.openPool(m)
 	w.server.countUser(r)
 	r.counted = true
 	r.tenant.routes++
-	if w.server.switches.holds(t.Name) {
-		pause(r.pool)
-	}
 	r.moveTo(m, held)
 	w.routes[key] = r
 	return r
 }
 
+// openPool gives the route a pool of servers at m.
+func (r *route) openPool(m *member) {
+	r.pool = pool.New(r.w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
+	r.pool.Join(r.tenant.share)
+	if r.w.server.switches.holds(r.tenant.name) {
+		pause(r.pool)
+	}
+}
+
 // update brings a route to what the registry says now.
 func (r *route) update(t *tenants.Tenant, m *member, held bool) {
+	if (databaseKey{t.Cluster, t.Database}) != r.databaseKey() {
+		r.follow(t, m, held)
+		return
+	}
 	if watch := r.w.server.watchOf(t.Cluster); r.watch != watch {
 		r.watch = watch
 		r.written() // perhaps, while it was not watched
@@ -199,7 +212,7 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 	e, err := r.dial(ctx, m)
 	var refusal *wire.Error
 	if errors.As(err, &refusal) && refusal.Code == wire.CodeInvalidPassword {
-		r.w.server.lookups.drop(lookupKey{r.key.tenant.cluster, r.key.user})
+		r.w.server.lookups.drop(lookupKey{r.databaseKey().cluster, r.key.user})
 	}
 	if err != nil {
 		return nil, err
@@ -214,7 +227,7 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 // dial logs the route's user in to its database at a member.
 func (r *route) dial(ctx context.Context, m *member) (*wire.Established, error) {
 	c := r.w.server.dialConfig(m)
-	c.Parameters = []wire.Parameter{{Name: "user", Value: r.key.user}, {Name: "database", Value: r.key.database}}
+	c.Parameters = []wire.Parameter{{Name: "user", Value: r.key.user}, {Name: "database", Value: r.databaseKey().database}}
 	if s := r.secret.Load(); s != nil {
 		c.Secret = *s
 	}
@@ -289,7 +302,7 @@ func (r *route) uncount() {
 	if r.counted {
 		r.counted = false
 		r.w.server.uncountUser(r.key.user)
-		r.w.server.leaveDatabase(r.database)
+		r.w.server.leaveDatabase(r.database.Load())
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *client) wrote() {
 	c.shared.counts.wrote = false
 	if r := c.route; r.ddlSeen != r.ddl {
 		r.ddlSeen = r.ddl
-		r.database.knowledge.changes.Add(1)
+		r.database.Load().knowledge.changes.Add(1)
 	}
 	if c.away == nil {
 		c.route.written()
@@ -45,7 +45,7 @@ func (c *client) wrote() {
 
 // written notes that something has been committed in the route's database.
 func (r *route) written() {
-	r.database.writes.until(members.Clock()) // though nobody watches: others may soon, and read there
+	r.database.Load().writes.until(members.Clock()) // though nobody watches: others may soon, and read there
 	if r.watch != nil {
 		r.watch.Wrote()
 	}
@@ -59,7 +59,7 @@ const unknownFor = 20 * time.Second
 func (c *client) mayStillWrite() {
 	if c.route.watch != nil && c.away == nil && (c.commits() || c.status == wire.TxIdle && c.open) {
 		c.own = members.Clock() + unknownFor
-		c.route.database.writes.until(c.own)
+		c.route.database.Load().writes.until(c.own)
 	}
 }
 
