@@ -58,7 +58,32 @@ func New(c Config) http.Handler {
 	s.tokens(api)
 	s.audit(api)
 	s.figures(api)
+	listsAreNoNulls(api.OpenAPI())
 	return http.MaxBytesHandler(mux, maxBody)
+}
+
+// listsAreNoNulls has the document say what is so: a list without entries is [], which
+// huma cannot know.
+func listsAreNoNulls(document *huma.OpenAPI) {
+	for _, schema := range document.Components.Schemas.Map() {
+		for _, p := range schema.Properties {
+			p.Nullable = p.Nullable && p.Type != huma.TypeArray
+		}
+	}
+	for _, path := range document.Paths {
+		for _, o := range []*huma.Operation{path.Get, path.Post, path.Put, path.Patch, path.Delete} {
+			if o == nil {
+				continue
+			}
+			for _, response := range o.Responses {
+				for _, content := range response.Content {
+					if list := content.Schema; list != nil && list.Type == huma.TypeArray {
+						list.Nullable = false
+					}
+				}
+			}
+		}
+	}
 }
 
 const prefix = "/api/v1"

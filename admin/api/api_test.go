@@ -32,19 +32,22 @@ type desk struct {
 	tokens map[string]string // by role
 	fleet  *fleet.Fleet
 	away   bool
-	server *httptest.Server
-	limits atomic.Pointer[api.Limits]
+
+	postgres *postgres.Server
+	server   *httptest.Server
+	limits   atomic.Pointer[api.Limits]
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	url := wiretest.StartPostgres(t).AdminURL(postgres.Superuser)
+	server := wiretest.StartPostgres(t)
+	url := server.AdminURL(postgres.Superuser)
 	c, err := catalog.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	d := &desk{t: t, tokens: map[string]string{}}
+	d := &desk{t: t, postgres: server, tokens: map[string]string{}}
 	err = c.Change(t.Context(), catalog.Actor{Name: "test"}, func(tx *catalog.Tx) error {
 		for _, role := range []string{"viewer", "operator", "admin", "tenant"} {
 			token := catalog.Token{Name: role, Role: role}
@@ -69,7 +72,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(api.New(api.Config{
+	d.server = httptest.NewUnstartedServer(api.New(api.Config{
 		Registry: registry, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Console: &admin.Console{Pooler: figures{}},
 		Limits:  func() api.Limits { return *d.limits.Load() },
@@ -83,12 +86,19 @@ func newDesk(t *testing.T) *desk {
 			return d.fleet, nil
 		},
 	}))
-	t.Cleanup(server.Close)
-	d.server = server
+	t.Cleanup(d.server.Close)
 	d.limits.Store(&api.Limits{})
-	server.Start()
-	d.url = server.URL
+	d.server.Start()
+	d.url = d.server.URL
 	return d
+}
+
+// run has operations be run until the test ends.
+func (d *desk) run() {
+	ctx, cancel := context.WithCancel(d.t.Context())
+	var done sync.WaitGroup
+	done.Go(func() { _ = d.fleet.Run(ctx) })
+	d.t.Cleanup(func() { cancel(); done.Wait() })
 }
 
 // figures is a pooler that has two pools.
@@ -206,6 +216,9 @@ func TestPermissions(t *testing.T) {
 	}
 	if !strings.HasPrefix(document.OpenAPI, "3.1") {
 		t.Errorf("OpenAPI %q", document.OpenAPI)
+	}
+	if strings.Contains(text, `"null"`) {
+		t.Error("the document says that something may be null: nothing is")
 	}
 	table, seen := permissions(), 0
 	ranks := []string{"viewer", "operator", "admin"}
@@ -357,11 +370,7 @@ func TestJobEvents(t *testing.T) {
 	if status, text, _ := d.ask("POST", header.Get("Location")+"/cancel", d.tokens["operator"], ""); status != 200 {
 		t.Fatal(status, text)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var done sync.WaitGroup
-	done.Go(func() { _ = d.fleet.Run(ctx) })
-	defer done.Wait()
-	defer cancel()
+	d.run()
 	select {
 	case text := <-followed:
 		if !strings.Contains(text, `"state":"queued"`) && !strings.Contains(text, `"state":"running"`) || !strings.Contains(text, `"state":"cancelled"`) {

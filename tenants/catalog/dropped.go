@@ -14,8 +14,8 @@ type Dropped struct {
 	ID        string    `json:"id"`        // of the tenant
 	Name      string    `json:"name"`
 	Settings  Settings  `json:"settings"`
-	Verifier  string    `json:"-"`   // of its user
-	OID       uint32    `json:"oid"` // of the database
+	Verifier  string    `json:"-"`                  // of its user
+	OID       uint32    `json:"oid" format:"int64"` // of the database
 	At        time.Time `json:"dropped"`
 	Purge     time.Time `json:"purge"` // when it will be gone for good
 }
