@@ -51,15 +51,7 @@ func (l load) arguments() []string {
 // pgbench runs a load against a port of 127.0.0.1. pid is whose CPU time is
 // wanted, 0 for nobody's. howLong is -T with seconds or -t with transactions.
 func (b *bench) pgbench(ctx context.Context, port, pid int, l load, howLong ...string) (o outcome, err error) {
-	args := append(l.arguments(), howLong...)
-	cmd := exec.CommandContext(ctx, b.programs.pgbench, append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", tenant, tenant)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 2 * time.Second
-	sslmode := "disable"
-	if l.tls {
-		sslmode = "require"
-	}
-	cmd.Env = append(os.Environ(), "PGPASSWORD="+password, "PGSSLMODE="+sslmode, "LC_ALL=C.UTF-8")
+	cmd := b.pgbenchCommand(ctx, port, l, howLong...)
 	var before, after cpuTime
 	if pid != 0 {
 		if before, err = readCPU(pid); err != nil {
@@ -78,6 +70,20 @@ func (b *bench) pgbench(ctx context.Context, port, pid int, l load, howLong ...s
 	o, err = parsePgbench(text)
 	o.cpu = after.sub(before)
 	return o, err
+}
+
+// pgbenchCommand is pgbench with a load against a port of 127.0.0.1.
+func (b *bench) pgbenchCommand(ctx context.Context, port int, l load, howLong ...string) *exec.Cmd {
+	args := append(l.arguments(), howLong...)
+	cmd := exec.CommandContext(ctx, b.programs.pgbench, append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", tenant, tenant)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second
+	sslmode := "disable"
+	if l.tls {
+		sslmode = "require"
+	}
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+password, "PGSSLMODE="+sslmode, "LC_ALL=C.UTF-8")
+	return cmd
 }
 
 // parsePgbench reads pgbench's summary.

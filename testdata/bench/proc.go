@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,28 @@ func parseStat(text string) (cpuTime, error) {
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return cpuTime{time.Duration(user) * clockTick, time.Duration(system) * clockTick}, errors.Join(err1, err2)
+}
+
+// readRuntime returns for how long the threads that a process has now have run, to the
+// nanosecond (/proc/PID/task/TID/schedstat). Between two readings no thread may end.
+func readRuntime(pid int) (total time.Duration, err error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(files) == 0 {
+		return 0, fmt.Errorf("read the threads' run time of process %d: %w", pid, errors.Join(err, os.ErrNotExist))
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return 0, fmt.Errorf("read a thread's run time: %w", err)
+		}
+		first, _, _ := strings.Cut(string(text), " ")
+		n, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read a thread's run time: %w", err)
+		}
+		total += time.Duration(n)
+	}
+	return total, nil
 }
 
 // machineTime is what all processors together have done so far.

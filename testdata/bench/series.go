@@ -22,6 +22,22 @@ func (s series) median() float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
+// dividedBy divides each sample by the other series' one.
+func (s series) dividedBy(by series) series {
+	ratios := make(series, len(s))
+	for i, x := range s {
+		ratios[i] = x / by[i]
+	}
+	return ratios
+}
+
+// middleHalf are the samples without the quarter that is lowest and the quarter that is
+// highest.
+func (s series) middleHalf() series {
+	sorted := slices.Sorted(slices.Values(s))
+	return sorted[len(sorted)/4 : len(sorted)-len(sorted)/4]
+}
+
 func (s series) least() float64 {
 	if len(s) == 0 {
 		return 0
