@@ -15,7 +15,7 @@ PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.g
 PACKAGES = ./... $(PROGRAMS)
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race fuzz bench bench-tenants bench-standbys clients odoo odoo-standby lint soak help
+.PHONY: run build test race fuzz bench bench-tenants bench-standbys bench-api clients odoo odoo-standby lint soak help
 
 run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
 	@testdata/install postgresql postgresql-contrib
@@ -71,6 +71,10 @@ bench-tenants: build ## measure many tenants on few servers side by side with Pg
 bench-standbys: build ## measure reads at a standby, and what it costs to look for them
 	@testdata/install postgresql postgresql-contrib
 	$(GO) run ./testdata/bench -standbys $(BENCHFLAGS)
+
+bench-api: build ## measure reads of the HTTP API with 1,000 tenants in the catalog
+	@testdata/install postgresql postgresql-contrib
+	$(GO) run ./testdata/bench -api $(BENCHFLAGS)
 
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$($(GOFUMPT) -l . $(PROGRAMS)) && test -z "$$unformatted" || { echo "not formatted as gofumpt does:"; echo "$$unformatted"; exit 1; }

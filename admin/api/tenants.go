@@ -115,15 +115,18 @@ func (s *server) listTenants(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	all := []Tenant{}
+	var wanted []*tenants.Tenant
 	for t := range s.Registry.Snapshot().Tenants() {
-		if !strings.Contains(t.Name, in.Search) || in.Cluster != "" && t.Cluster != in.Cluster || t.Name <= in.After {
-			continue
+		if strings.Contains(t.Name, in.Search) && (in.Cluster == "" || t.Cluster == in.Cluster) && t.Name > in.After {
+			wanted = append(wanted, t)
 		}
+	}
+	slices.SortFunc(wanted, func(a, b *tenants.Tenant) int { return cmp.Compare(a.Name, b.Name) })
+	all := []Tenant{}
+	for _, t := range wanted[:min(len(wanted), in.Limit)] {
 		all = append(all, tenantOf(t, entries[t.Name]))
 	}
-	slices.SortFunc(all, func(a, b Tenant) int { return cmp.Compare(a.Name, b.Name) })
-	return &struct{ Body []Tenant }{all[:min(len(all), in.Limit)]}, nil
+	return &struct{ Body []Tenant }{all}, nil
 }
 
 func (s *server) entriesOf(ctx context.Context, kind catalog.Kind) (map[string]*catalog.Entry, error) {
@@ -131,7 +134,7 @@ func (s *server) entriesOf(ctx context.Context, kind catalog.Kind) (map[string]*
 	if err != nil {
 		return nil, err
 	}
-	contents, err := f.Catalog.Load(ctx)
+	contents, err := f.Catalog.Contents(ctx)
 	if err != nil {
 		return nil, s.problem(err)
 	}

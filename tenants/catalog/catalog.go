@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +24,8 @@ var (
 
 // Catalog is a connection to the catalog's database.
 type Catalog struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	latest atomic.Pointer[Contents] // what Contents returned last
 }
 
 // connectTimeout bounds a log-in.

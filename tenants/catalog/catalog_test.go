@@ -62,6 +62,9 @@ func load(t *testing.T, c *catalog.Catalog) *catalog.Contents {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if kept, err := c.Contents(t.Context()); err != nil || text(t, kept) != text(t, contents) {
+		t.Errorf("what is kept is %+v, %v, not %+v", kept, err, contents)
+	}
 	return contents
 }
 

@@ -44,6 +44,9 @@
 //   - split (standby_split.go): what it costs to look whether a transaction may run
 //     at a standby, where none may.
 //
+// `make bench-api` runs it with -api: how long reads of Howdah's HTTP API take (api.go),
+// of a catalog with 1,000 tenants.
+//
 // A section that fails is reported with the command and what it wrote; the
 // others still run, the table is printed, and the exit status is 1. Processes
 // and files of a run end with it, also on Ctrl-C.

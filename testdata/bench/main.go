@@ -52,6 +52,9 @@ func tenantSections() []string { return []string{"fair", "moving", "flood", "kno
 // standbySections are the words that -standbys takes instead.
 func standbySections() []string { return []string{"share", "split"} }
 
+// apiSections are the words that -api takes instead.
+func apiSections() []string { return []string{"api"} }
+
 func (o options) wants(section string) bool { return slices.Contains(o.only, section) }
 
 func (o options) measures(c contender) bool { return slices.Contains(o.poolers, c) }
@@ -68,6 +71,7 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	quick := flags.Bool("quick", false, "one short pair of each: shows that it works, measures nothing")
 	many := flags.Bool("tenants", false, "measure many tenants on few servers: "+strings.Join(tenantSections(), ","))
 	standbys := flags.Bool("standbys", false, "measure Howdah in front of a primary with a standby: "+strings.Join(standbySections(), ","))
+	api := flags.Bool("api", false, "measure reads of the HTTP API")
 	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants or -standbys of their own; default all")
 	poolers := flags.String("poolers", "pgbouncer,howdah", "poolers to run")
 	if err := flags.Parse(args); err != nil {
@@ -86,6 +90,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		known = tenantSections()
 	case *standbys:
 		known, *poolers = standbySections(), "howdah" // PgBouncer has nothing like it
+	case *api:
+		known, *poolers = apiSections(), "howdah"
 	}
 	if o.only, err = chooseSections(*only, known); err != nil {
 		return o, err
@@ -183,6 +189,7 @@ func (b *bench) runSections(ctx context.Context) error {
 		{"flood", b.runFlood},
 		{"known", b.runKnown},
 		{"standbys", b.runStandbys},
+		{"api", b.runAPI},
 	} {
 		if section.name != "pgbench" && section.name != "standbys" && !b.wants(section.name) { // these look themselves
 			continue
