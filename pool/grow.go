@@ -169,12 +169,25 @@ func Adopt(l *loop.Loop, est *wire.Established, h loop.Handler, group *loop.Grou
 	return conn, "", err
 }
 
+// PassingError is of a refusal that passes without anybody's doing: who waits for a server
+// goes on waiting.
+type PassingError struct{ Reason error }
+
+func (e *PassingError) Error() string { return e.Reason.Error() }
+func (e *PassingError) Unwrap() error { return e.Reason }
+
+// passingPause is the longest between two looks whether a refusal has passed.
+const passingPause = 500 * time.Millisecond
+
 // openFailed tells those who wait when waiting longer is of no use, and else
 // tries again after a pause.
 func (p *Pool) openFailed(err error) {
 	p.lastErr = err
 	var e *wire.Error
+	var passing *PassingError
 	switch {
+	case errors.As(err, &passing):
+		p.refusals.fail(passingPause)
 	case errors.As(err, &e) && final(e.Code):
 		if p.cfg.FailFast { // nobody need find out again soon
 			p.refusals.fail(p.cfg.LoginRetry)

@@ -61,22 +61,37 @@ func (s *Server) Reload() {
 	s.adjustBudgets(snapshot)
 	s.watchClusters(snapshot)
 	s.lookups.forget(false)
-	s.everyWorker(func(w *worker) {
-		snapshot := s.registry.Snapshot() // the newest: a login may have gone by it already
-		for key, r := range w.routes {
-			t, ok := snapshot.Lookup(r.tenant.name, key.user)
-			if !ok || t.State != tenants.Active || keyOf(t) != key.tenant {
-				w.closeRoute(r)
-				continue
-			}
-			m, held, err := s.memberOf(snapshot, t.Cluster)
-			if err != nil {
-				s.log.Error("cluster not changed", "error", err)
-				m, held = r.member.Load(), r.held
-			}
-			r.update(t, m, held)
+	s.everyWorker(func(w *worker) { w.follow(s.registry.Snapshot()) })
+}
+
+// follow brings the worker's routes to what a snapshot says.
+func (w *worker) follow(snapshot *tenants.Snapshot) {
+	w.followed = snapshot
+	for key, r := range w.routes {
+		t, user, ok := snapshot.Follow(r.source, r.whose())
+		if !ok || t.State != tenants.Active || t.ID == "" && keyOf(t) != key.tenant {
+			w.closeRoute(r)
+			continue
 		}
-	})
+		m, held, err := w.server.memberOf(snapshot, t.Cluster)
+		if err != nil {
+			w.log.Error("cluster not changed", "error", err)
+			m, held = r.member.Load(), r.held
+		}
+		if key == (routeKey{keyOf(t), user}) {
+			r.update(t, m, held)
+		} else {
+			w.carry(r, t, m, held, user)
+		}
+	}
+}
+
+// whose returns the route's user, which the registry may not have.
+func (r *route) whose() *tenants.User {
+	if r.user != nil {
+		return r.user
+	}
+	return &tenants.User{Name: r.key.user}
 }
 
 // closeRoute ends all clients of a route and closes its servers.

@@ -138,8 +138,8 @@ func (s *Server) known(database string) error {
 func (s *Server) hasHome(tenant string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key := range s.homes {
-		if key.name == tenant {
+	for _, h := range s.homes {
+		if h.tenant == tenant {
 			return true
 		}
 	}

@@ -211,6 +211,21 @@ func (w *switches) holds(database string) bool {
 	return w.mode == modePaused || w.paused[database] || len(w.held[database]) > 0
 }
 
+// rename has what was switched for a tenant be so under its new name.
+func (w *switches) rename(old, name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if old == name {
+		return
+	}
+	for _, names := range []map[string]bool{w.paused, w.killed, w.disabled} {
+		if names[old] {
+			delete(names, old)
+			names[name] = true
+		}
+	}
+}
+
 // of tells what has been switched for a database by its name.
 func (w *switches) of(database string) (paused, disabled bool) {
 	w.mu.Lock()

@@ -21,6 +21,7 @@ type login struct {
 	transport *loop.Transport
 	accepted  *wire.Accepted
 	tenant    *tenants.Tenant
+	entry     *tenants.User // of the user; nil where the registry has none
 	member    *member
 	held      bool // the cluster has no primary
 	user      string
@@ -204,7 +205,8 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 		return err
 	}
 	l.tenant, l.member, l.held = t, m, held
-	return l.server.metered.mayLogIn(t, l.server.userOf(l.user), time.Since(l.server.started))
+	l.entry, _ = snapshot.User(l.user)
+	return l.server.metered.mayLogIn(t, l.entry, time.Since(l.server.started))
 }
 
 func suspended(t *tenants.Tenant) *wire.Error {
@@ -225,7 +227,7 @@ func (l *login) handOver() (bool, error) {
 	}
 	w := l.server.workerFor(l.tenant)
 	if !w.loop.Post(func() { w.begin(l) }) {
-		l.server.leaveWorker(keyOf(l.tenant))
+		l.server.leaveWorker(homeOf(l.tenant))
 		return false, errShutdown
 	}
 	return true, nil
@@ -233,14 +235,13 @@ func (l *login) handOver() (bool, error) {
 
 // begin makes a client of a login, on the worker's loop.
 func (w *worker) begin(l *login) {
-	// The registry may have changed since the look-up.
-	t, ok := w.server.registry.Snapshot().Lookup(l.database, l.user)
-	known := ok && t.State == tenants.Active && keyOf(t) == keyOf(l.tenant)
-	if known {
-		l.tenant = t
+	snapshot := w.server.registry.Snapshot()
+	if w.followed != snapshot { // what has got other names is not to be there twice
+		w.follow(snapshot)
 	}
+	stands := l.follow(snapshot)
 	m, held := l.member, l.held
-	if now, heldNow, err := w.server.memberOf(w.server.registry.Snapshot(), l.tenant.Cluster); err == nil {
+	if now, heldNow, err := w.server.memberOf(snapshot, l.tenant.Cluster); err == nil {
 		m, held = now, heldNow // the primary may have changed meanwhile
 	}
 	r := w.routeOf(l.tenant, m, held, l.user)
@@ -251,7 +252,7 @@ func (w *worker) begin(l *login) {
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
 		l.transport.Conn.Close()
-		w.server.leaveWorker(r.tenant.key)
+		w.server.leaveWorker(homeOf(r.source))
 		return
 	}
 	about.process = r.tenant.processOf(l.user, about.address, applicationName(l.accepted.Startup.Parameters))
@@ -267,7 +268,7 @@ func (w *worker) begin(l *login) {
 		c.refuseLogin(errShutdown)
 		return
 	}
-	if !known {
+	if !stands {
 		c.refuseLogin(errShutdown)
 		return
 	}
@@ -275,6 +276,21 @@ func (w *worker) begin(l *login) {
 		r.secret.Store(l.secret)
 	}
 	w.seedLogin(c)
+}
+
+// follow brings the login to what the registry says now, and reports whether the tenant
+// that it has found still takes it.
+func (l *login) follow(snapshot *tenants.Snapshot) bool {
+	user := l.entry
+	if user == nil {
+		user = &tenants.User{Name: l.user}
+	}
+	t, name, ok := snapshot.Follow(l.tenant, user)
+	if !ok || t.State != tenants.Active || t.ID == "" && keyOf(t) != keyOf(l.tenant) {
+		return false
+	}
+	l.tenant, l.user = t, name
+	return true
 }
 
 // adopt moves the connection to the loop.

@@ -209,12 +209,12 @@ func (p *replication) enter() error {
 	w := s.workerFor(p.tenant)
 	answer := make(chan error, 1)
 	if !w.loop.Post(func() { answer <- p.enterTenant(w) }) {
-		s.leaveWorker(keyOf(p.tenant))
+		s.leaveWorker(homeOf(p.tenant))
 		return errShutdown
 	}
 	err := <-answer
 	if err != nil {
-		s.leaveWorker(keyOf(p.tenant))
+		s.leaveWorker(homeOf(p.tenant))
 		return err
 	}
 	p.worker = w
@@ -244,7 +244,7 @@ func (p *replication) leave() {
 		s.loggedIn.Add(-1)
 		return
 	}
-	s.leaveWorker(keyOf(p.tenant))
+	s.leaveWorker(homeOf(p.tenant))
 	p.worker.loop.Post(func() {
 		p.counted.clients--
 		p.worker.dropUse(p.counted)

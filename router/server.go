@@ -120,6 +120,7 @@ const maxEntering = 4096
 
 // home is the worker on which a tenant lives while it has clients.
 type home struct {
+	tenant  string // its name when it moved in
 	worker  *worker
 	clients int
 }
@@ -241,7 +242,8 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 	s.loggedIn.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.homes[keyOf(t)]
+	key := homeOf(t)
+	h := s.homes[key]
 	if h == nil {
 		best := 0
 		for i, n := range s.crowds {
@@ -250,11 +252,19 @@ func (s *Server) workerFor(t *tenants.Tenant) *worker {
 			}
 		}
 		s.crowds[best]++
-		h = &home{worker: s.workers[best]}
-		s.homes[keyOf(t)] = h
+		h = &home{tenant: t.Name, worker: s.workers[best]}
+		s.homes[key] = h
 	}
 	h.clients++
 	return h.worker
+}
+
+// homeOf names a tenant's home: one of the catalog keeps it when its name changes.
+func homeOf(t *tenants.Tenant) tenantKey {
+	if t.ID != "" {
+		return tenantKey{name: t.ID}
+	}
+	return keyOf(t)
 }
 
 // moveOut forgets the home of a tenant that has nothing left there, unless a

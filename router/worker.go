@@ -30,6 +30,7 @@ type worker struct {
 	parkTimer loop.Timer
 	routes    map[routeKey]*route
 	tenants   map[tenantKey]*tenant
+	followed  *tenants.Snapshot // by whose names the routes go
 	listeners map[databaseKey]*listener
 	slots     []*client // by the number in their cancel key
 	free      []uint32
@@ -71,6 +72,7 @@ type route struct {
 	counted    bool   // its servers are, among their user's
 	dropped    bool   // it is out of the books
 	held       bool   // its cluster has no primary
+	managed    bool   // its tenant is of the catalog: operations change its database; static
 
 	standbys []*standby     // that transactions have gone to
 	reads    reads          // what may run there
@@ -148,7 +150,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 		r.update(t, m, held)
 		return r
 	}
-	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
+	r = &route{w: w, key: key, tenant: w.tenantOf(t), managed: t.ID != "" && t.Database != tenants.Shared, logins: map[string]*vars{}}
 	r.database.Store(w.server.enterDatabase(databaseKey{t.Cluster, t.Database}))
 	r.setReads(t)
 	r.watch = w.server.watchOf(t.Cluster)
@@ -215,13 +217,25 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 		r.w.server.lookups.drop(lookupKey{r.databaseKey().cluster, r.key.user})
 	}
 	if err != nil {
-		return nil, err
+		return nil, r.passing(err)
 	}
 	if err := r.checkPrimary(ctx, m, e); err != nil {
 		e.Conn.Close()
 		return nil, fmt.Errorf("open server at %s: %w", m.Address, err)
 	}
 	return e, nil
+}
+
+// passing makes a refusal one that passes, where the database may be closed, or go by
+// another name, because an operation is changing it and this node has not heard of it: the
+// registry will say what is to become of it. Only tenants of the catalog are changed so,
+// and whoever asks for a name that is no tenant's never comes here.
+func (r *route) passing(err error) error {
+	var refusal *wire.Error
+	if r.managed && errors.As(err, &refusal) && (refusal.Code == wire.CodeObjectNotInState || refusal.Code == wire.CodeInvalidCatalogName) {
+		return &pool.PassingError{Reason: err}
+	}
+	return err
 }
 
 // dial logs the route's user in to its database at a member.
@@ -338,7 +352,7 @@ func (w *worker) dropUse(t *tenant) {
 		w.gone.Counters.Add(&t.gone)
 		w.gone.Times.Add(&t.times)
 		delete(w.tenants, t.key)
-		w.server.moveOut(t.key)
+		w.server.moveOut(homeOf(t.source))
 	}
 }
 
@@ -388,7 +402,7 @@ func (w *worker) clientClosed(c *client, reason string) {
 	c.route.clients--
 	c.route.tenant.clients--
 	w.server.metered.leave(c.route.key.user)
-	w.server.leaveWorker(c.route.tenant.key)
+	w.server.leaveWorker(homeOf(c.route.source))
 	c.route.tenant.leaveProcess(c.about.process)
 	c.route.dropIfUnused()
 	c.login = nil

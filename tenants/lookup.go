@@ -28,8 +28,8 @@ type derived struct {
 // A tenant of that name comes first; whether the user may enter its database is
 // PostgreSQL's to say. The database postgres, where it is no tenant itself,
 // belongs to the tenant whose User asks: the result is a tenant of its own, named
-// postgres, with that one's cluster and limits. Every other name goes to the
-// tenant "*" if there is one, as the database of that name.
+// postgres, with that one's cluster and limits, and the user's ID. Every other name
+// goes to the tenant "*" if there is one, as the database of that name.
 //
 // It remembers at most 100,000 names that only "*" answers and refuses more, so
 // it is best called after the user has been authenticated.
@@ -39,13 +39,32 @@ func (s *Snapshot) Lookup(database, user string) (*Tenant, bool) {
 	}
 	if database == Shared {
 		if owner, ok := s.tenantOfUser[user]; ok {
-			return s.derived.ofUser(user, owner)
+			id := ""
+			if u, ok := s.userByName[user]; ok {
+				id = u.ID
+			}
+			return s.derived.ofUser(user, owner, id)
 		}
 	}
 	if s.fallback == nil || database == "" || len(database) > maxNameLength {
 		return nil, false
 	}
 	return s.derived.ofDatabase(database, s.fallback)
+}
+
+// Follow finds by what names a tenant goes now that Lookup, or Tenant, found in an earlier
+// snapshot, and its user.
+func (s *Snapshot) Follow(was *Tenant, user *User) (t *Tenant, name string, ok bool) {
+	name = user.Name
+	if u, ok := s.userByID[user.ID]; ok {
+		name = u.Name
+	}
+	if was.ID == "" || was.Name == Shared && s.tenantByID[was.ID] == nil {
+		t, ok = s.Lookup(was.Name, name)
+		return t, name, ok
+	}
+	t, ok = s.tenantByID[was.ID]
+	return t, name, ok
 }
 
 // ClusterOf returns the cluster of the tenant that Lookup would find. It
@@ -65,10 +84,10 @@ func (s *Snapshot) ClusterOf(database, user string) (*Cluster, bool) {
 }
 
 // ofUser is bounded by the configured users.
-func (d *derived) ofUser(user string, owner *Tenant) (*Tenant, bool) {
+func (d *derived) ofUser(user string, owner *Tenant, id string) (*Tenant, bool) {
 	return d.find(&d.byUser, user, func() *Tenant {
 		t := *owner
-		t.Name, t.Database = Shared, Shared
+		t.ID, t.Name, t.Database = id, Shared, Shared
 		return &t
 	})
 }
@@ -76,7 +95,7 @@ func (d *derived) ofUser(user string, owner *Tenant) (*Tenant, bool) {
 func (d *derived) ofDatabase(database string, fallback *Tenant) (*Tenant, bool) {
 	return d.find(&d.byDatabase, database, func() *Tenant {
 		t := *fallback
-		t.Name, t.Database = database, database
+		t.ID, t.Name, t.Database = "", database, database
 		return &t
 	})
 }

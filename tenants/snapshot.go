@@ -26,6 +26,8 @@ type Snapshot struct {
 	userByName    map[string]*User
 	tenantOfUser  map[string]*Tenant // the one that stands for the user in database postgres
 	fallback      *Tenant            // nil = none
+	tenantByID    map[string]*Tenant // those that have one
+	userByID      map[string]*User   // the same
 
 	derived derived
 }
@@ -48,7 +50,11 @@ func NewSnapshot(clusters []Cluster, tiers []Tier, tenants []Tenant, users []Use
 	s.clusterByName = index("cluster", s.clusters, func(c *Cluster) string { return c.Name }, note)
 	s.tierByName = index("tier", s.tiers, func(t *Tier) string { return t.Name }, note)
 	s.userByName = index("user", s.users, func(u *User) string { return u.Name }, note)
+	s.userByID = make(map[string]*User)
 	for i := range s.users {
+		if id := s.users[i].ID; id != "" {
+			s.userByID[id] = &s.users[i]
+		}
 		if v := s.users[i].Verifier; v != "" {
 			if err := CheckVerifier(v); err != nil {
 				note(fmt.Errorf("tenants: user %q: verifier: %w", s.users[i].Name, err))
@@ -66,6 +72,7 @@ func NewSnapshot(clusters []Cluster, tiers []Tier, tenants []Tenant, users []Use
 func (s *Snapshot) addTenants(all []Tenant, note func(error)) {
 	s.tenantByName = index("tenant", all, func(t *Tenant) string { return t.Name }, note)
 	s.tenantOfUser = make(map[string]*Tenant)
+	s.tenantByID = make(map[string]*Tenant)
 	s.tenants = make([]*Tenant, 0, len(all))
 	for i := range all {
 		t := &all[i]
@@ -80,6 +87,9 @@ func (s *Snapshot) addTenants(all []Tenant, note func(error)) {
 			continue
 		}
 		s.tenants = append(s.tenants, t)
+		if t.ID != "" {
+			s.tenantByID[t.ID] = t
+		}
 		// A role may own many databases. The first active one speaks for it;
 		// only where all are suspended is the role shut out of postgres too.
 		if first := s.tenantOfUser[t.User]; first == nil || first.State == Suspended && t.State == Active {
@@ -174,6 +184,7 @@ func (s *Snapshot) WithLimits(tenant string, change func(*Limits)) (*Snapshot, b
 		clusters: s.clusters, tiers: s.tiers, tenants: s.tenants, users: s.users,
 		clusterByName: s.clusterByName, tierByName: s.tierByName, tenantByName: s.tenantByName,
 		userByName: s.userByName, tenantOfUser: s.tenantOfUser, fallback: s.fallback,
+		tenantByID: s.tenantByID, userByID: s.userByID,
 	}
 	if old == s.fallback {
 		next.fallback = &changed
@@ -183,6 +194,10 @@ func (s *Snapshot) WithLimits(tenant string, change func(*Limits)) (*Snapshot, b
 	next.tenants[slices.Index(s.tenants, old)] = &changed
 	next.tenantByName = maps.Clone(s.tenantByName)
 	next.tenantByName[tenant] = &changed
+	if changed.ID != "" {
+		next.tenantByID = maps.Clone(s.tenantByID)
+		next.tenantByID[changed.ID] = &changed
+	}
 	if s.tenantOfUser[old.User] == old {
 		next.tenantOfUser = maps.Clone(s.tenantOfUser)
 		next.tenantOfUser[old.User] = &changed

@@ -118,6 +118,7 @@ type Limits struct {
 
 // Tenant is one customer: a database on a cluster and what it may use.
 type Tenant struct {
+	ID       string // a UUID, which stays when names change; "" for a tenant of the file
 	Name     string // what clients connect to as database; "*" is the fallback
 	Cluster  string
 	Database string // the database on the cluster
@@ -177,6 +178,7 @@ func (m Member) Network() string {
 
 // User is a role that may log in through Howdah.
 type User struct {
+	ID       string // as Tenant's
 	Name     string
 	Verifier string // as in pg_authid, see CheckVerifier; "" = cannot log in by password
 

@@ -174,6 +174,7 @@ func permissions() map[string]struct {
 		"DELETE /api/v1/tenants/{name}":       {"admin", false},
 		"POST /api/v1/tenants/{name}/suspend": {"operator", false},
 		"POST /api/v1/tenants/{name}/resume":  {"operator", false},
+		"POST /api/v1/tenants/{name}/rename":  {"operator", false},
 		"GET /api/v1/dropped":                 {"viewer", false},
 		"DELETE /api/v1/dropped/{name}":       {"admin", false},
 		"POST /api/v1/dropped/{name}/undrop":  {"admin", false},

@@ -98,6 +98,7 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("drop-tenant", "DELETE", "/tenants/{name}", "Drop a tenant; its database is kept for a while", admin, accepted), s.dropTenant)
 	huma.Register(api, operation("suspend-tenant", "POST", "/tenants/{name}/suspend", "Close a tenant", operator, accepted), s.begin((*fleet.Fleet).SuspendTenant))
 	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
+	huma.Register(api, operation("rename-tenant", "POST", "/tenants/{name}/rename", "Give a tenant another name; its clients go on", operator, accepted), s.renameTenant)
 	huma.Register(api, operation("list-dropped", "GET", "/dropped", "List dropped tenants whose databases are kept", viewer), s.listDropped)
 	huma.Register(api, operation("undrop-tenant", "POST", "/dropped/{name}/undrop", "Bring back a dropped tenant", admin, accepted), s.begin((*fleet.Fleet).UndropTenant))
 	huma.Register(api, operation("purge-tenant", "DELETE", "/dropped/{name}", "Drop a dropped tenant's database for good", admin, accepted), s.begin((*fleet.Fleet).PurgeTenant))
@@ -278,6 +279,35 @@ func (s *server) dropTenant(ctx context.Context, in *struct {
 		return nil, s.problem(err)
 	}
 	return answerOperation(o), nil
+}
+
+type renamingAnswer struct {
+	Location string `header:"Location"`
+	Body     *fleet.Renaming
+}
+
+func (s *server) renameTenant(ctx context.Context, in *struct {
+	ByName
+	DryRun bool `query:"dry_run" doc:"say what would be done"`
+	Body   struct {
+		Name string `json:"name" maxLength:"63" doc:"the new name, of the database too"`
+		User string `json:"user,omitempty" maxLength:"63" doc:"the user's new name; if not given, that is the tenant's where it was before and the user is no other tenant's"`
+	}
+},
+) (*renamingAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	made, err := f.RenameTenant(ctx, actor(ctx), in.Name, in.Body.Name, in.Body.User, in.DryRun)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	answer := &renamingAnswer{Body: made}
+	if made.Operation != nil {
+		answer.Location = prefix + "/jobs/" + made.Operation.ID
+	}
+	return answer, nil
 }
 
 // begin is of operations that need to know no more than a tenant's name.

@@ -136,6 +136,13 @@ func TestCrashAtEveryStep(t *testing.T) {
 		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
 		run(h.fleet.UndropTenant(t.Context(), anna, name))
 		lives("undropped")
+		renamed, err := h.fleet.RenameTenant(t.Context(), anna, name, name+"-new", "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name += "-new"
+		run(renamed.Operation, nil)
+		lives("renamed")
 		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
 		run(h.fleet.PurgeTenant(t.Context(), anna, name))
 		if got := h.holds(); got != "|" {

@@ -6,7 +6,7 @@
 // begun here and goes on as an operation that package jobs runs: plan.go lets package
 // provision observe the cluster and plan, runs one step after the other, each noted
 // before and after, and observes and plans again after an error or a crash. create.go,
-// suspend.go and drop.go say what goes around those steps: where a tenant is placed
+// suspend.go, rename.go and drop.go say what goes around those steps: where a tenant is placed
 // (place.go), and what the catalog says in the end. While a step needs that nobody is in a
 // database, all nodes hold the tenant's clients (hold.go): the operation tells them
 // through the catalog, and each says when nothing of its own is there any more.

@@ -52,6 +52,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"create":  {Forward: f.create, Back: f.uncreate},
 		"suspend": {Forward: f.suspend, Back: f.backToState},
 		"resume":  {Forward: f.resume, Back: f.backToState},
+		"rename":  {Forward: f.rename, Back: f.unrename},
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
 		"purge":   {Forward: f.purge}, // what is gone is gone

@@ -100,9 +100,16 @@ func operations(h *house) map[string]struct {
 	drop := func(name string) (*catalog.Operation, error) {
 		return h.fleet.DropTenant(h.t.Context(), anna, name, time.Hour)
 	}
+	rename := func(name string) (*catalog.Operation, error) {
+		made, err := h.fleet.RenameTenant(h.t.Context(), anna, name, name+"-new", "", false)
+		if err != nil {
+			return nil, err
+		}
+		return made.Operation, nil
+	}
 	return map[string]struct{ before, run begin }{
 		"suspend": {nil, suspend}, "suspend again": {suspend, suspend}, "resume": {suspend, resume},
-		"drop": {nil, drop}, "drop suspended": {suspend, drop}, "undrop": {drop, undrop},
+		"rename": {nil, rename}, "drop": {nil, drop}, "drop suspended": {suspend, drop}, "undrop": {drop, undrop},
 	}
 }
 

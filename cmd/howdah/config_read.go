@@ -59,6 +59,7 @@ func parseSource(path string, from source) (*Config, error) {
 	from.overlay(&file)
 	r.lines = scanKeys(from.text)
 	r.readSections(file)
+	r.config.identify(from.entries)
 	r.check()
 	if len(r.mistakes) > 0 {
 		return nil, &ConfigError{Path: path, Mistakes: sortMistakes(r.mistakes)}

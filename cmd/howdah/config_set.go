@@ -130,6 +130,22 @@ func (s *source) overlay(file *map[string]any) {
 	}
 }
 
+// identify gives tenants and users of the catalog the UUIDs that they have there.
+func (c *Config) identify(entries []catalog.Entry) {
+	ids := map[catalog.Kind]map[string]string{catalog.Tenant: {}, catalog.User: {}}
+	for _, e := range entries {
+		if of := ids[e.Kind]; of != nil {
+			of[e.Name] = e.ID
+		}
+	}
+	for i := range c.Tenants {
+		c.Tenants[i].ID = ids[catalog.Tenant][c.Tenants[i].Name]
+	}
+	for i := range c.Users {
+		c.Users[i].ID = ids[catalog.User][c.Users[i].Name]
+	}
+}
+
 // appendTable adds a table to an array of tables, which may be there in either notation.
 // What is none is left for the reader to complain of.
 func appendTable(file map[string]any, name string, keys map[string]any) {

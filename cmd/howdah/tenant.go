@@ -26,7 +26,7 @@ func newTenantCommand() *cobra.Command {
 		tenantCreate(), tenantList(), tenantShow(), tenantSet(),
 		tenantJob("suspend", "Close a tenant: its clients are refused, its data stays", http.MethodPost, "/tenants/%s/suspend", ""),
 		tenantJob("resume", "Open a suspended tenant", http.MethodPost, "/tenants/%s/resume", ""),
-		tenantDrop(),
+		tenantRename(), tenantDrop(),
 		tenantJob("undrop", "Bring back the tenant of that name that was dropped last", http.MethodPost, "/dropped/%s/undrop", ""),
 		tenantJob("purge", "Drop the database of a dropped tenant for good", http.MethodDelete, "/dropped/%s", "destroy the database of dropped tenant %q for good"),
 	)
@@ -132,10 +132,14 @@ func (p *printer) plan(cmd *cobra.Command, row *newTenantRow) error {
 		return object(cmd.OutOrStdout(), row)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "on cluster %s: %s\n", row.Cluster, row.Why)
-	for i, step := range row.Steps {
+	printSteps(cmd, row.Steps)
+	return nil
+}
+
+func printSteps(cmd *cobra.Command, steps []string) {
+	for i, step := range steps {
 		fmt.Fprintf(cmd.OutOrStdout(), "%d. %s\n", i+1, step)
 	}
-	return nil
 }
 
 // parseSettings reads NAME=VALUE; a value that is JSON is that, else a string.
@@ -305,6 +309,61 @@ func tenantJob(verb, short, method, path, ask string) *cobra.Command {
 	if ask != "" {
 		cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
 	}
+	return p.jobFlags(cmd)
+}
+
+func tenantRename() *cobra.Command {
+	var p printer
+	var body struct {
+		Name string `json:"name"`
+		User string `json:"user,omitempty"`
+	}
+	var dry bool
+	cmd := &cobra.Command{
+		Use: "rename NAME NEW", Short: "Give a tenant and its database another name; its clients go on",
+		Long: "Connected clients wait for a moment and go on under the new name. New ones must give it.\n" +
+			"The user gets the name too if it had the tenant's and is no other tenant's.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 2 || args[0] == "" || args[1] == "" {
+				return usageError{fmt.Errorf("%s takes a tenant's name and its new one; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			body.Name = args[1]
+			var made struct {
+				Operation *job     `json:"operation"`
+				Name      string   `json:"name"`
+				Database  string   `json:"database"`
+				User      string   `json:"user"`
+				Steps     []string `json:"steps,omitempty"`
+			}
+			path := fmt.Sprintf("/tenants/%s/rename?dry_run=%t", url.PathEscape(args[0]), dry)
+			if err := c.do(cmd.Context(), http.MethodPost, path, body, &made); err != nil {
+				return err
+			}
+			if !dry {
+				if err := p.follow(cmd, c, made.Operation.ID); err != nil || p.noWait {
+					return err
+				}
+				if err := c.do(cmd.Context(), http.MethodGet, "/jobs/"+made.Operation.ID, nil, made.Operation); err != nil {
+					return err
+				}
+			}
+			if p.json {
+				return object(cmd.OutOrStdout(), made)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "tenant %s, database %s, user %s\n", made.Name, made.Database, made.User)
+			printSteps(cmd, made.Steps)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&body.User, "user", "", "the user's new name, or the one it has")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	return p.jobFlags(cmd)
 }
 

@@ -119,6 +119,9 @@ func (t *Tx) Rename(kind Kind, name, to string) error {
 	if errors.As(err, &pg) && pg.Code == "23505" {
 		return fmt.Errorf("%s %q: %w", kind, to, ErrExists)
 	}
+	if err == nil && kind == Tenant { // who may do something with it still may
+		_, err = t.tx.Exec(t.ctx, "update howdah.token set tenant = $2 where tenant = $1", name, to)
+	}
 	if err != nil {
 		return fmt.Errorf("rename %s %q: %w", kind, name, err)
 	}

@@ -1,0 +1,90 @@
+package router
+
+import (
+	"maps"
+
+	"howdah/tenants"
+)
+
+// A tenant of the catalog that is renamed keeps its clients: they go from the route by its
+// old names to one by the new names. What they prepared, set and listen for is theirs and
+// comes along; a server that one still has is given back to the old route's pool.
+
+// carry moves a route's clients to where its tenant is now, and closes the route.
+func (w *worker) carry(r *route, t *tenants.Tenant, m *member, held bool, user string) {
+	w.server.switches.rename(r.tenant.name, t.Name)
+	if r.clients > 0 {
+		to := w.routeOf(t, m, held, user)
+		to.inherit(r)
+		if l := w.listeners[r.databaseKey()]; l != nil {
+			l.carry(to)
+		}
+		for _, c := range w.slots {
+			if c != nil && c.route == r && !c.leaving {
+				c.carry(to)
+			}
+		}
+	}
+	w.closeRoute(r)
+}
+
+// inherit takes over what is known of the same database under other names.
+func (r *route) inherit(old *route) {
+	if secret := old.secret.Load(); secret != nil && r.secret.Load() == nil {
+		r.secret.Store(secret)
+	}
+	if r.base == nil {
+		r.base, r.logins = old.base, maps.Clone(old.logins)
+	}
+	r.ddl += old.ddl
+	r.taint = old.taint
+	r.pool.Seed()
+}
+
+// carry has the sessions that listen do so where the tenant is now. A connection that is
+// open goes on.
+func (l *listener) carry(to *route) {
+	l.route = to
+	key := to.databaseKey()
+	if key == l.key || l.w.listeners[key] != nil {
+		return
+	}
+	delete(l.w.listeners, l.key)
+	l.key = key
+	l.w.listeners[key] = l
+}
+
+// carry moves a client to another route. If it waits, it waits there.
+func (c *client) carry(to *route) {
+	from := c.route
+	asks, lines := c.waiter != nil, c.throttled || c.parked != nil
+	if asks {
+		c.waiter.Leave()
+		c.waiter = nil
+		from.waits(-1)
+	}
+	c.leaveLines()
+	from.clients--
+	from.tenant.clients--
+	c.w.server.metered.leave(from.key.user)
+	from.tenant.leaveProcess(c.about.process)
+	c.route, c.ddl, c.taint = to, &to.ddl, &to.taint
+	to.clients++
+	to.tenant.clients++
+	c.w.server.metered.enter(to.key.user)
+	if p := c.about.process; p != nil {
+		c.about.process = to.tenant.processOf(to.key.user, c.about.address, p.key.application)
+	}
+	switch {
+	case asks:
+		c.away = nil
+		to.waits(1)
+		s, w := c.ask()
+		if c.waiter = w; s != nil {
+			c.Assigned(s)
+		}
+	case lines:
+		c.refeed()
+		c.settleDown()
+	}
+}
