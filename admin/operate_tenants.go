@@ -16,6 +16,7 @@ func tenantOperations() []Command {
 		{Name: "ALTER TENANT", Usage: "ALTER TENANT name SET key = value, ... | RESET key, ...", operate: alterTenant},
 		{Name: "SUSPEND TENANT", Usage: "SUSPEND TENANT name", operate: onTenant((*fleet.Fleet).SuspendTenant)},
 		{Name: "RESUME TENANT", Usage: "RESUME TENANT name", operate: onTenant((*fleet.Fleet).ResumeTenant)},
+		{Name: "RENAME TENANT", Usage: "RENAME TENANT name TO name [OWNER name]", operate: renameTenant},
 		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time']", operate: dropTenant},
 		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
 		{Name: "PURGE TENANT", Usage: "PURGE TENANT name", operate: onTenant((*fleet.Fleet).PurgeTenant)},
@@ -128,6 +129,32 @@ func (o *operating) keys() (catalog.Settings, error) {
 		}
 		o.words = o.words[1:]
 	}
+}
+
+func renameTenant(ctx context.Context, o *operating) error {
+	name, err := o.operand()
+	if err != nil {
+		return err
+	}
+	if !o.take("to") {
+		return o.bad()
+	}
+	to, err := o.operand()
+	user := ""
+	if err == nil && o.take("owner") {
+		user, err = o.operand()
+	}
+	if err == nil {
+		err = o.end()
+	}
+	if err != nil {
+		return err
+	}
+	made, err := o.fleet.RenameTenant(ctx, o.by, name, to, user, false)
+	if err == nil {
+		o.begun(made.Operation)
+	}
+	return err
 }
 
 func dropTenant(ctx context.Context, o *operating) error {

@@ -88,9 +88,9 @@ func snapshot(admin string, entries []catalog.Entry) *tenants.Snapshot {
 		switch e.Kind {
 		case catalog.Tenant:
 			state, _ := tenants.ParseState(e.Settings.Text("state")) // none is active
-			all = append(all, tenants.Tenant{Name: e.Name, Cluster: "main", Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
+			all = append(all, tenants.Tenant{ID: e.ID, Name: e.Name, Cluster: "main", Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
 		case catalog.User:
-			users = append(users, tenants.User{Name: e.Name, Verifier: e.Settings.Text("verifier")})
+			users = append(users, tenants.User{ID: e.ID, Name: e.Name, Verifier: e.Settings.Text("verifier")})
 		}
 	}
 	s, err := tenants.NewSnapshot(clusters, nil, all, users)

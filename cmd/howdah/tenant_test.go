@@ -154,6 +154,7 @@ func TestTenants(t *testing.T) {
 	if err := p.try(initech, "select * from kept"); err != nil {
 		t.Errorf("a tenant after a restart: %v", err)
 	}
+	p.renameUnderLoad(t)
 	p.overTLS(t)
 	p.secretsStaySecret(t, up)
 	p.auditHolds(t)
