@@ -29,7 +29,8 @@
 // to client: its settings (vars.go) and its prepared statements (prepared.go).
 // When a client alters what new sessions start with, servers are replaced
 // (defaults.go). When the registry has a tenant on another cluster than before, its
-// sessions go on there (follow.go).
+// sessions go on there (follow.go), and under other names when it is renamed
+// (carry.go).
 //
 // A cluster of several members is watched (package members, watched.go): what is
 // open follows the primary. standby.go sends transactions that only read to a
