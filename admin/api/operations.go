@@ -89,7 +89,7 @@ func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body 
 func adminsOnly(kind string) bool { return kind == "drop" || kind == "undrop" || kind == "purge" }
 
 // watchPause is between two looks at an operation that is followed.
-const watchPause = 200 * time.Millisecond
+const watchPause = 100 * time.Millisecond
 
 // watchOperation tells an operation whenever it has changed.
 func (s *server) watchOperation(ctx context.Context, in *ByID, send sse.Sender) {

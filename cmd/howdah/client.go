@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -145,6 +147,8 @@ type problem struct {
 		Message  string `json:"message"`
 		Location string `json:"location"`
 	} `json:"errors"`
+
+	after time.Duration // when it may be asked again; 0 = it was not said
 }
 
 func (p *problem) Error() string {
@@ -172,18 +176,28 @@ func (p *problem) Unwrap() error {
 }
 
 // unavailableFor is for how long a Howdah is asked again that says that it cannot answer
-// yet: it may have been started just now.
+// yet: it may have been started just now, or be asked too much.
 const unavailableFor = 5 * time.Second
+
+// patiently has ask be tried again while Howdah says that it cannot answer yet.
+func patiently(ctx context.Context, ask func() error) error {
+	for end := time.Now().Add(unavailableFor); ; {
+		err := ask()
+		var p *problem
+		if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable && p.Status != http.StatusTooManyRequests || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(max(p.after, unavailableFor/20)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
 
 // do makes a request and reads its answer into into, unless that is nil.
 func (c *client) do(ctx context.Context, method, path string, body, into any) error {
-	for end := time.Now().Add(unavailableFor); ; time.Sleep(unavailableFor / 20) {
-		err := c.once(ctx, method, path, body, into)
-		var p *problem
-		if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || time.Now().After(end) {
-			return err
-		}
-	}
+	return patiently(ctx, func() error { return c.once(ctx, method, path, body, into) })
 }
 
 // once is do without patience.
@@ -207,8 +221,12 @@ func (c *client) once(ctx context.Context, method, path string, body, into any) 
 }
 
 // open makes a request whose answer is read as it comes.
-func (c *client) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	return c.ask(ctx, http.MethodGet, path, nil)
+func (c *client) open(ctx context.Context, path string) (answer io.ReadCloser, err error) {
+	err = patiently(ctx, func() error {
+		answer, err = c.ask(ctx, http.MethodGet, path, nil)
+		return err
+	})
+	return answer, err
 }
 
 // ask makes a request. What is no success is a *problem.
@@ -243,6 +261,9 @@ func (c *client) ask(ctx context.Context, method, path string, body any) (io.Rea
 	}
 	defer answer.Body.Close()
 	p := &problem{Status: answer.StatusCode}
+	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+		p.after = time.Duration(seconds) * time.Second
+	}
 	text, err := io.ReadAll(answer.Body)
 	if err != nil || json.Unmarshal(text, p) != nil {
 		p.Detail = answer.Status + ": " + strings.TrimSpace(string(text))
@@ -266,20 +287,20 @@ type job struct {
 	Created  time.Time `json:"created"`
 }
 
-// jobPause is between two looks at a job that is waited for.
+// jobPause is between two attempts to follow a job.
 const jobPause = 100 * time.Millisecond
 
 // errUndone is of a job that has left nothing behind.
 var errUndone = errors.New("was undone")
 
-// wait waits until a job has ended, and tells its progress.
+// wait waits until a job has ended, and tells its progress: Howdah says whenever it has
+// changed. Where that is cut off, as by a restart, it is followed anew.
 func (c *client) wait(ctx context.Context, id string, progress func(*job)) error {
 	for {
-		var j job
-		if err := c.do(ctx, http.MethodGet, "/jobs/"+id, nil, &j); err != nil {
+		j, err := c.followJob(ctx, id, progress)
+		if err != nil {
 			return err
 		}
-		progress(&j)
 		switch j.State {
 		case "done":
 			return nil
@@ -294,4 +315,37 @@ func (c *client) wait(ctx context.Context, id string, progress func(*job)) error
 			return ctx.Err()
 		}
 	}
+}
+
+// followJob reads the events of a job until it has ended or waits for somebody, and
+// returns it as it was seen last.
+func (c *client) followJob(ctx context.Context, id string, progress func(*job)) (*job, error) {
+	var last job
+	if err := c.do(ctx, http.MethodGet, "/jobs/"+id, nil, &last); err != nil || last.over() { // events of a job that is not there are none
+		return &last, err
+	}
+	progress(&last)
+	events, err := c.open(ctx, "/jobs/"+id+"/events")
+	if err != nil {
+		return nil, err
+	}
+	defer events.Close()
+	for lines := bufio.NewScanner(events); lines.Scan() && !last.over(); {
+		text, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var now job
+		if err := json.Unmarshal([]byte(text), &now); err != nil {
+			return nil, fmt.Errorf("read the events of job %s: %w", id, err)
+		}
+		last = now
+		progress(&last)
+	}
+	return &last, ctx.Err()
+}
+
+// over reports whether a job does not go on by itself.
+func (j *job) over() bool {
+	return j.State == "done" || j.State == "failed" || j.State == "cancelled" || j.State == "attention"
 }

@@ -71,27 +71,40 @@ func table(w io.Writer, header string, rows [][]string) error {
 	return t.Flush()
 }
 
-// follow waits for a job, with a line of progress for people.
+// follow waits for a job, and tells its progress: on a terminal as a bar, else in lines.
 func (p *printer) follow(cmd *cobra.Command, c *client, id string) error {
 	if p.noWait {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), id)
 		return err
 	}
-	show := func(*job) {}
-	if isTerminal(os.Stderr) && !p.json {
-		show = func(j *job) { fmt.Fprintf(cmd.ErrOrStderr(), "\r\x1b[K%s", progressLine(j)) }
-		defer fmt.Fprint(cmd.ErrOrStderr(), "\r\x1b[K")
+	out := cmd.ErrOrStderr()
+	switch {
+	case p.json:
+		return c.wait(cmd.Context(), id, func(*job) {})
+	case isTerminal(os.Stderr):
+		defer fmt.Fprint(out, "\r\x1b[K")
+		return c.wait(cmd.Context(), id, func(j *job) { fmt.Fprintf(out, "\r\x1b[K%s", progressBar(j)) })
 	}
-	return c.wait(cmd.Context(), id, show)
+	last := ""
+	return c.wait(cmd.Context(), id, func(j *job) {
+		if now := progressLine(j); now != last {
+			fmt.Fprintln(out, now)
+			last = now
+		}
+	})
 }
 
 // barWidth is how many characters a bar of progress has.
 const barWidth = 20
 
-func progressLine(j *job) string {
+func progressBar(j *job) string {
 	filled := 0
 	if j.Total > 0 {
 		filled = barWidth * j.Done / j.Total
 	}
 	return fmt.Sprintf("[%s%s] %d/%d %s %s", strings.Repeat("#", filled), strings.Repeat(".", barWidth-filled), j.Done, j.Total, j.State, j.Step)
+}
+
+func progressLine(j *job) string {
+	return strings.TrimRight(fmt.Sprintf("%s %s: %s %d/%d %s", j.Kind, j.Tenant, j.State, j.Done, j.Total, j.Step), " ")
 }

@@ -245,18 +245,6 @@ func newJobCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return list.jobs(cmd, tenant) },
 	})
 	all.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
-	steer := func(verb, short string) *cobra.Command {
-		return &cobra.Command{
-			Use: verb + " ID", Short: short, Args: oneName,
-			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := newClient()
-				if err != nil {
-					return err
-				}
-				return c.do(cmd.Context(), http.MethodPost, "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, nil)
-			},
-		}
-	}
 	cmd.AddCommand(all, show.flags(&cobra.Command{
 		Use: "show ID", Short: "Show a job", Args: oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -274,16 +262,34 @@ func newJobCommand() *cobra.Command {
 			return table(cmd.OutOrStdout(), jobHeader, [][]string{jobCells(&j)})
 		},
 	}), wait.flags(&cobra.Command{
-		Use: "wait ID", Short: "Wait until a job has ended", Args: oneName,
+		Use: "watch ID", Aliases: []string{"wait"}, Short: "Follow a job until it has ended", Args: oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient()
 			if err != nil {
 				return err
 			}
-			return wait.follow(cmd, c, url.PathEscape(args[0]))
+			return wait.ended(cmd, c, url.PathEscape(args[0]))
 		},
-	}), steer("cancel", "Have a job undone"), steer("resume", "Have a job go on that needs attention"), jobEndReview())
+	}), jobSteer("cancel", "Have a job undone"), jobSteer("resume", "Have a job go on that needs attention"), jobEndReview())
 	return cmd
+}
+
+func jobSteer(verb, short string) *cobra.Command {
+	var p printer
+	return p.flags(&cobra.Command{
+		Use: verb + " ID", Short: short, Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var j job
+			if err := c.do(cmd.Context(), http.MethodPost, "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, &j); err != nil || !p.json {
+				return err
+			}
+			return object(cmd.OutOrStdout(), &j)
+		},
+	})
 }
 
 func jobEndReview() *cobra.Command {

@@ -38,6 +38,7 @@ func newRootCommand() *cobra.Command {
 		newSettingsTopic(),
 	)
 	root.SetHelpCommand(newHelpCommand())
+	addCompletion(root)
 	return root
 }
 

@@ -394,10 +394,16 @@ func (p *printer) run(cmd *cobra.Command, method, path string) error {
 	if err := c.do(cmd.Context(), method, path, nil, &j); err != nil {
 		return err
 	}
-	if err := p.follow(cmd, c, j.ID); err != nil || !p.json || p.noWait {
+	return p.ended(cmd, c, j.ID)
+}
+
+// ended waits for a job, and for machines prints how it ended.
+func (p *printer) ended(cmd *cobra.Command, c *client, id string) error {
+	if err := p.follow(cmd, c, id); err != nil || !p.json || p.noWait {
 		return err
 	}
-	if err := c.do(cmd.Context(), http.MethodGet, "/jobs/"+j.ID, nil, &j); err != nil {
+	var j job
+	if err := c.do(cmd.Context(), http.MethodGet, "/jobs/"+id, nil, &j); err != nil {
 		return err
 	}
 	return object(cmd.OutOrStdout(), &j)
