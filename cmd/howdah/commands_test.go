@@ -110,6 +110,7 @@ func commandRoles() map[string]string {
 		"tenant set NAME pool_size=1": "operator",
 		"tenant suspend NAME":         "operator",
 		"tenant resume NAME":          "operator",
+		"tenant rename NAME y":        "operator",
 		"tenant drop NAME":            "admin",
 		"tenant undrop NAME":          "admin",
 		"tenant purge NAME":           "admin",
