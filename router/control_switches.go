@@ -42,8 +42,9 @@ type switches struct {
 
 // hold is one that an operation has begun.
 type hold struct {
-	until time.Time
-	timer *time.Timer
+	until  time.Time
+	timer  *time.Timer
+	ending bool // the database may be used again, but not by clients yet
 }
 
 // pause notes a PAUSE; "" is all databases.
@@ -162,7 +163,7 @@ func (w *switches) hold(tenant, operation string, lasts time.Duration, ended fun
 	} else {
 		h.timer.Stop()
 	}
-	h.until = time.Now().Add(lasts)
+	h.until, h.ending = time.Now().Add(lasts), false
 	h.timer = time.AfterFunc(lasts, func() {
 		if w.expire(tenant, operation, h) {
 			ended()
@@ -197,11 +198,25 @@ func (w *switches) dropHold(tenant, operation string) bool {
 	return true
 }
 
-// inOperation reports whether an operation holds a tenant.
+// endHold notes that an operation has done what it holds a tenant for.
+func (w *switches) endHold(tenant, operation string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h := w.held[tenant][operation]; h != nil {
+		h.ending = true
+	}
+}
+
+// inOperation reports whether an operation has nobody be in a tenant's database.
 func (w *switches) inOperation(tenant string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.held[tenant]) > 0
+	for _, h := range w.held[tenant] {
+		if !h.ending {
+			return true
+		}
+	}
+	return false
 }
 
 // holds reports whether the pools of a database are to be paused.

@@ -32,6 +32,17 @@ func (s *Server) Hold(ctx context.Context, tenant, operation string, lasts time.
 	return err
 }
 
+// Listen has sessions listen again though their tenant is held: the operation has done
+// what it holds for. It returns when they do.
+func (s *Server) Listen(ctx context.Context, tenant, operation string) error {
+	s.switches.endHold(tenant, operation)
+	s.everyRoute(tenant, (*route).listenAgain)
+	return s.awaitPools(ctx, "listen", tenant, func(r *route) bool {
+		l := r.w.listeners[r.databaseKey()]
+		return l == nil || l.parked || l.conn != nil && len(l.replies) == 0 // parked: another operation wants it so
+	})
+}
+
 // Release ends an operation's Hold. Sessions that listen do so again before any client
 // has a server.
 func (s *Server) Release(tenant, operation string) {
@@ -65,25 +76,35 @@ func (r *route) servers() (n int) {
 	return n
 }
 
+// listenAgain undoes park.
+func (r *route) listenAgain() {
+	l := r.w.listeners[r.databaseKey()]
+	if l == nil || !l.parked || r.w.server.switches.inOperation(r.tenant.name) {
+		return
+	}
+	if l.parked = false; l.conn != nil { // the hold was over before it was closed
+		l.takeUp()
+	} else {
+		l.open()
+	}
+}
+
 // goOn gives out servers again, when the sessions that listen do so again.
 func (r *route) goOn() {
 	if r.w.server.switches.inOperation(r.tenant.name) {
 		return
 	}
+	r.listenAgain()
 	resume := func(error) {
 		if !r.w.server.switches.holds(r.tenant.name) {
 			r.everyPool((*pool.Pool).Resume)
 		}
 	}
-	l := r.w.listeners[r.databaseKey()]
-	if l == nil || l.conn != nil && !l.parked {
-		resume(nil)
+	if l := r.w.listeners[r.databaseKey()]; l != nil && (l.conn == nil || len(l.replies) > 0) {
+		l.sync(resume)
 		return
 	}
-	if l.parked = false; l.conn != nil { // the hold was over before it was closed
-		l.takeUp()
-	}
-	l.sync(resume)
+	resume(nil)
 }
 
 // park closes the connection for a hold, and reports whether it is closed: what was sent

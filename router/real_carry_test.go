@@ -23,6 +23,7 @@ func TestRealCarry(t *testing.T) {
 		{"RenameUnderLoad", testRenameUnderLoad},
 		{"RenameKeepsSessions", testRenameKeepsSessions},
 		{"RenameCarriesWhoIsPaused", testRenameCarriesWhoIsPaused},
+		{"RenameCarriesWhoIsThrottled", testRenameCarriesWhoIsThrottled},
 		{"ClosedDatabaseIsWaitedFor", testClosedDatabaseIsWaitedFor},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
@@ -223,6 +224,33 @@ func testRenameCarriesWhoIsPaused(t *testing.T, h *house) {
 		t.Fatalf("%q, %v", got, err)
 	}
 	d.renameTenant(t, "acme")
+}
+
+// testRenameCarriesWhoIsThrottled by the rate of queries that the tenant has.
+func testRenameCarriesWhoIsThrottled(t *testing.T, h *house) {
+	d := h.open(t, ofCatalog, limits(func(l *tenants.Limits) { l.MaxQueriesPerSecond = 1 }))
+	r := d.raw(t)
+	r.say(t, query("select 1"))
+	if err := r.send(query("select current_database()")); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "a client that waits for its turn", func(router.PoolStats) bool { return d.waiting("acme") == 1 })
+	d.renameTenant(t, "ajax")
+	if got, err := r.answers(); err != nil || got[0] != "row ajax" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if n := d.waiting("ajax") + d.waiting("acme"); n != 0 {
+		t.Errorf("%d clients count as waiting", n)
+	}
+	d.renameTenant(t, "acme")
+}
+
+// waiting counts a tenant's clients that wait.
+func (d *door) waiting(tenant string) (n int) {
+	for row := range d.Tenants(func(name string) bool { return name == tenant }) {
+		n += row.Waiting
+	}
+	return n
 }
 
 // testClosedDatabaseIsWaitedFor where an operation may have closed it, and where none can

@@ -334,7 +334,7 @@ func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
 	}
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		purge := time.Now().Add(KeepFor)
-		if err := tx.ReleaseHold(r.ID); err != nil {
+		if err := tx.EndHold(r.ID); err != nil {
 			return err
 		}
 		if e, err := tx.Entry(catalog.Tenant, r.Tenant); err == nil && e.ID == p.ID {

@@ -63,7 +63,7 @@ func (f *Fleet) strike(ctx context.Context, r *jobs.Run, p *dropping) error {
 		return err
 	}
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
-		if err := tx.ReleaseHold(r.ID); err != nil {
+		if err := tx.EndHold(r.ID); err != nil {
 			return err
 		}
 		e, err := tx.Entry(catalog.Tenant, r.Tenant)
@@ -225,7 +225,7 @@ func (f *Fleet) dropAgain(ctx context.Context, r *jobs.Run) error {
 		return err
 	}
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
-		if err := tx.ReleaseHold(r.ID); err != nil {
+		if err := tx.EndHold(r.ID); err != nil {
 			return err
 		}
 		e, err := tx.Entry(catalog.Tenant, r.Tenant)

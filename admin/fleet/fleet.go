@@ -19,6 +19,8 @@ type Pooler interface {
 	// nothing of theirs is in its database any more, or with ctx's error. Holding again
 	// makes it last longer.
 	Hold(ctx context.Context, tenant, operation string, lasts time.Duration) error
+	// Listen has the sessions that listen do so again, and returns when they do.
+	Listen(ctx context.Context, tenant, operation string) error
 	Release(tenant, operation string)
 }
 

@@ -18,11 +18,14 @@ const (
 	// are. While an operation runs it says so again and again.
 	holdLasts = 20 * time.Second
 	sayAgain  = holdLasts / 4
+	// listenFor is for how long clients wait for sessions that listen, on whatever node.
+	listenFor = time.Second
 )
 
 // hold has all nodes hold the clients of tenants, and waits until nothing of theirs is in
-// the database any more, but no longer than running transactions may take. The release
-// is for when the operation ends otherwise than by a change that releases them.
+// the database any more, but no longer than running transactions may take. The change
+// that is the operation's outcome ends it; the release is for when it does not come to
+// that.
 func (f *Fleet) hold(ctx context.Context, operation string, tenants []string) (release func(), err error) {
 	h, err := f.Catalog.Hold(ctx, operation, tenants, holdLasts)
 	if err != nil {
@@ -131,6 +134,9 @@ func (h *Holder) Use(ctx context.Context, now []catalog.Hold) {
 
 // begin holds tenants, or makes what was begun before last longer.
 func (h *Holder) begin(ctx context.Context, hold catalog.Hold, old *holding) *holding {
+	if old != nil && old.Epoch == hold.Epoch && hold.Ending { // it is on its way
+		return old
+	}
 	x := &holding{Hold: hold, ended: make(chan struct{}), told: make(chan struct{})}
 	if old != nil {
 		old.end()
@@ -141,7 +147,11 @@ func (h *Holder) begin(ctx context.Context, hold catalog.Hold, old *holding) *ho
 	ctx, x.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(x.ended)
-		h.drain(ctx, x)
+		if x.Ending {
+			h.goOn(ctx, x)
+		} else {
+			h.drain(ctx, x)
+		}
 	}()
 	return x
 }
@@ -166,6 +176,11 @@ func (h *Holder) drain(ctx context.Context, x *holding) {
 			return // it is over, or will be made to last longer
 		}
 	}
+	h.tell(ctx, x)
+}
+
+// tell has the catalog know that a hold is as it should be here.
+func (h *Holder) tell(ctx context.Context, x *holding) {
 	select {
 	case <-x.told:
 		return
@@ -175,5 +190,30 @@ func (h *Holder) drain(ctx context.Context, x *holding) {
 		close(x.told)
 	} else if ctx.Err() == nil {
 		h.Log.Warn("cannot say that clients are held", "tenants", x.Tenants, "error", err)
+	}
+}
+
+// goOn lets clients go on when sessions that listen do so again, on all nodes: who goes on
+// may notify them.
+func (h *Holder) goOn(ctx context.Context, x *holding) {
+	waiting, cancel := context.WithTimeout(ctx, listenFor)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, tenant := range x.Tenants {
+		all.Go(func() { _ = h.Pooler.Listen(waiting, tenant, x.Operation) }) // else they are tried again for their own sake
+	}
+	all.Wait()
+	h.tell(ctx, x)
+	for pause := time.Millisecond; waiting.Err() == nil; pause = min(2*pause, 20*time.Millisecond) {
+		if others, err := h.Catalog.Unheld(waiting, &x.Hold); err != nil || len(others) == 0 {
+			break
+		}
+		select {
+		case <-time.After(pause):
+		case <-waiting.Done():
+		}
+	}
+	for _, tenant := range x.Tenants {
+		h.Pooler.Release(tenant, x.Operation)
 	}
 }

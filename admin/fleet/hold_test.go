@@ -74,6 +74,7 @@ func TestNodeThatDoesNotAnswer(t *testing.T) {
 	if err := h.server.Exec(t.Context(), "catalog", "insert into howdah.node (name, version, lease_until) values ('dead', '', now() - interval '1 s')"); err != nil {
 		t.Fatal(err)
 	}
+	h.fleet.DrainFor = time.Second
 	h.run()
 	made := h.create("acme")
 	other.busy = make(chan struct{})
@@ -122,7 +123,7 @@ func (h *house) state() string {
 	if err == nil {
 		err = h.server.QueryRow(h.t.Context(), "catalog", `select coalesce(string_agg(format('%s %s %s', kind, name, case settings ->> 'state' when 'active' then settings - 'state' else settings end - 'verifier'), E'\n' order by kind, name), '')
 			|| coalesce((select string_agg(format('dropped %s %s %s', name, settings, operation), E'\n') from howdah.dropped), '')
-			|| (select count(*) from howdah.hold) from howdah.entry`, nil, &entries)
+			|| (select count(*) from howdah.hold where not ending) from howdah.entry`, nil, &entries)
 	}
 	if err != nil {
 		h.t.Fatal(err)

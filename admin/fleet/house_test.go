@@ -57,7 +57,7 @@ func newFleet(ctx context.Context, node string, c *catalog.Catalog, admin string
 	registry := tenants.NewRegistry(snapshot(admin, nil))
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	f, err := fleet.New(ctx, node, fleet.Config{
-		Catalog: c, Registry: registry, Log: logger, Stepped: stepped, DrainFor: 3 * time.Second,
+		Catalog: c, Registry: registry, Log: logger, Stepped: stepped,
 		Check: func(entries []catalog.Entry) error {
 			for _, e := range entries {
 				if _, ok := e.Settings["nonsense"]; ok {
@@ -140,6 +140,8 @@ func (p *pooler) Hold(ctx context.Context, tenant, operation string, _ time.Dura
 		return ctx.Err()
 	}
 }
+
+func (p *pooler) Listen(context.Context, string, string) error { return nil }
 
 func (p *pooler) Release(tenant, operation string) {
 	p.mu.Lock()

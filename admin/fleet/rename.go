@@ -145,7 +145,12 @@ func (f *Fleet) keepsUser(tx *catalog.Tx, from *Names, wanted string) (why, err 
 			return invalid("user", "user %q is tenant %q's too, and keeps its name", from.User, e.Name), nil
 		}
 	}
-	return nil, nil
+	var dropped string
+	err = tx.QueryRow("select coalesce(min(name), '') from howdah.dropped where settings ->> 'user' = $1", from.User).Scan(&dropped)
+	if err == nil && dropped != "" {
+		why = invalid("user", "user %q is that of the dropped tenant %q too, and keeps its name", from.User, dropped)
+	}
+	return why, err
 }
 
 // apply gives an entry the new names, if it is the tenant's or its user's.
@@ -196,7 +201,7 @@ func (f *Fleet) renameTo(ctx context.Context, r *jobs.Run, p *renaming, to *Name
 	}
 	return r.Step(ctx, "rename in the registry", c.done, c.done+1, func(ctx context.Context) error {
 		err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
-			if err := tx.ReleaseHold(r.ID); err != nil {
+			if err := tx.EndHold(r.ID); err != nil {
 				return err
 			}
 			return p.enter(tx, to)

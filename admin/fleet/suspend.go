@@ -107,7 +107,7 @@ func (f *Fleet) setState(ctx context.Context, r *jobs.Run, state string) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.ReleaseHold(r.ID); err != nil || stateOf(e) == state {
+		if err := tx.EndHold(r.ID); err != nil || stateOf(e) == state {
 			return err
 		}
 		s := maps.Clone(e.Settings)

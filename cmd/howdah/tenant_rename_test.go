@@ -50,9 +50,8 @@ func (p *upPlace) secondNode(t *testing.T) (port int, stop func()) {
 	return pooler, stop
 }
 
-// riders are clients that stay and work.
+// riders are clients that stay and work, in pairs of which one is on the other node.
 type riders struct {
-	stop    chan struct{}
 	all     sync.WaitGroup
 	mu      sync.Mutex // guards what follows
 	errs    []error
@@ -60,38 +59,40 @@ type riders struct {
 	longest time.Duration
 }
 
-// ride is a client that works until the end: prepared statements, transactions, and
-// notifications that must come.
+// ride is a client that works until ctx ends.
 func (r *riders) ride(ctx context.Context, c *pgx.Conn, number int) {
 	defer c.Close(context.WithoutCancel(ctx))
-	channel := "rider" + strconv.Itoa(number)
-	_, err := c.Exec(ctx, "listen "+channel)
-	for err == nil {
-		select {
-		case <-r.stop:
-			return
-		default:
-		}
+	for {
 		begun := time.Now()
-		err = work(ctx, c, channel)
+		err := work(ctx, c, rider(number^1))
 		took := time.Since(begun)
+		if ctx.Err() != nil {
+			return
+		}
 		r.mu.Lock()
 		r.works++
 		r.longest = max(r.longest, took)
+		if err != nil {
+			r.errs = append(r.errs, err)
+		}
 		r.mu.Unlock()
+		if err != nil {
+			return
+		}
 	}
-	r.mu.Lock()
-	r.errs = append(r.errs, err)
-	r.mu.Unlock()
 }
 
-// work is one round of a rider's.
-func work(ctx context.Context, c *pgx.Conn, channel string) error {
+// rider is the channel on which a rider listens.
+func rider(number int) string { return "rider" + strconv.Itoa(number) }
+
+// work is one round: a transaction that notifies the other of the pair, and then waiting
+// for the other's. Were a notification lost, both would wait for ever.
+func work(ctx context.Context, c *pgx.Conn, other string) error {
 	err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "insert into ridden select $1", channel); err != nil { // prepared, and kept
+		if _, err := tx.Exec(ctx, "insert into ridden select $1", other); err != nil { // prepared, and kept
 			return err
 		}
-		_, err := tx.Exec(ctx, "select pg_notify($1, 'round')", channel)
+		_, err := tx.Exec(ctx, "select pg_notify($1, 'round')", other)
 		return err
 	})
 	if err != nil {
@@ -121,7 +122,10 @@ func (p *upPlace) renameUnderLoad(t *testing.T) {
 	defer stop()
 	there.Port = uint16(port)
 	waitUntil(t, func() bool { return p.try(there, "select 1") == nil })
-	r := &riders{stop: make(chan struct{})}
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	r := &riders{}
+	var all []*pgx.Conn
 	for i := range 16 {
 		at := mover
 		if i%2 == 1 {
@@ -131,7 +135,13 @@ func (p *upPlace) renameUnderLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.all.Go(func() { r.ride(t.Context(), c, i) })
+		if _, err := c.Exec(t.Context(), "listen "+rider(i)); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for i, c := range all {
+		r.all.Go(func() { r.ride(ctx, c, i) })
 	}
 	goesOn := func() {
 		t.Helper()
@@ -146,7 +156,7 @@ func (p *upPlace) renameUnderLoad(t *testing.T) {
 		p.done("tenant", "rename", names[0], names[1])
 	}
 	goesOn()
-	close(r.stop)
+	end()
 	r.all.Wait()
 	works, longest, errs := r.state()
 	if len(errs) > 0 {

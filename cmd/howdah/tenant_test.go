@@ -134,6 +134,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant that was brought back: %v", err)
 	}
 
+	p.retier(t, initech)
 	p.done("tier", "add", "gold", "weight=4")
 	p.done("tenant", "create", "rich", "--tier", "gold", "--set", "pool_size=7")
 	p.refused(1, "gold", "tier", "remove", "gold", "--yes")
@@ -162,6 +163,27 @@ func TestTenants(t *testing.T) {
 	p.catalogOfYesterday(t, initech)
 	p.withoutItsCatalog(t, initech)
 	up.stop()
+}
+
+// retier has a session that is there go by its tenant's new tier at once.
+func (p *upPlace) retier(t *testing.T, tenant *pgx.ConnConfig) {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	p.done("tier", "add", "hasty", "query_timeout=200ms")
+	p.done("tenant", "set", "initech", "tier=hasty")
+	if _, err := conn.Exec(t.Context(), "select pg_sleep(0.3)"); err != nil { // its own limit stands
+		t.Errorf("within its own query_timeout: %v", err)
+	}
+	p.done("tenant", "set", "initech", "--unset", "query_timeout")
+	if _, err := conn.Exec(t.Context(), "select pg_sleep(10)"); err == nil || !strings.Contains(err.Error(), "query_timeout") {
+		t.Errorf("over the tier's query_timeout: %v", err)
+	}
+	p.done("tenant", "set", "initech", "--unset", "tier")
+	p.done("tier", "remove", "hasty", "--yes")
 }
 
 // auditHolds verifies the audit log, and an export of it that somebody has changed.

@@ -78,6 +78,7 @@ func TestCatalog(t *testing.T) {
 		{"revisions", testRevisions},
 		{"change is whole", testChangeIsWhole},
 		{"follow", testFollow},
+		{"holds", testHolds},
 		{"operations", testOperations},
 		{"orphans", testOrphans},
 		{"tokens", testTokens},
