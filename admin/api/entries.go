@@ -35,10 +35,9 @@ func (s *server) entries(api huma.API) {
 func (s *server) kind(api huma.API, kind catalog.Kind) {
 	noun, path := string(kind), "/"+string(kind)+"s"
 	type put struct {
-		ByName
-		IfMatch     string         `header:"If-Match"`
-		IfNoneMatch string         `header:"If-None-Match" doc:"* makes a new one"`
-		Body        map[string]any `doc:"settings by their names in howdah.toml"`
+		Edit
+		IfNoneMatch string           `header:"If-None-Match" doc:"* makes a new one"`
+		Body        catalog.Settings `doc:"settings by their names in howdah.toml"`
 	}
 	huma.Register(api, operation("list-"+noun+"s", "GET", path, "List "+noun+"s", viewer), func(ctx context.Context, _ *struct{}) (*struct{ Body []Entry }, error) {
 		all, err := s.allOf(ctx, kind)
@@ -55,53 +54,36 @@ func (s *server) kind(api huma.API, kind catalog.Kind) {
 		return s.oneOf(ctx, kind, in.Name)
 	})
 	huma.Register(api, operation("put-"+noun, "PUT", path+"/{name}", "Make a "+noun+", or give it other settings", admin), func(ctx context.Context, in *put) (*entryAnswer, error) {
-		f, err := s.fleet()
-		if err != nil {
-			return nil, err
-		}
-		expect, err := expected(in.IfMatch)
+		f, expect, err := s.edit(&in.Edit)
 		if err != nil {
 			return nil, err
 		}
 		if in.IfNoneMatch == "*" {
 			expect = 0
 		}
-		e, err := f.PutEntry(ctx, actor(ctx), kind, in.Name, expect, whole(in.Body))
+		e, err := f.PutEntry(ctx, actor(ctx), kind, in.Name, expect, in.Body)
 		if err != nil {
 			return nil, s.problem(err)
 		}
 		return &entryAnswer{etag(e.Revision), *entryOf(e)}, nil
 	})
 	type patch struct {
-		ByName
-		IfMatch string         `header:"If-Match"`
-		Body    map[string]any `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
+		Edit
+		Body catalog.Settings `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
 	}
 	huma.Register(api, operation("set-"+noun, "PATCH", path+"/{name}", "Change settings of a "+noun, admin), func(ctx context.Context, in *patch) (*entryAnswer, error) {
-		f, err := s.fleet()
+		f, expect, err := s.edit(&in.Edit)
 		if err != nil {
 			return nil, err
 		}
-		expect, err := expected(in.IfMatch)
-		if err != nil {
-			return nil, err
-		}
-		e, err := f.SetEntry(ctx, actor(ctx), kind, in.Name, expect, whole(in.Body))
+		e, err := f.SetEntry(ctx, actor(ctx), kind, in.Name, expect, in.Body)
 		if err != nil {
 			return nil, s.problem(err)
 		}
 		return &entryAnswer{etag(e.Revision), *entryOf(e)}, nil
 	})
-	huma.Register(api, operation("delete-"+noun, "DELETE", path+"/{name}", "Remove a "+noun+" that no tenant refers to", admin), func(ctx context.Context, in *struct {
-		ByName
-		IfMatch string `header:"If-Match"`
-	},
-	) (*struct{}, error) {
-		f, err := s.fleet()
-		if err != nil {
-			return nil, err
-		}
-		expect, err := expected(in.IfMatch)
+	huma.Register(api, operation("delete-"+noun, "DELETE", path+"/{name}", "Remove a "+noun+" that no tenant refers to", admin), func(ctx context.Context, in *Edit) (*struct{}, error) {
+		f, expect, err := s.edit(in)
 		if err != nil {
 			return nil, err
 		}

@@ -67,6 +67,22 @@ func answerTenant(t Tenant) *tenantAnswer { return &tenantAnswer{ETag: etag(t.Re
 
 func etag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
+// Edit is a path with the name of what is to be changed, and of which revision it must be.
+type Edit struct {
+	ByName
+	IfMatch string `header:"If-Match" doc:"what ETag has said; it is not changed if it says something else now"`
+}
+
+// edit returns who makes the change, and the revision that is expected.
+func (s *server) edit(e *Edit) (*fleet.Fleet, int64, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, 0, err
+	}
+	revision, err := expected(e.IfMatch)
+	return f, revision, err
+}
+
 // expected reads If-Match: the revision that is to be changed, whatever it is where
 // nothing is said.
 func expected(ifMatch string) (int64, error) {
@@ -182,14 +198,14 @@ func (s *server) oneTenant(ctx context.Context, name string) (*Tenant, error) {
 }
 
 type newTenant struct {
-	Name     string         `json:"name" maxLength:"63" doc:"what clients connect to as database: a to z, 0 to 9, _ . and -"`
-	Cluster  string         `json:"cluster,omitempty" doc:"where there is room, if not given"`
-	Database string         `json:"database,omitempty" maxLength:"63" doc:"the name, if not given"`
-	User     string         `json:"user,omitempty" maxLength:"63" doc:"the name, if not given"`
-	Tier     string         `json:"tier,omitempty"`
-	Password string         `json:"password,omitempty" doc:"a new one, if not given"`
-	Settings map[string]any `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
-	Template string         `json:"template,omitempty" doc:"a database to copy"`
+	Name     string           `json:"name" maxLength:"63" doc:"what clients connect to as database: a to z, 0 to 9, _ . and -"`
+	Cluster  string           `json:"cluster,omitempty" doc:"where there is room, if not given"`
+	Database string           `json:"database,omitempty" maxLength:"63" doc:"the name, if not given"`
+	User     string           `json:"user,omitempty" maxLength:"63" doc:"the name, if not given"`
+	Tier     string           `json:"tier,omitempty"`
+	Password string           `json:"password,omitempty" doc:"a new one, if not given"`
+	Settings catalog.Settings `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
+	Template string           `json:"template,omitempty" doc:"a database to copy"`
 }
 
 type creationAnswer struct {
@@ -211,7 +227,7 @@ func (s *server) createTenant(ctx context.Context, in *struct {
 	b := &in.Body
 	n := fleet.NewTenant{
 		Name: b.Name, Cluster: b.Cluster, Database: b.Database, User: b.User, Tier: b.Tier, Password: b.Password,
-		Settings: whole(b.Settings), Template: b.Template,
+		Settings: b.Settings, Template: b.Template,
 	}
 	if in.IdempotencyKey != "" {
 		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
@@ -227,32 +243,16 @@ func (s *server) createTenant(ctx context.Context, in *struct {
 	return answer, nil
 }
 
-// whole makes numbers without a fraction whole ones, as settings have them: JSON does not
-// tell them apart.
-func whole(settings map[string]any) catalog.Settings {
-	for name, value := range settings {
-		if f, ok := value.(float64); ok && f == float64(int64(f)) {
-			settings[name] = int64(f)
-		}
-	}
-	return settings
-}
-
 func (s *server) setTenant(ctx context.Context, in *struct {
-	ByName
-	IfMatch string         `header:"If-Match"`
-	Body    map[string]any `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
+	Edit
+	Body catalog.Settings `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
 },
 ) (*tenantAnswer, error) {
-	f, err := s.fleet()
+	f, expect, err := s.edit(&in.Edit)
 	if err != nil {
 		return nil, err
 	}
-	expect, err := expected(in.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	e, err := f.SetTenant(ctx, actor(ctx), in.Name, expect, whole(in.Body))
+	e, err := f.SetTenant(ctx, actor(ctx), in.Name, expect, in.Body)
 	if err != nil {
 		return nil, s.problem(err)
 	}
