@@ -194,7 +194,7 @@ func (l *login) verifier(stored string) (v *wire.Verifier, known bool) {
 
 func (l *login) proveByScram(stored string) error {
 	v, known := l.verifier(stored)
-	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, v, l.accepted.Binding)
+	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, []*wire.Verifier{v}, l.accepted.Binding)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 const maxPasswordLen = 65535
 
 // AuthenticateSCRAM lets the client on rw prove that it knows the password
-// behind v. Binding is as for NewScramServer. It reads no byte past the
+// behind one of verifiers. They and binding are as for NewScramServer. It reads no byte past the
 // client's last message.
 //
 // On success it returns the closing AuthenticationSASLFinal and
@@ -22,8 +22,8 @@ const maxPasswordLen = 65535
 // follows, and the keys for logging in at servers. The error is
 // ErrAuthentication for a wrong proof, an *Error or a wrapped ErrMalformed for
 // a client that breaks the protocol, or rw's own.
-func AuthenticateSCRAM(rw io.ReadWriter, v *Verifier, binding []byte) (final []byte, keys ScramKeys, err error) {
-	s := NewScramServer(v, binding)
+func AuthenticateSCRAM(rw io.ReadWriter, verifiers []*Verifier, binding []byte) (final []byte, keys ScramKeys, err error) {
+	s := NewScramServer(verifiers, binding)
 	var offer []byte
 	for _, m := range s.Mechanisms() {
 		offer = append(append(offer, m...), 0)

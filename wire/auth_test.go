@@ -103,7 +103,7 @@ func TestAuthenticateSCRAMWithOtherClient(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			addr, done := listen(t, c.cert, func(a *wire.Accepted) ([]byte, wire.ScramKeys, error) {
-				return wire.AuthenticateSCRAM(a.Conn, v, a.Binding)
+				return wire.AuthenticateSCRAM(a.Conn, only(v), a.Binding)
 			})
 			err := connect(t, addr, c.password, c.options)
 			o := <-done
@@ -116,7 +116,7 @@ func TestAuthenticateSCRAMWithOtherClient(t *testing.T) {
 			if o.err != nil || err != nil {
 				t.Fatalf("server: %v; client: %v", o.err, err)
 			}
-			s := wire.NewScramServer(v, nil)
+			s := wire.NewScramServer(only(v), nil)
 			if _, err := exchange(s, wire.NewScramClient("", &o.keys, nil, false), s.Mechanisms()); err != nil {
 				t.Errorf("keys do not log in: %v", err)
 			}
@@ -161,7 +161,7 @@ func TestAuthenticateRefusesWhatIsNoPassword(t *testing.T) {
 		"SASL -1":        {wire.AppendMessage(nil, wire.Password, []byte("SCRAM-SHA-256\x00\xff\xff\xff\xff")), wire.ErrMalformed},
 		"SASL short":     {wire.AppendMessage(nil, wire.Password, []byte("SCRAM-SHA-256\x00\x00\x00\x00\x09n,,n=,r=")), wire.ErrMalformed},
 	} {
-		if _, _, err := wire.AuthenticateSCRAM(script{strings.NewReader(string(c.sent))}, v, nil); !errors.Is(err, c.want) {
+		if _, _, err := wire.AuthenticateSCRAM(script{strings.NewReader(string(c.sent))}, only(v), nil); !errors.Is(err, c.want) {
 			t.Errorf("SCRAM, %s: %v, want %v", name, err, c.want)
 		}
 		if strings.HasPrefix(name, "SASL") {

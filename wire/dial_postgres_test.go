@@ -272,7 +272,7 @@ func (r *realServer) waitForQuery(t *testing.T, pid uint32) {
 func (r *realServer) passThrough(t *testing.T) {
 	cert := loadCertificate(t, wiretest.MakeCertificate(t, t.TempDir(), "127.0.0.1"))
 	addr, done := listen(t, cert, func(a *wire.Accepted) ([]byte, wire.ScramKeys, error) {
-		return wire.AuthenticateSCRAM(a.Conn, r.verifier, a.Binding)
+		return wire.AuthenticateSCRAM(a.Conn, only(r.verifier), a.Binding)
 	})
 	if err := connect(t, addr, "secret", "sslmode=require channel_binding=require"); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/rand"
@@ -67,6 +68,34 @@ type ScramKeys struct {
 
 const verifierPrefix = MechanismScram + "$"
 
+// NewScramKeys returns random keys, which belong to no password: only who has
+// them can log in at a server that holds their Verifier.
+func NewScramKeys() ScramKeys {
+	k := ScramKeys{ClientKey: make([]byte, sha256.Size), ServerKey: make([]byte, sha256.Size)}
+	rand.Read(k.ClientKey)
+	rand.Read(k.ServerKey)
+	return k
+}
+
+// Verifier returns what a server has to hold so that k logs in. It has a salt
+// of its own each time.
+func (k ScramKeys) Verifier() *Verifier {
+	salt := make([]byte, DefaultScramSaltLen)
+	rand.Read(salt)
+	return k.verifier(DefaultScramIterations, salt)
+}
+
+func (k ScramKeys) verifier(iterations int, salt []byte) *Verifier {
+	stored := sha256.Sum256(k.ClientKey)
+	return &Verifier{Iterations: iterations, Salt: salt, StoredKey: stored[:], ServerKey: k.ServerKey}
+}
+
+// String hides the keys from logs and errors.
+func (ScramKeys) String() string { return "(SCRAM keys)" }
+
+// GoString is String.
+func (k ScramKeys) GoString() string { return k.String() }
+
 // ParseVerifier decodes "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey".
 // Its errors do not repeat s, which is a secret.
 func ParseVerifier(s string) (*Verifier, error) {
@@ -126,8 +155,7 @@ func MakeVerifier(password string, iterations int, salt []byte) *Verifier {
 	if err != nil {
 		panic(err)
 	}
-	stored := sha256.Sum256(k.ClientKey)
-	return &Verifier{Iterations: iterations, Salt: salt, StoredKey: stored[:], ServerKey: k.ServerKey}
+	return k.verifier(iterations, salt)
 }
 
 // MockVerifier returns the verifier to run the exchange with for a user who
@@ -146,6 +174,18 @@ func MockVerifier(user string, nodeSecret []byte) *Verifier {
 	}
 }
 
+// Kin reports whether v and other are of one salt and iteration count, so that
+// one exchange can be checked against both.
+func (v *Verifier) Kin(other *Verifier) bool {
+	return v.Iterations == other.Iterations && bytes.Equal(v.Salt, other.Salt)
+}
+
+// holds reports whether v is the verifier of the password behind k.
+func (v *Verifier) holds(k ScramKeys) bool {
+	stored := sha256.Sum256(k.ClientKey)
+	return subtle.ConstantTimeCompare(stored[:], v.StoredKey) == 1
+}
+
 // Matches reports whether password is the one behind v. It costs as much as a
 // login; keep it off the loops.
 func (v *Verifier) Matches(password string) bool {
@@ -155,15 +195,33 @@ func (v *Verifier) Matches(password string) bool {
 
 // KeysOf is Matches that also returns the keys for logging in at servers.
 func (v *Verifier) KeysOf(password string) (keys ScramKeys, ok bool) {
-	k, err := makeKeys(password, v.Iterations, v.Salt)
+	return KeysOf(password, []*Verifier{v})
+}
+
+// KeysOf is Verifier.KeysOf for a password that may be behind any of some
+// verifiers, which must be Kin. It hashes once, and looks at all of them
+// whichever it is.
+func KeysOf(password string, verifiers []*Verifier) (keys ScramKeys, ok bool) {
+	mustBeKin(verifiers)
+	k, err := makeKeys(password, verifiers[0].Iterations, verifiers[0].Salt)
 	if err != nil {
 		return ScramKeys{}, false
 	}
-	stored := sha256.Sum256(k.ClientKey)
-	if subtle.ConstantTimeCompare(stored[:], v.StoredKey) != 1 {
-		return ScramKeys{}, false
+	for _, v := range verifiers {
+		if v.holds(k) {
+			keys, ok = k, true
+		}
 	}
-	return k, true
+	return keys, ok
+}
+
+// mustBeKin panics where an exchange cannot be checked against all of verifiers.
+func mustBeKin(verifiers []*Verifier) {
+	for _, v := range verifiers {
+		if !v.Kin(verifiers[0]) {
+			panic("wire: verifiers of different salts in one exchange")
+		}
+	}
 }
 
 // makeKeys derives both keys from a password (RFC 5802, section 3).

@@ -15,8 +15,8 @@ const bindingName = "tls-server-end-point"
 // ScramServer is the server's side of one SCRAM exchange: First, then Final.
 // It does no I/O.
 type ScramServer struct {
-	verifier *Verifier
-	binding  []byte
+	verifiers []*Verifier
+	binding   []byte
 
 	plus        bool
 	header      []byte // client's gs2 header
@@ -25,10 +25,12 @@ type ScramServer struct {
 }
 
 // NewScramServer starts an exchange with a client who should know the password
-// behind v. Binding is EndPointBinding of the certificate that this client was
-// shown; nil means that -PLUS is not offered.
-func NewScramServer(v *Verifier, binding []byte) *ScramServer {
-	return &ScramServer{verifier: v, binding: binding, nonce: newNonce()}
+// behind one of verifiers, of which there is at least one, and which must be
+// Kin. Binding is EndPointBinding of the certificate that this client was shown;
+// nil means that -PLUS is not offered.
+func NewScramServer(verifiers []*Verifier, binding []byte) *ScramServer {
+	mustBeKin(verifiers)
+	return &ScramServer{verifiers: verifiers, binding: binding, nonce: newNonce()}
 }
 
 // Mechanisms returns the names to offer, best first.
@@ -67,9 +69,9 @@ func (s *ScramServer) First(mechanism string, message []byte) ([]byte, error) {
 	first = append(first, "r="...)
 	first = append(first, s.nonce...)
 	first = append(first, ",s="...)
-	first = base64.StdEncoding.AppendEncode(first, s.verifier.Salt)
+	first = base64.StdEncoding.AppendEncode(first, s.verifiers[0].Salt)
 	first = append(first, ",i="...)
-	first = strconv.AppendInt(first, int64(s.verifier.Iterations), 10)
+	first = strconv.AppendInt(first, int64(s.verifiers[0].Iterations), 10)
 
 	s.authMessage = make([]byte, 0, 512)
 	s.authMessage = append(s.authMessage, m.bare...)
@@ -114,15 +116,25 @@ func (s *ScramServer) Final(message []byte) ([]byte, ScramKeys, error) {
 	}
 	s.authMessage = append(s.authMessage, m.withoutProof...)
 
-	clientKey := make([]byte, sha256.Size)
-	subtle.XORBytes(clientKey, m.proof, hmacSHA256(s.verifier.StoredKey, s.authMessage))
-	stored := sha256.Sum256(clientKey)
-	if subtle.ConstantTimeCompare(stored[:], s.verifier.StoredKey) != 1 {
+	keys, ok := s.keysBehind(m.proof)
+	if !ok {
 		return nil, ScramKeys{}, ErrAuthentication
 	}
-	signature := hmacSHA256(s.verifier.ServerKey, s.authMessage)
-	final := base64.StdEncoding.AppendEncode([]byte("v="), signature)
-	return final, ScramKeys{ClientKey: clientKey, ServerKey: s.verifier.ServerKey}, nil
+	signature := hmacSHA256(keys.ServerKey, s.authMessage)
+	return base64.StdEncoding.AppendEncode([]byte("v="), signature), keys, nil
+}
+
+// keysBehind returns the keys of the verifier that the proof is for. It looks at
+// all of them whichever it is.
+func (s *ScramServer) keysBehind(proof []byte) (keys ScramKeys, ok bool) {
+	for _, v := range s.verifiers {
+		k := ScramKeys{ClientKey: make([]byte, sha256.Size), ServerKey: v.ServerKey}
+		subtle.XORBytes(k.ClientKey, proof, hmacSHA256(v.StoredKey, s.authMessage))
+		if v.holds(k) {
+			keys, ok = k, true
+		}
+	}
+	return keys, ok
 }
 
 func (s *ScramServer) bindingMatches(sent []byte) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,8 +31,10 @@ func vectorVerifier(t testing.TB) *wire.Verifier {
 	return wire.MakeVerifier("pencil", 4096, salt)
 }
 
+func only(v *wire.Verifier) []*wire.Verifier { return []*wire.Verifier{v} }
+
 func TestScramServerFollowsRFC7677(t *testing.T) {
-	s := wire.NewScramServer(vectorVerifier(t), nil)
+	s := wire.NewScramServer(only(vectorVerifier(t)), nil)
 	s.FixNonce(vectorServerNonce)
 	first, err := s.First(wire.MechanismScram, []byte("n,,"+vectorBare))
 	if err != nil || string(first) != vectorServerFirst {
@@ -87,12 +90,12 @@ func exchange(s *wire.ScramServer, c *wire.ScramClient, offered []string) (wire.
 
 func TestScramKeysLogInLikeThePassword(t *testing.T) {
 	v := wire.MakeVerifier("öffne dich", 100, nil)
-	s := wire.NewScramServer(v, nil)
+	s := wire.NewScramServer(only(v), nil)
 	keys, err := exchange(s, wire.NewScramClient("öffne dich", nil, nil, false), s.Mechanisms())
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = wire.NewScramServer(v, nil)
+	s = wire.NewScramServer(only(v), nil)
 	again, err := exchange(s, wire.NewScramClient("", &keys, nil, false), s.Mechanisms())
 	if err != nil {
 		t.Fatalf("log in with the keys: %v", err)
@@ -100,9 +103,71 @@ func TestScramKeysLogInLikeThePassword(t *testing.T) {
 	if !bytes.Equal(again.ClientKey, keys.ClientKey) || !bytes.Equal(again.ServerKey, keys.ServerKey) {
 		t.Error("the second login revealed other keys")
 	}
-	other := wire.NewScramServer(wire.MakeVerifier("öffne dich", 100, nil), nil) // another salt
+	other := wire.NewScramServer(only(wire.MakeVerifier("öffne dich", 100, nil)), nil) // another salt
 	if _, err := exchange(other, wire.NewScramClient("", &keys, nil, false), other.Mechanisms()); !errors.Is(err, wire.ErrAuthentication) {
 		t.Errorf("keys of another verifier: %v", err)
+	}
+}
+
+// TestScramChecksAllVerifiers has each of three passwords of one user log in, by
+// both mechanisms, and no other.
+func TestScramChecksAllVerifiers(t *testing.T) {
+	certificate := []byte("digest of a certificate")
+	var all []*wire.Verifier
+	for _, password := range []string{"now", "before", "long before"} {
+		salt := []byte("one salt for all")
+		all = append(all, wire.MakeVerifier(password, 100, salt))
+	}
+	for _, binding := range [][]byte{nil, certificate} {
+		for i, password := range []string{"now", "before", "long before"} {
+			s := wire.NewScramServer(all, binding)
+			keys, err := exchange(s, wire.NewScramClient(password, nil, binding, binding != nil), s.Mechanisms())
+			if err != nil {
+				t.Fatalf("%q: %v", password, err)
+			}
+			if want, _ := all[i].KeysOf(password); !bytes.Equal(keys.ClientKey, want.ClientKey) || !bytes.Equal(keys.ServerKey, want.ServerKey) {
+				t.Errorf("%q reveals another's keys", password)
+			}
+			if keys, ok := wire.KeysOf(password, all); !ok || !all[i].Kin(all[0]) || len(keys.ClientKey) != 32 {
+				t.Errorf("%q in clear text is none of them", password)
+			}
+		}
+		s := wire.NewScramServer(all[:2], binding)
+		if _, err := exchange(s, wire.NewScramClient("long before", nil, binding, binding != nil), s.Mechanisms()); !errors.Is(err, wire.ErrAuthentication) {
+			t.Errorf("a password that is none of them: %v", err)
+		}
+	}
+	if _, ok := wire.KeysOf("long before", all[:2]); ok {
+		t.Error("a password in clear text that is none of them passes")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("verifiers of different salts make one exchange")
+		}
+	}()
+	wire.NewScramServer([]*wire.Verifier{all[0], wire.MakeVerifier("x", 100, nil)}, nil)
+}
+
+// TestScramKeysWithoutPassword logs in with keys that no password has.
+func TestScramKeysWithoutPassword(t *testing.T) {
+	keys := wire.NewScramKeys()
+	v, err := wire.ParseVerifier(keys.Verifier().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := wire.NewScramServer(only(v), nil)
+	if _, err := exchange(s, wire.NewScramClient("", &keys, nil, false), s.Mechanisms()); err != nil {
+		t.Fatal(err)
+	}
+	others := wire.NewScramKeys()
+	s = wire.NewScramServer(only(v), nil)
+	if _, err := exchange(s, wire.NewScramClient("", &others, nil, false), s.Mechanisms()); !errors.Is(err, wire.ErrAuthentication) {
+		t.Errorf("others' keys: %v", err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if said := fmt.Sprintf(format, keys); said != "(SCRAM keys)" {
+			t.Errorf("printed by %s they are %s", format, said)
+		}
 	}
 }
 
@@ -125,7 +190,7 @@ func TestScramChannelBinding(t *testing.T) {
 		{"-PLUS was not offered", nil, certificate, both, "not offered"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := wire.NewScramServer(wire.MakeVerifier("secret", 1, nil), c.server)
+			s := wire.NewScramServer(only(wire.MakeVerifier("secret", 1, nil)), c.server)
 			_, err := exchange(s, wire.NewScramClient("secret", nil, c.client, true), c.offered)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error %v, want %q", err, c.want)
@@ -139,7 +204,7 @@ func TestScramRefusesWrongPasswordAndStranger(t *testing.T) {
 		"wrong password": wire.MakeVerifier("right", 1, nil),
 		"stranger":       wire.MockVerifier("nobody", []byte("node secret")),
 	} {
-		s := wire.NewScramServer(v, nil)
+		s := wire.NewScramServer(only(v), nil)
 		if _, err := exchange(s, wire.NewScramClient("wrong", nil, nil, false), s.Mechanisms()); !errors.Is(err, wire.ErrAuthentication) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -181,12 +246,12 @@ func TestScramServerRefusesMalformedFirst(t *testing.T) {
 		"nonce beyond ASCII":  "n,,n=,r=aäb",
 		"long message":        "n,,n=" + strings.Repeat("u", 1100) + ",r=abc",
 	} {
-		s := wire.NewScramServer(wire.MakeVerifier("x", 1, nil), nil)
+		s := wire.NewScramServer(only(wire.MakeVerifier("x", 1, nil)), nil)
 		if _, err := s.First(wire.MechanismScram, []byte(m)); !errors.Is(err, wire.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s := wire.NewScramServer(wire.MakeVerifier("x", 1, nil), nil)
+	s := wire.NewScramServer(only(wire.MakeVerifier("x", 1, nil)), nil)
 	if _, err := s.First("PLAIN", []byte("n,,n=,r=abc")); !errors.Is(err, wire.ErrMalformed) {
 		t.Errorf("mechanism PLAIN: %v", err)
 	}
@@ -207,7 +272,7 @@ func TestScramServerRefusesMalformedFinal(t *testing.T) {
 		"proof with line": "c=biws,r=" + nonce + ",p=dHzbZapWIk4jUhN+Ute9\nytag9zjfMHgsqmmiz7AndVQ=",
 		"long":            "c=biws,r=" + nonce + ",x=" + strings.Repeat("x", 1100) + proof,
 	} {
-		s := wire.NewScramServer(vectorVerifier(t), nil)
+		s := wire.NewScramServer(only(vectorVerifier(t)), nil)
 		s.FixNonce(vectorServerNonce)
 		if _, err := s.First(wire.MechanismScram, []byte("n,,"+vectorBare)); err != nil {
 			t.Fatal(err)
