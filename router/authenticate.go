@@ -164,37 +164,43 @@ func (l *login) prove(snapshot *tenants.Snapshot, rule *hba.Rule) error {
 	switch {
 	case rule.Method == hba.Password:
 		return l.proveByPassword(stored)
-	case rule.Method == hba.MD5 && wire.IsMD5(stored):
-		if err := wire.AuthenticateMD5(l.accepted.Conn, l.user, stored); err != nil {
+	case rule.Method == hba.MD5 && wire.IsMD5(stored[0]):
+		if err := wire.AuthenticateMD5(l.accepted.Conn, l.user, stored[0]); err != nil {
 			return err
 		}
-		l.secret = &wire.Secret{MD5: stored}
+		l.secret = &wire.Secret{MD5: stored[0]}
 		return nil
 	}
 	return l.proveByScram(stored)
 }
 
-// stored returns the user's verifier: the registry's, or that of a cluster that
-// can be asked.
-func (l *login) stored(snapshot *tenants.Snapshot) (string, error) {
+// stored returns the user's verifier, and behind it those that go on beside it for a
+// while: the registry's, or that of a cluster that can be asked.
+func (l *login) stored(snapshot *tenants.Snapshot) ([]string, error) {
 	if u, ok := snapshot.User(l.user); ok && u.Verifier != "" {
-		return u.Verifier, nil
+		return u.Verifiers(time.Now()), nil
 	}
-	return l.verifierOf(snapshot)
+	verifier, err := l.verifierOf(snapshot)
+	return []string{verifier}, err
 }
 
-// verifier returns what a password is checked with, for a user without one a
+// verifiers returns what a password is checked with, for a user without one a
 // mock that no password fits.
-func (l *login) verifier(stored string) (v *wire.Verifier, known bool) {
-	if v, err := wire.ParseVerifier(stored); err == nil {
-		return v, true
+func (l *login) verifiers(stored []string) (all []*wire.Verifier, known bool) {
+	for _, text := range stored {
+		if v, err := wire.ParseVerifier(text); err == nil {
+			all = append(all, v)
+		}
 	}
-	return wire.MockVerifier(l.user, l.server.nodeSecret), false
+	if len(all) == 0 {
+		return []*wire.Verifier{wire.MockVerifier(l.user, l.server.nodeSecret)}, false
+	}
+	return all, true
 }
 
-func (l *login) proveByScram(stored string) error {
-	v, known := l.verifier(stored)
-	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, []*wire.Verifier{v}, l.accepted.Binding)
+func (l *login) proveByScram(stored []string) error {
+	all, known := l.verifiers(stored)
+	final, keys, err := wire.AuthenticateSCRAM(l.accepted.Conn, all, l.accepted.Binding)
 	if err != nil {
 		return err
 	}
@@ -206,7 +212,7 @@ func (l *login) proveByScram(stored string) error {
 }
 
 // proveByPassword takes the password itself, where nobody can listen.
-func (l *login) proveByPassword(stored string) error {
+func (l *login) proveByPassword(stored []string) error {
 	if !l.bySocket && l.accepted.TLS == nil {
 		return wire.Fatal(wire.CodeInvalidAuthorization, "the password would go over the network in clear text", "Set sslmode=require.")
 	}
@@ -214,15 +220,15 @@ func (l *login) proveByPassword(stored string) error {
 	if err != nil {
 		return err
 	}
-	if wire.IsMD5(stored) {
-		if subtle.ConstantTimeCompare([]byte(wire.MakeMD5(password, l.user)), []byte(stored)) != 1 {
+	if wire.IsMD5(stored[0]) {
+		if subtle.ConstantTimeCompare([]byte(wire.MakeMD5(password, l.user)), []byte(stored[0])) != 1 {
 			return wire.ErrAuthentication
 		}
-		l.secret = &wire.Secret{MD5: stored}
+		l.secret = &wire.Secret{MD5: stored[0]}
 		return nil
 	}
-	v, known := l.verifier(stored)
-	keys, ok := v.KeysOf(password)
+	all, known := l.verifiers(stored)
+	keys, ok := wire.KeysOf(password, all)
 	if !ok || !known {
 		return wire.ErrAuthentication
 	}

@@ -34,10 +34,9 @@ func (r *route) openListener(ctx context.Context, timeout time.Duration) (*wire.
 	}
 	c := r.dialConfig()
 	c.Parameters = r.listenParameters(r.key.user)
-	if s := r.secret.Load(); s != nil {
-		c.Secret = *s
-	}
-	return dialFor(ctx, timeout, c)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return r.w.server.dialAs(ctx, c, r.key.user, r.secret.Load())
 }
 
 func (r *route) listenAsOwn(ctx context.Context, timeout time.Duration, adminURL string) (*wire.Established, error) {
@@ -51,7 +50,9 @@ func (r *route) listenAsOwn(ctx context.Context, timeout time.Duration, adminURL
 	}
 	c.Parameters = r.listenParameters(own.User)
 	c.Secret = wire.Secret{Password: own.Password}
-	return dialFor(ctx, timeout, c)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return wire.Dial(ctx, c)
 }
 
 // listenParameters are those of a listening connection's login. What a role
@@ -90,10 +91,4 @@ func socketBy(own *pgconn.Config, address string) (socket, port string, ok bool)
 		return "", "", false
 	}
 	return filepath.Join(own.Host, ".s.PGSQL."+port), port, true
-}
-
-func dialFor(ctx context.Context, timeout time.Duration, c wire.DialConfig) (*wire.Established, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return wire.Dial(ctx, c)
 }

@@ -200,6 +200,11 @@ func (l *login) find(snapshot *tenants.Snapshot, database string) error {
 	if _, off := l.server.switches.of(t.Name); off {
 		return disabled(t)
 	}
+	if u, ok := snapshot.User(l.user); ok {
+		if err := l.server.servable(u); err != nil {
+			return err
+		}
+	}
 	m, held, err := l.server.memberOf(snapshot, t.Cluster)
 	if err != nil {
 		return err

@@ -158,11 +158,8 @@ func (p *replication) dial(ctx context.Context) error {
 	}
 	c := p.server.dialConfig(p.member)
 	c.Parameters = p.parameters()
-	if p.secret != nil {
-		c.Secret = *p.secret
-	}
 	var err error
-	if p.walsender, err = wire.Dial(ctx, c); err != nil {
+	if p.walsender, err = p.server.dialAs(ctx, c, p.user, p.secret); err != nil {
 		return p.explain(err)
 	}
 	return nil

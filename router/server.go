@@ -42,6 +42,10 @@ type Config struct {
 	TopStatements    int                 // shapes of slow statements kept for each tenant in use; 0 is none
 	TopStatementTime time.Duration       // how long a statement takes that is slow
 
+	// OpenKey opens what a managed user logs in to servers with, one of its ServerKeys. It is
+	// asked for the same again and again; nil opens none.
+	OpenKey func(sealed string) (wire.ScramKeys, error)
+
 	Log *slog.Logger // nil logs nothing; fixed by New
 
 	ListenKeep          []string // channels whose listening sessions stay when the connection that listens is lost

@@ -242,10 +242,7 @@ func (r *route) passing(err error) error {
 func (r *route) dial(ctx context.Context, m *member) (*wire.Established, error) {
 	c := r.w.server.dialConfig(m)
 	c.Parameters = []wire.Parameter{{Name: "user", Value: r.key.user}, {Name: "database", Value: r.databaseKey().database}}
-	if s := r.secret.Load(); s != nil {
-		c.Secret = *s
-	}
-	return wire.Dial(ctx, c)
+	return r.w.server.dialAs(ctx, c, r.key.user, r.secret.Load())
 }
 
 // Cancel implements pool.Opener.

@@ -60,6 +60,11 @@ func NewSnapshot(clusters []Cluster, tiers []Tier, tenants []Tenant, users []Use
 				note(fmt.Errorf("tenants: user %q: verifier: %w", s.users[i].Name, err))
 			}
 		}
+		for _, old := range s.users[i].OldVerifiers {
+			if err := CheckOldVerifier(old, s.users[i].Verifier); err != nil {
+				note(fmt.Errorf("tenants: user %q: old verifier: %w", s.users[i].Name, err))
+			}
+		}
 	}
 	s.addTenants(slices.Clone(tenants), note)
 	if len(errs) > 0 {

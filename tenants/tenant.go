@@ -182,6 +182,14 @@ type User struct {
 	Name     string
 	Verifier string // as in pg_authid, see CheckVerifier; "" = cannot log in by password
 
+	// OldVerifiers are of passwords that go on for a while beside a new one, see
+	// Verifiers: "<RFC 3339 time> <verifier>". Each has Verifier's salt and iterations.
+	OldVerifiers []string
+
+	// ServerKeys log it in to servers: keys that Howdah made itself, sealed with the
+	// nodes' master key, of which a server takes one. None: what its login here shows.
+	ServerKeys []string
+
 	// ServerSecret logs it in to servers when its login here showed none: a
 	// password, or its md5 form. "" = none.
 	ServerSecret     string

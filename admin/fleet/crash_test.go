@@ -49,7 +49,7 @@ func child() error {
 		return err
 	}
 	moment := 0
-	f := newFleet(ctx, "node", c, os.Getenv(childCluster), newPooler(), os.Stderr, func(kind, step string, begun bool) {
+	f := newFleet(ctx, "node", theMasterKey, c, os.Getenv(childCluster), newPooler(), os.Stderr, func(kind, step string, begun bool) {
 		if moment == crash {
 			fmt.Fprintf(os.Stderr, "dies in %s at %q, begun: %v\n", kind, step, begun)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -98,7 +98,7 @@ func (h *house) node(o *catalog.Operation, crash int) (killed bool) {
 // each step and behind it, and another go on: the outcome is the same, and nothing is
 // left behind.
 func TestCrashAtEveryStep(t *testing.T) {
-	h := newHouse(t)
+	h := newManagedHouse(t)
 	for crash, more := 0, true; more; crash++ {
 		more = false
 		name := "t" + strconv.Itoa(crash)

@@ -44,12 +44,13 @@ type Creation struct {
 
 // creation are the parameters of the operation.
 type creation struct {
-	ID       string           `json:"id"` // of the tenant
-	Cluster  string           `json:"cluster"`
-	User     string           `json:"user"`
-	Verifier string           `json:"verifier"`
-	Template string           `json:"template,omitempty"`
-	Settings catalog.Settings `json:"settings"` // of the entry
+	ID             string           `json:"id"` // of the tenant
+	Cluster        string           `json:"cluster"`
+	User           string           `json:"user"`
+	UserSettings   catalog.Settings `json:"user_settings"`   // of the user's entry
+	ServerVerifier string           `json:"server_verifier"` // of the role
+	Template       string           `json:"template,omitempty"`
+	Settings       catalog.Settings `json:"settings"` // of the entry
 }
 
 // extensions are what Odoo wants in its databases.
@@ -57,14 +58,10 @@ var extensions = []string{"unaccent", "pg_trgm"}
 
 func (c *creation) operation(name, job string) provision.Create {
 	return provision.Create{
-		ID: c.ID, JobID: job, Name: name, Database: c.Settings.Text("database"), Role: c.User, Verifier: c.Verifier,
+		ID: c.ID, JobID: job, Name: name, Database: c.Settings.Text("database"), Role: c.User, Verifier: c.ServerVerifier,
 		Content: provision.Content{Template: c.Template, Extensions: extensions},
 	}
 }
-
-// iterations of the SCRAM verifier of a password that has 128 random bits; PostgreSQL's
-// default too.
-const iterations = 4096
 
 // CreateTenant begins to make a tenant, or with dry says what it would do.
 func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant, dry bool) (*Creation, error) {
@@ -76,11 +73,12 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if err != nil {
 		return nil, err
 	}
-	salt := make([]byte, 16)
-	_, _ = rand.Read(salt) // never fails
-	verifier := wire.MakeVerifier(n.Password, iterations, salt).String()
+	user, serverVerifier, err := f.newUser(wire.MakeVerifier(n.Password, 0, nil))
+	if err != nil {
+		return nil, err
+	}
 	made := &Creation{Name: n.Name, Cluster: n.Cluster, Why: why, Database: n.Database, User: n.User, Password: n.Password}
-	p := creation{ID: newID(), Cluster: n.Cluster, User: n.User, Verifier: verifier, Template: n.Template, Settings: n.entry()}
+	p := creation{ID: newID(), Cluster: n.Cluster, User: n.User, UserSettings: user, ServerVerifier: serverVerifier, Template: n.Template, Settings: n.entry()}
 	if dry {
 		made.Password = ""
 		made.Steps, err = f.preview(ctx, n.Cluster, p.operation(n.Name, "dry-run"))
@@ -94,7 +92,7 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 				return err
 			}
 		}
-		err := f.fits(tx, n.Name, p.Settings, verifier)
+		err := f.fits(tx, n.Name, p.Settings, user)
 		if err != nil {
 			return err
 		}
@@ -235,7 +233,7 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 		return err
 	}
 	err := r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
-		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.Verifier)
+		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings)
 	})
 	if err != nil {
 		return err
@@ -245,17 +243,17 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 
 // register enters a tenant with its user into the catalog, unless that is done, and
 // waits until clients find it.
-func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings catalog.Settings, verifier string) error {
+func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings, userSettings catalog.Settings) error {
 	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
 			return nil
 		}
-		if err := f.fits(tx, name, settings, verifier); err != nil {
+		if err := f.fits(tx, name, settings, userSettings); err != nil {
 			return err
 		}
 		user := settings.Text("user")
 		if _, err := tx.Entry(catalog.User, user); errors.Is(err, catalog.ErrNotFound) {
-			if err := tx.Create(catalog.User, user, "", catalog.Settings{"verifier": verifier}); err != nil {
+			if err := tx.Create(catalog.User, user, "", userSettings); err != nil {
 				return err
 			}
 		}
@@ -273,7 +271,7 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 // fits is an error where the registry cannot have such a tenant: it would be refused
 // with all that the catalog holds, on every node. A user that is there already must be
 // this one, by its verifier: else whoever knows its password would be let in.
-func (f *Fleet) fits(tx *catalog.Tx, name string, settings catalog.Settings, verifier string) error {
+func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog.Settings) error {
 	if _, err := tx.Entry(catalog.Tenant, name); err == nil {
 		return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
 	} else if !errors.Is(err, catalog.ErrNotFound) {
@@ -286,10 +284,10 @@ func (f *Fleet) fits(tx *catalog.Tx, name string, settings catalog.Settings, ver
 	user := settings.Text("user")
 	switch u, err := tx.Entry(catalog.User, user); {
 	case errors.Is(err, catalog.ErrNotFound):
-		entries = append(entries, catalog.Entry{Kind: catalog.User, Name: user, Settings: catalog.Settings{"verifier": verifier}})
+		entries = append(entries, catalog.Entry{Kind: catalog.User, Name: user, Settings: userSettings})
 	case err != nil:
 		return err
-	case u.Settings.Text("verifier") != verifier:
+	case u.Settings.Text("verifier") != userSettings.Text("verifier"):
 		return fmt.Errorf("user %q: %w", user, catalog.ErrExists)
 	}
 	entries = append(entries, catalog.Entry{Kind: catalog.Tenant, Name: name, Settings: settings})
@@ -346,7 +344,7 @@ func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
 			return err // nil: it is done
 		}
 		return tx.AddDropped(&catalog.Dropped{
-			Operation: r.ID, ID: p.ID, Name: r.Tenant, Settings: p.Settings, Verifier: p.Verifier, OID: oid, Purge: purge,
+			Operation: r.ID, ID: p.ID, Name: r.Tenant, Settings: p.Settings, User: p.UserSettings, OID: oid, Purge: purge,
 		})
 	})
 }

@@ -112,7 +112,7 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 			return err
 		}
 	}
-	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.Verifier); err != nil {
+	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.User); err != nil {
 		return err
 	}
 	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error { return tx.ForgetDropped(r.ID) })
@@ -146,7 +146,7 @@ func (f *Fleet) beginDropped(ctx context.Context, by catalog.Actor, kind, name s
 			return err
 		}
 		if kind == "undrop" {
-			if err := f.fits(tx, name, d.Settings, d.Verifier); err != nil {
+			if err := f.fits(tx, name, d.Settings, d.User); err != nil {
 				return err
 			}
 		}
@@ -200,7 +200,7 @@ func (f *Fleet) undrop(ctx context.Context, r *jobs.Run) error {
 	settings := d.Settings
 	delete(settings, "state") // a tenant that was suspended is open again
 	err = r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
-		return f.register(ctx, r, p.ID, r.Tenant, settings, d.Verifier)
+		return f.register(ctx, r, p.ID, r.Tenant, settings, d.User)
 	})
 	if err != nil {
 		return err

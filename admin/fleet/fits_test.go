@@ -20,7 +20,7 @@ import (
 func TestCreateIsCancelledLate(t *testing.T) {
 	h := newHouse(t)
 	cancelled := false
-	h.fleet = newFleet(t.Context(), "house", h.catalog, h.server.AdminURL(postgres.Superuser), h.pooler, h.log, func(kind, step string, begun bool) {
+	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.server.AdminURL(postgres.Superuser), h.pooler, h.log, func(kind, step string, begun bool) {
 		if kind != "create" || step != "enter into the registry" || !begun || cancelled {
 			return
 		}

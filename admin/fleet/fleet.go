@@ -30,7 +30,9 @@ type Config struct {
 	Registry *tenants.Registry // follows the catalog
 	// Check says what would be wrong with the registry if the catalog had these entries.
 	Check func([]catalog.Entry) error
-	Log   *slog.Logger
+	// MasterKey returns what seals the secrets of managed tenants; nil is none.
+	MasterKey func() *catalog.MasterKey
+	Log       *slog.Logger
 	// DrainFor is for how long running transactions may go on when a tenant is held; 0 is
 	// 30 s. Then they are cut off: the operation is going to close the database.
 	DrainFor time.Duration

@@ -7,14 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"howdah/admin/fleet"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
+	"howdah/wire"
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
 )
@@ -32,6 +32,27 @@ type house struct {
 	pooler  *pooler // of the node that the house is
 	fleet   *fleet.Fleet
 	log     io.Writer
+	key     atomic.Pointer[catalog.MasterKey] // nil: new tenants are not managed
+}
+
+// masterKeyText is the master key of all nodes that have one.
+const masterKeyText = "AGE-SECRET-KEY-1X9LG99FFNRUDK5NKKZS93YDMEHP3VXAR4NSGAEJZT7S779ZQ9A2SW4XT7X"
+
+// theMasterKey reads it.
+func theMasterKey() *catalog.MasterKey {
+	k, err := catalog.ParseMasterKey(masterKeyText)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// newManagedHouse is newHouse with a master key.
+func newManagedHouse(t *testing.T) *house {
+	t.Helper()
+	h := newHouse(t)
+	h.key.Store(theMasterKey())
+	return h
 }
 
 func newHouse(t *testing.T) *house {
@@ -47,17 +68,18 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(c.Close)
 	h.catalog = c
-	h.fleet = newFleet(t.Context(), "house", h.catalog, s.AdminURL(postgres.Superuser), h.pooler, h.log, nil)
+	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, s.AdminURL(postgres.Superuser), h.pooler, h.log, nil)
 	return h
 }
 
 // newFleet returns the Fleet of a node, on one cluster, "main". Its registry follows the
 // catalog, and its pooler holds who is held.
-func newFleet(ctx context.Context, node string, c *catalog.Catalog, admin string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
+func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c *catalog.Catalog, admin string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
 	registry := tenants.NewRegistry(snapshot(admin, nil))
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	f, err := fleet.New(ctx, node, fleet.Config{
 		Catalog: c, Registry: registry, Log: logger, Stepped: stepped,
+		MasterKey: key,
 		Check: func(entries []catalog.Entry) error {
 			for _, e := range entries {
 				if _, ok := e.Settings["nonsense"]; ok {
@@ -90,7 +112,7 @@ func snapshot(admin string, entries []catalog.Entry) *tenants.Snapshot {
 			state, _ := tenants.ParseState(e.Settings.Text("state")) // none is active
 			all = append(all, tenants.Tenant{ID: e.ID, Name: e.Name, Cluster: "main", Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
 		case catalog.User:
-			users = append(users, tenants.User{ID: e.ID, Name: e.Name, Verifier: e.Settings.Text("verifier")})
+			users = append(users, userOf(&e))
 		}
 	}
 	s, err := tenants.NewSnapshot(clusters, nil, all, users)
@@ -98,6 +120,17 @@ func snapshot(admin string, entries []catalog.Entry) *tenants.Snapshot {
 		panic(err)
 	}
 	return s
+}
+
+func userOf(e *catalog.Entry) tenants.User {
+	u := tenants.User{ID: e.ID, Name: e.Name, Verifier: e.Settings.Text("verifier")}
+	for name, list := range map[string]*[]string{"old_verifiers": &u.OldVerifiers, "server_keys": &u.ServerKeys} {
+		all, _ := e.Settings[name].([]any)
+		for _, text := range all {
+			*list = append(*list, text.(string))
+		}
+	}
+	return u
 }
 
 // run has the house's own Fleet run operations until the test ends.
@@ -191,14 +224,56 @@ func (h *house) await(o *catalog.Operation, want catalog.State) *catalog.Operati
 	return nil
 }
 
-// can logs in as a tenant's user, past the router, and reports what goes wrong.
+// can logs in as a tenant's user with a password as the router would, and reports what
+// goes wrong.
 func (h *house) can(name, password string) error {
-	conn, err := pgx.Connect(h.t.Context(), h.server.URL(name, password, name))
+	e, err := h.catalog.Entry(h.t.Context(), catalog.User, name)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(h.t.Context())
-	_, err = conn.Exec(h.t.Context(), "create table if not exists kept (n int); insert into kept values (1)")
+	u := userOf(e)
+	var verifiers []*wire.Verifier
+	for _, text := range u.Verifiers(time.Now()) {
+		v, err := wire.ParseVerifier(text)
+		if err != nil {
+			return err
+		}
+		verifiers = append(verifiers, v)
+	}
+	shown, ok := wire.KeysOf(password, verifiers)
+	if !ok {
+		return wire.ErrAuthentication
+	}
+	keys := []wire.ScramKeys{shown}
+	for i, sealed := range u.ServerKeys {
+		k, err := theMasterKey().Open(sealed)
+		if err != nil {
+			return err
+		}
+		keys = slices.Insert(keys, i, k)
+	}
+	for _, k := range keys {
+		if err = h.write(name, k); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// write logs in to a tenant's database, and writes a row.
+func (h *house) write(name string, keys wire.ScramKeys) error {
+	conn, err := wire.Dial(h.t.Context(), wire.DialConfig{
+		Address: h.server.Address(), Secret: wire.Secret{Scram: &keys},
+		Parameters: []wire.Parameter{{Name: "user", Value: name}, {Name: "database", Value: name}},
+	})
+	if err != nil {
+		return err
+	}
+	defer conn.Conn.Close()
+	if _, err := conn.Ask(h.t.Context(), "create table if not exists kept (n int)"); err != nil {
+		return err
+	}
+	_, err = conn.Ask(h.t.Context(), "insert into kept values (1)")
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"howdah/router/hba"
 	"howdah/tenants"
+	"howdah/tenants/catalog"
 )
 
 // Config is a howdah.toml that was read and found free of mistakes. What each
@@ -32,6 +33,8 @@ type Config struct {
 	// HBA are the rules of Listen.HBAFile, nil without one; Maps are theirs.
 	HBA  *hba.Rules
 	Maps *hba.Maps
+
+	MasterKey *catalog.MasterKey // of Catalog.MasterKeyFile; nil without one
 
 	// Notes are worth an operator's look but no mistakes.
 	Notes []Mistake
@@ -99,6 +102,8 @@ type Server struct {
 type Catalog struct {
 	URL   string // "" = none
 	Cache string // absolute, or ""
+
+	MasterKeyFile string // absolute, or ""
 }
 
 // LoadConfig reads the file. If anything in it is wrong the error is a

@@ -99,6 +99,7 @@ func (r *configReader) checkUsers() {
 		u, b := &c.Users[i], r.userAt[i]
 		r.checkName(sectionUser, b, u.Name, seen)
 		r.readServerSecret(b, u)
+		r.checkOldVerifiers(u, b)
 		copyIt := fmt.Sprintf("copy it from PostgreSQL: SELECT rolpassword FROM pg_authid WHERE rolname = '%s'", strings.ReplaceAll(u.Name, "'", "''"))
 		if u.Verifier == "" {
 			if given := b.keys["verifier"]; needed && (given == nil || given == "") {

@@ -82,11 +82,23 @@ func (r *configReader) checkRule(rule *hba.Rule) {
 func (r *configReader) noteSecrets(at []string, file string, line int, method string) {
 	var without []string
 	for i := range r.config.Users {
-		if r.config.Users[i].ServerSecretFile == "" {
+		if u := &r.config.Users[i]; u.ServerSecretFile == "" && len(u.ServerKeys) == 0 {
 			without = append(without, r.config.Users[i].Name)
 		}
 	}
-	if len(without) == 0 && len(r.config.Users) > 0 {
+	if file == "" {
+		line = r.lines.line(at...)
+	}
+	note := func(whom, remedy string) {
+		r.config.Notes = append(r.config.Notes, Mistake{
+			file, line, fmt.Sprintf("a login by %s gives Howdah nothing to log in to servers with as %s", method, whom), remedy,
+		})
+	}
+	c := &r.config.Catalog
+	if c.URL != "" && c.MasterKeyFile == "" {
+		note("users that are made in the catalog", "write master_key_file under [catalog], with which they are managed")
+	}
+	if len(without) == 0 && (len(r.config.Users) > 0 || c.URL != "") {
 		return
 	}
 	const few = 5
@@ -97,13 +109,7 @@ func (r *configReader) noteSecrets(at []string, file string, line int, method st
 	if len(without) > few {
 		whom += fmt.Sprintf(" and %d more", len(without)-few)
 	}
-	if file == "" {
-		line = r.lines.line(at...)
-	}
-	r.config.Notes = append(r.config.Notes, Mistake{
-		file, line, fmt.Sprintf("a login by %s gives Howdah nothing to log in to servers with as %s", method, whom),
-		"write server_secret_file under [[user]], or let the servers trust Howdah in pg_hba.conf",
-	})
+	note(whom, "write server_secret_file under [[user]], or let the servers trust Howdah in pg_hba.conf")
 }
 
 // maxSecretFile is far above what a password takes, in bytes.

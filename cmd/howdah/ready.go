@@ -12,10 +12,14 @@ import (
 )
 
 // ready says what is missing before the tenants can be served: those of the catalog are
-// known, every cluster answers, has its tenants' databases, and its standbys stream.
+// known, the master key opens their secrets, every cluster answers, has its tenants'
+// databases, and its standbys stream.
 func (d *daemon) ready(ctx context.Context) error {
 	if d.current().Catalog.URL != "" && d.fleet.Load() == nil && !d.cached {
 		return errCatalogAway
+	}
+	if err := d.unopened(); err != nil {
+		return err
 	}
 	s := d.registry.Snapshot()
 	databases := map[string][]string{}

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -123,6 +124,9 @@ func (d *daemon) routerConfig(c *Config) (router.Config, error) {
 		KeepAlive: net.KeepAliveConfig{
 			Enable: s.TCPKeepalive, Idle: orSystems(s.TCPKeepidle), Interval: orSystems(s.TCPKeepintvl), Count: orSystems(s.TCPKeepcnt),
 		},
+	}
+	if c.MasterKey != nil {
+		rc.OpenKey = c.MasterKey.Open
 	}
 	if l.TLSMode == "disable" {
 		return rc, nil
@@ -247,6 +251,9 @@ func (d *daemon) set(key, value string) error {
 
 // apply has next in force from now on, or changes nothing.
 func (d *daemon) apply(next *Config) error {
+	if before := d.current().MasterKey; before.Is(next.MasterKey) {
+		next.MasterKey = before // which has opened much already
+	}
 	snapshot, err := next.Snapshot()
 	if err != nil {
 		return err
@@ -267,7 +274,31 @@ func (d *daemon) apply(next *Config) error {
 	d.router.Configure(rc)
 	d.registry.Replace(snapshot)
 	d.router.Reload()
+	d.sayUnopened()
 	return nil
+}
+
+func (d *daemon) sayUnopened() {
+	if err := d.unopened(); err != nil {
+		d.log.Error("managed tenants cannot be served", "error", err)
+	}
+}
+
+// unopened is an error where the master key does not open the secrets of managed users.
+func (d *daemon) unopened() error {
+	key, n, example := d.current().MasterKey, 0, ""
+	for u := range d.registry.Snapshot().Users() {
+		if len(u.ServerKeys) > 0 && !slices.ContainsFunc(u.ServerKeys, key.Opens) {
+			n, example = n+1, u.Name
+		}
+	}
+	switch {
+	case n == 0:
+		return nil
+	case key == nil:
+		return fmt.Errorf("%d users are managed, %q for one, and there is no master key: copy another node's to this one and give [catalog] master_key_file", n, example)
+	}
+	return fmt.Errorf("of %d managed users, %q for one, the secret was sealed with an identity that is not in master_key_file: copy another node's to this one", n, example)
 }
 
 // run serves until a signal or the console ends it.
@@ -278,6 +309,7 @@ func (d *daemon) run(ctx context.Context) error {
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 	raiseFileLimit(d.log)
+	d.sayUnopened()
 
 	listeners, err := listen(&d.config.Listen, d.config.SocketPath())
 	if err != nil {

@@ -92,7 +92,8 @@ var errNotMarked = errors.New("the catalog has been restored to an earlier time"
 func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 	config := fleet.Config{
 		Catalog: c, Registry: d.registry, Log: d.log,
-		Check: d.checkEntries,
+		Check:     d.checkEntries,
+		MasterKey: func() *catalog.MasterKey { return d.current().MasterKey },
 	}
 	for ctx.Err() == nil {
 		f, err := fleet.New(ctx, d.node(), config)

@@ -512,6 +512,16 @@ func tenantSettings() []setting {
 			at:  func(p *place) any { return &p.user.Verifier },
 		},
 		{
+			section: sectionUser, name: "old_verifiers", initialDoc: "none", example: "2026-01-31T12:00:00Z SCRAM-SHA-256$4096:…", reload: true, secret: true,
+			doc: "Verifiers of passwords that go on beside the new one until a time, which stands in front. Each has the salt and iterations of verifier. `howdah tenant rotate` writes them into the catalog.",
+			at:  func(p *place) any { return &p.user.OldVerifiers },
+		},
+		{
+			section: sectionUser, name: "server_keys", initialDoc: "none", example: "1f2e3d4c:YWdl…", reload: true, secret: true,
+			doc: "Of a managed user: what logs it in to its clusters, sealed with the master key, in the order in which they are tried. Howdah writes them into the catalog; verifier is then no server's string.",
+			at:  func(p *place) any { return &p.user.ServerKeys },
+		},
+		{
 			section: sectionUser, name: "server_secret_file", initial: "", reload: true,
 			doc: "File with the role's password on its clusters, or the md5 form of it, on the first line; nobody but its owner may read it. It logs in to servers where the client's own login gave nothing to do that with: by certificate, peer and trust. Not needed where the clusters trust Howdah.",
 			at:  func(p *place) any { return &p.user.ServerSecretFile },

@@ -13,5 +13,10 @@ func catalogSettings() []setting {
 			doc: "A file in which the catalog's contents are kept, so that Howdah can start while the catalog is away. It holds verifiers of passwords; its folder must be writable for Howdah. \"\" is none.",
 			at:  func(p *place) any { return &p.catalog.Cache },
 		},
+		{
+			section: in, name: "master_key_file", initial: "", reload: true,
+			doc: "An identity file of age (age-keygen makes one; X25519), the same on every node; nobody but its owner may read it. With it tenants that are made in the catalog are managed: Howdah logs them in to their servers with a secret of its own, which the catalog keeps sealed with this key, and their passwords can be rotated with an overlap. Of several identities the first seals and all open: to change the key, put a new one in front, reload every node, give `howdah tenant reseal`, and take the old one out. \"\" is none.",
+			at:  func(p *place) any { return &p.catalog.MasterKeyFile },
+		},
 	}
 }

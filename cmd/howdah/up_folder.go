@@ -18,6 +18,7 @@ func (f upFolder) path(name string) string { return filepath.Join(string(f), nam
 func (f upFolder) config() string      { return f.path("howdah.toml") }
 func (f upFolder) credentials() string { return f.path("credentials") }
 func (f upFolder) token() string       { return f.path("token") }
+func (f upFolder) masterKey() string   { return f.path("master.key") }
 func (f upFolder) primary() string     { return f.path("primary") }
 func (f upFolder) standby() string     { return f.path("standby") }
 func (f upFolder) run() string         { return f.path("run") }

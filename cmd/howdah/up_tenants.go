@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"strings"
 
 	"howdah/tenants/catalog"
@@ -53,6 +55,10 @@ func (u *up) setUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make catalog: %w", err)
 	}
+	masterKey, err := u.makeMasterKey()
+	if err != nil {
+		return err
+	}
 	users := append(u.tenants[:len(u.tenants):len(u.tenants)], admin)
 	var urls strings.Builder
 	for _, user := range users {
@@ -61,6 +67,7 @@ func (u *up) setUp(ctx context.Context) error {
 	for _, file := range []struct{ path, text string }{
 		{u.folder.credentials(), urls.String()},
 		{u.folder.token(), token + "\n"},
+		{u.folder.masterKey(), masterKey},
 		{u.folder.config(), u.configText(users, catalogURL)},
 	} {
 		if err := writeSecret(file.path, file.text); err != nil {
@@ -147,6 +154,19 @@ func (u *up) makeCatalog(ctx context.Context, token string) (string, error) {
 	})
 }
 
+// makeMasterKey returns the text of the master key: the one that is there, since the
+// catalog may have been sealed with it.
+func (u *up) makeMasterKey() (string, error) {
+	text, err := os.ReadFile(u.folder.masterKey())
+	if errors.Is(err, fs.ErrNotExist) {
+		return catalog.NewMasterKeyText()
+	}
+	if err != nil {
+		return "", fmt.Errorf("read master key: %w", err)
+	}
+	return string(text), nil
+}
+
 func (u *up) verifier(ctx context.Context, role string) (string, error) {
 	var verifier string
 	err := u.primary.QueryRow(ctx, postgres.Superuser,
@@ -171,6 +191,7 @@ users = [%q]
 [catalog]
 url = %q
 cache = "catalog.json"
+master_key_file = "master.key"
 
 [[cluster]]
 name = "main"

@@ -20,5 +20,6 @@
 //   - hold.go: an operation has clients of a tenant wait on all nodes, and learns when
 //     they do.
 //
-// Nothing secret is in plain text here: users have verifiers, tokens are hashed.
+// Nothing secret is in plain text here: users have verifiers, tokens are hashed, and the
+// keys that log users in to servers are sealed with the nodes' master key (masterkey.go).
 package catalog

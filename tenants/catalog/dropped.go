@@ -14,16 +14,16 @@ type Dropped struct {
 	ID        string    `json:"id"`        // of the tenant
 	Name      string    `json:"name"`
 	Settings  Settings  `json:"settings"`
-	Verifier  string    `json:"-"`                  // of its user
+	User      Settings  `json:"-"`                  // of its user's entry
 	OID       uint32    `json:"oid" format:"int64"` // of the database
 	At        time.Time `json:"dropped"`
 	Purge     time.Time `json:"purge"` // when it will be gone for good
 }
 
-const droppedColumns = "operation::text, id::text, name, settings, verifier, oid, dropped_at, purge_at"
+const droppedColumns = "operation::text, id::text, name, settings, user_settings, oid, dropped_at, purge_at"
 
 func scanDropped(row pgx.CollectableRow) (d Dropped, err error) {
-	err = row.Scan(&d.Operation, &d.ID, &d.Name, &d.Settings, &d.Verifier, &d.OID, &d.At, &d.Purge)
+	err = row.Scan(&d.Operation, &d.ID, &d.Name, &d.Settings, &d.User, &d.OID, &d.At, &d.Purge)
 	return d, err
 }
 
@@ -35,7 +35,7 @@ func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error
 	if err != nil {
 		return err
 	}
-	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, Verifier: u.Settings.Text("verifier"), OID: oid, Purge: purge})
+	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, User: u.Settings, OID: oid, Purge: purge})
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error
 
 // AddDropped is Drop for a tenant that has no entry.
 func (t *Tx) AddDropped(d *Dropped) error {
-	_, err := t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, verifier, oid, purge_at) values ($1, $2, $3, $4, $5, $6, $7)",
-		d.Operation, d.ID, d.Name, d.Settings, d.Verifier, d.OID, d.Purge)
+	_, err := t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, user_settings, oid, purge_at) values ($1, $2, $3, $4, $5, $6, $7)",
+		d.Operation, d.ID, d.Name, d.Settings, d.User, d.OID, d.Purge)
 	if err != nil {
 		return fmt.Errorf("drop tenant %q: %w", d.Name, err)
 	}
