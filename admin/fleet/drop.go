@@ -84,20 +84,14 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 	}
 	oid, err := f.heldOID(ctx, p.Cluster, r.ID)
 	if errors.Is(err, pgx.ErrNoRows) { // it has not come to that
-		_, err = f.change(ctx, &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}}, provision.Undo)
-		return err
+		if _, err := f.change(ctx, &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}}, provision.Undo); err != nil {
+			return err
+		}
+		return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error { return tx.EndHold(r.ID) })
 	} else if err != nil {
 		return err
 	}
-	d, err := f.Catalog.DroppedTenant(ctx, r.ID)
-	if errors.Is(err, catalog.ErrNotFound) {
-		d, err = &catalog.Dropped{}, nil
-		if e, entryErr := f.Catalog.Entry(ctx, catalog.Tenant, r.Tenant); entryErr != nil {
-			err = entryErr
-		} else {
-			d.Settings = e.Settings
-		}
-	}
+	d, err := f.toTakeBack(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -115,7 +109,22 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.User); err != nil {
 		return err
 	}
-	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error { return tx.ForgetDropped(r.ID) })
+	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		return errors.Join(tx.EndHold(r.ID), tx.ForgetDropped(r.ID))
+	})
+}
+
+// toTakeBack returns what an operation has dropped, or was about to.
+func (f *Fleet) toTakeBack(ctx context.Context, r *jobs.Run) (*catalog.Dropped, error) {
+	d, err := f.Catalog.DroppedTenant(ctx, r.ID)
+	if !errors.Is(err, catalog.ErrNotFound) {
+		return d, err
+	}
+	e, err := f.Catalog.Entry(ctx, catalog.Tenant, r.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.Dropped{Settings: e.Settings}, nil
 }
 
 func bringBack(id string, oid uint32, was catalog.Settings) provision.Operation {

@@ -42,7 +42,7 @@ func (f *Fleet) hold(ctx context.Context, operation string, tenants []string) (r
 		<-said
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sayAgain)
 		defer cancel()
-		if err := f.Catalog.ReleaseHold(last, operation); err != nil {
+		if err := f.Catalog.ReleaseHold(last, h); err != nil {
 			f.Log.Warn("clients are held until it ends by itself", "tenants", tenants, "after", holdLasts, "error", err)
 		}
 	})

@@ -50,12 +50,13 @@ func (c *Catalog) KeepHold(ctx context.Context, h *Hold) error {
 }
 
 // releaseHold tells the nodes only where there was something to release.
-const releaseHold = "with gone as (delete from howdah.hold where operation = $1 and not ending returning 1) select pg_notify('" + channel + "', '') from gone"
+const releaseHold = "with gone as (delete from howdah.hold where operation = $1 and epoch = $2 and not ending returning 1) select pg_notify('" + channel + "', '') from gone"
 
-// ReleaseHold lets clients go at once whom an operation holds, unless it has ended that.
-func (c *Catalog) ReleaseHold(ctx context.Context, operation string) error {
-	if _, err := c.pool.Exec(ctx, releaseHold, operation); err != nil {
-		return fmt.Errorf("release whom operation %s holds: %w", operation, err)
+// ReleaseHold lets clients go at once, unless the hold ends already, or is another's: who
+// has taken the operation up since.
+func (c *Catalog) ReleaseHold(ctx context.Context, h *Hold) error {
+	if _, err := c.pool.Exec(ctx, releaseHold, h.Operation, h.Epoch); err != nil {
+		return fmt.Errorf("release tenants %q: %w", h.Tenants, err)
 	}
 	return nil
 }

@@ -92,18 +92,22 @@ func testHolds(t *testing.T, c *catalog.Catalog, s *postgres.Server) {
 
 	change(t, c, func(tx *catalog.Tx) error { return tx.EndHold(anOperation) })
 	hears(t, two, "the end", func(now []catalog.Hold) bool { return len(now) == 1 && now[0].Ending && now[0].Epoch != again.Epoch })
-	if err := c.ReleaseHold(t.Context(), anOperation); err != nil { // it ends by itself
+	if err := c.ReleaseHold(t.Context(), again); err != nil { // it ends by itself
 		t.Error(err)
 	}
 	if err := c.KeepHold(t.Context(), again); !errors.Is(err, catalog.ErrChanged) {
 		t.Errorf("a hold that ends is kept: %v", err)
 	}
-	if _, err := c.Hold(t.Context(), anOperation, h.Tenants, time.Minute); err != nil {
+	last, err := c.Hold(t.Context(), anOperation, h.Tenants, time.Minute)
+	if err != nil {
 		t.Fatal(err)
 	}
 	hears(t, two, "another", func(now []catalog.Hold) bool { return len(now) == 1 && !now[0].Ending })
-	if err := c.ReleaseHold(t.Context(), anOperation); err != nil {
-		t.Fatal(err)
+	for _, h := range []*catalog.Hold{again, last} { // the first is of who had the operation before
+		unheld(last, "two")
+		if err := c.ReleaseHold(t.Context(), h); err != nil {
+			t.Fatal(err)
+		}
 	}
 	hears(t, two, "its release", func(now []catalog.Hold) bool { return len(now) == 0 })
 
