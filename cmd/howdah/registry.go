@@ -28,8 +28,8 @@ func newEntryCommand(noun string) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	path := func(name string) string { return "/" + noun + "s/" + url.PathEscape(name) }
-	cmd.AddCommand(entryList(noun), entryShow(noun, path), entryPut("add", "Add a "+noun, "If-None-Match", path),
-		entryPut("set", "Give a "+noun+" other settings, in the place of those it had", "", path), entryRemove(noun, path))
+	cmd.AddCommand(entryList(noun), entryShow(noun, path), entryAdd(noun, path),
+		entrySet(noun, path), entryRemove(noun, path))
 	return cmd
 }
 
@@ -87,11 +87,10 @@ func (p *printer) entry(cmd *cobra.Command, e *entryRow) error {
 	return table(cmd.OutOrStdout(), "SETTING VALUE", rows)
 }
 
-// entryPut makes an entry, if header is If-None-Match, or changes one.
-func entryPut(verb, short, header string, path func(string) string) *cobra.Command {
+func entryAdd(noun string, path func(string) string) *cobra.Command {
 	var p printer
 	return p.flags(&cobra.Command{
-		Use: verb + " NAME SETTING=VALUE …", Short: short,
+		Use: "add NAME SETTING=VALUE …", Short: "Add a " + noun,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || args[0] == "" {
 				return usageError{fmt.Errorf("%s takes a name and settings; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())}
@@ -107,17 +106,23 @@ func entryPut(verb, short, header string, path func(string) string) *cobra.Comma
 			if err != nil {
 				return err
 			}
-			if header != "" {
-				c.header = http.Header{header: {"*"}}
-			} else if err := c.do(cmd.Context(), http.MethodGet, path(args[0]), nil, nil); err != nil {
-				return err // there must be one
-			}
+			c.header = http.Header{"If-None-Match": {"*"}}
 			var e entryRow
 			if err := c.do(cmd.Context(), http.MethodPut, path(args[0]), settings, &e); err != nil {
 				return err
 			}
 			return p.entry(cmd, &e)
 		},
+	})
+}
+
+func entrySet(noun string, path func(string) string) *cobra.Command {
+	return setCommand(noun, func(cmd *cobra.Command, p *printer, c *client, name string, patch map[string]any) error {
+		var e entryRow
+		if err := c.do(cmd.Context(), http.MethodPatch, path(name), patch, &e); err != nil {
+			return err
+		}
+		return p.entry(cmd, &e)
 	})
 }
 

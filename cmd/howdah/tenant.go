@@ -259,13 +259,24 @@ func (p *printer) tenant(cmd *cobra.Command, t *tenantRow) error {
 }
 
 func tenantSet() *cobra.Command {
+	return setCommand("tenant", func(cmd *cobra.Command, p *printer, c *client, name string, patch map[string]any) error {
+		var t tenantRow
+		if err := c.do(cmd.Context(), http.MethodPatch, "/tenants/"+url.PathEscape(name), patch, &t); err != nil {
+			return err
+		}
+		return p.tenant(cmd, &t)
+	})
+}
+
+// setCommand changes settings of something. Those that are taken away are null.
+func setCommand(noun string, change func(*cobra.Command, *printer, *client, string, map[string]any) error) *cobra.Command {
 	var p printer
 	var unset []string
 	cmd := &cobra.Command{
-		Use: "set NAME SETTING=VALUE …", Short: "Change settings of a tenant",
+		Use: "set NAME SETTING=VALUE …", Short: "Change settings of a " + noun,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 2 && len(unset) == 0 {
-				return usageError{fmt.Errorf("%s takes a tenant's name and settings; see `%s --help`", cmd.CommandPath(), cmd.CommandPath())}
+			if len(args) == 0 || args[0] == "" || len(args) == 1 && len(unset) == 0 {
+				return usageError{fmt.Errorf("%s takes a %s's name and settings; see `%s --help`", cmd.CommandPath(), noun, cmd.CommandPath())}
 			}
 			return nil
 		},
@@ -281,14 +292,10 @@ func tenantSet() *cobra.Command {
 			for _, name := range unset {
 				patch[name] = nil
 			}
-			var t tenantRow
-			if err := c.do(cmd.Context(), http.MethodPatch, "/tenants/"+url.PathEscape(args[0]), patch, &t); err != nil {
-				return err
-			}
-			return p.tenant(cmd, &t)
+			return change(cmd, &p, c, args[0], patch)
 		},
 	}
-	cmd.Flags().StringArrayVar(&unset, "unset", nil, "a setting to take away, so that its tier's is in force; may be repeated")
+	cmd.Flags().StringArrayVar(&unset, "unset", nil, "a setting to take away, so that what goes for all is in force; may be repeated")
 	return p.flags(cmd)
 }
 

@@ -136,6 +136,11 @@ func TestTenants(t *testing.T) {
 
 	p.retier(t, initech)
 	p.done("tier", "add", "gold", "weight=4")
+	if got := p.done("tier", "set", "gold", "query_timeout=9s", "--json"); !strings.Contains(got, `"weight": 4`) || !strings.Contains(got, `"9s"`) {
+		t.Errorf("a tier with one more setting is %s", got)
+	}
+	p.refused(4, "not found", "tier", "set", "copper", "weight=1")
+	p.refused(2, "takes a tier's name", "tier", "set", "--unset", "weight")
 	p.done("tenant", "create", "rich", "--tier", "gold", "--set", "pool_size=7")
 	p.refused(1, "gold", "tier", "remove", "gold", "--yes")
 	token := strings.TrimSpace(p.done("token", "create", "ci", "--role", "tenant", "--tenant", "rich"))
