@@ -25,11 +25,12 @@ const (
 // Web is the HTTP door: /livez, /readyz, /metrics, and the API. Its fields do not
 // change once it serves.
 type Web struct {
-	API      http.Handler                // of package admin/api; nil = none
-	TLS      func() *tls.Config          // for the next connection; nil, or returning nil: clear text
-	Log      *slog.Logger                // of what goes wrong on connections; nil = none
-	Ready    func(context.Context) error // what is missing; nil = ready as soon as it serves
-	Registry *prometheus.Registry        // see NewRegistry
+	API      http.Handler                    // of package admin/api; nil = none
+	Guard    func(http.Handler) http.Handler // lets in who may look, from elsewhere; nil = nobody
+	TLS      func() *tls.Config              // for the next connection; nil, or returning nil: clear text
+	Log      *slog.Logger                    // of what goes wrong on connections; nil = none
+	Ready    func(context.Context) error     // what is missing; nil = ready as soon as it serves
+	Registry *prometheus.Registry            // see NewRegistry
 }
 
 // Handler returns the door as a handler.
@@ -39,7 +40,7 @@ func (w *Web) Handler() http.Handler {
 		plain(rw, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /readyz", w.readyz)
-	mux.Handle("GET /metrics", loopbackOnly(promhttp.HandlerFor(w.Registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", w.forLoopback(promhttp.HandlerFor(w.Registry, promhttp.HandlerOpts{
 		// One bad number must not hide all others.
 		ErrorHandling: promhttp.ContinueOnError,
 	})))
@@ -114,13 +115,19 @@ func (w *Web) readyz(rw http.ResponseWriter, r *http.Request) {
 	plain(rw, http.StatusOK, "ok")
 }
 
-// loopbackOnly keeps others out until there are tokens to let them in: metrics
-// name every tenant.
-func loopbackOnly(next http.Handler) http.Handler {
+// forLoopback asks only those for a token who come from elsewhere: metrics name every
+// tenant.
+func (w *Web) forLoopback(next http.Handler) http.Handler {
+	guarded := http.Handler(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		plain(rw, http.StatusForbidden, "metrics are told to this machine only: ask from a loopback address")
+	}))
+	if w.Guard != nil {
+		guarded = w.Guard(next)
+	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-			plain(rw, http.StatusForbidden, "metrics are told to this machine only: ask from a loopback address")
+			guarded.ServeHTTP(rw, r)
 			return
 		}
 		next.ServeHTTP(rw, r)

@@ -36,8 +36,23 @@ type server struct {
 // maxBody bounds what a request may send.
 const maxBody = 1 << 20
 
-// New returns the API's handler, for /api/ and /openapi.json.
-func New(c Config) http.Handler {
+// API answers what is under /api/, and /openapi.json.
+type API struct {
+	http.Handler
+	authenticate func(huma.Context, func(huma.Context))
+}
+
+// Guard lets nobody at next whom the API would not let look: by a token, or a client
+// certificate.
+func (a *API) Guard(next http.Handler) http.Handler {
+	o := operation("guarded", "GET", "", "", viewer)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		a.authenticate(humago.NewContext(&o, r, rw), func(huma.Context) { next.ServeHTTP(rw, r) })
+	})
+}
+
+// New returns the API.
+func New(c Config) *API {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Howdah", c.Version)
 	config.DocsPath, config.SchemasPath = "", ""
@@ -51,7 +66,8 @@ func New(c Config) http.Handler {
 	if s.rates.limits = c.Limits; c.Limits == nil {
 		s.rates.limits = func() Limits { return Limits{} }
 	}
-	api.UseMiddleware(s.authenticate(api))
+	authenticate := s.authenticate(api)
+	api.UseMiddleware(authenticate)
 	s.tenants(api)
 	s.entries(api)
 	s.operations(api)
@@ -59,7 +75,7 @@ func New(c Config) http.Handler {
 	s.audit(api)
 	s.figures(api)
 	listsAreNoNulls(api.OpenAPI())
-	return http.MaxBytesHandler(mux, maxBody)
+	return &API{http.MaxBytesHandler(mux, maxBody), authenticate}
 }
 
 // listsAreNoNulls has the document say what is so: a list without entries is [], which

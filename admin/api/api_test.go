@@ -34,6 +34,7 @@ type desk struct {
 	away   bool
 
 	postgres *postgres.Server
+	api      *api.API
 	server   *httptest.Server
 	limits   atomic.Pointer[api.Limits]
 }
@@ -72,7 +73,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.server = httptest.NewUnstartedServer(api.New(api.Config{
+	d.api = api.New(api.Config{
 		Registry: registry, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Console: &admin.Console{Pooler: figures{}},
 		Limits:  func() api.Limits { return *d.limits.Load() },
@@ -85,7 +86,8 @@ func newDesk(t *testing.T) *desk {
 			}
 			return d.fleet, nil
 		},
-	}))
+	})
+	d.server = httptest.NewUnstartedServer(d.api)
 	t.Cleanup(d.server.Close)
 	d.limits.Store(&api.Limits{})
 	d.server.Start()

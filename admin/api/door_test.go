@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -107,6 +108,29 @@ func TestTooManyWrongTokens(t *testing.T) {
 	}
 	if status, text, _ := d.ask("GET", path, d.tokens["viewer"], ""); status != http.StatusOK {
 		t.Errorf("a token that was good before: %d %s", status, text)
+	}
+}
+
+// Metrics are told to those from elsewhere who may look.
+func TestMetricsFromElsewhere(t *testing.T) {
+	d := newDesk(t)
+	w := &admin.Web{Guard: d.api.Guard, Registry: admin.NewRegistry(figures{}, "test")}
+	handler := w.Handler()
+	for role, want := range map[string]int{"": 401, "wrong": 401, "tenant": 403, "viewer": 200, "admin": 200} {
+		for from, want := range map[string]int{"192.0.2.7:4711": want, "127.0.0.1:4711": 200} {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			r.RemoteAddr = from
+			if token := d.tokens[role]; token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			} else if role != "" {
+				r.Header.Set("Authorization", "Bearer howdah_wrong")
+			}
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, r)
+			if text := answer.Body.String(); answer.Code != want || (want == 200) != strings.Contains(text, "howdah_") {
+				t.Errorf("%q from %s: %d %.200s, want %d", role, from, answer.Code, text, want)
+			}
+		}
 	}
 }
 

@@ -347,7 +347,8 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 		return nil, fmt.Errorf("open the HTTP door: %w", err)
 	}
 	d.log.Info("listening", "http", l.Addr().String())
-	w := &admin.Web{API: d.api(), Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
+	api := d.api()
+	w := &admin.Web{API: api, Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil

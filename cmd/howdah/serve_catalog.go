@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -138,7 +137,7 @@ var (
 )
 
 // api is the HTTP API.
-func (d *daemon) api() http.Handler {
+func (d *daemon) api() *api.API {
 	return api.New(api.Config{
 		Registry: d.registry, Console: d.console, Version: version, Log: d.log, Fleet: d.theFleet,
 		ClientRole: func(name string) string { return d.current().Admin.ClientRole(name) },
