@@ -17,6 +17,7 @@ func tenantOperations() []Command {
 		{Name: "SUSPEND TENANT", Usage: "SUSPEND TENANT name", operate: onTenant((*fleet.Fleet).SuspendTenant)},
 		{Name: "RESUME TENANT", Usage: "RESUME TENANT name", operate: onTenant((*fleet.Fleet).ResumeTenant)},
 		{Name: "RENAME TENANT", Usage: "RENAME TENANT name TO name [OWNER name]", operate: renameTenant},
+		{Name: "MOVE TENANT", Usage: "MOVE TENANT name TO CLUSTER name [BY auto | replicate | dump]", operate: moveTenant},
 		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time']", operate: dropTenant},
 		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
 		{Name: "PURGE TENANT", Usage: "PURGE TENANT name", operate: onTenant((*fleet.Fleet).PurgeTenant)},
@@ -82,6 +83,34 @@ func (o *operating) newTenant() (n *fleet.NewTenant, err error) {
 		}
 	}
 	return n, err
+}
+
+func moveTenant(ctx context.Context, o *operating) error {
+	name, err := o.operand()
+	if err != nil {
+		return err
+	}
+	if !o.take("to") || !o.take("cluster") {
+		return o.bad()
+	}
+	to, err := o.operand()
+	if err != nil {
+		return err
+	}
+	how := fleet.Auto
+	if o.take("by") {
+		if how, err = o.operand(); err != nil {
+			return err
+		}
+	}
+	if err := o.end(); err != nil {
+		return err
+	}
+	moving, err := o.fleet.MoveTenant(ctx, o.by, name, to, how, false)
+	if err == nil {
+		o.begun(moving.Operation)
+	}
+	return err
 }
 
 func alterTenant(ctx context.Context, o *operating) error {

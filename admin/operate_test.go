@@ -227,6 +227,8 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"ALTER TENANT x SET a = 1 RESET b", "42601", "Write"},
 		{"ALTER TENANT x RESET", "42601", "Write"},
 		{"DROP TENANT a b", "42601", "Write"},
+		{"MOVE TENANT a TO b", "42601", "Write"},
+		{"MOVE TENANT initech TO CLUSTER nowhere", "22023", "nowhere"},
 		{"CANCEL JOB", "42601", "Write"},
 		{"END REVIEW now", "42601", "Write"},
 	} {

@@ -2,7 +2,7 @@
 // them to be, in steps that can be repeated.
 //
 // An operation's life: a job (the caller) fills in one of Create, Warm, Clone,
-// Suspend, Resume, Rename, Rotate, Drop, Undrop or Purge. Observe (observe.go)
+// Suspend, Resume, Rename, Rotate, Drop, Undrop, Purge, Receive or Arrive. Observe (observe.go)
 // reads what the cluster holds that matters to it (state.go). Plan (plan.go) makes
 // of both a list of steps, without I/O: every decision is in it, and its tests
 // are text files that show each statement (testdata/plan). Run (run.go, role.go)
@@ -23,5 +23,8 @@
 // the router hold the tenant first, and the step cuts off who is left. Draining
 // is the caller's, so that the package knows neither pools nor sessions.
 //
-// Moves to another cluster, exports, imports and restores are not here yet.
+// A tenant that moves to another cluster gets its database there by Receive, and is
+// there with Arrive (receive.go). What is in between is package provision/move's.
+//
+// Exports, imports and restores are not here yet.
 package provision

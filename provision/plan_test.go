@@ -142,6 +142,12 @@ func (p *plans) operation(word, rest string) (err error) {
 		p.op, err = operation[provision.Undrop](rest)
 	case "purge":
 		p.op, err = operation[provision.Purge](rest)
+	case "receive":
+		p.op, err = operation[provision.Receive](rest)
+	case "arrive":
+		p.op, err = operation[provision.Arrive](rest)
+	case "reach":
+		p.op, err = operation[provision.Reach](rest)
 	default:
 		return fmt.Errorf("unknown word %q", word)
 	}

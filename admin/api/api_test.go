@@ -175,6 +175,7 @@ func permissions() map[string]struct {
 		"PATCH /api/v1/tenants/{name}":        {"operator", false},
 		"DELETE /api/v1/tenants/{name}":       {"admin", false},
 		"POST /api/v1/tenants/{name}/suspend": {"operator", false},
+		"POST /api/v1/tenants/{name}/move":    {"operator", false},
 		"POST /api/v1/tenants/{name}/resume":  {"operator", false},
 		"POST /api/v1/tenants/{name}/rename":  {"operator", false},
 		"GET /api/v1/dropped":                 {"viewer", false},

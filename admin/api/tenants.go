@@ -115,6 +115,7 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("suspend-tenant", "POST", "/tenants/{name}/suspend", "Close a tenant", operator, accepted), s.begin((*fleet.Fleet).SuspendTenant))
 	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
 	huma.Register(api, operation("rename-tenant", "POST", "/tenants/{name}/rename", "Give a tenant another name; its clients go on", operator, accepted), s.renameTenant)
+	huma.Register(api, operation("move-tenant", "POST", "/tenants/{name}/move", "Move a tenant to another cluster while its clients work", operator, accepted), s.moveTenant)
 	huma.Register(api, operation("list-dropped", "GET", "/dropped", "List dropped tenants whose databases are kept", viewer), s.listDropped)
 	huma.Register(api, operation("undrop-tenant", "POST", "/dropped/{name}/undrop", "Bring back a dropped tenant", admin, accepted), s.begin((*fleet.Fleet).UndropTenant))
 	huma.Register(api, operation("purge-tenant", "DELETE", "/dropped/{name}", "Drop a dropped tenant's database for good", admin, accepted), s.begin((*fleet.Fleet).PurgeTenant))

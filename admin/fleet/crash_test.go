@@ -8,19 +8,19 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"howdah/admin/fleet"
 	"howdah/tenants/catalog"
-	"howdah/wire/postgres"
 )
 
 // What the child of TestCrashAtEveryStep is told.
 const (
 	childCatalog   = "HOWDAH_TEST_CATALOG"   // where the catalog is: this is a child
-	childCluster   = "HOWDAH_TEST_CLUSTER"   // and the cluster
+	childCluster   = "HOWDAH_TEST_CLUSTER"   // and the clusters
 	childOperation = "HOWDAH_TEST_OPERATION" // which operation to end
 	childCrash     = "HOWDAH_TEST_CRASH"     // at which moment to die, from 0; -1 for never
 )
@@ -49,7 +49,7 @@ func child() error {
 		return err
 	}
 	moment := 0
-	f := newFleet(ctx, "node", theMasterKey, c, os.Getenv(childCluster), newPooler(), os.Stderr, func(kind, step string, begun bool) {
+	f := newFleet(ctx, "node", theMasterKey, c, strings.Fields(os.Getenv(childCluster)), newPooler(), os.Stderr, func(kind, step string, begun bool) {
 		if moment == crash {
 			fmt.Fprintf(os.Stderr, "dies in %s at %q, begun: %v\n", kind, step, begun)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -81,7 +81,7 @@ func child() error {
 func (h *house) node(o *catalog.Operation, crash int) (killed bool) {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childCatalog+"="+h.server.AdminURL("catalog"), childCluster+"="+h.server.AdminURL(postgres.Superuser),
+	cmd.Env = append(os.Environ(), childCatalog+"="+h.server.AdminURL("catalog"), childCluster+"="+strings.Join(h.admins, " "),
 		childOperation+"="+o.ID, childCrash+"="+strconv.Itoa(crash))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

@@ -20,7 +20,7 @@ import (
 func TestCreateIsCancelledLate(t *testing.T) {
 	h := newHouse(t)
 	cancelled := false
-	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.server.AdminURL(postgres.Superuser), h.pooler, h.log, func(kind, step string, begun bool) {
+	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.admins, h.pooler, h.log, func(kind, step string, begun bool) {
 		if kind != "create" || step != "enter into the registry" || !begun || cancelled {
 			return
 		}
@@ -102,7 +102,7 @@ func TestTemplateIsNobodys(t *testing.T) {
 	h := newHouse(t)
 	f, err := fleet.New(t.Context(), "other", fleet.Config{
 		Catalog: h.catalog, Log: slog.New(slog.NewTextHandler(h.log, nil)), Check: func([]catalog.Entry) error { return nil },
-		Registry: tenants.NewRegistry(snapshot(h.server.AdminURL(postgres.Superuser), []catalog.Entry{
+		Registry: tenants.NewRegistry(snapshot(h.admins, []catalog.Entry{
 			{Kind: catalog.Tenant, Name: "filed", Settings: catalog.Settings{"database": "files", "user": "filed"}},
 		})),
 	})

@@ -33,6 +33,9 @@ type Config struct {
 	// MasterKey returns what seals the secrets of managed tenants; nil is none.
 	MasterKey func() *catalog.MasterKey
 	Log       *slog.Logger
+	// Scratch is the folder in which dumps are kept on their way; "" is one in the
+	// system's folder of temporary files.
+	Scratch string
 	// DrainFor is for how long running transactions may go on when a tenant is held; 0 is
 	// 30 s. Then they are cut off: the operation is going to close the database.
 	DrainFor time.Duration
@@ -57,6 +60,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"suspend": {Forward: f.suspend, Back: f.backToState},
 		"resume":  {Forward: f.resume, Back: f.backToState},
 		"rename":  {Forward: f.rename, Back: f.unrename},
+		"move":    {Forward: f.move, Back: f.moveBack},
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
 		"purge":   {Forward: f.purge}, // what is gone is gone

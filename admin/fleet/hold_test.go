@@ -16,7 +16,7 @@ import (
 // node is a second node on the house's catalog, which runs no operations.
 func (h *house) second(ctx context.Context, name string) *pooler {
 	p := newPooler()
-	newFleet(ctx, name, h.key.Load, h.catalog, h.server.AdminURL(postgres.Superuser), p, h.log, nil)
+	newFleet(ctx, name, h.key.Load, h.catalog, h.admins, p, h.log, nil)
 	h.wait("node "+name+" is known", func() bool { return slices.Contains(h.nodes(), name) })
 	return p
 }
@@ -135,7 +135,7 @@ func (h *house) state() string {
 func TestCancelAtEveryStep(t *testing.T) {
 	h := newHouse(t)
 	var stop func(step string, begun bool)
-	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.server.AdminURL(postgres.Superuser), h.pooler, h.log, func(_, step string, begun bool) {
+	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.admins, h.pooler, h.log, func(_, step string, begun bool) {
 		if stop != nil {
 			stop(step, begun)
 		}

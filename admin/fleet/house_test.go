@@ -29,7 +29,8 @@ type house struct {
 	t       *testing.T
 	server  *postgres.Server
 	catalog *catalog.Catalog
-	pooler  *pooler // of the node that the house is
+	admins  []string // URLs of the clusters' admins
+	pooler  *pooler  // of the node that the house is
 	fleet   *fleet.Fleet
 	log     io.Writer
 	key     atomic.Pointer[catalog.MasterKey] // nil: new tenants are not managed
@@ -55,7 +56,7 @@ func newManagedHouse(t *testing.T) *house {
 	return h
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T, others ...*postgres.Server) *house {
 	t.Helper()
 	s := wiretest.StartPostgres(t)
 	if err := s.Exec(t.Context(), postgres.Superuser, "create database catalog"); err != nil {
@@ -68,14 +69,19 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(c.Close)
 	h.catalog = c
-	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, s.AdminURL(postgres.Superuser), h.pooler, h.log, nil)
+	h.admins = []string{s.AdminURL(postgres.Superuser)}
+	for _, other := range others {
+		h.admins = append(h.admins, other.AdminURL(postgres.Superuser))
+	}
+	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.admins, h.pooler, h.log, nil)
 	return h
 }
 
-// newFleet returns the Fleet of a node, on one cluster, "main". Its registry follows the
+// newFleet returns the Fleet of a node, on a cluster "main" and one "other", by their
+// admins' URLs; the second may be left out. Its registry follows the
 // catalog, and its pooler holds who is held.
-func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c *catalog.Catalog, admin string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
-	registry := tenants.NewRegistry(snapshot(admin, nil))
+func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c *catalog.Catalog, admins []string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
+	registry := tenants.NewRegistry(snapshot(admins, nil))
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	f, err := fleet.New(ctx, node, fleet.Config{
 		Catalog: c, Registry: registry, Log: logger, Stepped: stepped,
@@ -95,22 +101,25 @@ func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c
 	holder := &fleet.Holder{Catalog: c, Pooler: p, Node: node, Log: logger}
 	go c.Follow(ctx, logger, catalog.Follower{
 		Node: node, Version: "test",
-		Use:  func(now *catalog.Contents) { registry.Replace(snapshot(admin, now.Entries)) },
+		Use:  func(now *catalog.Contents) { registry.Replace(snapshot(admins, now.Entries)) },
 		Held: func(holds []catalog.Hold) { holder.Use(ctx, holds) },
 	})
 	return f
 }
 
 // snapshot is what the daemon makes of entries, as far as it matters here.
-func snapshot(admin string, entries []catalog.Entry) *tenants.Snapshot {
-	clusters := []tenants.Cluster{{Name: "main", AdminURL: admin, Members: []tenants.Member{{Address: "127.0.0.1:1"}}}}
+func snapshot(admins []string, entries []catalog.Entry) *tenants.Snapshot {
+	var clusters []tenants.Cluster
+	for i, admin := range admins {
+		clusters = append(clusters, tenants.Cluster{Name: []string{"main", "other"}[i], AdminURL: admin, Members: []tenants.Member{{Address: "127.0.0.1:1"}}})
+	}
 	var all []tenants.Tenant
 	var users []tenants.User
 	for _, e := range entries {
 		switch e.Kind {
 		case catalog.Tenant:
 			state, _ := tenants.ParseState(e.Settings.Text("state")) // none is active
-			all = append(all, tenants.Tenant{ID: e.ID, Name: e.Name, Cluster: "main", Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
+			all = append(all, tenants.Tenant{ID: e.ID, Name: e.Name, Cluster: e.Settings.Text("cluster"), Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
 		case catalog.User:
 			users = append(users, userOf(&e))
 		}

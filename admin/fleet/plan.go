@@ -19,7 +19,7 @@ type changing struct {
 	run     *jobs.Run
 	cluster string
 	op      provision.Operation
-	holds   []string // whose clients are held for steps that need it; nil for the run's tenant
+	holds   []string // whose clients are held for steps that need it; nil for the run's tenant, empty where the caller holds them
 	after   int      // steps that come behind
 	done    int
 }
@@ -52,8 +52,8 @@ func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release 
 			return release, err
 		}
 		step := steps[0]
-		if step.NeedsHold && !held {
-			if release, err = f.hold(ctx, c.run.ID, c.held()); err != nil {
+		if tenants := c.held(); step.NeedsHold && !held && len(tenants) > 0 {
+			if release, err = f.hold(ctx, c.run.ID, tenants); err != nil {
 				return func() {}, err
 			}
 			held = true

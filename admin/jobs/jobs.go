@@ -38,7 +38,8 @@ type Kind struct {
 	Forward func(context.Context, *Run) error
 	// Back leaves nothing of an operation that cannot be, or is not to be, finished. It
 	// too may be called again. An operation whose kind has none waits for an operator,
-	// unless it has not begun a step.
+	// unless it has not begun a step. Back may find that the operation has gone too far,
+	// and end it with Run.Finish.
 	Back func(context.Context, *Run) error
 }
 
@@ -293,6 +294,9 @@ func (r *Runner) goBack(ctx context.Context, log *slog.Logger, run *Run, kind Ki
 		return -1, r.catalog.Fail(after, run.Operation, "it cannot be undone: "+why.Error(), true)
 	case err != nil && ctx.Err() != nil:
 		return 0, r.catalog.Release(after, run.Operation)
+	case err == nil && run.finished:
+		log.Info("operation done: it was too far to be undone", "why", why)
+		return -1, nil
 	case err != nil:
 		return r.again(after, log, run.Operation, fmt.Errorf("undo, since %w: %w", why, err))
 	}

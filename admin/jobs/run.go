@@ -101,6 +101,14 @@ func (r *Run) Step(ctx context.Context, name string, done, total int, f func(con
 	return c.NoteStep(ctx, r.Operation, name, false, done+1, total)
 }
 
+// Progress notes how far the step is that runs now.
+func (r *Run) Progress(ctx context.Context, done, total int) error {
+	if o := r.Operation; o.Done == done && o.Total == total {
+		return nil
+	}
+	return r.runner.catalog.NoteStep(ctx, r.Operation, r.Operation.Step, true, done, total)
+}
+
 func (r *Run) stepped(name string, begun bool) {
 	if f := r.runner.Stepped; f != nil {
 		f(r.Kind, name, begun)

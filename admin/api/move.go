@@ -1,0 +1,38 @@
+package api
+
+import (
+	"context"
+
+	"howdah/admin/fleet"
+)
+
+type newPlace struct {
+	To  string `json:"to" doc:"a cluster"`
+	How string `json:"how,omitempty" enum:"auto,replicate,dump" default:"auto" doc:"replicate: its contents are replicated, and its clients held for the end of it; dump: they are dumped and restored while its clients are held; auto: dump if that takes under a second, else replicate"`
+}
+
+type moveAnswer struct {
+	Location string `header:"Location"`
+	Body     *fleet.Moving
+}
+
+func (s *server) moveTenant(ctx context.Context, in *struct {
+	ByName
+	DryRun bool `query:"dry_run" doc:"say what would be done"`
+	Body   newPlace
+},
+) (*moveAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	moving, err := f.MoveTenant(ctx, actor(ctx), in.Name, in.Body.To, in.Body.How, in.DryRun)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	answer := &moveAnswer{Body: moving}
+	if moving.Operation != nil {
+		answer.Location = prefix + "/jobs/" + moving.Operation.ID
+	}
+	return answer, nil
+}

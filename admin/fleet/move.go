@@ -1,0 +1,425 @@
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"howdah/admin/jobs"
+	"howdah/provision"
+	"howdah/provision/dump"
+	"howdah/provision/move"
+	"howdah/tenants"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+)
+
+// Ways to move a tenant.
+const (
+	Auto      = "auto"
+	Replicate = "replicate" // its contents are replicated while its clients work
+	Dump      = "dump"      // they are dumped and restored while its clients are held
+)
+
+// Moving is a tenant that is being moved.
+type Moving struct {
+	Operation *catalog.Operation `json:"operation,omitempty"` // nil for a dry run
+	Name      string             `json:"name"`
+	From      string             `json:"from"`
+	To        string             `json:"to"`
+	How       string             `json:"how" doc:"replicate or dump"`
+	Why       string             `json:"why" doc:"why in that way"`
+	HeldFor   float64            `json:"held_for_seconds" doc:"for about how long its clients will be held"`
+	Steps     []string           `json:"steps,omitempty"` // of a dry run
+}
+
+// moving are the parameters of the operation.
+type moving struct {
+	onTenant
+	To       string `json:"to"`
+	How      string `json:"how"`
+	Database string `json:"database"`
+	User     string `json:"user"`
+}
+
+// MoveTenant begins to move a tenant to another cluster, or with dry says what it would
+// do.
+func (f *Fleet) MoveTenant(ctx context.Context, by catalog.Actor, name, to, how string, dry bool) (*Moving, error) {
+	if _, err := f.cluster(to); err != nil {
+		return nil, &InvalidError{Field: "to", Reason: err}
+	}
+	e, err := f.movable(ctx, name, to)
+	if err != nil {
+		return nil, err
+	}
+	p := movingOf(e, to)
+	m, err := f.mover(p, "dry-run")
+	if err != nil {
+		return nil, err
+	}
+	facts, err := m.Look(ctx)
+	if errors.Is(err, move.ErrRefused) {
+		return nil, &InvalidError{Reason: err}
+	} else if err != nil {
+		return nil, err
+	}
+	made := &Moving{Name: name, From: p.Cluster, To: to}
+	if err := made.choose(&facts, how); err != nil {
+		return nil, err
+	}
+	p.How = made.How
+	if dry {
+		made.Steps = p.says()
+		return made, nil
+	}
+	made.Operation, err = f.begin(ctx, by, "move", name, func(now *catalog.Entry) any {
+		q := movingOf(now, to)
+		q.How = made.How
+		return q
+	})
+	return made, err
+}
+
+// movable returns the entry of a tenant that can be moved to a cluster.
+func (f *Fleet) movable(ctx context.Context, name, to string) (e *catalog.Entry, err error) {
+	e, err = f.Catalog.Entry(ctx, catalog.Tenant, name)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound) && f.inRegistry(name):
+		return nil, fmt.Errorf("tenant %q: %w", name, ErrFile)
+	case err != nil:
+		return nil, err
+	case e.Settings.Text("cluster") == to:
+		return nil, invalid("to", "tenant %q is on cluster %q", name, to)
+	case stateOf(e) == suspended:
+		return nil, invalid("", "tenant %q is suspended: resume it, then move it", name)
+	}
+	return e, nil
+}
+
+func movingOf(e *catalog.Entry, to string) moving {
+	s := e.Settings
+	return moving{onTenant{e.ID, s.Text("cluster")}, to, "", s.Text("database"), s.Text("user")}
+}
+
+// mover returns what carries the contents.
+func (f *Fleet) mover(p moving, job string) (*move.Move, error) {
+	m := &move.Move{ID: p.ID, JobID: job, Database: p.Database, Role: p.User, Scratch: f.scratch()}
+	for _, side := range []struct {
+		cluster string
+		login   *dump.Login
+	}{{p.Cluster, &m.From}, {p.To, &m.To}} {
+		c, err := f.cluster(side.cluster)
+		if err != nil {
+			return nil, err
+		}
+		if *side.login, err = dump.ParseLogin(c.AdminURL); err != nil {
+			return nil, fmt.Errorf("admin_url of cluster %q: %w", side.cluster, err)
+		}
+	}
+	return m, nil
+}
+
+func (f *Fleet) scratch() string {
+	if f.Scratch != "" {
+		return f.Scratch
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("howdah-scratch-of-%d", os.Getuid()))
+}
+
+// What a dump and restore take: measured with PostgreSQL 15 on two cores, an Odoo
+// database with 600 tables the largest of what was tried.
+const (
+	dumpBase     = 400 * time.Millisecond
+	dumpPerTable = 6 * time.Millisecond
+	dumpRate     = 20 << 20 // bytes in a second
+	dumpAtMost   = time.Second
+	// cutOverTime is for how long clients are held when contents are replicated.
+	cutOverTime = 500 * time.Millisecond
+)
+
+// choose decides how the tenant is moved.
+func (m *Moving) choose(f *move.Facts, how string) error {
+	dumped := dumpBase + time.Duration(f.Tables)*dumpPerTable + time.Duration(f.Size)*time.Second/dumpRate
+	unable := strings.Join(f.Unreplicable, "; ")
+	switch {
+	case how == Dump:
+		m.How, m.Why = Dump, "it was asked for"
+	case how == Replicate && unable != "":
+		return invalid("how", "its contents cannot be replicated: %s; or have it moved by dump, with its clients held for about %s", unable, shortly(dumped))
+	case how == Replicate:
+		m.How, m.Why = Replicate, "it was asked for"
+	case how != Auto && how != "":
+		return invalid("how", "%q is none of auto, replicate and dump", how)
+	case dumped <= dumpAtMost:
+		m.How, m.Why = Dump, "that takes under a second"
+	case unable != "":
+		return invalid("how", "its contents cannot be replicated: %s; and to hold its clients for about %s, as a move by dump would, must be asked for: say dump", unable, shortly(dumped))
+	default:
+		m.How, m.Why = Replicate, fmt.Sprintf("a move by dump would hold its clients for about %s", shortly(dumped))
+	}
+	m.HeldFor = dumped.Seconds()
+	if m.How == Replicate {
+		m.HeldFor = cutOverTime.Seconds()
+	}
+	return nil
+}
+
+func shortly(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+
+// says are the steps of a dry run.
+func (p *moving) says() []string {
+	target := fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.To)
+	publish := fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", p.Database, p.User)
+	registry := fmt.Sprintf("have the registry say that it is on cluster %q; its clients go on there", p.To)
+	keep := fmt.Sprintf("keep database %q on cluster %q, closed, until it is purged", p.Database, p.Cluster)
+	if p.How == Dump {
+		return []string{
+			target, "put the source's database away, which closes it (its clients are held from here on)",
+			"dump and restore it", publish, registry, keep,
+		}
+	}
+	return []string{
+		target, "have the source tell of changes: a publication, and an identity for tables without a key",
+		"copy definitions", "copy all rows, and follow their changes until few are missing",
+		"close the source, apply the last changes, carry sequences and large objects (its clients are held from here on)",
+		publish, registry, keep + ", and leave no publication, slot or subscription",
+	}
+}
+
+// move moves a tenant. What has been done before, by a node that has died, is found out
+// by looking.
+func (f *Fleet) move(ctx context.Context, r *jobs.Run) error {
+	x, err := f.moveOf(r)
+	if err != nil {
+		return err
+	}
+	arrived, err := x.arrived(ctx)
+	switch {
+	case err != nil:
+	case arrived:
+		err = x.goOnHeld(ctx)
+	case x.How == Dump:
+		err = x.dumped(ctx)
+	default:
+		err = x.replicated(ctx)
+	}
+	if err != nil {
+		return moveRefusal(err)
+	}
+	return x.leave(ctx)
+}
+
+// moveRefusal makes an error that time does not mend one that ends the operation.
+func moveRefusal(err error) error {
+	if errors.Is(err, move.ErrRefused) || errors.Is(err, move.ErrDefinitions) || errors.Is(err, dump.ErrContents) {
+		return jobs.Refuse(err)
+	}
+	return refusal(err)
+}
+
+// aMove is a move that is being run.
+type aMove struct {
+	*moving
+	f        *Fleet
+	run      *jobs.Run
+	contents *move.Move
+	facts    move.Facts
+	done     int    // steps
+	total    int    // about
+	tables   int    // that are replicated; each counts as a step
+	password string // of the role, while it fills its database
+}
+
+func (f *Fleet) moveOf(r *jobs.Run) (*aMove, error) {
+	x := &aMove{moving: &moving{}, f: f, run: r, password: rand.Text(), total: moveSteps}
+	if err := r.Decode(x.moving); err != nil {
+		return nil, err
+	}
+	var err error
+	x.contents, err = f.mover(*x.moving, r.ID)
+	return x, err
+}
+
+// moveSteps is about how many steps a move has.
+const moveSteps = 16
+
+func (x *aMove) step(ctx context.Context, name string, do func(context.Context) error) error {
+	err := x.run.Step(ctx, name, x.done, max(x.total, x.done+1), do)
+	x.done++
+	return err
+}
+
+// change makes a cluster what an operation wants it to be. Nobody is held for it.
+func (x *aMove) change(ctx context.Context, cluster string, op provision.Operation, plan planner) error {
+	c := &changing{run: x.run, cluster: cluster, op: op, holds: []string{}, done: x.done, after: max(x.total-x.done, 1)}
+	_, err := x.f.change(ctx, c, plan)
+	x.done = c.done
+	return err
+}
+
+// arrived reports whether the tenant's database is at the target, under its name: then
+// there is no way back.
+func (x *aMove) arrived(ctx context.Context) (bool, error) {
+	conn, err := x.f.connect(ctx, x.To)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var there bool
+	err = conn.QueryRow(ctx, `select exists (select from pg_catalog.pg_database where datname = $1
+		and pg_catalog.shobj_description(oid, 'pg_database') = 'howdah:' || $2)`, x.Database, x.ID).Scan(&there)
+	return there, err
+}
+
+// receive looks at both clusters, and has the target have a database to be filled.
+func (x *aMove) receive(ctx context.Context) (err error) {
+	err = x.step(ctx, "check", func(ctx context.Context) (err error) {
+		x.facts, err = x.contents.Look(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return x.letIn(ctx)
+}
+
+// tools are the programs that read and write dumps for the target.
+func (x *aMove) tools(ctx context.Context) (postgres.Binaries, error) {
+	conn, err := x.f.connect(ctx, x.To)
+	if err != nil {
+		return postgres.Binaries{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var major int
+	if err := conn.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
+		return postgres.Binaries{}, err
+	}
+	tools, err := postgres.FindClient(major)
+	return tools, jobs.Refuse(err)
+}
+
+// arrive makes the database at the target the tenant's, and has the registry say so. The
+// tenant is held, until the registry does.
+func (x *aMove) arrive(ctx context.Context) error {
+	op := provision.Arrive{
+		ID: x.ID, JobID: x.run.ID, Database: x.Database, Role: x.User, Verifier: x.facts.Verifier,
+		Settings: x.facts.Settings, ConnectionLimit: x.facts.ConnectionLimit,
+	}
+	if err := x.change(ctx, x.To, op, provision.Plan); err != nil {
+		return err
+	}
+	return x.enter(ctx)
+}
+
+// enter has the registry say where the tenant is.
+func (x *aMove) enter(ctx context.Context) error {
+	err := x.step(ctx, "tidy the target", func(ctx context.Context) error { return x.contents.TidyTarget(ctx, x.Database) })
+	if err != nil {
+		return err
+	}
+	return x.step(ctx, "change the registry", func(ctx context.Context) error {
+		err := x.f.Catalog.Change(ctx, x.run.By(), func(tx *catalog.Tx) error {
+			if err := tx.EndHold(x.run.ID); err != nil {
+				return err
+			}
+			e, err := tx.Entry(catalog.Tenant, x.run.Tenant)
+			if err != nil || e.ID != x.ID || e.Settings.Text("cluster") == x.To {
+				return err
+			}
+			s := maps.Clone(e.Settings)
+			s["cluster"] = x.To
+			return tx.Update(catalog.Tenant, x.run.Tenant, e.Revision, s)
+		})
+		if err == nil {
+			x.f.settle(ctx, func(s *tenants.Snapshot) bool { t, ok := s.Tenant(x.run.Tenant); return !ok || t.Cluster == x.To })
+		}
+		return err
+	})
+}
+
+// goOnHeld is enter for a move that was broken off when the tenant had arrived.
+func (x *aMove) goOnHeld(ctx context.Context) error {
+	e, err := x.f.Catalog.Entry(ctx, catalog.Tenant, x.run.Tenant)
+	if err != nil || e.Settings.Text("cluster") == x.To {
+		return err
+	}
+	release, err := x.f.hold(ctx, x.run.ID, []string{x.run.Tenant})
+	if err != nil {
+		return err
+	}
+	defer release()
+	return x.enter(ctx)
+}
+
+// leave puts away the source's database, without a trace of the move in it, and ends the
+// operation.
+func (x *aMove) leave(ctx context.Context) error {
+	if err := x.change(ctx, x.Cluster, provision.Drop{ID: x.ID, JobID: x.run.ID}, provision.Plan); err != nil {
+		return err
+	}
+	reach := provision.Reach{ID: x.ID, JobID: x.run.ID, Open: true}
+	if x.How == Replicate {
+		if err := x.change(ctx, x.Cluster, reach, provision.Plan); err != nil {
+			return err
+		}
+		held := provision.HeldName(x.run.ID)
+		err := x.step(ctx, "tidy the source", func(ctx context.Context) error { return x.contents.TidySource(ctx, held) })
+		if err != nil {
+			return err
+		}
+	}
+	reach.Open = false
+	if err := x.change(ctx, x.Cluster, reach, provision.Plan); err != nil {
+		return err
+	}
+	oid, err := x.f.heldOID(ctx, x.Cluster, x.run.ID)
+	if err != nil {
+		return err
+	}
+	result := map[string]string{"from": x.Cluster, "to": x.To, "how": x.How}
+	return x.run.Finish(ctx, result, func(tx *catalog.Tx) error { return x.keep(tx, oid) })
+}
+
+// keep has the source's database be one that was dropped: it can be brought back, if the
+// tenant is dropped at the target, until it is purged.
+func (x *aMove) keep(tx *catalog.Tx, oid uint32) error {
+	e, err := tx.Entry(catalog.Tenant, x.run.Tenant)
+	if err != nil {
+		return err
+	}
+	u, err := tx.Entry(catalog.User, x.User)
+	if err != nil {
+		return err
+	}
+	s := maps.Clone(e.Settings)
+	s["cluster"] = x.Cluster
+	return tx.AddDropped(&catalog.Dropped{
+		Operation: x.run.ID, ID: x.ID, Name: x.run.Tenant, Settings: s, User: u.Settings, OID: oid,
+		Purge: time.Now().Add(KeepFor),
+	})
+}
+
+// moveBack leaves a tenant where it was. One that has arrived stays where it is.
+func (f *Fleet) moveBack(ctx context.Context, r *jobs.Run) error {
+	x, err := f.moveOf(r)
+	if err != nil {
+		return err
+	}
+	arrived, err := x.arrived(ctx)
+	if err != nil {
+		return err
+	}
+	if arrived {
+		if err := x.goOnHeld(ctx); err != nil {
+			return err
+		}
+		return x.leave(ctx)
+	}
+	return x.retract(ctx)
+}
