@@ -47,6 +47,21 @@ func (r *route) setLimits(t *tenants.Tenant, u *tenants.User) {
 	r.setRates()
 }
 
+// limitClients has the clients that are there go by limits that have changed. Their times
+// begin anew. How a session uses servers, pool_mode, stays as it was when it began.
+func (r *route) limitClients() {
+	for _, c := range r.w.slots {
+		if c == nil || c.route != r || c.leaving {
+			continue
+		}
+		c.limit, c.most = int32(r.limits.MaxPreparedStatements), int32(r.limits.MaxClientPreparedStatements)
+		if !r.w.suspended { // else listen does it
+			c.watched = watchNothing
+			c.watchTime()
+		}
+	}
+}
+
 // userOf returns the registry's entry of a user, nil if there is none.
 func (s *Server) userOf(name string) *tenants.User {
 	u, _ := s.registry.Snapshot().User(name)

@@ -22,6 +22,7 @@ func TestRealControl(t *testing.T) {
 		{"PauseWaitsForTransactions", testPauseWaitsForTransactions},
 		{"ReloadUnderLoad", testReloadUnderLoad},
 		{"ReloadRemovesTenants", testReloadRemovesTenants},
+		{"ReloadReachesSessions", testReloadReachesSessions},
 		{"ShutdownDrains", testShutdownDrains},
 		{"ShutdownDrainsSessions", testShutdownDrainsSessions},
 		{"ShutdownServesTheLine", testShutdownServesTheLine},
@@ -141,6 +142,22 @@ func testReloadRemovesTenants(t *testing.T, h *house) {
 	_, err = tryLogin(d.address, "acme", "acme", secret)
 	wantState(t, err, "57P03")
 	d.reload(t, func(s *setup) { s.tenants[0].State = tenants.Active })
+}
+
+// testReloadReachesSessions has those that are there go by other limits at once.
+func testReloadReachesSessions(t *testing.T, h *house) {
+	d := h.open(t)
+	idle, asks := d.raw(t), d.raw(t)
+	asks.say(t, parse("one", "select 1"), syncMsg)
+	d.reload(t, limits(func(l *tenants.Limits) { l.MaxClientPreparedStatements = 1 }))
+	asks.expect(t, "error 53400; ready I", parse("two", "select 2"), syncMsg)
+	d.reload(t, limits(func(l *tenants.Limits) { l.QueryTimeout = 200 * time.Millisecond }))
+	if err := asks.send(query("select pg_sleep(60)")); err != nil {
+		t.Fatal(err)
+	}
+	asks.wantEnd(t, "57014", "query_timeout")
+	d.reload(t, limits(func(l *tenants.Limits) { l.ClientIdleTimeout = 50 * time.Millisecond }))
+	idle.wantEnd(t, "57P05", "client_idle_timeout")
 }
 
 // testShutdownDrains has idle clients closed at once, transactions finished,

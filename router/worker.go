@@ -186,9 +186,13 @@ func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 		r.leaveStandbys()
 	}
 	if u := r.w.server.userOf(r.key.user); r.source != t || r.user != u {
+		before := *r.limits
 		r.setLimits(t, u)
 		r.w.tenantOf(t)
 		r.setReads(t)
+		if *r.limits != before {
+			r.limitClients()
+		}
 		r.pool.SetConfig(poolConfig(r.limits))
 		for _, s := range r.standbys {
 			s.pool.SetConfig(standbyConfig(r.limits))
