@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -177,5 +176,3 @@ func difference(want, got string) string {
 	}
 	return b.String()
 }
-
-var _ = time.Second
