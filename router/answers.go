@@ -278,6 +278,9 @@ func (s *session) ready(status wire.TxStatus) {
 			*s.ddl++
 		}
 	}
+	if len(s.databases) > 0 && status != wire.TxOpen {
+		s.settleDatabases(status == wire.TxIdle)
+	}
 	if status == wire.TxIdle {
 		s.shared.counts.wrote = s.shared.counts.wrote || s.writing && !s.undone
 		s.writing, s.undone, s.reading = s.open && s.writing, false, false

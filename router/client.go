@@ -45,6 +45,7 @@ type client struct {
 	attrs     tenants.SessionAttrs
 	own       time.Duration  // members.Clock: of the session's last write
 	asked     time.Duration  // members.Clock: when the read came that waits for a standby, where others write too
+	vacating  *vacating      // nil without a command on a database
 	parked    *members.Watch // whose standbys it waits for, or for room at the primary
 	inPlace   *members.Watch // for whose standbys the primary runs the transaction
 	inLine    bool           // it has waited in the park
@@ -228,6 +229,9 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	c.w.up.add(sh.toServer)
 	sh.toServer = sh.toServer[:0]
 	c.tell()
+	if len(c.databases) > 0 {
+		c.onDatabases()
+	}
 	n = min(h.Len, len(b)-at)
 	if (h.Type == wire.Query || h.Type == wire.Bind) && c.server != nil && v != verbStall && !c.backend.running.noted {
 		c.noteRunning(h.Type, b[at+wire.HeaderLen:at+n])
@@ -484,6 +488,9 @@ func (c *client) letGo() {
 		c.away = nil
 	}
 	c.endInPlace()
+	if c.vacating != nil {
+		c.endVacating()
+	}
 	c.server, c.retry, c.choked = nil, nil, false
 	c.stand()
 	c.released()

@@ -49,7 +49,7 @@ func (s *Server) Resume(database string) error {
 		s.everyWorker(func(w *worker) { w.listen() })
 	}
 	s.everyRoute(database, func(r *route) {
-		if !s.switches.holds(r.tenant.name) {
+		if !r.paused() {
 			r.everyPool((*pool.Pool).Resume)
 		}
 	})

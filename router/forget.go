@@ -44,6 +44,9 @@ func (s *session) commandComplete(body []byte) {
 		s.backend.outdate()
 	}
 	s.altered |= alters(tag)
+	if len(s.databases) > 0 {
+		s.databaseDone(tag)
+	}
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
 	}

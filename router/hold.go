@@ -96,7 +96,7 @@ func (r *route) goOn() {
 	}
 	r.listenAgain()
 	resume := func(error) {
-		if !r.w.server.switches.holds(r.tenant.name) {
+		if !r.paused() {
 			r.everyPool((*pool.Pool).Resume)
 		}
 	}

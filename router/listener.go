@@ -173,7 +173,7 @@ func (l *listener) beImpatient() {
 
 // open connects in a goroutine of its own.
 func (l *listener) open() {
-	if l.opening || l.parked || l.conn != nil {
+	if l.opening || l.parked || l.conn != nil || l.w.server.vacancies.has(l.key) { // occupy opens it
 		return
 	}
 	l.opening = true
@@ -193,7 +193,7 @@ func (l *listener) open() {
 
 func (l *listener) opened(est *wire.Established, err error) {
 	l.opening = false
-	if l.w.listeners[l.key] != l || l.parked {
+	if l.w.listeners[l.key] != l || l.parked || l.w.server.vacancies.has(l.key) {
 		if err == nil {
 			est.Conn.Close()
 		}

@@ -59,15 +59,16 @@ const (
 
 // reading is what the machine knows of a text.
 type reading struct {
-	effects  effect
-	command  command
-	options  txOptions // of commandBegin and commandSetTransaction; of the others whether a transaction follows
-	name     string    // that the command names
-	from, to int       // where the name stands in the text
-	settings []touch   // that it may change
-	unlisten []string  // channels that it UNLISTENs, "" for all
-	quiet    bool      // it is a command without rows and parameters
-	planned  bool      // PostgreSQL makes a plan for it, or it is not understood
+	effects   effect
+	command   command
+	options   txOptions    // of commandBegin and commandSetTransaction; of the others whether a transaction follows
+	name      string       // that the command names
+	from, to  int          // where the name stands in the text
+	settings  []touch      // that it may change
+	unlisten  []string     // channels that it UNLISTENs, "" for all
+	databases []onDatabase // commands on whole databases
+	quiet     bool         // it is a command without rows and parameters
+	planned   bool         // PostgreSQL makes a plan for it, or it is not understood
 }
 
 // touch is a setting that a text may change.
@@ -209,12 +210,15 @@ func (r *reader) first() {
 	case word.is("explain"), word.is("create"):
 		if word.is("create") {
 			r.effects |= defines
+			r.database(word)
 		}
 		r.executes()
 	case word.is("drop"):
 		r.effects |= mayFree | defines
+		r.database(word)
 	case word.is("alter"):
 		r.effects |= defines
+		r.database(word)
 	case word.is("notify"):
 		r.effects |= mayNotify
 	case word.is("do"), word.is("call"):

@@ -174,6 +174,9 @@ func (c *client) ownPID(body []byte) {
 // answered is what follows from answers that have been passed on.
 func (c *client) answered() {
 	c.w.count(c)
+	if c.vacating != nil && len(c.databases) == 0 {
+		c.endVacating()
+	}
 	if c.barrier {
 		c.regulate()
 		c.awaitBarrier()

@@ -98,6 +98,7 @@ type Server struct {
 	replications replications
 	cancels      cancels
 	switches     switches
+	vacancies    vacancies
 	metered      logins
 	lookups      lookups
 	guard        guard

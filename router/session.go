@@ -132,6 +132,7 @@ type session struct {
 	confirmed []*detail          // of entries that are final but for rewind, oldest first
 	touched   []touch            // the settings that done may have changed
 	asked     asked              // what is being looked at
+	databases []onDatabase       // commands on whole databases, until the transaction has ended
 	listens   *listening         // nil until the first LISTEN
 	unheard   *wire.Error        // why channels could not be subscribed; the message is presented again with it
 	prepared  map[string]bool    // names that PREPARE may have given at the server, or anyName
@@ -155,6 +156,8 @@ type counts struct {
 
 	altered alteration // settings that sessions start with
 	wrote   bool       // a transaction that may have written has ended
+
+	databases []onDatabase // that were made, dropped, renamed or moved
 }
 
 // peek returns how many bytes of a client message the machine must see before
@@ -449,7 +452,7 @@ func (s *session) assigned(b *backend) {
 // released ends the use of a server.
 func (s *session) released() {
 	s.held, s.backend = false, nil
-	s.hereNow, s.prefix, s.ranHere, s.portals = false, false, false, nil
+	s.hereNow, s.prefix, s.ranHere, s.portals, s.databases = false, false, false, nil, nil
 	if s.queue.empty() {
 		s.shared.giveQueue(s.queue.entries)
 		s.queue = queue{}

@@ -125,7 +125,7 @@ func (r *route) standbyAt(at *members.Member) *standby {
 	s := &standby{route: r, member: m, at: at}
 	s.pool = pool.New(r.w.loop, &m.Member, standbyConfig(r.limits), s, s, &r.tenant.group)
 	s.pool.Join(r.tenant.shareAt(r.w, m.Address))
-	if r.w.server.switches.holds(r.tenant.name) {
+	if r.paused() {
 		pause(s.pool)
 	}
 	r.standbys = append(r.standbys, s)

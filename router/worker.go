@@ -169,7 +169,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 func (r *route) openPool(m *member) {
 	r.pool = pool.New(r.w.loop, &m.Member, poolConfig(r.limits), r, r, &r.tenant.group)
 	r.pool.Join(r.tenant.share)
-	if r.w.server.switches.holds(r.tenant.name) {
+	if r.paused() {
 		pause(r.pool)
 	}
 }
@@ -445,6 +445,9 @@ func (w *worker) count(c *client) {
 	t.Binds += uint64(n.binds)
 	if n.altered != 0 {
 		c.defaultsAltered(n.altered)
+	}
+	if len(n.databases) > 0 {
+		c.databasesChanged(n.databases)
 	}
 	*n = counts{}
 }

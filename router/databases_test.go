@@ -1,0 +1,33 @@
+package router
+
+import (
+	"reflect"
+	"testing"
+)
+
+// Commands on whole databases are told from others, in whatever way they are written.
+func TestReadCommandsOnDatabases(t *testing.T) {
+	for _, x := range []struct {
+		text string
+		want []onDatabase
+	}{
+		{`create database x`, []onDatabase{{CreateDatabase, "x", "template1", false}}},
+		{`CREATE DATABASE "My x" ENCODING 'unicode' LC_COLLATE 'C' TEMPLATE "template0"`, []onDatabase{{CreateDatabase, "My x", "template0", false}}},
+		{`create database X with owner = template template = 'it''s' connection limit = 5`, []onDatabase{{CreateDatabase, "x", "it's", false}}},
+		{`create database x template default is_template true`, []onDatabase{{CreateDatabase, "x", "template1", false}}},
+		{`/* now */ drop database if exists x with (force);`, []onDatabase{{DropDatabase, "x", "", false}}},
+		{`alter database a rename to "B"; alter database "B" set tablespace pg_default`, []onDatabase{{RenameDatabase, "a", "B", false}, {MoveDatabase, "B", "", false}}},
+		{`alter database a set work_mem = '1MB'`, nil},
+		{`alter database a owner to b`, nil},
+		{`alter database a rename to`, nil},
+		{`drop database U&"x"`, nil},
+		{`drop database`, nil},
+		{`create table database (x int)`, nil},
+		{`select 'drop database x'`, nil},
+		{`create database x template "y`, []onDatabase{{CreateDatabase, "x", "", false}}},
+	} {
+		if got := read([]byte(x.text), true).databases; !reflect.DeepEqual(got, x.want) {
+			t.Errorf("%s: %+v, want %+v", x.text, got, x.want)
+		}
+	}
+}
