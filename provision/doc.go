@@ -2,7 +2,7 @@
 // them to be, in steps that can be repeated.
 //
 // An operation's life: a job (the caller) fills in one of Create, Warm, Clone,
-// Suspend, Resume, Rename, Rotate, Drop, Undrop, Purge, Receive or Arrive. Observe (observe.go)
+// Suspend, Resume, Rename, Rotate, Drop, Undrop, Purge, Receive, Arrive or Adopt. Observe (observe.go)
 // reads what the cluster holds that matters to it (state.go). Plan (plan.go) makes
 // of both a list of steps, without I/O: every decision is in it, and its tests
 // are text files that show each statement (testdata/plan). Run (run.go, role.go)
@@ -17,7 +17,8 @@
 // the tenant is there (birth.go, which clones too). Drop renames it to
 // howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
 // made in advance are howdah_warm_<id> (warm.go). Suspending, renaming and
-// rotating are in change.go.
+// rotating are in change.go. A database that its owner has made without Howdah is
+// marked as a tenant's by adopt.go.
 //
 // Steps that need a database without sessions say so (NeedsHold): the caller has
 // the router hold the tenant first, and the step cuts off who is left. Draining

@@ -1,6 +1,10 @@
 package router
 
-import "strings"
+import (
+	"strings"
+
+	"howdah/wire"
+)
 
 // DatabaseCommand is what a client does to a whole database.
 type DatabaseCommand uint8
@@ -20,6 +24,7 @@ type onDatabase struct {
 	name    string // of the database
 	other   string // the template of a new one; the new name of one that is renamed
 	done    bool   // it was, unless the transaction is rolled back
+	found   bool   // it could not be: the database was there already, or was not there
 }
 
 // vacant returns the database in which nobody may be.
@@ -112,11 +117,38 @@ func (s *session) noteDatabases(r *reading) {
 	}
 }
 
+// barred returns why a text may not be run: what Howdah is to follow, it could not.
+func (s *session) barred(r *reading) *wire.Error {
+	if s.mayOnDatabase == nil || s.status == wire.TxFailed {
+		return nil
+	}
+	for i := range r.databases {
+		if e := s.mayOnDatabase(&r.databases[i]); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
 // databaseDone notes that PostgreSQL has done a command.
 func (s *session) databaseDone(tag []byte) {
 	for i := range s.databases {
 		if d := &s.databases[i]; !d.done && d.tag() == string(tag) {
 			d.done = true
+			return
+		}
+	}
+}
+
+// databaseRefused notes that PostgreSQL has not done one, for a reason that may tell of
+// what nobody has followed: the node died right behind the command.
+func (s *session) databaseRefused(code string) {
+	if code != wire.CodeDuplicateDatabase && code != wire.CodeInvalidCatalogName {
+		return
+	}
+	for i := range s.databases {
+		if d := &s.databases[i]; !d.done && !d.found {
+			d.found = (d.command == CreateDatabase) == (code == wire.CodeDuplicateDatabase)
 			return
 		}
 	}
@@ -128,7 +160,8 @@ func (s *session) settleDatabases(idle bool) {
 	left := s.databases[:0]
 	for _, d := range s.databases {
 		switch {
-		case d.done && idle && !s.undone:
+		case idle && (d.done && !s.undone || d.found):
+			s.news = s.news || s.mayOnDatabase != nil
 			s.shared.counts.databases = append(s.shared.counts.databases, d)
 		case d.done && idle: // rolled back
 		default:

@@ -11,12 +11,12 @@ func TestReadCommandsOnDatabases(t *testing.T) {
 		text string
 		want []onDatabase
 	}{
-		{`create database x`, []onDatabase{{CreateDatabase, "x", "template1", false}}},
-		{`CREATE DATABASE "My x" ENCODING 'unicode' LC_COLLATE 'C' TEMPLATE "template0"`, []onDatabase{{CreateDatabase, "My x", "template0", false}}},
-		{`create database X with owner = template template = 'it''s' connection limit = 5`, []onDatabase{{CreateDatabase, "x", "it's", false}}},
-		{`create database x template default is_template true`, []onDatabase{{CreateDatabase, "x", "template1", false}}},
-		{`/* now */ drop database if exists x with (force);`, []onDatabase{{DropDatabase, "x", "", false}}},
-		{`alter database a rename to "B"; alter database "B" set tablespace pg_default`, []onDatabase{{RenameDatabase, "a", "B", false}, {MoveDatabase, "B", "", false}}},
+		{`create database x`, []onDatabase{{command: CreateDatabase, name: "x", other: "template1"}}},
+		{`CREATE DATABASE "My x" ENCODING 'unicode' LC_COLLATE 'C' TEMPLATE "template0"`, []onDatabase{{command: CreateDatabase, name: "My x", other: "template0"}}},
+		{`create database X with owner = template template = 'it''s' connection limit = 5`, []onDatabase{{command: CreateDatabase, name: "x", other: "it's"}}},
+		{`create database x template default is_template true`, []onDatabase{{command: CreateDatabase, name: "x", other: "template1"}}},
+		{`/* now */ drop database if exists x with (force);`, []onDatabase{{command: DropDatabase, name: "x", other: ""}}},
+		{`alter database a rename to "B"; alter database "B" set tablespace pg_default`, []onDatabase{{command: RenameDatabase, name: "a", other: "B"}, {command: MoveDatabase, name: "B"}}},
 		{`alter database a set work_mem = '1MB'`, nil},
 		{`alter database a owner to b`, nil},
 		{`alter database a rename to`, nil},
@@ -24,7 +24,7 @@ func TestReadCommandsOnDatabases(t *testing.T) {
 		{`drop database`, nil},
 		{`create table database (x int)`, nil},
 		{`select 'drop database x'`, nil},
-		{`create database x template "y`, []onDatabase{{CreateDatabase, "x", "", false}}},
+		{`create database x template "y`, []onDatabase{{command: CreateDatabase, name: "x", other: ""}}},
 	} {
 		if got := read([]byte(x.text), true).databases; !reflect.DeepEqual(got, x.want) {
 			t.Errorf("%s: %+v, want %+v", x.text, got, x.want)

@@ -218,6 +218,11 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	} else if st != nil && (st.command == commandExecute || st.command == commandPrepare) && s.named[st.name] != nil {
 		return s.bindExecute(h, b, m, st)
 	}
+	if st := s.meant(m.Statement); st != nil && len(st.databases) > 0 {
+		if e := s.barred(&st.reading); e != nil {
+			return s.fail(e)
+		}
+	}
 	name, v, ok := s.place(m.Statement)
 	if !ok {
 		return v

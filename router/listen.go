@@ -144,6 +144,15 @@ func (s *session) failCommit(e *wire.Error, h wire.Header, b []byte) {
 	}
 }
 
+// failQuery has the server fail in place of a simple query.
+func (s *session) failQuery(e *wire.Error) verb {
+	s.shared.statements.drop(s.unnamed)
+	s.unnamed, s.hereNow = nil, false
+	s.fail(e)
+	s.injectSync(entryForward, 0)
+	return verbDrop
+}
+
 // listened ends a transaction for what it listens for.
 func (s *session) listened(committed bool) {
 	l := s.listens
@@ -281,7 +290,7 @@ func (s *session) tellNotes() {
 
 // awaits reports whether the end of a transaction must wait for the listener.
 func (s *session) awaits(status wire.TxStatus) bool {
-	return status == wire.TxIdle && s.listens != nil && len(s.listens.on) > 0
+	return status == wire.TxIdle && (s.news || s.listens != nil && len(s.listens.on) > 0)
 }
 
 // listensAtCommit reports whether a COMMIT is on its way from which on the session

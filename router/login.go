@@ -254,6 +254,9 @@ func (w *worker) begin(l *login) {
 	about.keyLen = keyLen(l.version)
 	c := &client{w: w, route: r, login: l, about: &about, attrs: l.attrs}
 	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: int32(r.tenant.limits.MaxPreparedStatements), most: int32(r.tenant.limits.MaxClientPreparedStatements)}
+	if w.server.databaseDoor != nil {
+		c.mayOnDatabase = c.mayChange
+	}
 	if err := w.adopt(c); err != nil {
 		w.log.Error("cannot adopt client", "error", err)
 		l.transport.Conn.Close()

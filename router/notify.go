@@ -53,6 +53,13 @@ func (v *vars) unheard(err error) *wire.Error {
 // awaitBarrier has the listener tell all that was sent before the transaction's
 // end, and then the client of the end.
 func (c *client) awaitBarrier() {
+	if c.news {
+		return // told goes on
+	}
+	if c.listens == nil {
+		c.barrierPassed()
+		return
+	}
 	l := c.w.listenerOf(c)
 	if l.conn == nil { // it was lost, and nobody knows what was missed
 		c.barrierPassed()

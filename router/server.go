@@ -89,6 +89,7 @@ type Server struct {
 
 	consoleCancel func(wire.Key) bool // set by HandleCancel
 	consoleKeys   atomic.Uint32
+	databaseDoor  *DatabaseDoor // set by HandleDatabases; nil = nobody follows
 
 	entering chan struct{} // one place for each connection that has not logged in yet
 	accepted atomic.Uint64

@@ -85,7 +85,8 @@ type session struct {
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
 	lookErred bool // the look that is under way has failed
-	barrier   bool // ReadyForQuery waits for the listener
+	barrier   bool // ReadyForQuery waits for the listener, or for news
+	news      bool // somebody is being told what was done to a database
 	heard     bool // the listener has told all for the message that is presented again
 	untold    bool // the client was told its last: a notification that its encoding cannot express
 	committed bool // the last transaction ended so
@@ -128,17 +129,19 @@ type session struct {
 	named   map[string]*statement // prepared statements by the client's names
 	unnamed *statement
 
-	undecided []*statement       // parsed under settings that are still to be told
-	confirmed []*detail          // of entries that are final but for rewind, oldest first
-	touched   []touch            // the settings that done may have changed
-	asked     asked              // what is being looked at
-	databases []onDatabase       // commands on whole databases, until the transaction has ended
-	listens   *listening         // nil until the first LISTEN
-	unheard   *wire.Error        // why channels could not be subscribed; the message is presented again with it
-	prepared  map[string]bool    // names that PREPARE may have given at the server, or anyName
-	portals   map[string]*portal // at the server, of those that do more than the server knows
-	tuning    *tuning            // nil but between injected settings and ReadyForQuery
-	reported  *vars              // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
+	undecided []*statement // parsed under settings that are still to be told
+	confirmed []*detail    // of entries that are final but for rewind, oldest first
+	touched   []touch      // the settings that done may have changed
+	asked     asked        // what is being looked at
+	databases []onDatabase // commands on whole databases, until the transaction has ended
+
+	mayOnDatabase func(*onDatabase) *wire.Error // nil = PostgreSQL alone is asked
+	listens       *listening                    // nil until the first LISTEN
+	unheard       *wire.Error                   // why channels could not be subscribed; the message is presented again with it
+	prepared      map[string]bool               // names that PREPARE may have given at the server, or anyName
+	portals       map[string]*portal            // at the server, of those that do more than the server knows
+	tuning        *tuning                       // nil but between injected settings and ReadyForQuery
+	reported      *vars                         // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -365,6 +368,11 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		}
 		if s.status == wire.TxOpen && s.subscribes(&r) {
 			return verbSubscribe
+		}
+		if len(r.databases) > 0 {
+			if e := s.barred(&r); e != nil {
+				return s.failQuery(e)
+			}
 		}
 		if !s.clearSequences(&r) {
 			return verbStall

@@ -147,6 +147,9 @@ func (s *session) serverError(code string) verb {
 		}
 		return verbForward
 	}
+	if len(s.databases) > 0 {
+		s.databaseRefused(code)
+	}
 	e := s.queue.first()
 	refused := code == wire.CodeActiveTransaction || code == wire.CodeNoActiveTransaction // COMMIT PREPARED in a transaction, COMMIT AND CHAIN in none
 	if s.done&holdsCursor != 0 && s.declared && e.flags&flagCommit != 0 && s.status == wire.TxOpen && !refused {

@@ -53,7 +53,7 @@ func (v *vacancies) has(key databaseKey) bool {
 type vacating struct {
 	timer loop.Timer
 	keys  []databaseKey // that it keeps free
-	seen  int         // commands of the transaction's
+	seen  int           // commands of the transaction's
 }
 
 // onDatabases has databases vacated for commands that have just been sent, should
@@ -148,11 +148,15 @@ func (r *route) paused() bool {
 	return r.w.server.switches.holds(r.tenant.name) || r.w.server.vacancies.has(r.databaseKey())
 }
 
-// databasesChanged closes clients of databases that are gone, or have another name.
+// databasesChanged closes clients of databases that are gone, or have another name, and
+// tells of what was done.
 func (c *client) databasesChanged(all []onDatabase) {
 	s := c.w.server
+	if c.news {
+		c.tellDatabases(all)
+	}
 	for _, d := range all {
-		if d.command != DropDatabase && d.command != RenameDatabase {
+		if !d.done || d.command != DropDatabase && d.command != RenameDatabase {
 			continue
 		}
 		key := databaseKey{c.route.databaseKey().cluster, d.name}

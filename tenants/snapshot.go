@@ -67,6 +67,7 @@ func NewSnapshot(clusters []Cluster, tiers []Tier, tenants []Tenant, users []Use
 		}
 	}
 	s.addTenants(slices.Clone(tenants), note)
+	s.addHomes(note)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -103,6 +104,22 @@ func (s *Snapshot) addTenants(all []Tenant, note func(error)) {
 	}
 	delete(s.tenantByName, Fallback)
 	delete(s.tenantOfUser, "")
+}
+
+// addHomes has users without a tenant come to database postgres.
+func (s *Snapshot) addHomes(note func(error)) {
+	for i := range s.users {
+		u := &s.users[i]
+		if u.Home == nil {
+			continue
+		}
+		if _, ok := s.clusterByName[u.Home.Cluster]; !ok {
+			note(fmt.Errorf("tenants: user %q: no cluster %q", u.Name, u.Home.Cluster))
+		}
+		if s.tenantOfUser[u.Name] == nil {
+			s.tenantOfUser[u.Name] = u.Home
+		}
+	}
 }
 
 // index makes the table of entries by name and notes empty and double names.

@@ -195,6 +195,12 @@ type User struct {
 	ServerSecret     string
 	ServerSecretFile string // where it stands
 
+	// Cluster is where it has the database postgres while it is no tenant's User, with
+	// the limits of Home; "" = nowhere.
+	Cluster string
+	Tier    string
+	Home    *Tenant // made of those by the source; nil = none
+
 	// Replication lets it open replication connections, as far as PostgreSQL
 	// does too. A physical one copies every tenant of its cluster.
 	Replication bool

@@ -35,6 +35,7 @@ const (
 	CodeTransactionTimeout    = "25P04"
 	CodeIdleSession           = "57P05"
 	CodeInvalidCatalogName    = "3D000"
+	CodeDuplicateDatabase     = "42P04"
 	CodeInternalError         = "XX000"
 	CodeInsufficientPrivilege = "42501"
 	CodeSyntaxError           = "42601"

@@ -136,6 +136,8 @@ func TestCrashAtEveryStep(t *testing.T) {
 		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
 		run(h.fleet.UndropTenant(t.Context(), anna, name))
 		lives("undropped")
+		h.crashFollowing(name, strconv.Itoa(crash), run)
+		lives("beside databases that its user has made and dropped")
 		renamed, err := h.fleet.RenameTenant(t.Context(), anna, name, name+"-new", "", false)
 		if err != nil {
 			t.Fatal(err)

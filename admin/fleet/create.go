@@ -252,7 +252,7 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 			return err
 		}
 		user := settings.Text("user")
-		if _, err := tx.Entry(catalog.User, user); errors.Is(err, catalog.ErrNotFound) {
+		if _, err := tx.Entry(catalog.User, user); errors.Is(err, catalog.ErrNotFound) && len(userSettings) > 0 {
 			if err := tx.Create(catalog.User, user, "", userSettings); err != nil {
 				return err
 			}
@@ -283,6 +283,7 @@ func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog
 	}
 	user := settings.Text("user")
 	switch u, err := tx.Entry(catalog.User, user); {
+	case errors.Is(err, catalog.ErrNotFound) && len(userSettings) == 0: // not of the catalog
 	case errors.Is(err, catalog.ErrNotFound):
 		entries = append(entries, catalog.Entry{Kind: catalog.User, Name: user, Settings: userSettings})
 	case err != nil:

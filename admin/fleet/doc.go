@@ -9,5 +9,6 @@
 // suspend.go, rename.go and drop.go say what goes around those steps: where a tenant is placed
 // (place.go), and what the catalog says in the end. While a step needs that nobody is in a
 // database, all nodes hold the tenant's clients (hold.go): the operation tells them
-// through the catalog, and each says when nothing of its own is there any more.
+// through the catalog, and each says when nothing of its own is there any more. What
+// clients do to databases by SQL the catalog follows (follow.go).
 package fleet

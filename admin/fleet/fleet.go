@@ -64,6 +64,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
 		"purge":   {Forward: f.purge}, // what is gone is gone
+		"follow":  {Forward: f.follow, Back: f.unfollow},
 	}, f.schedules(), c.Log)
 	if err == nil {
 		f.runner.Stepped = c.Stepped

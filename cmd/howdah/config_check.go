@@ -22,6 +22,7 @@ func (r *configReader) check() {
 	r.checkUsers()
 	r.checkRules()
 	r.checkTenants()
+	r.checkHomes()
 	r.checkLimits()
 }
 
@@ -164,6 +165,40 @@ func (r *configReader) checkTenants() {
 		} else if t.User != "" && !users[t.User] && !r.looksUp() {
 			r.wrong(b.key("user"), fmt.Sprintf("write [[user]] with name = %q and its verifier", t.User),
 				"user %q of tenant %q is no [[user]]", t.User, t.Name)
+		}
+	}
+}
+
+// checkHomes resolves where users without a tenant have the database postgres.
+func (r *configReader) checkHomes() {
+	c := r.config
+	clusters, tiers := make(map[string]int), make(map[string]int)
+	for i := range c.Clusters {
+		clusters[c.Clusters[i].Name] = i
+	}
+	for i := range c.Tiers {
+		tiers[c.Tiers[i].Name] = i
+	}
+	for i := range c.Users {
+		u, b, limits := &c.Users[i], r.userAt[i], &c.Defaults
+		_, known := clusters[u.Cluster]
+		_, tier := tiers[u.Tier]
+		switch {
+		case u.Tier != "" && !tier:
+			r.wrong(b.key("tier"), suggestion(u.Tier, tiers, sectionTier), "there is no [[tier]] %q", u.Tier)
+		case u.Cluster == "" && u.Tier != "":
+			r.wrong(b.key("tier"), "give the cluster too, or remove it", "the tier of user %q does nothing without a cluster", u.Name)
+		case u.Cluster == "":
+		case !known:
+			r.wrong(b.key("cluster"), suggestion(u.Cluster, clusters, sectionCluster), "there is no [[cluster]] %q", u.Cluster)
+		default:
+			if tier {
+				limits = c.tier(u.Tier)
+			}
+			u.Home = &tenants.Tenant{
+				Name: tenants.Shared, Database: tenants.Shared, Cluster: u.Cluster, User: u.Name, Tier: u.Tier,
+				Limits: limits.Limits, Reads: limits.Reads, Loops: limits.Loops,
+			}
 		}
 	}
 }

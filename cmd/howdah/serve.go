@@ -109,6 +109,9 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	d.console = d.newConsole()
 	d.router.Handle(d.console.Serve, admin.DatabaseHowdah, admin.DatabasePgBouncer)
 	d.router.HandleCancel(d.console.Cancel)
+	if config.Catalog.URL != "" {
+		d.router.HandleDatabases(router.DatabaseDoor{May: d.mayChangeDatabase, Follow: d.followDatabase})
+	}
 	return d, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"howdah/admin/api"
 	"howdah/admin/fleet"
+	"howdah/router"
 	"howdah/tenants/catalog"
 )
 
@@ -206,4 +207,25 @@ func (d *daemon) withContents(c *Config) (*Config, error) {
 		return c, nil
 	}
 	return c.WithEntries(d.contents.Entries)
+}
+
+// mayChangeDatabase says why a client must not make or rename a database by SQL.
+func (d *daemon) mayChangeDatabase(c router.DatabaseChange) error {
+	f := d.fleet.Load()
+	if f == nil {
+		return errCatalogAway
+	}
+	return f.MayChange(c)
+}
+
+// followDatabase has the catalog follow what a client has done to a database by SQL.
+func (d *daemon) followDatabase(ctx context.Context, c router.DatabaseChange) {
+	err := errCatalogAway
+	if f := d.fleet.Load(); f != nil {
+		err = f.FollowDatabase(ctx, c)
+	}
+	if err != nil {
+		d.log.Error("the catalog does not follow what a client has done to a database; it will when the client tries the same again",
+			"cluster", c.Cluster, "database", c.Database, "user", c.User, "error", err)
+	}
 }

@@ -531,5 +531,15 @@ func tenantSettings() []setting {
 			doc: "Let the role open replication connections (pg_basebackup, pg_receivewal, standbys, logical subscribers), as far as PostgreSQL lets it too. A physical copy has every tenant of the cluster in it: never give it to a tenant's own role.",
 			at:  func(p *place) any { return &p.user.Replication },
 		},
+		{
+			section: sectionUser, name: "cluster", initial: "", reload: true,
+			doc: "Where the user finds the database postgres while no tenant is its own: a role that may create databases makes its first one from there. A role with a tenant is led to that tenant's cluster.",
+			at:  func(p *place) any { return &p.user.Cluster },
+		},
+		{
+			section: sectionUser, name: "tier", initial: "", reload: true,
+			doc: "Tier of that database, and of the tenants that are made of the databases that the user creates from there.",
+			at:  func(p *place) any { return &p.user.Tier },
+		},
 	}
 }

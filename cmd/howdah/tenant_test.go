@@ -134,6 +134,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant that was brought back: %v", err)
 	}
 
+	p.databaseManager(t)
 	p.retier(t, initech)
 	p.done("tier", "add", "gold", "weight=4")
 	if got := p.done("tier", "set", "gold", "query_timeout=9s", "--json"); !strings.Contains(got, `"weight": 4`) || !strings.Contains(got, `"9s"`) {

@@ -2,7 +2,9 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,29 +33,56 @@ func scanDropped(row pgx.CollectableRow) (d Dropped, err error) {
 // that were dropped. operation has put its database away, which has that OID.
 func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error {
 	user := e.Settings.Text("user")
+	own := Settings{}
 	u, err := t.Entry(User, user)
+	if err == nil {
+		own = u.Settings
+	} else if !errors.Is(err, ErrNotFound) { // one of howdah.toml, or whom the cluster knows
+		return err
+	}
+	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, User: own, OID: oid, Purge: purge})
 	if err != nil {
 		return err
 	}
-	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, User: u.Settings, OID: oid, Purge: purge})
-	if err != nil {
+	last, err := t.forget(e)
+	if err != nil || !last || u == nil {
 		return err
 	}
+	return t.Delete(User, user, AnyRevision)
+}
+
+// forget removes a tenant's entry, and reports whether its user has no other tenant.
+func (t *Tx) forget(e *Entry) (last bool, err error) {
 	if err := t.Delete(Tenant, e.Name, AnyRevision); err != nil {
-		return err
+		return false, err
 	}
 	// A token that is bound to the name must not be one for the next tenant of that name.
 	if _, err := t.tx.Exec(t.ctx, "delete from howdah.token where tenant = $1", e.Name); err != nil {
-		return fmt.Errorf("end the tokens of tenant %q: %w", e.Name, err)
+		return false, fmt.Errorf("end the tokens of tenant %q: %w", e.Name, err)
 	}
-	var others int
-	if err := t.tx.QueryRow(t.ctx, "select count(*) from howdah.entry where kind = 'tenant' and settings ->> 'user' = $1", user).Scan(&others); err != nil {
+	err = t.tx.QueryRow(t.ctx, "select count(*) = 0 from howdah.entry where kind = 'tenant' and settings ->> 'user' = $1", e.Settings.Text("user")).Scan(&last)
+	return last, err
+}
+
+// Strike removes the entry of a tenant whose user has dropped the database. The user
+// stays: it may make another, and comes to the cluster's database postgres for that.
+func (t *Tx) Strike(e *Entry) error {
+	last, err := t.forget(e)
+	if err != nil || !last {
 		return err
 	}
-	if others > 0 {
+	u, err := t.Entry(User, e.Settings.Text("user"))
+	if errors.Is(err, ErrNotFound) {
 		return nil
+	} else if err != nil {
+		return err
 	}
-	return t.Delete(User, user, AnyRevision)
+	s := maps.Clone(u.Settings)
+	s["cluster"] = e.Settings.Text("cluster")
+	if tier := e.Settings.Text("tier"); tier != "" {
+		s["tier"] = tier
+	}
+	return t.Update(User, u.Name, AnyRevision, s)
 }
 
 // AddDropped is Drop for a tenant that has no entry.

@@ -1,0 +1,148 @@
+package fleet_test
+
+import (
+	"strings"
+	"testing"
+
+	"howdah/router"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+)
+
+// sql does something to a database past Howdah, and returns what the router would tell
+// of it.
+func (h *house) sql(command router.DatabaseCommand, user, database, other, text string) router.DatabaseChange {
+	h.t.Helper()
+	if err := h.server.Exec(h.t.Context(), postgres.Superuser, text); err != nil {
+		h.t.Fatal(err)
+	}
+	return router.DatabaseChange{Command: command, Done: true, Cluster: "main", Database: database, Other: other, User: user}
+}
+
+// tenants are the catalog's: name, database and user.
+func (h *house) tenants() string {
+	h.t.Helper()
+	contents, err := h.catalog.Load(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var all []string
+	for _, e := range contents.Entries {
+		if e.Kind == catalog.Tenant {
+			all = append(all, e.Name+":"+e.Settings.Text("database")+":"+e.Settings.Text("user"))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// crashFollowing has the role of tenant name make, rename and drop a database, and
+// follows with operations that run ends.
+func (h *house) crashFollowing(name, suffix string, run func(*catalog.Operation, error)) {
+	h.t.Helper()
+	made, renamed := "made"+suffix, "renamed"+suffix
+	beside := " " + name + ":" + name + ":" + name
+	wants := func(what, want string) {
+		h.t.Helper()
+		if got := h.tenants(); got != strings.TrimSpace(want) {
+			h.t.Errorf("%s: the catalog has %s, want %s", what, got, want)
+		}
+	}
+	run(h.fleet.BeginFollowing(h.t.Context(), h.sql(router.CreateDatabase, name, made, "template1", "create database "+made+" owner "+name)))
+	wants("made", made+":"+made+":"+name+beside)
+	run(h.fleet.BeginFollowing(h.t.Context(), h.sql(router.RenameDatabase, name, made, renamed, "alter database "+made+" rename to "+renamed)))
+	wants("renamed", renamed+":"+renamed+":"+name+beside)
+	run(h.fleet.BeginFollowing(h.t.Context(), h.sql(router.DropDatabase, name, renamed, "", "drop database "+renamed)))
+	wants("dropped", beside)
+}
+
+// Databases that a tenant's user makes by SQL are tenants like others.
+func TestFollowing(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	acme := h.create("acme")
+	follow := func(d router.DatabaseChange) {
+		t.Helper()
+		if err := h.fleet.FollowDatabase(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow(h.sql(router.CreateDatabase, "acme", "second", "template1", "create database second owner acme"))
+	if got := h.tenants(); got != "acme:acme:acme second:second:acme" {
+		t.Fatalf("the catalog has %s", got)
+	}
+	var open bool
+	if err := h.server.QueryRow(t.Context(), "postgres", "select has_database_privilege('public', 'second', 'connect')", nil, &open); err != nil || open {
+		t.Errorf("anybody may connect: %v, %v", open, err)
+	}
+	for _, begin := range []func() (*catalog.Operation, error){
+		func() (*catalog.Operation, error) { return h.fleet.SuspendTenant(t.Context(), anna, "second") },
+		func() (*catalog.Operation, error) { return h.fleet.ResumeTenant(t.Context(), anna, "second") },
+		func() (*catalog.Operation, error) { return h.fleet.DropTenant(t.Context(), anna, "second", 3600e9) },
+		func() (*catalog.Operation, error) { return h.fleet.UndropTenant(t.Context(), anna, "second") },
+	} {
+		o, err := begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.await(o, catalog.Done)
+	}
+	// Whatever is told that is not so changes nothing.
+	for _, d := range []router.DatabaseChange{
+		{Command: router.DropDatabase, Done: true, Cluster: "main", Database: "second", User: "acme"},
+		{Command: router.RenameDatabase, Done: true, Cluster: "main", Database: "second", Other: "third", User: "acme"},
+		{Command: router.CreateDatabase, Done: false, Cluster: "main", Database: "second", User: "acme"},
+		{Command: router.DropDatabase, Done: true, Cluster: "nowhere", Database: "second", User: "acme"},
+		h.sql(router.CreateDatabase, "acme", "Upper", "", `create database "Upper" owner acme`),
+		{Command: router.MoveDatabase, Done: true, Cluster: "main", Database: "second", User: "acme"},
+	} {
+		if d.Command == router.DropDatabase && d.Cluster == "main" || d.Command == router.RenameDatabase {
+			o, err := h.fleet.BeginFollowing(t.Context(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.await(o, catalog.Done)
+		} else {
+			follow(d)
+		}
+	}
+	if got := h.tenants(); got != "acme:acme:acme second:second:acme" {
+		t.Errorf("the catalog has %s", got)
+	}
+	// What a node that died has not followed is when PostgreSQL says that it is so.
+	h.sql(router.CreateDatabase, "acme", "late", "", "create database late owner acme")
+	follow(router.DatabaseChange{Command: router.CreateDatabase, Cluster: "main", Database: "late", User: "acme"})
+	h.sql(router.DropDatabase, "acme", "late", "", "drop database late")
+	follow(router.DatabaseChange{Command: router.DropDatabase, Cluster: "main", Database: "late", User: "acme"})
+	follow(h.sql(router.DropDatabase, "acme", "second", "", "drop database second"))
+	follow(h.sql(router.DropDatabase, "acme", "acme", "", "drop database acme"))
+	if got := h.tenants(); got != "" {
+		t.Errorf("the catalog has %s", got)
+	}
+	user, err := h.catalog.Entry(t.Context(), catalog.User, "acme")
+	if err != nil || user.Settings.Text("cluster") != "main" {
+		t.Errorf("the user, who may make another database, is %+v, %v", user, err)
+	}
+	var told int
+	if err := h.server.QueryRow(t.Context(), "catalog", "select count(*) from howdah.audit where record ->> 'door' = 'sql'", nil, &told); err != nil || told == 0 {
+		t.Errorf("%d lines of the audit log are of the door sql: %v", told, err)
+	}
+	if acme == nil {
+		t.Error("nothing was made")
+	}
+	for _, c := range []struct {
+		command         router.DatabaseCommand
+		database, other string
+		ok              bool
+	}{
+		{router.CreateDatabase, "fine", "", true},
+		{router.CreateDatabase, "Upper", "", false},
+		{router.CreateDatabase, "howdah", "", false},
+		{router.RenameDatabase, "fine", "pg_x", false},
+		{router.RenameDatabase, "Upper", "fine", true},
+	} {
+		err := h.fleet.MayChange(router.DatabaseChange{Command: c.command, Cluster: "main", Database: c.database, Other: c.other})
+		if (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
