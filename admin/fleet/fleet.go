@@ -30,7 +30,8 @@ type Config struct {
 	Registry *tenants.Registry // follows the catalog
 	// Check says what would be wrong with the registry if the catalog had these entries.
 	Check func([]catalog.Entry) error
-	// MasterKey returns what seals the secrets of managed tenants; nil is none.
+	// MasterKey returns what seals the secrets of managed tenants; nil, or returning nil, is
+	// none.
 	MasterKey func() *catalog.MasterKey
 	Log       *slog.Logger
 	// Scratch is the folder in which dumps are kept on their way; "" is one in the
@@ -54,6 +55,9 @@ type Fleet struct {
 // node names this node, the same after a restart.
 func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 	f := &Fleet{Config: c}
+	if f.MasterKey == nil {
+		f.MasterKey = func() *catalog.MasterKey { return nil }
+	}
 	var err error
 	f.runner, err = jobs.New(ctx, c.Catalog, node, map[string]jobs.Kind{
 		"create":  {Forward: f.create, Back: f.uncreate},

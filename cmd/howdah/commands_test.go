@@ -111,6 +111,7 @@ func commandRoles() map[string]string {
 		"tenant suspend NAME":         "operator",
 		"tenant resume NAME":          "operator",
 		"tenant rename NAME y":        "operator",
+		"tenant move NAME --to main":  "operator",
 		"tenant drop NAME":            "admin",
 		"tenant undrop NAME":          "admin",
 		"tenant purge NAME":           "admin",

@@ -398,7 +398,8 @@ func (p *upPlace) admin(database, sql string) {
 // know any more is served, and nothing is run, until an operator has looked.
 func (p *upPlace) catalogOfYesterday(t *testing.T, tenant *pgx.ConnConfig) {
 	t.Helper()
-	p.admin("howdah_catalog", "update howdah.catalog set revision = 1, stamp = gen_random_uuid(); delete from howdah.entry where name = '"+tenant.Database+"'; notify howdah_catalog")
+	p.admin("howdah_catalog", "create table kept as select * from howdah.entry where name = '"+tenant.Database+"'; "+
+		"update howdah.catalog set revision = 1, stamp = gen_random_uuid(); delete from howdah.entry where name = '"+tenant.Database+"'; notify howdah_catalog")
 	waitUntil(t, func() bool {
 		_, errs, code := p.run("tier", "add", "probe") // which may come before the node has noticed
 		return code == 1 && strings.Contains(errs, "restored")
@@ -409,8 +410,7 @@ func (p *upPlace) catalogOfYesterday(t *testing.T, tenant *pgx.ConnConfig) {
 	p.done("job", "end-review", "--yes")
 	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") != nil }) // it is gone by now
 	p.done("tenant", "create", "new")
-	p.admin("howdah_catalog", "insert into howdah.entry (kind, name, settings, revision) values ('tenant', '"+tenant.Database+"', jsonb_build_object('cluster', 'main', 'database', '"+tenant.Database+"', 'user', '"+tenant.User+
-		"'), 1), ('user', '"+tenant.User+"', jsonb_build_object('verifier', (select rolpassword from pg_authid where rolname = '"+tenant.User+"')), 1); update howdah.catalog set revision = revision + 1, stamp = gen_random_uuid(); notify howdah_catalog")
+	p.admin("howdah_catalog", "insert into howdah.entry select * from kept; update howdah.catalog set revision = revision + 1, stamp = gen_random_uuid(); notify howdah_catalog")
 	waitUntil(t, func() bool { return p.try(tenant, "select * from kept") == nil })
 }
 
