@@ -16,8 +16,8 @@
 // (make.go); one transaction gives it its name, owner, rights and comment, and
 // the tenant is there (birth.go, which clones too). Drop renames it to
 // howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
-// made in advance are howdah_warm_<id> (warm.go). Suspending, renaming and
-// rotating are in change.go. A database that its owner has made without Howdah is
+// made in advance are howdah_warm_<id> (warm.go; shelf.go counts them). Suspending,
+// renaming and rotating are in change.go. A database that its owner has made without Howdah is
 // marked as a tenant's by adopt.go.
 //
 // Steps that need a database without sessions say so (NeedsHold): the caller has

@@ -101,7 +101,7 @@ func (c Create) plan(s *State) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	warm := s.warm(c.key())
+	warm := s.warm(c.key(), c.JobID)
 	switch {
 	case fresh != nil && fresh.mark().state == statePrepared:
 	case fresh == nil && warm != nil:

@@ -3,6 +3,7 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 )
 
 // Warm makes a database in advance, for a Create with the same Content to take.
@@ -12,15 +13,22 @@ type Warm struct {
 	Content
 }
 
-// warm returns the first database made in advance of that content.
-func (s *State) warm(key string) *Database {
+// warm returns a database made in advance of that content: of several, jobs that look at
+// the same time take different ones, as far as chance goes.
+func (s *State) warm(key, job string) *Database {
+	var all []*Database
 	for i := range s.Databases {
 		d := &s.Databases[i]
 		if m := d.mark(); m.state == stateWarm && m.detail == key && d.Owner == s.Admin && !d.Invalid {
-			return d
+			all = append(all, d)
 		}
 	}
-	return nil
+	if len(all) == 0 {
+		return nil
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(job)) // a hash takes everything
+	return all[h.Sum32()%uint32(len(all))]
 }
 
 // claimStep takes a database made in advance for this job: of two that want the

@@ -57,9 +57,11 @@ type creation struct {
 var extensions = []string{"unaccent", "pg_trgm"}
 
 func (c *creation) operation(name, job string) provision.Create {
+	content := content()
+	content.Template = c.Template
 	return provision.Create{
 		ID: c.ID, JobID: job, Name: name, Database: c.Settings.Text("database"), Role: c.User, Verifier: c.ServerVerifier,
-		Content: provision.Content{Template: c.Template, Extensions: extensions},
+		Content: content,
 	}
 }
 

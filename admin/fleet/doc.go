@@ -11,4 +11,7 @@
 // database, all nodes hold the tenant's clients (hold.go): the operation tells them
 // through the catalog, and each says when nothing of its own is there any more. What
 // clients do to databases by SQL the catalog follows (follow.go).
+//
+// What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when
+// their time has come, and databases are made in advance (warm.go).
 package fleet

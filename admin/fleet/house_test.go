@@ -116,7 +116,15 @@ func snapshot(admins []string, entries []catalog.Entry) *tenants.Snapshot {
 	var all []tenants.Tenant
 	var users []tenants.User
 	for _, e := range entries {
+		number := func(name string) int { n, _ := e.Settings[name].(int64); return int(n) }
 		switch e.Kind {
+		case catalog.Cluster:
+			c := tenants.Cluster{Name: e.Name, AdminURL: admins[0], Warm: number("warm")}
+			if c.Name == "main" {
+				clusters[0] = c
+			} else {
+				clusters = append(clusters, c)
+			}
 		case catalog.Tenant:
 			state, _ := tenants.ParseState(e.Settings.Text("state")) // none is active
 			all = append(all, tenants.Tenant{ID: e.ID, Name: e.Name, Cluster: e.Settings.Text("cluster"), Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})

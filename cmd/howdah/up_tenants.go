@@ -18,6 +18,9 @@ import (
 // rest of max_connections is for whoever connects to PostgreSQL itself.
 const upBudget = 80
 
+// upWarm is how many databases are kept ready for `tenant create`.
+const upWarm = 2
+
 // consoleUser may use the console; it is no role of PostgreSQL.
 const consoleUser = "admin"
 
@@ -199,8 +202,9 @@ members = [%q, %q]
 admin_url = %q
 replication_url = %q
 budget = %d
+warm = %d
 `, u.ports.pooler, u.ports.http, consoleUser, catalogURL, u.primary.Address(), u.standby.Address(),
-		u.primary.AdminURL(postgres.Superuser), u.primary.AdminURL(postgres.Superuser), upBudget)
+		u.primary.AdminURL(postgres.Superuser), u.primary.AdminURL(postgres.Superuser), upBudget, upWarm)
 	for _, user := range users {
 		if user.name != consoleUser {
 			fmt.Fprintf(&b, "\n[[tenant]]\nname = %q\ncluster = \"main\"\n", user.name)
