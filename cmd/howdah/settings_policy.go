@@ -9,28 +9,28 @@ import (
 // maxKB is the most that PostgreSQL takes in kilobytes.
 const maxKB = math.MaxInt32 << 10
 
-// policySettings are what a tenant's role has set in its database, and what is promised of
-// its backups.
+// policySettings are what a tenant's role is to have set in its database, and what is
+// promised of its backups.
 func policySettings() []setting {
 	return []setting{
 		{
 			name: "statement_timeout", initial: "0s", reload: true,
-			doc: "PostgreSQL's own, which the tenant's role gets in the tenant's database: a statement that takes longer is cancelled with 57014. A session may set another. Like the next three it is set where Howdah made the tenant, within a minute of a change, and holds for sessions that log in from then on. 0 is what the server has.",
+			doc: "PostgreSQL's own, which the tenant's role gets in the tenant's database: a statement that takes longer is cancelled with 57014. A session may set another. This version reads it and does nothing with it yet. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.StatementTimeout },
 		},
 		{
 			name: "idle_in_transaction_session_timeout", initial: "0s", reload: true,
-			doc: "PostgreSQL's own, for the tenant's role: a session that idles in a transaction for longer is ended. See idle_transaction_timeout for Howdah's. 0 is what the server has.",
+			doc: "PostgreSQL's own, for the tenant's role: a session that idles in a transaction for longer is ended. See idle_transaction_timeout for Howdah's. This version reads it and does nothing with it yet. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.IdleInTransactionSessionTimeout },
 		},
 		{
 			name: "work_mem", initial: int64(0), most: maxKB, reload: true,
-			doc: "PostgreSQL's own, for the tenant's role: memory of one sort or hash before it goes to files; 64kB or more. 0 is what the server has.",
+			doc: "PostgreSQL's own, for the tenant's role: memory of one sort or hash before it goes to files; 64kB or more. This version reads it and does nothing with it yet. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.WorkMem },
 		},
 		{
 			name: "temp_file_limit", initial: int64(0), most: maxKB, reload: true,
-			doc: "PostgreSQL's own, for the tenant's role, which cannot set another: temporary files that one session may have at once; 1kB or more. 0 is what the server has.",
+			doc: "PostgreSQL's own, for the tenant's role, which cannot set another: temporary files that one session may have at once; 1kB or more. This version reads it and does nothing with it yet. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.TempFileLimit },
 		},
 		{
@@ -58,23 +58,23 @@ func placementSettings() []setting {
 		{
 			section: sectionTier, name: "placement", initial: tenants.SharedPlacement, reload: true,
 			choices: classes,
-			doc:     "Which clusters new tenants of the tier go to: those of the same placement, shared with anybody, segmented with tenants of this tier alone, dedicated with nobody.",
+			doc:     "Which clusters new tenants of the tier go to: those of the same placement, shared with anybody, segmented with tenants of this tier alone, dedicated with nobody. This version reads it and does nothing with it yet.",
 			at:      func(p *place) any { return &p.tier.Placement },
 		},
 		{
 			section: sectionCluster, name: "placement", initial: tenants.SharedPlacement, reload: true,
 			choices: classes,
-			doc:     "Which new tenants the cluster takes: those of tiers of the same placement, and with shared those without a tier.",
+			doc:     "Which new tenants the cluster takes: those of tiers of the same placement, and with shared those without a tier. This version reads it and does nothing with it yet.",
 			at:      func(p *place) any { return &p.cluster.Placement },
 		},
 		{
 			section: sectionCluster, name: "max_tenants", initial: int64(0), most: maxInt, reload: true,
-			doc: "Tenants the cluster takes; with so many it is full, and new ones are refused or go elsewhere. 0 is no limit.",
+			doc: "Tenants the cluster takes; with so many it is full, and new ones are refused or go elsewhere. This version reads it and does nothing with it yet. 0 is no limit.",
 			at:  func(p *place) any { return &p.cluster.MaxTenants },
 		},
 		{
 			section: sectionCluster, name: "disk_size", initial: int64(0), most: math.MaxInt64, reload: true,
-			doc: "Space that the cluster has for its databases, such as \"500GB\", since PostgreSQL cannot tell: what it has left is this less what its tablespaces and its WAL take. With less than a tenth left it is full. 0 is not known.",
+			doc: "Space that the cluster has for its databases, such as \"500GB\", since PostgreSQL cannot tell: what it has left is this less what its tablespaces and its WAL take. With less than a tenth left it is full. This version reads it and does nothing with it yet. 0 is not known.",
 			at:  func(p *place) any { return &p.cluster.DiskSize },
 		},
 		{
