@@ -116,6 +116,8 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
 	huma.Register(api, operation("rename-tenant", "POST", "/tenants/{name}/rename", "Give a tenant another name; its clients go on", operator, accepted), s.renameTenant)
 	huma.Register(api, operation("move-tenant", "POST", "/tenants/{name}/move", "Move a tenant to another cluster while its clients work", operator, accepted), s.moveTenant)
+	huma.Register(api, operation("rotate-tenant", "POST", "/tenants/{name}/rotate", "Give a tenant's user another password; the old one goes on for a while", admin, accepted), s.rotateTenant)
+	huma.Register(api, operation("reseal", "POST", "/master-key/reseal", "Seal what the catalog keeps sealed with the first identity of the master key", admin), s.reseal)
 	huma.Register(api, operation("list-dropped", "GET", "/dropped", "List dropped tenants whose databases are kept", viewer), s.listDropped)
 	huma.Register(api, operation("undrop-tenant", "POST", "/dropped/{name}/undrop", "Bring back a dropped tenant", admin, accepted), s.begin((*fleet.Fleet).UndropTenant))
 	huma.Register(api, operation("purge-tenant", "DELETE", "/dropped/{name}", "Drop a dropped tenant's database for good", admin, accepted), s.begin((*fleet.Fleet).PurgeTenant))
@@ -324,6 +326,58 @@ func (s *server) begin(f func(*fleet.Fleet, context.Context, catalog.Actor, stri
 		}
 		return answerOperation(o), nil
 	}
+}
+
+type newPassword struct {
+	Password string   `json:"password,omitempty" doc:"a new one, if not given"`
+	Overlap  *float64 `json:"overlap,omitempty" minimum:"0" maximum:"31622400" doc:"for how many seconds the old password goes on, a day if not given; 0 ends it at once, but not the sessions that logged in with it"`
+	Server   bool     `json:"server,omitempty" doc:"change the secret with which Howdah logs in to the server too"`
+}
+
+type rotationAnswer struct {
+	Location string `header:"Location"`
+	Body     *fleet.Rotation
+}
+
+func (s *server) rotateTenant(ctx context.Context, in *struct {
+	ByName
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
+	Authorization  string `header:"Authorization" hidden:"true"`
+	Body           newPassword
+},
+) (*rotationAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	n := fleet.NewPassword{Password: in.Body.Password, Overlap: fleet.Overlap, Server: in.Body.Server}
+	if o := in.Body.Overlap; o != nil {
+		n.Overlap = time.Duration(*o * float64(time.Second))
+	}
+	if in.IdempotencyKey != "" {
+		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
+	}
+	made, err := f.RotateTenant(ctx, actor(ctx), in.Name, n)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return &rotationAnswer{Location: prefix + "/jobs/" + made.Operation.ID, Body: made}, nil
+}
+
+type resealing struct {
+	Resealed int `json:"resealed" doc:"users whose secret was sealed with another identity"`
+}
+
+func (s *server) reseal(ctx context.Context, _ *struct{}) (*struct{ Body resealing }, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	n, err := f.Reseal(ctx, actor(ctx))
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return &struct{ Body resealing }{resealing{n}}, nil
 }
 
 func (s *server) listDropped(ctx context.Context, _ *struct{}) (*struct{ Body []catalog.Dropped }, error) {

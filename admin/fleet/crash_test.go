@@ -98,7 +98,7 @@ func (h *house) node(o *catalog.Operation, crash int) (killed bool) {
 // each step and behind it, and another go on: the outcome is the same, and nothing is
 // left behind.
 func TestCrashAtEveryStep(t *testing.T) {
-	h := newManagedHouse(t)
+	h := newHouse(t)
 	for crash, more := 0, true; more; crash++ {
 		more = false
 		name := "t" + strconv.Itoa(crash)
@@ -133,6 +133,30 @@ func TestCrashAtEveryStep(t *testing.T) {
 		}
 		run(h.fleet.ResumeTenant(t.Context(), anna, name))
 		lives("resumed")
+		var old string
+		for _, n := range []struct {
+			what   string
+			key    *catalog.MasterKey
+			change fleet.NewPassword
+		}{
+			{"rotated, not managed", nil, fleet.NewPassword{}},
+			{"rotated, becomes managed", theMasterKey(), fleet.NewPassword{Overlap: time.Hour}},
+			{"rotated with the server's secret", theMasterKey(), fleet.NewPassword{Overlap: time.Hour, Server: true}},
+			{"rotated at once", theMasterKey(), fleet.NewPassword{}},
+		} {
+			h.key.Store(n.key)
+			rotation, err := h.fleet.RotateTenant(t.Context(), anna, name, n.change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(rotation.Operation, nil)
+			old, made.Password = made.Password, rotation.Password
+			lives(n.what)
+			if err := h.can(name, old); (err == nil) != (n.change.Overlap > 0) {
+				t.Errorf("crash %d, %s: the old password: %v", crash, n.what, err)
+			}
+		}
+		h.key.Store(nil)
 		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
 		run(h.fleet.UndropTenant(t.Context(), anna, name))
 		lives("undropped")

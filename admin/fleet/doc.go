@@ -2,12 +2,13 @@
 // once, whatever door it came through.
 //
 // Something that is done at once (settings, a cluster, a token) is a change of the
-// catalog. What takes time (create, suspend, resume, drop, undrop, purge) is checked and
+// catalog. What takes time (create, suspend, resume, rename, rotate, drop, undrop, purge) is checked and
 // begun here and goes on as an operation that package jobs runs: plan.go lets package
 // provision observe the cluster and plan, runs one step after the other, each noted
 // before and after, and observes and plans again after an error or a crash. create.go,
-// suspend.go, rename.go and drop.go say what goes around those steps: where a tenant is placed
-// (place.go), and what the catalog says in the end. While a step needs that nobody is in a
+// suspend.go, rename.go, rotate.go and drop.go say what goes around those steps: where a
+// tenant is placed (place.go), whether Howdah has a secret of its own at the server
+// (managed.go), and what the catalog says in the end. While a step needs that nobody is in a
 // database, all nodes hold the tenant's clients (hold.go): the operation tells them
 // through the catalog, and each says when nothing of its own is there any more. What
 // clients do to databases by SQL the catalog follows (follow.go).

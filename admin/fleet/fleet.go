@@ -65,6 +65,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"resume":  {Forward: f.resume, Back: f.backToState},
 		"rename":  {Forward: f.rename, Back: f.unrename},
 		"move":    {Forward: f.move, Back: f.moveBack},
+		"rotate":  {Forward: f.rotate, Back: f.unrotate},
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
 		"purge":   {Forward: f.purge}, // what is gone is gone

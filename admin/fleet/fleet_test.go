@@ -25,7 +25,7 @@ func (h *house) create(name string) *fleet.Creation {
 
 // TestTenantFromBirthToDeath takes one tenant through all of it.
 func TestTenantFromBirthToDeath(t *testing.T) {
-	h := newHouse(t)
+	h := newManagedHouse(t)
 	h.run()
 	made := h.create("acme")
 	if err := h.can("acme", made.Password); err != nil {

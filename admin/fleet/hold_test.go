@@ -108,8 +108,22 @@ func operations(h *house) map[string]struct {
 		}
 		return made.Operation, nil
 	}
+	rotate := func(key *catalog.MasterKey, n fleet.NewPassword) begin {
+		return func(name string) (*catalog.Operation, error) {
+			h.key.Store(key)
+			made, err := h.fleet.RotateTenant(h.t.Context(), anna, name, n)
+			if err != nil {
+				return nil, err
+			}
+			return made.Operation, nil
+		}
+	}
+	key := theMasterKey()
+	manage := rotate(key, fleet.NewPassword{Password: "correct horse"})
 	return map[string]struct{ before, run begin }{
-		"suspend": {nil, suspend}, "suspend again": {suspend, suspend}, "resume": {suspend, resume},
+		"rotate": {nil, rotate(nil, fleet.NewPassword{})}, "rotate to managed": {nil, rotate(key, fleet.NewPassword{Overlap: time.Hour})},
+		"rotate managed": {manage, rotate(key, fleet.NewPassword{Overlap: time.Hour, Server: true})},
+		"suspend":        {nil, suspend}, "suspend again": {suspend, suspend}, "resume": {suspend, resume},
 		"rename": {nil, rename}, "drop": {nil, drop}, "drop suspended": {suspend, drop}, "undrop": {drop, undrop},
 	}
 }
@@ -121,7 +135,7 @@ func (h *house) state() string {
 	err := h.server.QueryRow(h.t.Context(), postgres.Superuser, `select string_agg(format('%s %s %s %s', datname, pg_get_userbyid(datdba), datallowconn, shobj_description(oid, 'pg_database')), E'\n' order by datname)
 		from pg_database where datname not in ('postgres', 'template0', 'template1', 'catalog')`, nil, &databases)
 	if err == nil {
-		err = h.server.QueryRow(h.t.Context(), "catalog", `select coalesce(string_agg(format('%s %s %s', kind, name, case settings ->> 'state' when 'active' then settings - 'state' else settings end - 'verifier'), E'\n' order by kind, name), '')
+		err = h.server.QueryRow(h.t.Context(), "catalog", `select coalesce(string_agg(format('%s %s %s', kind, name, case settings ->> 'state' when 'active' then settings - 'state' else settings end), E'\n' order by kind, name), '')
 			|| coalesce((select string_agg(format('dropped %s %s %s', name, settings, operation), E'\n') from howdah.dropped), '')
 			|| (select count(*) from howdah.hold where not ending) from howdah.entry`, nil, &entries)
 	}
@@ -155,6 +169,7 @@ func TestCancelAtEveryStep(t *testing.T) {
 		}
 	}
 	for name, x := range operations(h) {
+		h.key.Store(nil)
 		tenant := strings.ReplaceAll(name, " ", "-")
 		made, err := h.fleet.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: tenant}, false)
 		if err != nil {
@@ -165,6 +180,11 @@ func TestCancelAtEveryStep(t *testing.T) {
 			o, err := x.before(tenant)
 			end(o, err, catalog.Done)
 		}
+		password := made.Password
+		if x.before != nil && strings.HasPrefix(name, "rotate") {
+			password = "correct horse"
+		}
+		could := h.can(tenant, password) == nil
 		before := h.state()
 		for at, reached := 0, true; reached; at++ {
 			o, err := x.run(tenant)
@@ -200,6 +220,9 @@ func TestCancelAtEveryStep(t *testing.T) {
 			end(o, err, catalog.Cancelled)
 			if after := h.state(); after != before {
 				t.Errorf("%s, cancelled at %q, leaves\n%s\nbefore:\n%s", name, where, after, before)
+			}
+			if err := h.can(tenant, password); (err == nil) != could {
+				t.Errorf("%s, cancelled at %q: its user could log in: %v, now: %v", name, where, could, err)
 			}
 		}
 	}

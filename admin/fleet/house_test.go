@@ -73,8 +73,13 @@ func newHouse(t *testing.T, others ...*postgres.Server) *house {
 	for _, other := range others {
 		h.admins = append(h.admins, other.AdminURL(postgres.Superuser))
 	}
-	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.admins, h.pooler, h.log, nil)
+	h.relog()
 	return h
+}
+
+// relog gives the house a Fleet that writes into its log.
+func (h *house) relog() {
+	h.fleet = newFleet(h.t.Context(), "house", h.key.Load, h.catalog, h.admins, h.pooler, h.log, nil)
 }
 
 // newFleet returns the Fleet of a node, on a cluster "main" and one "other", by their
@@ -261,9 +266,13 @@ func (h *house) can(name, password string) error {
 	if !ok {
 		return wire.ErrAuthentication
 	}
+	key := h.key.Load()
+	if key == nil {
+		key = theMasterKey()
+	}
 	keys := []wire.ScramKeys{shown}
 	for i, sealed := range u.ServerKeys {
-		k, err := theMasterKey().Open(sealed)
+		k, err := key.Open(sealed)
 		if err != nil {
 			return err
 		}

@@ -112,6 +112,8 @@ func commandRoles() map[string]string {
 		"tenant resume NAME":          "operator",
 		"tenant rename NAME y":        "operator",
 		"tenant move NAME --to main":  "operator",
+		"tenant rotate NAME":          "admin",
+		"tenant reseal":               "admin",
 		"tenant drop NAME":            "admin",
 		"tenant undrop NAME":          "admin",
 		"tenant purge NAME":           "admin",

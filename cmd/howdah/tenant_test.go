@@ -162,6 +162,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant after a restart: %v", err)
 	}
 	p.renameUnderLoad(t)
+	p.rotateUnderLoad(t)
 	p.overTLS(t)
 	p.secretsStaySecret(t, up)
 	p.auditHolds(t)

@@ -124,7 +124,19 @@ func oneDropped(ctx context.Context, q querier, where, arg string) (*Dropped, er
 
 // DroppedTenants returns those that were dropped, the last one first.
 func (c *Catalog) DroppedTenants(ctx context.Context) ([]Dropped, error) {
-	rows, err := c.pool.Query(ctx, "select "+droppedColumns+" from howdah.dropped order by dropped_at desc")
+	return allDropped(ctx, c.pool)
+}
+
+// DroppedTenants is the catalog's, as they are in this change.
+func (t *Tx) DroppedTenants() ([]Dropped, error) { return allDropped(t.ctx, t.tx) }
+
+// UpdateDropped changes what is kept of a dropped tenant's user.
+func (t *Tx) UpdateDropped(operation string, user Settings) error {
+	return t.Exec("update howdah.dropped set user_settings = $2 where operation = $1", operation, user)
+}
+
+func allDropped(ctx context.Context, q querier) ([]Dropped, error) {
+	rows, err := q.Query(ctx, "select "+droppedColumns+" from howdah.dropped order by dropped_at desc")
 	if err != nil {
 		return nil, fmt.Errorf("list dropped tenants: %w", err)
 	}

@@ -98,7 +98,7 @@ func (t *Tx) End(o *Operation, state State, reason string, result any) error {
 	if result == nil {
 		result = struct{}{}
 	}
-	tag, err := t.tx.Exec(t.ctx, `update howdah.operation set state = $2, error = $3, result = $4, finished_at = now(), lease_until = null, parameters = parameters - '{user_settings,before,server_verifier}'::text[]
+	tag, err := t.tx.Exec(t.ctx, `update howdah.operation set state = $2, error = $3, result = $4, finished_at = now(), lease_until = null, parameters = parameters - '{user_settings,before,verifier,server_key,server_verifier}'::text[]
 		where id = $1 and turn = $5 and state in ('queued', 'running', 'attention')`, o.ID, state, reason, result, o.turn)
 	if err != nil {
 		return fmt.Errorf("end operation: %w", err)
