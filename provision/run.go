@@ -33,7 +33,7 @@ func runLocked(ctx context.Context, conn *pgx.Conn, step Step) error {
 				_, unlock := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock"+key, lockName(step.lock))
 				err = errors.Join(err, unlock)
 			}
-			return nameTaken(err)
+			return meanwhile(err)
 		}
 	}
 	_, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock"+key, lockName(step.lock))
@@ -70,12 +70,14 @@ func codeOf(err error) string {
 	return ""
 }
 
-// nameTaken makes ErrConflict of what PostgreSQL says when a name was given to
-// somebody else since the plan was made.
-func nameTaken(err error) error {
+// meanwhile makes ErrConflict of what PostgreSQL says when a name was given to
+// somebody else since the plan was made, and ErrChanged of a deadlock.
+func meanwhile(err error) error {
 	switch codeOf(err) {
 	case "42P04", "42710", "23505": // duplicate_database, duplicate_object, unique_violation
 		return fmt.Errorf("%w: %w", ErrConflict, err)
+	case "40P01": // deadlock_detected
+		return fmt.Errorf("%w: %w", ErrChanged, err)
 	}
 	return err
 }
@@ -84,8 +86,26 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// check finds the guarded database and locks its row, so that in a transaction
-// it stays what it is. Done: what the action is for has happened already.
+// lock has other jobs that want the guarded database wait until the transaction ends.
+// To lock its row in pg_database would not do: PostgreSQL's later minor versions lock
+// what they rename a second time, in another way, so that two jobs could deadlock.
+func (g guard) lock(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "howdah database "+g.name)
+	return err
+}
+
+// unmoved is an error unless the database that was found is still the one that has the
+// guard's name, or got the one it was to have.
+func (g guard) unmoved(ctx context.Context, tx pgx.Tx, oid uint32) error {
+	var same bool
+	err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE oid = $1 AND datname IN ($2, $3))", oid, g.name, g.then).Scan(&same)
+	if err == nil && !same {
+		err = fmt.Errorf("%w: database %q became another one", ErrChanged, g.name)
+	}
+	return err
+}
+
+// check finds the guarded database. Done: what the action is for has happened already.
 func (g guard) check(ctx context.Context, q querier) (oid uint32, done bool, err error) {
 	oid, m, owned, err := g.look(ctx, q, g.name)
 	switch {
@@ -111,7 +131,7 @@ func (g guard) look(ctx context.Context, q querier, name string) (oid uint32, m 
 	var comment string
 	err = q.QueryRow(ctx, `SELECT oid, coalesce(pg_catalog.shobj_description(oid, 'pg_database'), ''),
 			pg_catalog.pg_get_userbyid(datdba) OPERATOR(pg_catalog.=) current_user
-		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) $1 FOR UPDATE`, name).Scan(&oid, &comment, &owned)
+		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) $1`, name).Scan(&oid, &comment, &owned)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, mark{}, false, nil
 	}
@@ -119,7 +139,10 @@ func (g guard) look(ctx context.Context, q querier, name string) (oid uint32, m 
 }
 
 func (a *action) change(ctx context.Context, tx pgx.Tx) error {
-	_, done, err := a.database.check(ctx, tx)
+	if err := a.database.lock(ctx, tx); err != nil {
+		return err
+	}
+	oid, done, err := a.database.check(ctx, tx)
 	if done || err != nil {
 		return err
 	}
@@ -128,7 +151,10 @@ func (a *action) change(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	return execAll(ctx, tx, a.sql)
+	if err := execAll(ctx, tx, a.sql); err != nil {
+		return err
+	}
+	return a.database.unmoved(ctx, tx, oid)
 }
 
 func execAll(ctx context.Context, tx pgx.Tx, statements []string) error {
