@@ -231,7 +231,7 @@ func (p *Pool) unwanted(s *Server) string {
 		return "no primary"
 	case p.expired(s):
 		return "server_lifetime"
-	case p.total-p.counts[Closing] > p.limit(p.waiting.first()):
+	case p.exceeds(p.waiting.first()):
 		return "pool_size lowered"
 	case p.share != nil && p.share.exceeds(p.waiting.first()):
 		return "max_db_connections"
@@ -241,14 +241,32 @@ func (p *Pool) unwanted(s *Server) string {
 	return ""
 }
 
-// limit is how many servers the pool may have now, for w if it is not nil.
+// limit is how many servers may be opened until there are so many, for w if it is not nil.
 func (p *Pool) limit(w *Waiter) int {
+	limit := p.regular(w)
+	if w.stuck() {
+		limit += p.share.overdraft(w, p.overdrawn)
+	}
+	return limit
+}
+
+// exceeds reports whether the pool has more servers than it may keep for w.
+func (p *Pool) exceeds(w *Waiter) bool {
+	limit := p.regular(w)
+	if w.stuck() || w.lasts(p.overdrawnAt) {
+		limit += p.share.overdraft(w, p.overdrawn)
+	}
+	return p.total-p.counts[Closing] > limit
+}
+
+// regular is the pool's size, with the reserve where that is in use.
+func (p *Pool) regular(w *Waiter) int {
 	limit := p.cfg.PoolSize
 	if p.cfg.ReservePoolSize > 0 && p.cfg.ReservePoolTimeout > 0 &&
 		(w != nil && p.loop.Now()-w.since >= p.cfg.ReservePoolTimeout || p.total > limit && w != nil) {
 		limit += p.cfg.ReservePoolSize
 	}
-	return limit + p.share.overdraft(w, p.overdrawn, p.overdrawnAt)
+	return limit
 }
 
 func (p *Pool) setState(s *Server, state State) {

@@ -88,12 +88,9 @@ func (h *Share) Configure(c ShareConfig) {
 }
 
 // overdraft is how many servers above a limit there may be for w, where owner is
-// the process that has such already, and the last one was opened at the time at. A
-// share of nil has no reserve.
-func (h *Share) overdraft(w *Waiter, owner *Process, at time.Duration) int {
+// the process that has such already. A share of nil has no reserve.
+func (h *Share) overdraft(w *Waiter, owner *Process) int {
 	switch {
-	case !w.stuck() && !w.lasts(at):
-		return 0
 	case h != nil && h.reserved(w.process):
 		return 2 * overdraft // also where another process has its own
 	case owner.ended() || owner == w.process:
@@ -112,7 +109,10 @@ func (h *Share) room(w *Waiter) int {
 	for _, p := range h.pools {
 		room -= p.total
 	}
-	return room + h.overdraft(w, h.overdrawn, h.overdrawnAt)
+	if w.stuck() {
+		room += h.overdraft(w, h.overdrawn)
+	}
+	return room
 }
 
 // exceeds reports whether the tenant has more servers than it may have for w.
@@ -120,7 +120,10 @@ func (h *Share) exceeds(w *Waiter) bool {
 	if h.max <= 0 {
 		return false
 	}
-	room := h.room(w)
+	room := h.room(nil)
+	if w.stuck() || w.lasts(h.overdrawnAt) {
+		room += h.overdraft(w, h.overdrawn)
+	}
 	for _, p := range h.pools {
 		room += p.counts[Closing]
 	}
