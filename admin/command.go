@@ -24,6 +24,9 @@ type Command struct {
 	operate  func(ctx context.Context, o *operating) error // in the place of run, for what the catalog is needed for
 }
 
+// NeedsCatalog reports whether the command is an error where there is no catalog.
+func (c Command) NeedsCatalog() bool { return c.operate != nil }
+
 // argument says what may follow a command's name.
 type argument uint8
 

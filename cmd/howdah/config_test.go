@@ -121,12 +121,12 @@ func TestLoadConfigReadsEverySection(t *testing.T) {
 	if !reflect.DeepEqual(c.Server, wantServer) {
 		t.Errorf("server\n%+v, want\n%+v", c.Server, wantServer)
 	}
-	if want := (Admin{Users: []string{"root"}, StatsUsers: []string{"monitor"}, MetricsTenants: 50}); !reflect.DeepEqual(c.Admin, want) {
+	if want := (Admin{Users: []string{"root"}, StatsUsers: []string{"monitor"}, MetricsTenants: 50, ClientRoles: []string{}, RequestsPerSecond: 500, TokenFailuresPerAddress: 60}); !reflect.DeepEqual(c.Admin, want) {
 		t.Errorf("admin %+v, want %+v", c.Admin, want)
 	}
 	wantCluster := tenants.Cluster{
 		Name: "main", Members: []tenants.Member{{Address: "127.0.0.1:5442"}, {Address: "/run/.s.PGSQL.5443"}},
-		AdminURL: "postgres://postgres@127.0.0.1:5442/postgres", Budget: 50, BudgetReserve: -1, SeatQuantum: 500 * time.Millisecond, MaxLag: 10 * time.Second, MinStandbys: 1, Writers: "howdah", TLSMode: "verify-full",
+		AdminURL: "postgres://postgres@127.0.0.1:5442/postgres", Budget: 50, BudgetReserve: -1, SeatQuantum: 500 * time.Millisecond, MaxLag: 10 * time.Second, MinStandbys: 1, Writers: "howdah", TLSMode: "verify-full", Placement: "shared",
 		AuthQuery: defaultAuthQuery, AuthDatabase: "postgres",
 	}
 	if !reflect.DeepEqual(c.Clusters[0], wantCluster) {
