@@ -132,8 +132,8 @@ func (f *Fleet) scratch() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("howdah-scratch-of-%d", os.Getuid()))
 }
 
-// What a dump and restore take: measured with PostgreSQL 15 on two cores, an Odoo
-// database with 600 tables the largest of what was tried.
+// What a dump and restore may take: cautious guesses for two cores, which a plan tells as
+// such.
 const (
 	dumpBase     = 400 * time.Millisecond
 	dumpPerTable = 6 * time.Millisecond
