@@ -178,6 +178,8 @@ func permissions() map[string]struct {
 		"POST /api/v1/tenants/{name}/move":    {"operator", false},
 		"POST /api/v1/tenants/{name}/resume":  {"operator", false},
 		"POST /api/v1/tenants/{name}/rename":  {"operator", false},
+		"POST /api/v1/tenants/{name}/rotate":  {"admin", false},
+		"POST /api/v1/master-key/reseal":      {"admin", false},
 		"GET /api/v1/dropped":                 {"viewer", false},
 		"DELETE /api/v1/dropped/{name}":       {"admin", false},
 		"POST /api/v1/dropped/{name}/undrop":  {"admin", false},

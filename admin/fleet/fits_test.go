@@ -103,7 +103,7 @@ func TestTemplateIsNobodys(t *testing.T) {
 	f, err := fleet.New(t.Context(), "other", fleet.Config{
 		Catalog: h.catalog, Log: slog.New(slog.NewTextHandler(h.log, nil)), Check: func([]catalog.Entry) error { return nil },
 		Registry: tenants.NewRegistry(snapshot(h.admins, []catalog.Entry{
-			{Kind: catalog.Tenant, Name: "filed", Settings: catalog.Settings{"database": "files", "user": "filed"}},
+			{Kind: catalog.Tenant, Name: "filed", Settings: catalog.Settings{"cluster": "main", "database": "files", "user": "filed"}},
 		})),
 	})
 	if err != nil {
@@ -113,7 +113,7 @@ func TestTemplateIsNobodys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, template := range []string{"files", "postgres", "howdah_catalog"} {
-		_, err := f.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: "acme", Template: template}, true)
+		_, err := f.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: "acme", Cluster: "main", Template: template}, true)
 		var invalid *fleet.InvalidError
 		if !errors.As(err, &invalid) || invalid.Field != "template" {
 			t.Errorf("a copy of %s: %v", template, err)
