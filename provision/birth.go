@@ -12,8 +12,8 @@ import (
 	"howdah/tenants"
 )
 
-// birth is what creating and cloning have in common: a role, and a database
-// that becomes the role's by its last step.
+// birth is what creating, receiving and cloning have in common: a role, and a database
+// that becomes the role's by the last step of all.
 type birth struct {
 	id, job, database, role, verifier string
 	settings                          map[string]string
@@ -66,8 +66,8 @@ func (b birth) begin(s *State) (steps []Step, done bool, err error) {
 
 // giveStep makes the role the owner of what is in the copy and lets it in, so
 // that what must be done to a copy (neutralising it) is done as the role, before
-// anybody can see the database: it is still Howdah's.
-func giveStep(job, id, role string) Step {
+// anybody can see the database: it is still Howdah's, and in the state given.
+func giveStep(job, id, role, state string) Step {
 	name := prefixNew + job
 	g := guard{name: name, then: name, id: id, thenID: id}
 	return Step{
@@ -78,7 +78,7 @@ func giveStep(job, id, role string) Step {
 				"REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC",
 				"GRANT CONNECT, TEMPORARY ON DATABASE " + quote(name) + " TO " + quote(role),
 				alter(name, "CONNECTION LIMIT 5"),
-				remark(name, mark{id: id, state: statePrepared}),
+				remark(name, mark{id: id, state: state}),
 			}},
 		},
 	}
@@ -123,88 +123,4 @@ func (b birth) undo(s *State) ([]Step, error) {
 		gone = append(gone, d.OID)
 	}
 	return append(steps, dropRoleSteps(b.id, s.unused(b.id, gone...))...), nil
-}
-
-// Clone makes a tenant of its own from a copy of another's database. Nobody is
-// in the source while it is copied: that is for small ones. Between the steps
-// "give" and "publish" the new role may log in to howdah_new_<JobID>, which is
-// when a copy is neutralised.
-type Clone struct {
-	Source   string // the UUID of the tenant to copy
-	ID       string // the new tenant's UUID
-	JobID    string // names the database while it is being made
-	Name     string // of the new tenant
-	Database string
-	Role     string
-	Verifier string // SCRAM-SHA-256$…
-	// Settings and ConnectionLimit as in Create: a copy does not bring them along.
-	Settings        map[string]string
-	ConnectionLimit int
-}
-
-func (c Clone) validate() error {
-	err := checkID(c.Source)
-	if c.Source == c.ID {
-		err = errors.New("a clone is another tenant than its source")
-	}
-	return errors.Join(err, checkID(c.ID), checkJob(c.JobID),
-		checkNames("tenant", c.Name, "database", c.Database, "role", c.Role),
-		checkVerifier(c.Verifier), checkSettings(c.Settings))
-}
-
-func (c Clone) interest() interest {
-	return interest{
-		ids: []string{c.ID, c.Source}, databases: []string{c.Database, prefixNew + c.JobID},
-		roles: []string{c.Role}, verifier: c.Verifier,
-	}
-}
-
-func (c Clone) birth() birth {
-	return birth{c.ID, c.JobID, c.Database, c.Role, c.Verifier, c.Settings, c.ConnectionLimit}
-}
-
-func (c Clone) plan(s *State) ([]Step, error) {
-	b := c.birth()
-	steps, done, err := b.begin(s)
-	if done || err != nil {
-		return nil, err
-	}
-	fresh, steps, err := adopt(s, c.JobID, c.ID, steps)
-	if err != nil {
-		return nil, err
-	}
-	source := s.live(c.Source)
-	switch {
-	case fresh != nil:
-		steps = append(steps, reopened(source)...)
-	case source == nil:
-		return nil, notFound("tenant %s has no database to clone", c.Source)
-	default:
-		steps = append(append(steps, closed(source)...), copyStep(s, source, c.JobID))
-		if source.mark().state == stateLive {
-			steps = append(steps, openStep(source))
-		}
-	}
-	return append(steps, giveStep(c.JobID, c.ID, c.Role), b.publishStep()), nil
-}
-
-func copyStep(s *State, source *Database, job string) Step {
-	name := prefixNew + job
-	g := staying(source)
-	return Step{
-		Name: "copy", NeedsHold: true,
-		Says: fmt.Sprintf("copy database %q to %q", source.Name, name),
-		actions: []action{
-			{kind: cutOff, database: g},
-			{kind: create, database: guard{name: name}, sql: []string{createSQL(s, name, source.Name)}},
-		},
-	}
-}
-
-func (c Clone) undo(s *State) ([]Step, error) {
-	steps, err := c.birth().undo(s)
-	if err != nil {
-		return nil, err
-	}
-	return append(reopened(s.live(c.Source)), steps...), nil
 }

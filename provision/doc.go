@@ -14,7 +14,7 @@
 // 'howdah:<tenant uuid>[ <state>]', and the OID, never a name alone. A database
 // is made as howdah_new_<job>, Howdah's own and closed to all but superusers
 // (make.go); one transaction gives it its name, owner, rights and comment, and
-// the tenant is there (birth.go, which clones too). Drop renames it to
+// the tenant is there (birth.go). Drop renames it to
 // howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
 // made in advance are howdah_warm_<id> (warm.go; shelf.go counts them). Suspending,
 // renaming and rotating are in change.go. A database that its owner has made without Howdah is
@@ -25,7 +25,9 @@
 // is the caller's, so that the package knows neither pools nor sessions.
 //
 // A tenant that moves to another cluster gets its database there by Receive, and is
-// there with Arrive (receive.go). What is in between is package provision/move's.
+// there with Arrive (receive.go). What is in between is package provision/move's. One that
+// is a copy of another gets it by Clone (clone.go), or by Receive where it is filled from
+// a dump, and is there with Arrive too.
 //
 // Exports, imports and restores are not here yet.
 package provision

@@ -278,7 +278,7 @@ func evilOperations(evil string) []provision.Operation {
 	for i := range 5 {
 		create, clone := newCreate(tenantA, "1", "acme"), newClone(tenantB, tenantA, "1", "acme")
 		*[]*string{&create.Name, &create.Database, &create.Role, &create.ID, &create.Verifier}[i] = evil
-		*[]*string{&clone.Name, &clone.Database, &clone.Role, &clone.Source, &clone.Verifier}[i] = evil
+		*[]*string{&clone.ID, &clone.Database, &clone.Role, &clone.Source, &clone.Verifier}[i] = evil
 		all = append(all, create, clone)
 	}
 	all = append(all, provision.Rename{ID: tenantA, Database: evil}, provision.Rotate{ID: tenantA, Role: evil, Verifier: verifier},

@@ -114,7 +114,7 @@ func (c Create) plan(s *State) ([]Step, error) {
 		steps = append(steps, making...)
 	}
 	if c.Template != "" {
-		steps = append(steps, giveStep(c.JobID, c.ID, c.Role))
+		steps = append(steps, giveStep(c.JobID, c.ID, c.Role, statePrepared))
 	}
 	return append(steps, b.publishStep()), nil
 }

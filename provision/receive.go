@@ -24,14 +24,15 @@ type Receive struct {
 // Locale is what a database has for its whole life. All of it is of provider libc.
 type Locale struct{ Encoding, Collate, CType string }
 
-// Arrive makes the database that Receive has made, and that was filled since, the
-// tenant's: from then on the tenant is there.
+// Arrive makes the database that Receive has made, and that was filled since, or that is a
+// Clone, the tenant's: from then on the tenant is there.
 type Arrive struct {
 	ID       string
 	JobID    string
 	Database string
 	Role     string
 	Verifier string // SCRAM-SHA-256$…, of the role from now on
+	Cloned   bool   // by Clone: what is in it is the role's already
 	Settings []Setting
 	// ConnectionLimit of the database; 0 and less is none.
 	ConnectionLimit int
@@ -144,7 +145,9 @@ func (a Arrive) plan(s *State) ([]Step, error) {
 		settings = append(settings, set.sql(a.Database, a.Role))
 	}
 	last.sql = slices.Insert(last.sql, len(last.sql)-1, settings...) // the mark is last
-	publish.actions = append(a.endFilling(), publish.actions...)
+	if !a.Cloned {
+		publish.actions = append(a.endFilling(), publish.actions...)
+	}
 	return append(steps, publish), nil
 }
 

@@ -137,23 +137,13 @@ func testClone(t *testing.T, c *cluster) {
 	c.as(t, "acme", "acme", "CREATE TABLE t (i int)", "INSERT INTO t VALUES (42)", "CREATE SCHEMA own",
 		"CREATE FUNCTION own.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SELECT lo_create(7)", "GRANT SELECT ON t TO bi")
 	before := c.snapshot(t)
-	clone := newClone(tenantA, tenantB, "2", "staging")
-	steps, err := plan(t.Context(), c.admin, clone)
-	if err != nil {
-		t.Fatal(err)
+	c.apply(t, newClone(tenantA, tenantB, "2", "staging"))
+	c.as(t, "staging", "howdah_new_2", "UPDATE t SET i = 43") // it can be neutralised, but not seen
+	if owner := c.text(t, "SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = 'howdah_new_2'"); owner != "postgres" {
+		t.Errorf("the unfinished copy is %s's", owner)
 	}
-	for _, step := range steps {
-		if step.Name == "publish" { // the copy can be neutralised, but not seen
-			c.as(t, "staging", "howdah_new_2", "UPDATE t SET i = 43")
-			if owner := c.text(t, "SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = 'howdah_new_2'"); owner != "postgres" {
-				t.Errorf("the unfinished copy is %s's", owner)
-			}
-		}
-		if err := provision.Run(t.Context(), c.admin, step); err != nil {
-			t.Fatal(err)
-		}
-		c.nobodyIn(t, "howdah_new_2")
-	}
+	c.nobodyIn(t, "howdah_new_2")
+	c.apply(t, provision.Arrive{ID: tenantB, JobID: "2", Database: "staging", Role: "staging", Verifier: another, Cloned: true})
 	wantState(t, c.snapshot(t), strings.Split(before, "\n")...)
 	wantState(t, c.snapshot(t), "database staging owner=staging open=t limit=-1 acl={staging=CTc/staging} comment=howdah:"+tenantB)
 	conn, err := c.into("staging", "staging")

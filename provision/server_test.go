@@ -209,7 +209,7 @@ func newCreate(id, job, name string) provision.Create {
 }
 
 func newClone(source, id, job, name string) provision.Clone {
-	return provision.Clone{Source: source, ID: id, JobID: job, Name: name, Database: name, Role: name, Verifier: another}
+	return provision.Clone{Source: source, ID: id, JobID: job, Database: name, Role: name, Verifier: another}
 }
 
 func wantState(t *testing.T, got string, lines ...string) {
