@@ -1,7 +1,9 @@
 // Package backup will take clusters and single tenants back to any second: WAL
 // streamed into an object store, base backups laid out per database, restore,
-// verification and drills. FORMAT.md will hold the layout and the threat model.
+// verification and drills.
 //
-// Of it there is the subpackage store: the object store's contract, its driver for
-// a local directory, compression and encryption.
+// Of it there are two subpackages. store: the object store's contract, its driver for
+// a local directory, compression and encryption. export: logical copies of single
+// tenants, kept in a store. FORMAT.md says what is where in the store, and whom that
+// protects from what.
 package backup

@@ -40,6 +40,7 @@ func importRules() []importRule {
 		{"provision/move", []string{"wire", "provision"}, "carrying contents needs two logins and names: who is held meanwhile is the caller's business"},
 		{"backup", []string{"wire", "backup/store"}, "recovery must work when everything else is down"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
+		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
 		{"backup/store/storetest", []string{"backup/store"}, "it tests drivers, and nothing else of ours"},
 		{"admin", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin/fleet"}, "operations on all below, behind two doors"},
 		{"admin/api", []string{"tenants", "provision", "router", "admin", "admin/fleet"}, "a door decides nothing but who may pass, and tells what the console tells"},
