@@ -58,7 +58,8 @@ func contract() map[string]string {
 			"min_pool_size:i reserve_pool_size:i max_db_connections:i max_user_connections:i max_client_conn:i " +
 			"max_user_client_connections:i max_waiting_clients:i max_queries_per_second:i max_logins_per_second:i " +
 			"max_bytes_per_second:q query_wait_timeout:N query_timeout:N transaction_timeout:N " +
-			"idle_transaction_timeout:N client_idle_timeout:N weight:i operation:s",
+			"idle_transaction_timeout:N client_idle_timeout:N weight:i operation:s " +
+			"size:q quota:q quota_state:s quota_grace_until:s",
 		"TIERS": "tier:s tenants:i pool_mode:s pool_size:i " +
 			"min_pool_size:i reserve_pool_size:i max_db_connections:i max_user_connections:i max_client_conn:i " +
 			"max_user_client_connections:i max_waiting_clients:i max_queries_per_second:i max_logins_per_second:i " +

@@ -32,6 +32,8 @@ type Pooler interface {
 	Tenants(wanted func(name string) bool) iter.Seq[router.TenantRow]
 	Top(tenant string) []router.StatementStats
 	TenantStats() (used map[string]*router.TenantStats, gone router.TenantStats)
+	// Usage returns how those tenants stand to their quotas that have one, by name.
+	Usage() map[string]tenants.Usage
 
 	// Of the following, "" is all databases, and one that the router does not
 	// know is router.ErrNotFound. What does not fit the state is one of router's

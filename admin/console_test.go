@@ -15,6 +15,7 @@ import (
 	"howdah/pool"
 	"howdah/router"
 	"howdah/router/members"
+	"howdah/tenants"
 	"howdah/wire"
 )
 
@@ -29,6 +30,7 @@ type fakePooler struct {
 	top       []router.StatementStats
 	used      []router.TenantStats
 	gone      router.TenantStats
+	usage     map[string]tenants.Usage
 	calls     []string // of what changes something
 	trouble   error    // what every change is refused with
 
@@ -56,6 +58,8 @@ func (f *fakePooler) Standbys() []router.StandbyRow {
 		{Cluster: "main", Row: members.Row{Address: "db3:5432", Behind: -1, Lag: -1, Ejected: "connection refused"}},
 	}
 }
+
+func (f *fakePooler) Usage() map[string]tenants.Usage { return f.usage }
 
 func (f *fakePooler) Blame() []router.BlameRow {
 	return []router.BlameRow{{Cluster: "main", Tenant: "acme", Because: "globex", Waited: 1500 * time.Millisecond}}

@@ -34,7 +34,7 @@ func RegisterTenants(r *prometheus.Registry, p Pooler, top func() int) {
 	measure("wait_duration_seconds", "How long clients waited for a server, or for their tenant's rate of queries.",
 		func(t *router.Times) *router.Histogram { return &t.Wait })
 	measure("transaction_duration_seconds", "How long transactions were open.", func(t *router.Times) *router.Histogram { return &t.Transaction })
-	r.MustRegister(c)
+	r.MustRegister(c, newQuotaCollector(p, top))
 }
 
 // tenantCollector tells of tenants. The series of the others' sum must not jump

@@ -13,9 +13,10 @@ import (
 
 // tenantColumns are those of SHOW TENANTS. The operation is what is under way on the
 // tenant. Limits have their names in the configuration and are those in force, 0 for
-// none; times are in seconds.
+// none; times are in seconds. The size is told of those with a quota, in bytes, once it has
+// been measured.
 const tenantColumns = "tenant s, cluster s, database s, user s, tier s, state s, clients i, servers i, waiting i, " +
-	limitColumns + ", operation s"
+	limitColumns + ", operation s, size q, quota q, quota_state s, quota_grace_until T"
 
 const limitColumns = "pool_mode s, pool_size i, min_pool_size i, reserve_pool_size i, max_db_connections i, max_user_connections i, " +
 	"max_client_conn i, max_user_client_connections i, max_waiting_clients i, max_queries_per_second i, " +
@@ -50,9 +51,25 @@ func showTenants(ctx context.Context, s *session, pattern string) error {
 			t.Name, t.Cluster, orNull(t.Database), orNull(t.User), orNull(t.Tier), tenantState(&t),
 			t.Clients, t.Servers, t.Waiting,
 		}, limitValues(&t.Limits)...)
-		row(append(values, orNull(underway[t.Name]))...)
+		row(append(append(values, orNull(underway[t.Name])), quotaValues(&t)...)...)
 	}
 	return nil
+}
+
+// quotaValues are those of the columns that tell of the quota.
+func quotaValues(t *router.TenantRow) []any {
+	u := &t.Usage
+	if t.Limits.Quota == 0 {
+		return []any{nil, 0, nil, nil}
+	}
+	size, until := any(u.Size), any(nil)
+	if u.State == tenants.QuotaUnknown {
+		size = nil
+	}
+	if u.State == tenants.QuotaGrace {
+		until = u.GraceUntil
+	}
+	return []any{size, t.Limits.Quota, u.State.String(), until}
 }
 
 // limitValues are those of limitColumns.

@@ -44,13 +44,13 @@ func tenantsPooler() *fakePooler {
 	row := func(t tenants.Tenant, paused bool, clients int) router.TenantRow {
 		return router.TenantRow{Tenant: &t, Paused: paused, Clients: clients, Servers: 2 * clients, Waiting: 3 * clients}
 	}
-	return &fakePooler{
+	p := &fakePooler{
 		tenants: []router.TenantRow{
 			row(tenants.Tenant{Name: "acme", Cluster: "main", Database: "acme_db", User: "acme", Tier: "gold", Limits: tenants.Limits{
 				PoolSize: 1, MinPoolSize: 2, ReservePoolSize: 3, MaxDBConnections: 4, MaxUserConnections: 5, MaxClientConn: 6,
 				MaxUserClientConn: 7, MaxWaitingClients: 8, MaxQueriesPerSecond: 9, MaxLoginsPerSecond: 10, MaxBytesPerSecond: 1 << 31,
 				QueryWaitTimeout: 12 * time.Second, QueryTimeout: 1300 * time.Millisecond, TransactionTimeout: time.Minute,
-				IdleTransactionTimeout: time.Hour, ClientIdleTimeout: 0, Weight: 16,
+				IdleTransactionTimeout: time.Hour, ClientIdleTimeout: 0, Weight: 16, Quota: 1 << 40,
 			}}, true, 1),
 			row(tenants.Tenant{Name: "acme_staging", Cluster: "main", State: tenants.Suspended}, true, 0),
 			row(tenants.Tenant{Name: "globex", Cluster: "other"}, false, 0),
@@ -60,13 +60,15 @@ func tenantsPooler() *fakePooler {
 			{Tenant: "acme", Shape: "commit", Calls: 1, Total: 150 * time.Millisecond, Max: 150 * time.Millisecond},
 		},
 	}
+	p.tenants[0].Usage = tenants.Usage{Size: 1 << 41, Quota: 1 << 40, State: tenants.QuotaGrace, GraceUntil: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)}
+	return p
 }
 
 func TestShowTenants(t *testing.T) {
 	t.Parallel()
 	conn := startConsole(t, &admin.Console{Pooler: tenantsPooler()}).connect(t, "watcher", "howdah")
-	const acme = "acme|main|acme_db|acme|gold|paused|1|2|3|transaction|1|2|3|4|5|6|7|8|9|10|2147483648|12|1.3|60|3600|0|16|<null>"
-	const staging = "acme_staging|main|<null>|<null>|<null>|suspended|0|0|0|transaction|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|<null>"
+	const acme = "acme|main|acme_db|acme|gold|paused|1|2|3|transaction|1|2|3|4|5|6|7|8|9|10|2147483648|12|1.3|60|3600|0|16|<null>|2199023255552|1099511627776|grace|2026-01-31 12:00:00 UTC"
+	const staging = "acme_staging|main|<null>|<null>|<null>|suspended|0|0|0|transaction|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|<null>|<null>|0|<null>|<null>"
 	globex := strings.NewReplacer("acme_staging", "globex", "main", "other", "suspended", "active").Replace(staging)
 	for text, want := range map[string][]string{
 		"SHOW TENANTS":                  {acme, staging, globex},

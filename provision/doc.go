@@ -28,6 +28,7 @@
 // there with Arrive (receive.go). What is in between is package provision/move's. One that
 // is a copy of another gets it by Clone (clone.go), or by Receive where it is filled from
 // a dump, and is there with Arrive too.
+// How large databases are package provision/quota watches.
 //
 // Exports, imports and restores are not here yet.
 package provision

@@ -45,5 +45,5 @@
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and
 // shuts down, hold.go has clients wait for an operation; report.go tells the
-// numbers.
+// numbers, and usage.go how tenants stand to their quotas.
 package router

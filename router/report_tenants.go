@@ -15,16 +15,17 @@ type TenantRow struct {
 	*tenants.Tenant
 	Paused, Disabled          bool
 	Clients, Servers, Waiting int
+	Usage                     tenants.Usage // of its quota; zero without one
 }
 
 // Tenants returns every tenant of the registry whose name wanted likes, in the
 // registry's order, and then those that were found by user or through "*" and
 // are in use. A tenant that is not in use costs one look-up.
 func (s *Server) Tenants(wanted func(name string) bool) iter.Seq[TenantRow] {
-	used := s.tenantsInUse()
+	used, usage := s.tenantsInUse(), s.Usage()
 	return func(yield func(TenantRow) bool) {
 		row := func(t *tenants.Tenant, n TenantRow) bool {
-			n.Tenant, n.Paused = t, s.switches.holds(t.Name)
+			n.Tenant, n.Paused, n.Usage = t, s.switches.holds(t.Name), usage[t.Name]
 			_, n.Disabled = s.switches.of(t.Name)
 			return yield(n)
 		}

@@ -105,6 +105,7 @@ type Server struct {
 	guard        guard
 	automatic    automatic
 	catalogs     sync.WaitGroup // being read
+	usage        atomic.Pointer[map[string]tenants.Usage]
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool

@@ -3,7 +3,7 @@
 //
 // The life of a tenant's entry, in the order of the files:
 //
-//   - tenant.go, reads.go, policy.go: the plain types a source of tenants fills in. The
+//   - tenant.go, reads.go, policy.go, quota.go: the plain types a source of tenants fills in. The
 //     configuration file is one source; the catalog will be the other. A source
 //     resolves limits (own over tier over defaults) before it hands them over.
 //   - verifier.go: what a User's secret may look like. There is no plaintext.

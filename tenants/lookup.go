@@ -1,6 +1,11 @@
 package tenants
 
-import "sync"
+import (
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+)
 
 // Shared is the maintenance database every PostgreSQL cluster has. Odoo lists
 // databases and sends its notifications through it.
@@ -81,6 +86,13 @@ func (s *Snapshot) ClusterOf(database, user string) (*Cluster, bool) {
 		return nil, false
 	}
 	return s.Cluster(t.Cluster)
+}
+
+// Found yields the tenants that Lookup has made of the fallback, in no order.
+func (s *Snapshot) Found() iter.Seq[*Tenant] {
+	s.derived.mu.RLock()
+	defer s.derived.mu.RUnlock()
+	return slices.Values(slices.Collect(maps.Values(s.derived.byDatabase)))
 }
 
 // ofUser is bounded by the configured users.

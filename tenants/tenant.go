@@ -130,6 +130,8 @@ type Tenant struct {
 	Role     RoleSettings
 	Backup   BackupPolicy
 	Loops    int // event loops the tenant is spread over; at least 1
+
+	QuotaRules QuotaRules
 }
 
 // Cluster is a PostgreSQL primary with its standbys.
@@ -259,4 +261,6 @@ type Tier struct {
 	Role      RoleSettings
 	Backup    BackupPolicy
 	Loops     int
+
+	QuotaRules QuotaRules
 }

@@ -114,6 +114,10 @@ func (figures) Stats() router.Stats {
 	}}
 }
 
+func (figures) Usage() map[string]tenants.Usage {
+	return map[string]tenants.Usage{"globex": {Size: 2 << 30, Quota: 1 << 30, State: tenants.QuotaOver}}
+}
+
 func (figures) Budgets() []router.BudgetRow {
 	row := router.BudgetRow{Cluster: "main"}
 	row.Seats, row.Used, row.Waiting, row.Moved = 50, 12, 2, 7
@@ -124,7 +128,7 @@ func (figures) Budgets() []router.BudgetRow {
 func snapshot(t *testing.T, admin string) *tenants.Snapshot {
 	t.Helper()
 	s, err := tenants.NewSnapshot([]tenants.Cluster{{Name: "main", AdminURL: admin}}, []tenants.Tier{{Name: "gold"}},
-		[]tenants.Tenant{{Name: "acme", Cluster: "main", Database: "acme", User: "acme", Tier: "gold"}, {Name: "globex", Cluster: "main", Database: "globex", User: "globex"}}, nil)
+		[]tenants.Tenant{{Name: "acme", Cluster: "main", Database: "acme", User: "acme", Tier: "gold"}, {Name: "globex", Cluster: "main", Database: "globex", User: "globex", Limits: tenants.Limits{Quota: 1 << 30}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,13 @@ func TestFigures(t *testing.T) {
 	if s := stats[0]; s.Total.Transactions != 4 || s.Total.Queries != 6 {
 		t.Errorf("%+v", s)
 	}
+	var globex, acme api.Tenant
+	if _, text, _ := d.ask("GET", "/api/v1/tenants/globex", d.tokens["viewer"], ""); json.Unmarshal([]byte(text), &globex) != nil || globex.Quota == nil || *globex.Quota != (api.Quota{Bytes: 1 << 30, Size: 2 << 30, State: "over"}) {
+		t.Errorf("%s", text)
+	}
+	if _, text, _ := d.ask("GET", "/api/v1/tenants/acme", d.tokens["viewer"], ""); json.Unmarshal([]byte(text), &acme) != nil || acme.Quota != nil {
+		t.Errorf("%s", text)
+	}
 	var cluster api.Entry
 	if _, text, _ := d.ask("GET", "/api/v1/clusters/main", d.tokens["viewer"], ""); json.Unmarshal([]byte(text), &cluster) != nil || cluster.Seats == nil || *cluster.Seats != (api.Seats{Used: 12, WaitingTenants: 2, Moved: 7}) {
 		t.Errorf("%s", text)

@@ -29,15 +29,39 @@ type Tenant struct {
 	Settings map[string]any `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
 	Revision int64          `json:"revision,omitempty" doc:"what ETag says"`
 	Created  *time.Time     `json:"created,omitempty"`
+	Quota    *Quota         `json:"quota,omitempty" doc:"how it stands to its quota, if it has one"`
+}
+
+// Quota is how a tenant's database stands to its quota.
+type Quota struct {
+	Bytes      int64      `json:"bytes" doc:"that the database may have"`
+	Size       int64      `json:"size" doc:"that it has; 0 while the state is unknown"`
+	State      string     `json:"state" enum:"unknown,within,near,over,grace" doc:"over: its transactions are READ ONLY; grace: it is over, and may write for a while"`
+	GraceUntil *time.Time `json:"grace_until,omitempty"`
 }
 
 // tenantOf is a tenant of the registry, with what the catalog knows of it, if e is not nil.
-func tenantOf(t *tenants.Tenant, e *catalog.Entry) Tenant {
+func tenantOf(t *tenants.Tenant, e *catalog.Entry, usage map[string]tenants.Usage) Tenant {
 	found := Tenant{Name: t.Name, Source: "file", State: t.State.String(), Cluster: t.Cluster, Database: t.Database, User: t.User, Tier: t.Tier}
 	if e != nil {
 		found.ofEntry(e)
 	}
+	if quota := t.Limits.Quota; quota > 0 {
+		u := usage[t.Name]
+		found.Quota = &Quota{Bytes: quota, Size: u.Size, State: u.State.String()}
+		if u.State == tenants.QuotaGrace {
+			found.Quota.GraceUntil = &u.GraceUntil
+		}
+	}
 	return found
+}
+
+// usage is how tenants stand to their quotas, by name.
+func (s *server) usage() map[string]tenants.Usage {
+	if s.Console == nil {
+		return nil
+	}
+	return s.Console.Usage()
 }
 
 // ofEntry adds what the catalog knows of a tenant.
@@ -142,9 +166,9 @@ func (s *server) listTenants(ctx context.Context, in *struct {
 		}
 	}
 	slices.SortFunc(wanted, func(a, b *tenants.Tenant) int { return cmp.Compare(a.Name, b.Name) })
-	all := []Tenant{}
+	all, usage := []Tenant{}, s.usage()
 	for _, t := range wanted[:min(len(wanted), in.Limit)] {
-		all = append(all, tenantOf(t, entries[t.Name]))
+		all = append(all, tenantOf(t, entries[t.Name], usage))
 	}
 	return &struct{ Body []Tenant }{all}, nil
 }
@@ -191,7 +215,7 @@ func (s *server) oneTenant(ctx context.Context, name string) (*Tenant, error) {
 	}
 	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
 	if t, ok := s.Registry.Snapshot().Tenant(name); ok {
-		found := tenantOf(t, e)
+		found := tenantOf(t, e, s.usage())
 		return &found, nil
 	}
 	if err == nil {

@@ -79,6 +79,8 @@ type noPooler struct{ admin.Pooler }
 
 func (noPooler) Budgets() []router.BudgetRow { return nil }
 
+func (noPooler) Usage() map[string]tenants.Usage { return nil }
+
 func (d *desk) as(role string) { d.t.Setenv("HOWDAH_TOKEN", d.tokens[role]) }
 
 func (d *desk) change(f func(*catalog.Tx) error) {

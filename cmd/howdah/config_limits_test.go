@@ -16,6 +16,7 @@ members = ["127.0.0.1:5442"]
 [defaults]
 max_queries_per_second = 10
 max_bytes_per_second = "1MB"
+quota_exempt_users = ["cleaner"]
 [[tier]]
 name = "gold"
 max_queries_per_second = 100
@@ -25,8 +26,11 @@ quota = "20GB"
 name = "acme"
 tier = "gold"
 max_waiting_clients = 7
+quota_grace_until = "2026-01-31T12:00:00+01:00"
 [[tenant]]
 name = "globex"
+quota_grace_until = 2026-01-31T11:00:00Z
+quota_exempt_users = []
 [[user]]
 name = "acme"
 verifier = "` + scramVerifier + `"
@@ -46,6 +50,10 @@ max_queries_per_second = 0
 func TestLimitsOfTenantsAndUsers(t *testing.T) {
 	c := mustLoad(t, twoUsers)
 	acme, globex := c.Tenants[0].Limits, c.Tenants[1].Limits
+	noon := time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC)
+	if a, g := c.Tenants[0].QuotaRules, c.Tenants[1].QuotaRules; !a.GraceUntil.Equal(noon) || !g.GraceUntil.Equal(noon) || len(a.ExemptUsers) != 1 || len(g.ExemptUsers) != 0 {
+		t.Errorf("rules of quotas are %+v and %+v", a, g)
+	}
 	if acme.Quota != 20<<30 || globex.Quota != 0 {
 		t.Errorf("quotas are %d and %d", acme.Quota, globex.Quota)
 	}
@@ -137,5 +145,13 @@ func TestLimitsThatAUserCannotHave(t *testing.T) {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v\ndoes not say %q", err, part)
 		}
+	}
+}
+
+func TestGraceThatIsNoTime(t *testing.T) {
+	_, err := parseConfig("x", t.TempDir(), strings.Replace(twoUsers, "2026-01-31T12:00:00+01:00", "tomorrow", 1))
+	var wrong *ConfigError
+	if !errors.As(err, &wrong) || len(wrong.Mistakes) != 1 || !strings.Contains(err.Error(), "quota_grace_until") || !strings.Contains(err.Error(), "2026-01-31T12:00:00Z") {
+		t.Errorf("got %v", err)
 	}
 }

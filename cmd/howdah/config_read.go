@@ -219,6 +219,7 @@ func (r *configReader) readTenant(b block) {
 	b.limits = true
 	r.fillNew(sectionTenant, b, &place{tenant: &t, limits: &limits})
 	t.Limits, t.Reads, t.Role, t.Backup, t.Loops = limits.Limits, limits.Reads, limits.Role, limits.Backup, limits.Loops
+	t.QuotaRules.ExemptUsers = limits.QuotaRules.ExemptUsers
 	if t.Name != tenants.Fallback {
 		if !b.has("database") {
 			t.Database = t.Name

@@ -37,6 +37,7 @@ func importRules() []importRule {
 		{"router/classify", nil, "it judges texts: whose they are and where they go is the caller's business"},
 		{"provision", []string{"wire", "tenants", "backup/store"}, "draining comes in as a func, so that changing clusters needs no pooler"},
 		{"provision/dump", []string{"wire"}, "copying a database needs two logins and a folder: whose it is is the caller's business"},
+		{"provision/quota", []string{"tenants"}, "measuring needs a login and names: what follows from it is the caller's business"},
 		{"provision/move", []string{"wire", "provision"}, "carrying contents needs two logins and names: who is held meanwhile is the caller's business"},
 		{"backup", []string{"wire", "backup/store"}, "recovery must work when everything else is down"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},

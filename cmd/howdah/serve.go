@@ -23,6 +23,7 @@ import (
 
 	"howdah/admin"
 	"howdah/admin/fleet"
+	"howdah/provision/quota"
 	"howdah/router"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
@@ -330,6 +331,8 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	serving.Go(func() { d.console.Run(ctx) })
+	watch := quota.Watch{Registry: d.registry, Tell: d.router.SetUsage, Log: d.log}
+	serving.Go(func() { watch.Run(ctx) })
 	if c := d.config.Catalog; c.URL != "" {
 		serving.Go(func() { d.followCatalog(ctx, c) })
 	}

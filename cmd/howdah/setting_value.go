@@ -73,6 +73,8 @@ func (s *setting) set(p *place, value any) (want string) {
 		}
 	case *fs.FileMode:
 		ok = setFileMode(home, value)
+	case *time.Time:
+		ok = setTime(home, value)
 	default:
 		ok = s.setChoice(home, value)
 	}
@@ -157,6 +159,8 @@ func (s *setting) want() string {
 		return `a duration such as "90s" or "1h30m", or a number of seconds, 0 to 10 years`
 	case *fs.FileMode:
 		return `permissions in octal such as "0770"`
+	case *time.Time:
+		return `a time such as "2026-01-31T12:00:00Z"`
 	}
 	if example, ok := s.initial.(string); ok && example != "" {
 		return fmt.Sprintf("a string such as %q", example)
@@ -182,6 +186,8 @@ func (s *setting) kind() string {
 		return "duration (seconds, or \"1m30s\")"
 	case *fs.FileMode:
 		return "octal permissions"
+	case *time.Time:
+		return "time (RFC 3339)"
 	}
 	if strings.HasSuffix(s.name, "_file") || strings.HasSuffix(s.name, "_dir") {
 		return "path"
@@ -228,6 +234,11 @@ func show(home any) string {
 		return strconv.FormatFloat(v.Seconds(), 'f', -1, 64)
 	case *fs.FileMode:
 		return fmt.Sprintf("%04o", v.Perm())
+	case *time.Time:
+		if v.IsZero() {
+			return ""
+		}
+		return v.UTC().Format(time.RFC3339)
 	case *slog.Level:
 		return strings.ToLower(v.String())
 	case fmt.Stringer:
@@ -328,4 +339,20 @@ func setFileMode(home *fs.FileMode, value any) bool {
 	}
 	*home = fs.FileMode(n)
 	return true
+}
+
+// setTime reads RFC 3339 in a string, or TOML's own way to write it.
+func setTime(home *time.Time, value any) bool {
+	switch v := value.(type) {
+	case time.Time:
+		*home = v
+		return true
+	case string:
+		t, err := time.Parse(time.RFC3339, v)
+		if err == nil {
+			*home = t
+		}
+		return err == nil
+	}
+	return false
 }

@@ -502,6 +502,11 @@ func tenantSettings() []setting {
 			at:      func(p *place) any { return &p.tenant.State },
 		},
 		{
+			section: sectionTenant, name: "quota_grace_until", initialDoc: "no grace", reload: true,
+			doc: "Until then all may write though the tenant is over its quota.",
+			at:  func(p *place) any { return &p.tenant.QuotaRules.GraceUntil },
+		},
+		{
 			section: sectionUser, name: "name", initialDoc: "must be given", reload: true,
 			doc: "The role's name.",
 			at:  func(p *place) any { return &p.user.Name },

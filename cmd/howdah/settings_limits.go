@@ -111,8 +111,13 @@ func countLimits() []setting {
 		},
 		{
 			name: "quota", initial: int64(0), most: math.MaxInt64, reload: true,
-			doc: "Size that the tenant's database may have, such as \"20GB\", as pg_database_size counts it. This version reads it and does nothing with it yet. 0 is no limit.",
+			doc: "Size that the tenant's database may have, such as \"20GB\", as pg_database_size counts it. 0 is no limit. It is measured every minute, and every ten seconds from 90 % on, through admin_url of its cluster.",
 			at:  func(p *place) any { return &p.limits.Limits.Quota },
+		},
+		{
+			name: "quota_exempt_users", initial: []any{}, reload: true,
+			doc: "Users who may write though the tenant is over its quota, to clean up; a * at the end of a name stands for anything. Whom a client has logged in as counts, not its SET ROLE. This version reads it and does nothing with it yet.",
+			at:  func(p *place) any { return &p.limits.QuotaRules.ExemptUsers },
 		},
 	}
 }

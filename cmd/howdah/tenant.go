@@ -45,6 +45,15 @@ type tenantRow struct {
 	Tier     string         `json:"tier,omitempty"`
 	Settings map[string]any `json:"settings,omitempty"`
 	Revision int64          `json:"revision,omitempty"`
+	Quota    *quotaRow      `json:"quota,omitempty"`
+}
+
+// quotaRow is how a tenant stands to its quota, as the API tells it.
+type quotaRow struct {
+	Bytes      int64      `json:"bytes"`
+	Size       int64      `json:"size"`
+	State      string     `json:"state"`
+	GraceUntil *time.Time `json:"grace_until,omitempty"`
 }
 
 // newTenantRow is what `tenant create` prints.
@@ -239,6 +248,19 @@ func tenantShow() *cobra.Command {
 	})
 }
 
+// usage says how large the database is, and what follows from that.
+func (q *quotaRow) usage() string {
+	switch q.State {
+	case "unknown":
+		return "not measured yet"
+	case "over":
+		return fmt.Sprintf("%d bytes of %d: over the quota, cannot write", q.Size, q.Bytes)
+	case "grace":
+		return fmt.Sprintf("%d bytes of %d: over the quota, may write until %s", q.Size, q.Bytes, q.GraceUntil.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%d bytes of %d: %s", q.Size, q.Bytes, q.State)
+}
+
 func (p *printer) tenant(cmd *cobra.Command, t *tenantRow) error {
 	if p.json {
 		return object(cmd.OutOrStdout(), t)
@@ -254,6 +276,9 @@ func (p *printer) tenant(cmd *cobra.Command, t *tenantRow) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
 		rows = append(rows, []string{name, fmt.Sprint(t.Settings[name])})
+	}
+	if q := t.Quota; q != nil {
+		rows = append(rows, []string{"usage", q.usage()})
 	}
 	return table(cmd.OutOrStdout(), "SETTING VALUE", rows)
 }
