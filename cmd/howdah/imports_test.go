@@ -39,6 +39,7 @@ func importRules() []importRule {
 		{"provision/dump", []string{"wire"}, "copying a database needs two logins and a folder: whose it is is the caller's business"},
 		{"provision/quota", []string{"tenants"}, "measuring needs a login and names: what follows from it is the caller's business"},
 		{"provision/move", []string{"wire", "provision"}, "carrying contents needs two logins and names: who is held meanwhile is the caller's business"},
+		{"provision/odoo", nil, "what is done to a copy needs a login to it: whose it is is the caller's business"},
 		{"backup", []string{"wire", "backup/store"}, "recovery must work when everything else is down"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
 		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
