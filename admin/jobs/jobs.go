@@ -106,12 +106,13 @@ func (o onlyErrors) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelError && o.Handler.Enabled(ctx, level)
 }
 
-// Begin notes an operation and has it run once the change is made.
-func (r *Runner) Begin(ctx context.Context, tx *catalog.Tx, kind, tenant string, parameters any) (*catalog.Operation, error) {
+// Begin notes an operation, on a tenant and those that are to be left alone besides, and
+// has it run once the change is made.
+func (r *Runner) Begin(ctx context.Context, tx *catalog.Tx, kind, tenant string, parameters any, besides ...string) (*catalog.Operation, error) {
 	if _, ok := r.kinds[kind]; !ok {
 		panic("jobs: no such kind: " + kind)
 	}
-	o, err := tx.Begin(kind, tenant, parameters)
+	o, err := tx.Begin(kind, tenant, parameters, besides...)
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,7 @@ func TestCatalog(t *testing.T) {
 		{"follow", testFollow},
 		{"holds", testHolds},
 		{"operations", testOperations},
+		{"operations on several", testBesides},
 		{"orphans", testOrphans},
 		{"tokens", testTokens},
 		{"audit", testAudit},
@@ -255,6 +256,39 @@ func take(t *testing.T, c *catalog.Catalog, id, node string, lease time.Duration
 		t.Fatal(err)
 	}
 	return o
+}
+
+// An operation keeps others off the tenants that it needs to be left alone.
+func testBesides(t *testing.T, c *catalog.Catalog, _ *postgres.Server) {
+	try := func(kind, tenant string, besides ...string) (o *catalog.Operation, err error) {
+		err = c.Change(t.Context(), anna, func(tx *catalog.Tx) (err error) {
+			o, err = tx.Begin(kind, tenant, nil, besides...)
+			return err
+		})
+		return o, err
+	}
+	o, err := try("clone", "copy", "source")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{{"copy"}, {"source"}, {"other", "source"}, {"other", "copy"}} {
+		_, err := try("drop", names[0], names[1:]...)
+		var busy *catalog.BusyError
+		if !errors.As(err, &busy) || busy.Operation != o.ID || busy.Tenant != names[len(names)-1] {
+			t.Errorf("on %q: %v", names, err)
+		}
+	}
+	if under, err := c.Underway(t.Context()); err != nil || under["copy"] != "clone" || under["source"] != "clone" {
+		t.Errorf("under way are %v, %v", under, err)
+	}
+	change(t, c, func(tx *catalog.Tx) error {
+		return tx.End(take(t, c, o.ID, "node", time.Minute), catalog.Done, "", nil)
+	})
+	for _, name := range []string{"copy", "source"} {
+		if _, err := try("drop", name); err != nil {
+			t.Errorf("behind it, on %q: %v", name, err)
+		}
+	}
 }
 
 func testOperations(t *testing.T, c *catalog.Catalog, _ *postgres.Server) {

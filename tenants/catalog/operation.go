@@ -68,21 +68,23 @@ func scanOperation(row pgx.CollectableRow) (o Operation, err error) {
 	return o, err
 }
 
-// Begin notes an operation that is to be run. Where one is under way on the tenant it is
-// a *BusyError, and the change must be given up.
-func (t *Tx) Begin(kind, tenant string, parameters any) (*Operation, error) {
+// Begin notes an operation that is to be run, on a tenant and on those that it needs to
+// be left alone besides. Where one is under way on any of them it is a *BusyError, and the
+// change must be given up.
+func (t *Tx) Begin(kind, tenant string, parameters any, besides ...string) (*Operation, error) {
 	if parameters == nil {
 		parameters = struct{}{}
 	}
-	var busy string
-	err := t.tx.QueryRow(t.ctx, "select id::text from howdah.operation where tenant = $1 and state in ('queued', 'running', 'attention')", tenant).Scan(&busy)
-	if err == nil {
-		return nil, &BusyError{Tenant: tenant, Operation: busy}
+	for _, name := range append([]string{tenant}, besides...) {
+		if err := t.free(name); err != nil {
+			return nil, err
+		}
 	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return nil, fmt.Errorf("begin operation: %w", err)
+	if besides == nil {
+		besides = []string{}
 	}
-	rows, err := t.tx.Query(t.ctx, "insert into howdah.operation (kind, tenant, parameters, actor) values ($1, $2, $3, $4) returning "+operationColumns, kind, tenant, parameters, t.actor.Name)
+	rows, err := t.tx.Query(t.ctx, "insert into howdah.operation (kind, tenant, besides, parameters, actor) values ($1, $2, $3, $4, $5) returning "+operationColumns,
+		kind, tenant, besides, parameters, t.actor.Name)
 	if err != nil {
 		return nil, fmt.Errorf("begin operation: %w", err)
 	}
@@ -91,6 +93,19 @@ func (t *Tx) Begin(kind, tenant string, parameters any) (*Operation, error) {
 		return nil, fmt.Errorf("begin operation: %w", err)
 	}
 	return &o, t.audit("begin "+kind, Tenant, tenant, nil, Settings{"operation": o.ID})
+}
+
+// free is a *BusyError where an operation is under way on a tenant.
+func (t *Tx) free(tenant string) error {
+	var busy string
+	err := t.tx.QueryRow(t.ctx, "select id::text from howdah.operation where (tenant = $1 or $1 = any (besides)) and state in ('queued', 'running', 'attention')", tenant).Scan(&busy)
+	switch {
+	case err == nil:
+		return &BusyError{Tenant: tenant, Operation: busy}
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	}
+	return fmt.Errorf("begin operation: %w", err)
 }
 
 // End notes how an operation ended, with the change that is its outcome.
@@ -137,7 +152,7 @@ func (c *Catalog) Operations(ctx context.Context, tenant string, most int) ([]Op
 
 // Underway returns the kinds of the operations that have not ended, by tenant.
 func (c *Catalog) Underway(ctx context.Context) (map[string]string, error) {
-	rows, err := c.pool.Query(ctx, "select tenant, kind from howdah.operation where state in ('queued', 'running', 'attention')")
+	rows, err := c.pool.Query(ctx, "select unnest(tenant || besides), kind from howdah.operation where state in ('queued', 'running', 'attention')")
 	if err != nil {
 		return nil, fmt.Errorf("list operations under way: %w", err)
 	}
