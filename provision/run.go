@@ -24,7 +24,7 @@ func Run(ctx context.Context, conn *pgx.Conn, step Step) error {
 
 func runLocked(ctx context.Context, conn *pgx.Conn, step Step) error {
 	const key = "(pg_catalog.hashtextextended($1, 0))"
-	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock"+key, lockName(step.lock)); err != nil {
+	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock"+key+", "+durably, lockName(step.lock)); err != nil {
 		return err
 	}
 	for i := range step.actions {
@@ -39,6 +39,11 @@ func runLocked(ctx context.Context, conn *pgx.Conn, step Step) error {
 	_, err := conn.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock"+key, lockName(step.lock))
 	return err
 }
+
+// durably has commits of the session be written before they are answered: what a step has
+// done others go by. A server whose synchronous_commit is off would forget it in a crash.
+const durably = `CASE WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
+	THEN pg_catalog.set_config('synchronous_commit', 'local', false) END`
 
 func (a *action) run(ctx context.Context, conn *pgx.Conn) error {
 	switch a.kind {

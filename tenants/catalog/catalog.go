@@ -45,6 +45,7 @@ func Open(ctx context.Context, url string) (*Catalog, error) {
 	cfg.MaxConns = maxConns
 	cfg.ConnConfig.RuntimeParams["application_name"] = "howdah catalog"
 	cfg.ConnConfig.RuntimeParams["search_path"] = "pg_catalog"
+	cfg.AfterConnect = durably
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open catalog: %w", err)
@@ -56,6 +57,13 @@ func Open(ctx context.Context, url string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	return c, nil
+}
+
+// durably has changes be written before they are answered, though the server's
+// synchronous_commit is off: databases are opened and dropped by what was changed.
+func durably(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "select set_config('synchronous_commit', 'local', false) where current_setting('synchronous_commit') = 'off'")
+	return err
 }
 
 // Close waits until no connection is in use, and closes them.
