@@ -246,7 +246,7 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 // register enters a tenant with its user into the catalog, unless that is done, and
 // waits until clients find it.
 func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings, userSettings catalog.Settings) error {
-	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	err := r.Change(ctx, func(tx *catalog.Tx) error {
 		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
 			return nil
 		}
@@ -333,7 +333,7 @@ func (f *Fleet) putAway(ctx context.Context, r *jobs.Run, p *creation) error {
 	if err != nil {
 		return err
 	}
-	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	return r.Change(ctx, func(tx *catalog.Tx) error {
 		purge := time.Now().Add(KeepFor)
 		if err := tx.EndHold(r.ID); err != nil {
 			return err

@@ -62,7 +62,7 @@ func (f *Fleet) strike(ctx context.Context, r *jobs.Run, p *dropping) error {
 	if err != nil {
 		return err
 	}
-	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	return r.Change(ctx, func(tx *catalog.Tx) error {
 		if err := tx.EndHold(r.ID); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 		if _, err := f.change(ctx, &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}}, provision.Undo); err != nil {
 			return err
 		}
-		return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error { return tx.EndHold(r.ID) })
+		return r.Change(ctx, func(tx *catalog.Tx) error { return tx.EndHold(r.ID) })
 	} else if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.User); err != nil {
 		return err
 	}
-	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	return r.Change(ctx, func(tx *catalog.Tx) error {
 		return errors.Join(tx.EndHold(r.ID), tx.ForgetDropped(r.ID))
 	})
 }
@@ -233,7 +233,7 @@ func (f *Fleet) dropAgain(ctx context.Context, r *jobs.Run) error {
 	if err != nil {
 		return err
 	}
-	return f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	return r.Change(ctx, func(tx *catalog.Tx) error {
 		if err := tx.EndHold(r.ID); err != nil {
 			return err
 		}

@@ -131,7 +131,12 @@ func (f *Fleet) inRegistry(name string) bool {
 
 // checked makes a change to entries and looks whether the registry would take it.
 func (f *Fleet) checked(ctx context.Context, by catalog.Actor, change func(*catalog.Tx) error) error {
-	return f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+	return f.Catalog.Change(ctx, by, f.checking(change))
+}
+
+// checking is change with that look.
+func (f *Fleet) checking(change func(*catalog.Tx) error) func(*catalog.Tx) error {
+	return func(tx *catalog.Tx) error {
 		if err := change(tx); err != nil {
 			return err
 		}
@@ -143,7 +148,7 @@ func (f *Fleet) checked(ctx context.Context, by catalog.Actor, change func(*cata
 			return &InvalidError{Reason: err}
 		}
 		return nil
-	})
+	}
 }
 
 // knownFor is for how long an operation waits until this node's registry has its change.

@@ -221,7 +221,7 @@ func (f *Fleet) adopt(ctx context.Context, r *jobs.Run, p *following, owner stri
 		return err
 	}
 	return r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
-		err := f.checked(ctx, r.By(), enter)
+		err := r.Change(ctx, f.checking(enter))
 		var invalid *InvalidError
 		if errors.Is(err, catalog.ErrExists) || errors.As(err, &invalid) {
 			return jobs.Refuse(err)
@@ -265,7 +265,7 @@ func (f *Fleet) unfollow(ctx context.Context, r *jobs.Run) error {
 // strikeGone strikes a tenant whose database its owner has dropped: there is nothing to
 // bring back.
 func (f *Fleet) strikeGone(ctx context.Context, r *jobs.Run, p *following) error {
-	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	err := r.Change(ctx, func(tx *catalog.Tx) error {
 		e, err := tx.Entry(catalog.Tenant, r.Tenant)
 		if errors.Is(err, catalog.ErrNotFound) || err == nil && e.ID != p.ID {
 			return nil
@@ -284,7 +284,7 @@ func (f *Fleet) strikeGone(ctx context.Context, r *jobs.Run, p *following) error
 // before.
 func (f *Fleet) renameEntry(ctx context.Context, r *jobs.Run, p *following, to string) error {
 	name := ""
-	err := f.checked(ctx, r.By(), func(tx *catalog.Tx) error {
+	err := r.Change(ctx, f.checking(func(tx *catalog.Tx) error {
 		entries, err := tx.Entries()
 		if err != nil {
 			return err
@@ -301,7 +301,7 @@ func (f *Fleet) renameEntry(ctx context.Context, r *jobs.Run, p *following, to s
 		}
 		name = to
 		return tx.Rename(catalog.Tenant, e.Name, to)
-	})
+	}))
 	var invalid *InvalidError
 	if errors.Is(err, catalog.ErrExists) || errors.As(err, &invalid) {
 		return jobs.Refuse(err)

@@ -200,7 +200,7 @@ func (f *Fleet) renameTo(ctx context.Context, r *jobs.Run, p *renaming, to *Name
 		return err
 	}
 	return r.Step(ctx, "rename in the registry", c.done, c.done+1, func(ctx context.Context) error {
-		err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		err := r.Change(ctx, func(tx *catalog.Tx) error {
 			if err := tx.EndHold(r.ID); err != nil {
 				return err
 			}

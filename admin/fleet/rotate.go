@@ -234,7 +234,7 @@ func (p *rotating) operation(verifier string) provision.Rotate {
 // the operation holds go on with that.
 func (f *Fleet) putUser(ctx context.Context, r *jobs.Run, p *rotating, edit func(catalog.Settings) catalog.Settings) error {
 	var now catalog.Settings
-	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	err := r.Change(ctx, func(tx *catalog.Tx) error {
 		if err := tx.EndHold(r.ID); err != nil {
 			return err
 		}

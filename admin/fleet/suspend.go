@@ -102,7 +102,7 @@ func (f *Fleet) putInto(ctx context.Context, r *jobs.Run, p *onTenant, state str
 // setState changes the tenant's state, unless it is that, and waits until this node goes
 // by it. A node closes the clients of a tenant that is suspended.
 func (f *Fleet) setState(ctx context.Context, r *jobs.Run, state string) error {
-	err := f.Catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+	err := r.Change(ctx, func(tx *catalog.Tx) error {
 		e, err := tx.Entry(catalog.Tenant, r.Tenant)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -290,4 +291,33 @@ func TestOperationThatRiverForgetsIsTakenUp(t *testing.T) {
 		return errors.New("not at the first attempt")
 	}}})
 	y.await(y.begin("make", "acme"), catalog.Done)
+}
+
+// A node that was stopped for longer than its lease does not know that another one runs
+// the operation by now: it changes nothing.
+func TestLostOperationChangesNothing(t *testing.T) {
+	y := newYard(t)
+	changed := make(chan error, 1)
+	stop := y.start("slow", map[string]jobs.Kind{"make": {Forward: func(ctx context.Context, r *jobs.Run) error {
+		if _, err := y.catalog.Pool().Exec(ctx, "update howdah.operation set lease_until = now() - interval '1 s'"); err != nil {
+			return err
+		}
+		if o, err := y.catalog.Take(ctx, r.ID, "fast", time.Hour); err != nil || o == nil {
+			return fmt.Errorf("it is not taken: %w", err)
+		}
+		err := r.Change(ctx, func(tx *catalog.Tx) error { return tx.Create(catalog.Tier, "late", "", nil) })
+		changed <- err
+		return err
+	}}})
+	id := y.begin("make", "acme")
+	if err := <-changed; !errors.Is(err, catalog.ErrChanged) {
+		t.Errorf("the change is made: %v", err)
+	}
+	stop()
+	if o, err := y.catalog.Operation(t.Context(), id); err != nil || o.Node != "fast" || o.State != catalog.Running {
+		t.Errorf("the operation is %+v, %v", o, err)
+	}
+	if _, err := y.catalog.Entry(t.Context(), catalog.Tier, "late"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("the entry: %v", err)
+	}
 }

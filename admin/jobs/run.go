@@ -120,6 +120,18 @@ func (r *Run) By() catalog.Actor {
 	return catalog.Actor{Name: r.Actor, Door: "job", From: r.runner.node}
 }
 
+// Change changes the catalog as a part of the operation, unless that is another node's
+// by now.
+func (r *Run) Change(ctx context.Context, change func(*catalog.Tx) error) error {
+	return r.runner.catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
+		if err := tx.MustRun(r.Operation); err != nil {
+			r.lost = errors.Is(err, catalog.ErrChanged)
+			return err
+		}
+		return change(tx)
+	})
+}
+
 // Finish makes the change that is the operation's outcome, and ends it with that.
 func (r *Run) Finish(ctx context.Context, result any, change func(*catalog.Tx) error) error {
 	err := r.runner.catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {

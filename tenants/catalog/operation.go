@@ -128,6 +128,21 @@ func (t *Tx) End(o *Operation, state State, reason string, result any) error {
 	return t.audit(string(state)+" "+o.Kind, Tenant, o.Tenant, nil, details)
 }
 
+// MustRun is an error, ErrChanged, unless the operation is still run as o says; nobody takes
+// it until the change is made. A node that was stopped for longer than its lease does not
+// know yet that it has lost it.
+func (t *Tx) MustRun(o *Operation) error {
+	var one int
+	err := t.tx.QueryRow(t.ctx, "select 1 from howdah.operation where id = $1 and turn = $2 and state = 'running' for update", o.ID, o.turn).Scan(&one)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrChanged
+	}
+	if err != nil {
+		return fmt.Errorf("operation %s: %w", o.ID, err)
+	}
+	return nil
+}
+
 // Operation returns one operation, or ErrNotFound.
 func (c *Catalog) Operation(ctx context.Context, id string) (*Operation, error) {
 	rows, err := c.pool.Query(ctx, "select "+operationColumns+" from howdah.operation where id::text = $1", id)
