@@ -86,6 +86,15 @@ func giveStep(job, id, role, state string) Step {
 
 // publishStep is the moment from which the tenant is there.
 func (b birth) publishStep() Step {
+	return b.publish("ALLOW_CONNECTIONS true ", ", and open it", mark{id: b.id})
+}
+
+// publishClosedStep gives the database to the tenant, and lets nobody in yet.
+func (b birth) publishClosedStep() Step {
+	return b.publish("", "", mark{id: b.id, state: stateArrived})
+}
+
+func (b birth) publish(open, andOpen string, m mark) Step {
 	fresh := prefixNew + b.job
 	g := guard{name: fresh, then: b.database, id: b.id, thenID: b.id}
 	limit := "-1"
@@ -96,14 +105,14 @@ func (b birth) publishStep() Step {
 		alter(fresh, "RENAME TO "+quote(b.database)),
 		alter(b.database, "OWNER TO "+quote(b.role)),
 		"REVOKE ALL ON DATABASE " + quote(b.database) + " FROM PUBLIC",
-		alter(b.database, "ALLOW_CONNECTIONS true CONNECTION LIMIT "+limit),
+		alter(b.database, open+"CONNECTION LIMIT "+limit),
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.settings)) {
 		sql = append(sql, "ALTER ROLE "+quote(b.role)+" IN DATABASE "+quote(b.database)+" SET "+quote(name)+" = "+literal(b.settings[name]))
 	}
-	sql = append(sql, remark(b.database, mark{id: b.id}))
+	sql = append(sql, remark(b.database, m))
 	return Step{
-		Name: "publish", Says: fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", b.database, b.role),
+		Name: "publish", Says: fmt.Sprintf("rename it %q, give it to role %q and nobody else", b.database, b.role) + andOpen,
 		actions: []action{
 			{kind: change, database: g, sql: []string{alter(fresh, "ALLOW_CONNECTIONS false")}},
 			{kind: cutOff, database: g},

@@ -2,7 +2,7 @@
 // them to be, in steps that can be repeated.
 //
 // An operation's life: a job (the caller) fills in one of Create, Warm, Clone,
-// Suspend, Resume, Rename, Rotate, Drop, Undrop, Purge, Receive, Arrive or Adopt. Observe (observe.go)
+// Suspend, Resume, Rename, Rotate, Drop, Undrop, Purge, Receive, Arrive, Admit or Adopt. Observe (observe.go)
 // reads what the cluster holds that matters to it (state.go). Plan (plan.go) makes
 // of both a list of steps, without I/O: every decision is in it, and its tests
 // are text files that show each statement (testdata/plan). Run (run.go, role.go)
@@ -25,7 +25,8 @@
 // is the caller's, so that the package knows neither pools nor sessions.
 //
 // A tenant that moves to another cluster gets its database there by Receive, and is
-// there with Arrive (receive.go). What is in between is package provision/move's. One that
+// there with Arrive, and Admit where the registry decides before (receive.go). What is in
+// between is package provision/move's. One that
 // is a copy of another gets it by Clone (clone.go), or by Receive where it is filled from
 // a dump, and is there with Arrive too.
 // How large databases are package provision/quota watches.

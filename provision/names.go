@@ -113,6 +113,7 @@ const (
 	stateLive      = ""
 	statePrepared  = "prepared"  // being made; what is not the owner's is in it
 	stateReceiving = "receiving" // being filled by its owner to be, before it is the owner's
+	stateArrived   = "arrived"   // the owner's, closed until it is admitted
 	stateSuspended = "suspended" // closed until it is resumed
 	stateHeld      = "held"      // dropped, not yet purged; then the name it had
 	stateWarm      = "warm"      // made in advance; then what it was made of

@@ -21,7 +21,7 @@ var (
 )
 
 // Operation is one of this package's: Create, Warm, Clone, Suspend, Resume,
-// Rename, Rotate, Drop, Undrop, Purge, Reach, Receive, Arrive, Adopt.
+// Rename, Rotate, Drop, Undrop, Purge, Reach, Receive, Arrive, Admit, Adopt.
 type Operation interface {
 	validate() error
 	interest() interest

@@ -146,6 +146,8 @@ func (p *plans) operation(word, rest string) (err error) {
 		p.op, err = operation[provision.Receive](rest)
 	case "arrive":
 		p.op, err = operation[provision.Arrive](rest)
+	case "admit":
+		p.op, err = operation[provision.Admit](rest)
 	case "reach":
 		p.op, err = operation[provision.Reach](rest)
 	default:

@@ -25,7 +25,7 @@ type Receive struct {
 type Locale struct{ Encoding, Collate, CType string }
 
 // Arrive makes the database that Receive has made, and that was filled since, or that is a
-// Clone, the tenant's: from then on the tenant is there.
+// Clone, the tenant's: from then on the tenant is there, or with Closed once it is admitted.
 type Arrive struct {
 	ID       string
 	JobID    string
@@ -36,6 +36,15 @@ type Arrive struct {
 	Settings []Setting
 	// ConnectionLimit of the database; 0 and less is none.
 	ConnectionLimit int
+	// Closed lets nobody in yet: the caller decides where the tenant is when its database
+	// has its name here, and may still take it back, by Undo.
+	Closed bool
+}
+
+// Admit opens the database of a tenant that has arrived.
+type Admit struct {
+	ID       string
+	Database string
 }
 
 // Setting is one that the database, or the role, has for new sessions.
@@ -114,7 +123,7 @@ func (r Receive) letInStep() Step {
 	}
 }
 
-func (r Receive) undo(s *State) ([]Step, error) { return r.birth().undo(s) }
+func (r Receive) undo(s *State) ([]Step, error) { return undoArrival(s, r.birth()) }
 
 func (a Arrive) validate() error {
 	return errors.Join(checkID(a.ID), checkJob(a.JobID), checkNames("database", a.Database, "role", a.Role), checkVerifier(a.Verifier))
@@ -130,6 +139,9 @@ func (a Arrive) birth() birth {
 
 func (a Arrive) plan(s *State) ([]Step, error) {
 	b := a.birth()
+	if s.arrived(a.ID, a.Database) != nil && a.Closed {
+		return nil, nil
+	}
 	steps, done, err := b.begin(s)
 	if done || err != nil {
 		return nil, err
@@ -139,6 +151,9 @@ func (a Arrive) plan(s *State) ([]Step, error) {
 		return nil, conflict("database %q is not there to be given to tenant %s", prefixNew+a.JobID, a.ID)
 	}
 	publish := b.publishStep()
+	if a.Closed {
+		publish = b.publishClosedStep()
+	}
 	last := &publish.actions[len(publish.actions)-1]
 	settings := make([]string, 0, len(a.Settings))
 	for _, set := range a.Settings {
@@ -213,7 +228,54 @@ func cutQuoted(text string) (member, rest string) {
 	return b.String(), ""
 }
 
-func (a Arrive) undo(s *State) ([]Step, error) { return a.birth().undo(s) }
+func (a Arrive) undo(s *State) ([]Step, error) { return undoArrival(s, a.birth()) }
+
+// undoArrival is undo, of a database too that has its name but was never opened.
+func undoArrival(s *State, b birth) ([]Step, error) {
+	d := s.arrived(b.id, b.database)
+	if d == nil {
+		return b.undo(s)
+	}
+	name := prefixNew + b.job
+	if err := s.freeName(name); err != nil {
+		return nil, err
+	}
+	back := *d
+	back.Name, back.Owner, back.Comment = name, s.Admin, mark{id: b.id, state: stateReceiving}.String()
+	steps := []Step{{
+		Name: "take back", Says: fmt.Sprintf("rename database %q, which nobody was let into, to %q, and make it %q's", d.Name, name, s.Admin),
+		actions: []action{{kind: change, database: becoming(d, name), sql: []string{
+			alter(d.Name, "RENAME TO "+quote(name)),
+			alter(name, "OWNER TO "+quote(s.Admin)),
+			remark(name, back.mark()),
+		}}},
+	}, dropStep("drop", fmt.Sprintf("drop database %q", name), &back)}
+	const ownsDatabases = 0 // this one, or dropping the role finds out
+	return append(steps, dropRoleSteps(b.id, s.unused(b.id, d.OID, ownsDatabases))...), nil
+}
+
+func (a Admit) validate() error {
+	return errors.Join(checkID(a.ID), checkNames("database", a.Database))
+}
+
+func (a Admit) interest() interest {
+	return interest{ids: []string{a.ID}, databases: []string{a.Database}}
+}
+
+func (a Admit) plan(s *State) ([]Step, error) {
+	if d := s.live(a.ID); d != nil && d.Name == a.Database {
+		return reopened(d), nil
+	}
+	d := s.arrived(a.ID, a.Database)
+	if d == nil {
+		return nil, notFound("a database %q in which tenant %s has arrived", a.Database, a.ID)
+	}
+	step := openStep(d)
+	step.Name = "admit"
+	return []Step{step}, nil
+}
+
+func (a Admit) undo(*State) ([]Step, error) { return nil, nil }
 
 // NewName is what a database is called that is made by an operation with this job's id.
 func NewName(jobID string) string { return prefixNew + jobID }

@@ -51,6 +51,15 @@ func (s *State) live(id string) *Database {
 	return nil
 }
 
+// arrived returns the database of that name if it is the tenant's and was never opened;
+// nil is none.
+func (s *State) arrived(id, name string) *Database {
+	if d := s.database(name); d != nil && d.mark() == (mark{id, stateArrived, ""}) {
+		return d
+	}
+	return nil
+}
+
 // held returns the tenant's dropped databases.
 func (s *State) held(id string) []*Database {
 	var held []*Database

@@ -175,8 +175,8 @@ func shortly(d time.Duration) time.Duration { return d.Round(100 * time.Millisec
 // says are the steps of a dry run.
 func (p *moving) says() []string {
 	target := fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.To)
-	publish := fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", p.Database, p.User)
-	registry := fmt.Sprintf("have the registry say that it is on cluster %q; its clients go on there", p.To)
+	publish := fmt.Sprintf("rename it %q, and give it to role %q and nobody else", p.Database, p.User)
+	registry := fmt.Sprintf("have the registry say that it is on cluster %q, and open it; its clients go on there", p.To)
 	keep := fmt.Sprintf("keep database %q on cluster %q, closed, until it is purged", p.Database, p.Cluster)
 	if p.How == Dump {
 		return []string{
@@ -199,10 +199,17 @@ func (f *Fleet) move(ctx context.Context, r *jobs.Run) error {
 	if err != nil {
 		return err
 	}
-	arrived, err := x.arrived(ctx)
+	entered, err := x.entered(ctx)
+	if err != nil {
+		return err
+	}
+	if !entered {
+		entered, err = x.readyToEnter(ctx)
+	}
 	switch {
 	case err != nil:
-	case arrived:
+		err = x.workOn(ctx, err)
+	case entered:
 		err = x.goOnHeld(ctx)
 	case x.How == Dump:
 		err = x.dumped(ctx)
@@ -263,17 +270,42 @@ func (x *aMove) change(ctx context.Context, cluster string, op provision.Operati
 	return err
 }
 
-// arrived reports whether the tenant's database is at the target, under its name: then
-// there is no way back.
-func (x *aMove) arrived(ctx context.Context) (bool, error) {
-	conn, err := x.f.connect(ctx, x.To)
+// entered reports whether the registry says that the tenant is at the target: then there
+// is no way back. Until then nobody is let in there, and the source has all. It waits for
+// a change of which nobody knows yet whether it was made.
+func (x *aMove) entered(ctx context.Context) (entered bool, err error) {
+	err = x.run.Change(ctx, func(tx *catalog.Tx) error {
+		e, err := tx.Entry(catalog.Tenant, x.run.Tenant)
+		entered = err == nil && e.ID == x.ID && e.Settings.Text("cluster") == x.To
+		return err
+	})
+	return entered, err
+}
+
+// readyToEnter reports whether a move that was broken off can be ended though the registry
+// does not say yet that the tenant is at the target: it has arrived there, and nobody can
+// have written to the source since.
+func (x *aMove) readyToEnter(ctx context.Context) (bool, error) {
+	if x.run.Operation.Step == "" {
+		return false, nil
+	}
+	arrived, err := x.holds(ctx, x.To, "howdah:"+x.ID+" arrived", false)
+	if !arrived || err != nil {
+		return false, err
+	}
+	open, err := x.holds(ctx, x.Cluster, "howdah:"+x.ID, true)
+	return !open && err == nil, err
+}
+
+// holds reports whether a cluster has a database with that mark, which is open or not.
+func (x *aMove) holds(ctx context.Context, cluster, mark string, open bool) (there bool, err error) {
+	conn, err := x.f.connect(ctx, cluster)
 	if err != nil {
 		return false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	var there bool
-	err = conn.QueryRow(ctx, `select exists (select from pg_catalog.pg_database where datname = $1
-		and pg_catalog.shobj_description(oid, 'pg_database') = 'howdah:' || $2)`, x.Database, x.ID).Scan(&there)
+	err = conn.QueryRow(ctx, `select exists (select from pg_catalog.pg_database where datallowconn = $2
+		and pg_catalog.shobj_description(oid, 'pg_database') = $1)`, mark, open).Scan(&there)
 	return there, err
 }
 
@@ -305,56 +337,66 @@ func (x *aMove) tools(ctx context.Context) (postgres.Binaries, error) {
 }
 
 // arrive makes the database at the target the tenant's, and has the registry say so. The
-// tenant is held, until the registry does.
+// tenant is held, until it is let in there.
 func (x *aMove) arrive(ctx context.Context) error {
+	if x.How == Replicate {
+		name := provision.NewName(x.run.ID)
+		err := x.step(ctx, "tidy the target", func(ctx context.Context) error { return x.contents.TidyTarget(ctx, name) })
+		if err != nil {
+			return err
+		}
+	}
 	op := provision.Arrive{
 		ID: x.ID, JobID: x.run.ID, Database: x.Database, Role: x.User, Verifier: x.facts.Verifier,
-		Settings: x.facts.Settings, ConnectionLimit: x.facts.ConnectionLimit,
+		Settings: x.facts.Settings, ConnectionLimit: x.facts.ConnectionLimit, Closed: true,
 	}
 	if err := x.change(ctx, x.To, op, provision.Plan); err != nil {
 		return err
 	}
-	return x.enter(ctx)
+	return x.step(ctx, "change the registry", x.enter)
 }
 
 // enter has the registry say where the tenant is.
 func (x *aMove) enter(ctx context.Context) error {
-	err := x.step(ctx, "tidy the target", func(ctx context.Context) error { return x.contents.TidyTarget(ctx, x.Database) })
-	if err != nil {
-		return err
-	}
-	return x.step(ctx, "change the registry", func(ctx context.Context) error {
-		err := x.f.Catalog.Change(ctx, x.run.By(), func(tx *catalog.Tx) error {
-			if err := tx.EndHold(x.run.ID); err != nil {
-				return err
-			}
-			e, err := tx.Entry(catalog.Tenant, x.run.Tenant)
-			if err != nil || e.ID != x.ID || e.Settings.Text("cluster") == x.To {
-				return err
-			}
-			s := maps.Clone(e.Settings)
-			s["cluster"] = x.To
-			return tx.Update(catalog.Tenant, x.run.Tenant, e.Revision, s)
-		})
-		if err == nil {
-			x.f.settle(ctx, func(s *tenants.Snapshot) bool { t, ok := s.Tenant(x.run.Tenant); return !ok || t.Cluster == x.To })
+	err := x.run.Change(ctx, func(tx *catalog.Tx) error {
+		e, err := tx.Entry(catalog.Tenant, x.run.Tenant)
+		switch {
+		case err != nil:
+			return err
+		case e.ID != x.ID: // it cannot be: the operation keeps others out
+			return fmt.Errorf("tenant %q is another one: %w", x.run.Tenant, catalog.ErrNotFound)
+		case e.Settings.Text("cluster") == x.To:
+			return nil
 		}
-		return err
+		s := maps.Clone(e.Settings)
+		s["cluster"] = x.To
+		return tx.Update(catalog.Tenant, x.run.Tenant, e.Revision, s)
 	})
+	if err == nil {
+		x.f.settle(ctx, func(s *tenants.Snapshot) bool { t, ok := s.Tenant(x.run.Tenant); return !ok || t.Cluster == x.To })
+	}
+	return err
 }
 
-// goOnHeld is enter for a move that was broken off when the tenant had arrived.
-func (x *aMove) goOnHeld(ctx context.Context) error {
-	e, err := x.f.Catalog.Entry(ctx, catalog.Tenant, x.run.Tenant)
-	if err != nil || e.Settings.Text("cluster") == x.To {
+// admit lets the tenant's clients in at the target.
+func (x *aMove) admit(ctx context.Context) error {
+	if err := x.change(ctx, x.To, provision.Admit{ID: x.ID, Database: x.Database}, provision.Plan); err != nil {
 		return err
 	}
+	return x.run.Change(ctx, func(tx *catalog.Tx) error { return tx.EndHold(x.run.ID) })
+}
+
+// goOnHeld ends a move that was broken off when the tenant had arrived.
+func (x *aMove) goOnHeld(ctx context.Context) error {
 	release, err := x.f.hold(ctx, x.run.ID, []string{x.run.Tenant})
 	if err != nil {
 		return err
 	}
 	defer release()
-	return x.enter(ctx)
+	if err := x.step(ctx, "change the registry", x.enter); err != nil {
+		return err
+	}
+	return x.admit(ctx)
 }
 
 // leave puts away the source's database, without a trace of the move in it, and ends the
@@ -405,17 +447,18 @@ func (x *aMove) keep(tx *catalog.Tx, oid uint32) error {
 	})
 }
 
-// moveBack leaves a tenant where it was. One that has arrived stays where it is.
+// moveBack leaves a tenant where it was. One of which the registry says that it is at the
+// target stays there.
 func (f *Fleet) moveBack(ctx context.Context, r *jobs.Run) error {
 	x, err := f.moveOf(r)
 	if err != nil {
 		return err
 	}
-	arrived, err := x.arrived(ctx)
+	entered, err := x.entered(ctx)
 	if err != nil {
 		return err
 	}
-	if arrived {
+	if entered {
 		if err := x.goOnHeld(ctx); err != nil {
 			return err
 		}

@@ -79,16 +79,16 @@ func TestMoveIsCancelledSoak(t *testing.T) {
 	made := p.create("acme")
 	as(t, p.server, "acme", made.Password, contents)
 	want := value(t, p.server, "acme", state)
-	steps := []string{"close the source"}
+	steps := []string{"publish"}
 	if os.Getenv("HOWDAH_SOAK") != "" {
-		steps = append(steps, "follow", "copy definitions")
+		steps = append(steps, "follow", "copy definitions", "close the source")
 	}
 	for _, step := range steps {
 		at = step
 		p.await(p.start("other", fleet.Replicate), catalog.Cancelled)
 		p.unmoved(want, made.Password, "cancelled behind "+step)
 	}
-	at = "publish"
+	at = "change the registry"
 	p.await(p.start("other", fleet.Replicate), catalog.Done)
 	if got := left(t, p.other); got != "acme | acme |" {
 		t.Errorf("cancelled too late, at the target there is %s", got)
@@ -201,19 +201,7 @@ func TestMoveCanBeUndone(t *testing.T) {
 	if _, err := p.fleet.UndropTenant(t.Context(), anna, "acme"); err == nil {
 		t.Error("a tenant is brought back that is there")
 	}
-	o, err := p.fleet.DropTenant(t.Context(), anna, "acme", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.await(o, catalog.Done)
-	if o, err = p.fleet.PurgeTenant(t.Context(), anna, "acme"); err != nil {
-		t.Fatal(err)
-	}
-	p.await(o, catalog.Done)
-	if o, err = p.fleet.UndropTenant(t.Context(), anna, "acme"); err != nil {
-		t.Fatal(err)
-	}
-	p.await(o, catalog.Done)
+	p.bringBack()
 	p.unmoved(want, made.Password, "brought back after "+strconv.Quote(moved.ID))
 	if n := value(t, p.server, postgres.Superuser, "select count(*)::text from pg_stat_replication"); n != "0" {
 		t.Errorf("%s senders", n)

@@ -140,16 +140,16 @@ func (x *aMove) cutOver(ctx context.Context) error {
 	return x.arriveOr(ctx)
 }
 
-// arriveOr lets clients work on at the source where the tenant has surely not arrived.
+// arriveOr lets clients work on at the source unless the registry says, or may say, that
+// the tenant is at the target.
 func (x *aMove) arriveOr(ctx context.Context) error {
-	err := x.arrive(ctx)
-	if err == nil {
-		return nil
+	if err := x.arrive(ctx); err != nil {
+		if entered, look := x.entered(context.WithoutCancel(ctx)); entered || look != nil {
+			return errors.Join(err, look)
+		}
+		return x.workOn(ctx, err)
 	}
-	if arrived, look := x.arrived(context.WithoutCancel(ctx)); arrived || look != nil {
-		return errors.Join(err, look)
-	}
-	return x.workOn(ctx, err)
+	return x.admit(ctx)
 }
 
 // workOnWithin is how long it may take to open the source again.
