@@ -58,6 +58,7 @@ func New(c Config) *API {
 	config.DocsPath, config.SchemasPath = "", ""
 	config.OpenAPIPath = "/openapi"
 	config.CreateHooks = nil // no "$schema" in every answer
+	config.Transformers = append(config.Transformers, withoutValues)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token": {Type: "http", Scheme: "bearer", Description: "A token of `howdah token create`, or of .howdah/token. A client certificate does too, if client_roles in [admin] give it a role."},
 	}

@@ -298,6 +298,14 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/api/v1/tokens", `{"name":"x","role":"tenant"}`, 422, "names its tenant"},
 		{"POST", "/api/v1/tokens", `{"name":"admin","role":"viewer"}`, 409, "exists"},
 		{"POST", "/api/v1/tokens", `{"name":"x","role":"viewer","expires":"2001-01-01T00:00:00Z"}`, 422, "expired"},
+		{"POST", "/api/v1/tokens", `{"name":"x","role":"tenant","tenant":"nobody"}`, 422, `tenant \"nobody\"`},
+		{"POST", "/api/v1/tenants", `{"name":"ok","password":"a\u0000b"}`, 422, "NUL"},
+		{"POST", "/api/v1/tenants", `{"name":"ok","password":"told-nobody","nmae":1}`, 422, "nmae"},
+		{"POST", "/api/v1/tenants", `{"name":"ok","password":"told-nobody"`, 400, "JSON"},
+		{"PUT", "/api/v1/tiers/x", `{"standby_users":["a\u0000b"]}`, 422, "NUL"},
+		{"GET", "/api/v1/tenants/%00", "", 422, "NUL"},
+		{"GET", "/api/v1/tenants/%ff", "", 422, "UTF-8"},
+		{"GET", "/api/v1/jobs?tenant=%00", "", 422, "NUL"},
 		{"GET", "/api/v1/audit?after=99999", "", 404, "99999"},
 		{"GET", "/api/v1/nothing", "", 404, ""},
 	} {
@@ -307,6 +315,9 @@ func TestBadRequests(t *testing.T) {
 		}
 		if kind := header.Get("Content-Type"); status >= 400 && test.path != "/api/v1/nothing" && kind != "application/problem+json" {
 			t.Errorf("%s %s: an error as %s", test.method, test.path, kind)
+		}
+		if strings.Contains(text, "told-nobody") {
+			t.Errorf("%s %s: a password is told: %s", test.method, test.path, text)
 		}
 	}
 	status, text, header := d.ask("POST", "/api/v1/tenants", admin, `{"name":"`+strings.Repeat("x", 100<<20)+`"}`)

@@ -5,10 +5,14 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/admin/fleet"
 	"howdah/tenants/catalog"
 )
+
+// underWay is where an error says which operation another has to wait for.
+const underWay = "operation"
 
 // problem turns an error into an answer.
 func (s *server) problem(err error) error {
@@ -24,7 +28,7 @@ func (s *server) problem(err error) error {
 		}
 		return huma.Error422UnprocessableEntity(invalid.Error(), detail)
 	case errors.As(err, &busy):
-		return huma.Error409Conflict(busy.Error(), &huma.ErrorDetail{Message: "operation under way", Location: "operation", Value: busy.Operation})
+		return huma.Error409Conflict(busy.Error(), &huma.ErrorDetail{Message: "operation under way", Location: underWay, Value: busy.Operation})
 	case errors.Is(err, catalog.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, catalog.ErrExists), errors.Is(err, fleet.ErrFile):
@@ -33,7 +37,28 @@ func (s *server) problem(err error) error {
 		return huma.Error412PreconditionFailed(err.Error())
 	case errors.Is(err, catalog.ErrReview):
 		return huma.NewError(http.StatusServiceUnavailable, err.Error())
+	case noText(err):
+		return huma.Error422UnprocessableEntity("what was sent has a NUL character, or is no UTF-8: the catalog cannot hold that")
 	}
 	s.Log.Error("request failed", "error", err)
 	return huma.Error500InternalServerError("it failed; the log says why")
+}
+
+// noText reports whether the catalog's PostgreSQL has refused what is no text to it.
+func noText(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "22021" || pg.Code == "22P05")
+}
+
+// withoutValues leaves out of an error what was sent, which may be a secret: answers are
+// logged by those who get them. What operation is under way stays.
+func withoutValues(_ huma.Context, _ string, answer any) (any, error) {
+	if model, ok := answer.(*huma.ErrorModel); ok {
+		for _, detail := range model.Errors {
+			if detail.Location != underWay {
+				detail.Value = nil
+			}
+		}
+	}
+	return answer, nil
 }

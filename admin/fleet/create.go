@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"howdah/admin/jobs"
@@ -161,6 +162,9 @@ func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
 			return n, "", invalid("settings", "%q is not a setting that is given here", name)
 		}
 	}
+	if err := checkPassword(n.Password); err != nil {
+		return n, "", err
+	}
 	if n.Password == "" {
 		n.Password = rand.Text()
 	}
@@ -177,6 +181,14 @@ func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
 		err = checkTemplate(s, n.Cluster, n.Template)
 	}
 	return n, why, err
+}
+
+// checkPassword is an error for one that no client could send.
+func checkPassword(password string) error {
+	if strings.ContainsRune(password, 0) {
+		return invalid("password", "it has a NUL character, which no client can send")
+	}
+	return nil
 }
 
 // checkTemplate is an error for what is a tenant's or Howdah's own: a copy would have its

@@ -98,6 +98,7 @@ func TestCreateRefuses(t *testing.T) {
 		{Name: "ok", Database: "pg_x"},
 		{Name: "ok", User: "howdah_x"},
 		{Name: "ok", Cluster: "nowhere"},
+		{Name: "ok", Password: "a\x00b"},
 		{Name: "ok", Settings: catalog.Settings{"cluster": "main"}},
 		{Name: "ok", Settings: catalog.Settings{"nonsense": int64(1)}},
 	} {

@@ -63,6 +63,9 @@ func (f *Fleet) RotateTenant(ctx context.Context, by catalog.Actor, name string,
 		return nil, invalid("overlap", "%v is no time for which an old password may go on: 0 to %v", n.Overlap, maxOverlap)
 	}
 	request := n.hash(name)
+	if err := checkPassword(n.Password); err != nil {
+		return nil, err
+	}
 	if n.Password == "" {
 		n.Password = rand.Text()
 	}

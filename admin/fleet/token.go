@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -25,10 +26,26 @@ func (f *Fleet) CreateToken(ctx context.Context, by catalog.Actor, t catalog.Tok
 	}
 	text = catalog.NewTokenText()
 	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
+		if err := f.knownTenant(tx, t.Tenant); err != nil {
+			return err
+		}
 		made, err = tx.AddToken(t, text)
 		return err
 	})
 	return made, text, err
+}
+
+// knownTenant is an error for a name that no tenant has: who had a token for it could see
+// whoever gets the name later.
+func (f *Fleet) knownTenant(tx *catalog.Tx, name string) error {
+	if name == "" || f.inRegistry(name) {
+		return nil
+	}
+	_, err := tx.Entry(catalog.Tenant, name)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return &InvalidError{Field: "tenant", Reason: err}
+	}
+	return err
 }
 
 // DeleteToken ends a token.

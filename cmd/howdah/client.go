@@ -231,6 +231,11 @@ func (c *client) open(ctx context.Context, path string) (answer io.ReadCloser, e
 
 // ask makes a request. What is no success is a *problem.
 func (c *client) ask(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment, _, _ = strings.Cut(segment, "?"); segment == "." || segment == ".." { // it would lead elsewhere
+			return nil, fmt.Errorf("%w: nothing is called %q", errNotFound, segment)
+		}
+	}
 	var sent io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
