@@ -65,6 +65,7 @@ func (p *pair) door() string {
 	holder := &fleet.Holder{Catalog: p.catalog, Pooler: r, Node: "door", Log: log}
 	p.fleet, err = fleet.New(ctx, "door", fleet.Config{
 		Catalog: p.catalog, Registry: registry, Log: log, MasterKey: p.key.Load, Check: func([]catalog.Entry) error { return nil },
+		Stepped: p.stepped,
 	})
 	if err != nil {
 		t.Fatal(err)

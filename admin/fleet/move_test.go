@@ -17,13 +17,14 @@ import (
 // pair is a house with a second cluster.
 type pair struct {
 	*house
-	other *postgres.Server
+	other   *postgres.Server
+	stepped func(kind, step string, begun bool) // told of steps by the fleet behind door
 }
 
 func newPair(t *testing.T, options ...wiretest.PostgresOption) *pair {
 	t.Helper()
 	other := wiretest.StartPostgres(t, options...)
-	return &pair{newHouse(t, other), other}
+	return &pair{house: newHouse(t, other), other: other}
 }
 
 // contents are what a tenant may have that is moved in different ways: tables with and

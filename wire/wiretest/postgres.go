@@ -7,7 +7,9 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +42,12 @@ func WithSetting(name, value string) PostgresOption {
 // PostgreSQL is not installed the test fails.
 func StartPostgres(tb testing.TB, options ...PostgresOption) *postgres.Server {
 	tb.Helper()
-	binaries := FindPostgres(tb)
+	return StartPostgresOf(tb, FindPostgres(tb), options...)
+}
+
+// StartPostgresOf is StartPostgres with the programs of a version.
+func StartPostgresOf(tb testing.TB, binaries postgres.Binaries, options ...PostgresOption) *postgres.Server {
+	tb.Helper()
 	dir := ServerDir(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -138,6 +145,29 @@ func Verifier(tb testing.TB, server *postgres.Server, role string) string {
 func FindPostgres(tb testing.TB) postgres.Binaries {
 	tb.Helper()
 	binaries, err := postgres.Find(0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return binaries
+}
+
+// NewerPostgres returns the programs of a PostgreSQL that is newer than the system's, and
+// has whoever looks for programs find them too. It is unpacked beside the system, which
+// fetches packages: for tests that are asked for by name.
+func NewerPostgres(tb testing.TB) postgres.Binaries {
+	tb.Helper()
+	const major = 18
+	module, err := exec.CommandContext(tb.Context(), "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := exec.CommandContext(tb.Context(), filepath.Join(strings.TrimSpace(string(module)), "testdata", "getpg"), strconv.Itoa(major)).Output()
+	if err != nil {
+		tb.Fatalf("get PostgreSQL %d: %v", major, err)
+	}
+	dir := filepath.Join(strings.TrimSpace(string(out)), "usr/lib/postgresql", strconv.Itoa(major), "bin")
+	tb.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	binaries, err := postgres.Find(major)
 	if err != nil {
 		tb.Fatal(err)
 	}
