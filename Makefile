@@ -15,7 +15,7 @@ PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.g
 PACKAGES = ./... $(PROGRAMS)
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race fuzz bench bench-tenants bench-standbys bench-api clients odoo odoo-standby lint soak help
+.PHONY: run build test race fuzz bench bench-tenants bench-standbys bench-api clients odoo odoo-standby odoo-catalog lint soak help
 
 run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
 	@testdata/install postgresql postgresql-contrib
@@ -48,6 +48,7 @@ soak: ## run the long tests (names with Soak) for SOAKTIME (5m) each, then real 
 	HOWDAH_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -run Soak -v ./...
 	testdata/clients/run
 	testdata/odoo/run
+	testdata/odoo/run --catalog
 
 clients: ## compare twelve client libraries through Howdah and directly; installs them
 	testdata/clients/run
@@ -57,6 +58,9 @@ odoo: ## run Odoo 19 through Howdah in transaction mode; fetches it
 
 odoo-standby: ## run Odoo 19 through Howdah with a streaming standby, which is killed
 	testdata/odoo/run --standby
+
+odoo-catalog: ## have Odoo 19's own database manager make, copy, rename and drop tenants of a catalog
+	testdata/odoo/run --catalog
 
 bench: build ## measure side by side with PgBouncer and print the ratios
 	@testdata/install postgresql postgresql-contrib pgbouncer strace

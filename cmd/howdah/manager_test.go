@@ -32,7 +32,7 @@ func (p *upPlace) databaseManager(t *testing.T) {
 	lines := bufio.NewScanner(out)
 	lines.Scan()
 	there := strings.Fields(lines.Text())
-	if want := []string{"manager", "odoo", "renamed", "twin"}; !slices.Equal(there, want) {
+	if want := []string{"manager", "odoo", "raw", "renamed", "twin"}; !slices.Equal(there, want) {
 		t.Errorf("Odoo sees the databases %q, want %q", there, want)
 	}
 	if told := p.tenantsOf(t, "odoo"); !slices.Equal(told, there) {

@@ -15,6 +15,7 @@ import threading
 import time
 
 import checks
+import manager
 import standby
 import suite
 from erp import Odoo
@@ -58,17 +59,20 @@ def arguments():
                         help=f"compare Odoo's own tests instead, of {SUITE} unless told otherwise")
     parser.add_argument("--standby", action="store_true",
                         help="check instead what Howdah does with a standby behind it")
+    parser.add_argument("--catalog", action="store_true",
+                        help="check instead that the catalog follows what Odoo's database manager does")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
     options = parser.parse_args()
-    if options.standby and options.through != "howdah":
-        parser.error("--standby is for Howdah: nothing else sends it anything")
+    if (options.standby or options.catalog) and options.through != "howdah":
+        parser.error("--standby and --catalog are for Howdah: nothing else has them")
+    if options.standby and options.catalog:
+        parser.error("--standby and --catalog are two runs")
     return options
 
 
-def perform(run):
+def perform(run, every):
     """Runs the checks and returns how many there were, and how many failed. One
     whose ground an earlier one left out fails too, and says so."""
-    every = standby.ALL if run.standby else checks.ALL
     chosen = [check for check in every if run.pooler.name == "howdah" or check not in checks.HOWDAH_ONLY]
     failed = 0
     for check in chosen:
@@ -94,7 +98,7 @@ def start(stack, options, folder):
         follower = standby.Standby(folder, postgres)
         stack.callback(follower.stop)
     if options.through == "howdah":
-        pooler = Howdah(folder, postgres, options.binary, options.pool_size, follower)
+        pooler = Howdah(folder, postgres, options.binary, options.pool_size, follower, options.catalog)
     elif options.through == "pgbouncer":
         pooler = PgBouncer(folder, postgres, options.binary, options.pool_size)
     if pooler is not postgres:
@@ -123,7 +127,8 @@ def main():
             if options.suite:
                 total, failed = 1, min(1, suite.compare(run, folder, options.suite))
             else:
-                total, failed = perform(run)
+                every = manager.ALL if options.catalog else standby.ALL if options.standby else checks.ALL
+                total, failed = perform(run, every)
             watch.stop()
             for line in run.pooler.figures():
                 print(f"      {line}")

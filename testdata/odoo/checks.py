@@ -17,7 +17,7 @@ MESSAGES = 3
 CHAT_LIMIT = 0.5  # seconds from the answer to the post
 CRON_LIMIT = 2.0  # seconds from the answer to the trigger; without NOTIFY it is up to 60
 USERS, TURNS = 4, 10  # at once, and what each does
-COPY, TWIN = "howdah_restored", "howdah_duplicate"
+COPY, TWIN = "odoo_restored", "odoo_duplicate"
 
 
 class Failed(Exception):

@@ -51,6 +51,10 @@ class Browser:
         answer.raise_for_status()
         return answer
 
+    def service(self, name, method, *args):
+        """A call of one of the services that Odoo has for programs."""
+        return self.rpc("/jsonrpc", service=name, method=method, args=args)
+
     def databases(self):
         return self.rpc("/web/database/list")
 

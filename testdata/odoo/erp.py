@@ -10,7 +10,7 @@ import requests
 
 from servers import ROLE, free_port, listening, private, stop, wait_for
 
-DATABASE = "howdah_crm"
+DATABASE = "odoo_crm"
 
 # What a trouble with the database looks like in Odoo's log. A retried
 # serialization failure is ordinary life and logged at level INFO.

@@ -18,6 +18,7 @@ import time
 import psycopg2
 
 ROLE = "odoo"
+TIER = "gold"  # of tenants in a catalog
 UNPRIVILEGED = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
@@ -102,7 +103,8 @@ class Postgres:
         try:
             connection = psycopg2.connect(host=self.sockets, port=self.port, user="postgres", dbname="postgres")
         except psycopg2.OperationalError as error:
-            if "starting up" in str(error) or "not yet accepting connections" in str(error):
+            # Its socket is there a moment before anybody listens on it.
+            if any(text in str(error) for text in ("starting up", "not yet accepting connections", "Connection refused")):
                 return []
             raise
         try:
@@ -126,7 +128,7 @@ class Howdah:
 
     name = "howdah"
 
-    def __init__(self, folder, postgres, binary, pool_size, standby=None):
+    def __init__(self, folder, postgres, binary, pool_size, standby=None, catalog=False):
         self.port, self.postgres = free_port(), postgres
         members = standby.members() if standby else f'members = ["127.0.0.1:{postgres.port}"]'
         config, self.log = f"{folder}/howdah.toml", f"{folder}/howdah.log"
@@ -145,11 +147,11 @@ pool_size = {pool_size}
 name = "main"
 {members}
 tls_mode = "disable"
-[[tenant]]
-name = "*"
+{keep_catalog(postgres, folder) if catalog else EVERY_DATABASE}
 [[user]]
 name = "{ROLE}"
 verifier = "{postgres.verifier}"
+{f'cluster = "main"{chr(10)}tier = "{TIER}"' if catalog else ""}
 """)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([binary, "serve", "-c", config], stdout=log, stderr=log)
@@ -162,6 +164,28 @@ verifier = "{postgres.verifier}"
 
     def stop(self):
         return stop(self.process)
+
+
+# The tenant of databases that are in no list.
+EVERY_DATABASE = """
+[[tenant]]
+name = "*"
+"""
+
+
+def keep_catalog(postgres, folder):
+    """Makes a database for the catalog, and returns the settings of a Howdah that keeps
+    one there. They stand behind those of the cluster."""
+    postgres.ask("CREATE DATABASE howdah_catalog")
+    url = f"postgres://postgres@/%s?host={postgres.sockets}&port={postgres.port}"
+    return f"""
+admin_url = "{url % "postgres"}"
+[catalog]
+url = "{url % "howdah_catalog"}"
+cache = "{folder}/catalog.json"
+[[tier]]
+name = "{TIER}"
+"""
 
 
 class PgBouncer:
@@ -218,22 +242,28 @@ def first_line(command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
-def console(pooler, database, command):
-    """A console command's rows as lines, without averages and zeros."""
+def rows(pooler, database, command):
+    """A console command's rows, by their columns' names."""
     connection = psycopg2.connect(host="127.0.0.1", port=pooler.port, user=ROLE, dbname=database,
                                   password=pooler.postgres.password, sslmode="disable")
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(command)
-            names = [column.name for column in cursor.description]
-            return [f"{command}: " + " ".join(f"{name}={value}" for name, value in zip(names, row)
-                                              if value not in (0, None, "") and not name.startswith("avg_"))
-                    for row in cursor.fetchall()]
-    except psycopg2.Error as error:
-        return [f"{command}: {str(error).splitlines()[0]}"]
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row)) for row in cursor.fetchall()] if names else []
     finally:
         connection.close()
+
+
+def console(pooler, database, command):
+    """A console command's rows as lines, without averages and zeros."""
+    try:
+        return [f"{command}: " + " ".join(f"{name}={value}" for name, value in row.items()
+                                          if value not in (0, None, "") and not name.startswith("avg_"))
+                for row in rows(pooler, database, command)]
+    except psycopg2.Error as error:
+        return [f"{command}: {str(error).splitlines()[0]}"]
 
 
 def postgres_programs():

@@ -1,4 +1,4 @@
-"""What Odoo's database manager does, in its order, by psycopg2, pg_dump and psql.
+"""What Odoo's database manager does, in its order, by psycopg2, pg_dump, psql and pg_restore.
 
 usage: manager.py DSN FOLDER
 
@@ -96,7 +96,12 @@ def manage(dsn, folder):
     name = psycopg2.extensions.make_dsn(dsn, dbname="restored")
     program(name, "psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", f"{folder}/dump.sql")
     assert ask(dsn, "restored", "select count(*) from kept") == 2
-    assert databases(dsn) == sorted(before + ["manager", "twin", "restored"]), databases(dsn)
+    program(psycopg2.extensions.make_dsn(dsn, dbname="twin"), "pg_dump", "--no-owner", "--format=c", "--file", f"{folder}/dump")
+    create(dsn, "raw")
+    ask(dsn, "raw", "drop table kept; select 1")
+    program(psycopg2.extensions.make_dsn(dsn, dbname="raw"), "pg_restore", "--no-owner", f"{folder}/dump")
+    assert ask(dsn, "raw", "select count(*) from kept") == 2
+    assert databases(dsn) == sorted(before + ["manager", "twin", "restored", "raw"]), databases(dsn)
 
     ask(dsn, "restored", "select 1")
     on_postgres(dsn, cut("restored"), 'alter database "restored" rename to "renamed"')
@@ -112,7 +117,7 @@ def manage(dsn, folder):
 
     print(" ".join(databases(dsn)), flush=True)
     sys.stdin.readline()
-    for name in ("twin", "renamed", "manager"):
+    for name in ("twin", "renamed", "raw", "manager"):
         ask(dsn, name, "select 1")
         on_postgres(dsn, cut(name), f'drop database "{name}"')
         must_not_exist(dsn, name)
