@@ -10,22 +10,42 @@ import (
 // old names to one by the new names. What they prepared, set and listen for is theirs and
 // comes along; a server that one still has is given back to the old route's pool.
 
+// carriage is a route that gets other names. Nobody finds it by the old ones any more.
+type carriage struct {
+	from   *route
+	tenant *tenants.Tenant
+	member *member
+	held   bool
+	user   string
+	heard  heard
+}
+
+// leave takes a route out of the books that is to be carried.
+func (r *route) leave(t *tenants.Tenant, m *member, held bool, user string) carriage {
+	x := carriage{from: r, tenant: t, member: m, held: held, user: user}
+	if (databaseKey{t.Cluster, t.Database}) != r.databaseKey() {
+		x.heard = r.leaveListener()
+	}
+	delete(r.w.routes, r.key)
+	return x
+}
+
 // carry moves a route's clients to where its tenant is now, and closes the route.
-func (w *worker) carry(r *route, t *tenants.Tenant, m *member, held bool, user string) {
-	w.server.switches.rename(r.tenant.name, t.Name)
-	if r.clients > 0 {
-		to := w.routeOf(t, m, held, user)
-		to.inherit(r)
-		if l := w.listeners[r.databaseKey()]; l != nil {
-			l.carry(to)
+func (w *worker) carry(x *carriage) {
+	if x.from.clients > 0 {
+		to := w.routeOf(x.tenant, x.member, x.held, x.user)
+		to.inherit(x.from)
+		if l := w.listeners[to.databaseKey()]; l != nil && l.route == x.from {
+			l.route = to
 		}
 		for _, c := range w.slots {
-			if c != nil && c.route == r && !c.leaving {
+			if c != nil && c.route == x.from && !c.leaving {
 				c.carry(to)
 			}
 		}
 	}
-	w.closeRoute(r)
+	x.heard.goOn(w)
+	w.closeRoute(x.from)
 }
 
 // inherit takes over what is known of the same database under other names.
@@ -38,20 +58,8 @@ func (r *route) inherit(old *route) {
 	}
 	r.ddl += old.ddl
 	r.taint = old.taint
+	r.arrived()
 	r.pool.Seed()
-}
-
-// carry has the sessions that listen do so where the tenant is now. A connection that is
-// open goes on.
-func (l *listener) carry(to *route) {
-	l.route = to
-	key := to.databaseKey()
-	if key == l.key || l.w.listeners[key] != nil {
-		return
-	}
-	delete(l.w.listeners, l.key)
-	l.key = key
-	l.w.listeners[key] = l
 }
 
 // carry moves a client to another route. If it waits, it waits there.

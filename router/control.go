@@ -64,9 +64,13 @@ func (s *Server) Reload() {
 	s.everyWorker(func(w *worker) { w.follow(s.registry.Snapshot()) })
 }
 
-// follow brings the worker's routes to what a snapshot says.
+// follow brings the worker's routes to what a snapshot says. Those that get other names
+// leave their old ones, all of them, before the first has its new one: what was one
+// tenant's name may be another's now.
 func (w *worker) follow(snapshot *tenants.Snapshot) {
 	w.followed = snapshot
+	w.server.switches.follow(snapshot)
+	var carried []carriage
 	for key, r := range w.routes {
 		t, user, ok := snapshot.Follow(r.source, r.whose())
 		if !ok || t.State != tenants.Active || t.ID == "" && keyOf(t) != key.tenant {
@@ -78,11 +82,14 @@ func (w *worker) follow(snapshot *tenants.Snapshot) {
 			w.log.Error("cluster not changed", "error", err)
 			m, held = r.member.Load(), r.held
 		}
-		if key == (routeKey{keyOf(t), user}) {
-			r.update(t, m, held)
-		} else {
-			w.carry(r, t, m, held, user)
+		if key != (routeKey{keyOf(t), user}) {
+			carried = append(carried, r.leave(t, m, held, user))
+			continue
 		}
+		r.update(t, m, held)
+	}
+	for i := range carried {
+		w.carry(&carried[i])
 	}
 }
 
@@ -102,7 +109,7 @@ func (w *worker) closeRoute(r *route) {
 		}
 	}
 	r.close()
-	if w.routes[r.key] == r {
+	if !r.dropped {
 		w.dropRoute(r)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"howdah/tenants"
 )
 
 // What the console's commands are refused with, beside ErrNotFound.
@@ -38,6 +40,7 @@ type switches struct {
 	disabled map[string]bool
 	held     map[string]map[string]*hold // tenants by name, by operation
 	waking   chan struct{}               // closed by the end of the suspension; nil while there is none
+	known    *tenants.Snapshot           // by whose names they go
 }
 
 // hold is one that an operation has begun.
@@ -226,18 +229,26 @@ func (w *switches) holds(database string) bool {
 	return w.mode == modePaused || w.paused[database] || len(w.held[database]) > 0
 }
 
-// rename has what was switched for a tenant be so under its new name.
-func (w *switches) rename(old, name string) {
+// follow has what was switched for a tenant of the catalog be so under the name that it
+// has in a snapshot.
+func (w *switches) follow(now *tenants.Snapshot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if old == name {
+	was := w.known
+	if w.known = now; was == now {
 		return
 	}
-	for _, names := range []map[string]bool{w.paused, w.killed, w.disabled} {
-		if names[old] {
-			delete(names, old)
-			names[name] = true
+	for _, names := range []*map[string]bool{&w.paused, &w.killed, &w.disabled} {
+		followed := make(map[string]bool, len(*names))
+		for name := range *names {
+			if t, ok := was.Tenant(name); ok && t.ID != "" {
+				if t, _, ok = now.Follow(t, &tenants.User{}); ok {
+					name = t.Name
+				}
+			}
+			followed[name] = true
 		}
+		*names = followed
 	}
 }
 

@@ -24,6 +24,7 @@ func TestRealCarry(t *testing.T) {
 		{"RenameKeepsSessions", testRenameKeepsSessions},
 		{"RenameCarriesWhoIsPaused", testRenameCarriesWhoIsPaused},
 		{"RenameCarriesWhoIsThrottled", testRenameCarriesWhoIsThrottled},
+		{"NamesChangeHands", testNamesChangeHands},
 		{"ClosedDatabaseIsWaitedFor", testClosedDatabaseIsWaitedFor},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
@@ -243,6 +244,58 @@ func testRenameCarriesWhoIsThrottled(t *testing.T, h *house) {
 		t.Errorf("%d clients count as waiting", n)
 	}
 	d.renameTenant(t, "acme")
+}
+
+// testNamesChangeHands between tenants of one role, while the registry is not read: each
+// finds the other's name for its own. What each has goes along with it, not with the name.
+func testNamesChangeHands(t *testing.T, h *house) {
+	h.postgres(t, "create database one owner acme", "create database two owner acme")
+	t.Cleanup(func() { h.postgres(t, "drop database one", "drop database two") })
+	d := h.open(t, func(s *setup) {
+		s.config.Loops = 1
+		for _, name := range []string{"one", "two"} {
+			x := s.tenants[0]
+			x.ID, x.Name, x.Database = "tenant "+name, name, name
+			s.tenants = append(s.tenants, x)
+		}
+	})
+	names := []string{"one", "two"}
+	clients, hear := []*raw{d.in(t, "one"), d.in(t, "two")}, []*raw{d.in(t, "one"), d.in(t, "two")}
+	for i := range names {
+		hear[i].expect(t, "LISTEN; ready I", query("listen news"))
+	}
+	d.Disable("one", true)
+	for range 8 { // in whatever order they are come to
+		d.hold(t, "one", "swap")
+		d.hold(t, "two", "swap")
+		for i, r := range clients {
+			if err := r.send(query("notify news, 'of " + names[i] + "'; select current_database()")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.postgres(t, "alter database one rename to three", "alter database two rename to one", "alter database three rename to two")
+		was := names
+		names = []string{was[1], was[0]}
+		d.reload(t, func(s *setup) {
+			s.tenants = append([]tenants.Tenant(nil), s.tenants...)
+			for i, name := range names {
+				s.tenants[2+i].Name, s.tenants[2+i].Database = name, name
+			}
+		})
+		d.Release("one", "swap")
+		d.Release("two", "swap")
+		for i, r := range clients {
+			if got, err := r.answers(); err != nil || got[len(got)-3] != "row "+names[i] {
+				t.Fatalf("the client of %s, which was %s, got %q, %v", names[i], was[i], got, err)
+			}
+			hear[i].hears(t, "news of "+was[i])
+		}
+		_, err := d.tryIn(names[0])
+		wantState(t, err, "08004")
+	}
+	if pools := d.Stats().Pools; len(pools) != 2 {
+		t.Errorf("pools: %+v", pools)
+	}
 }
 
 // waiting counts a tenant's clients that wait.

@@ -151,7 +151,7 @@ func New(cfg Config, registry *tenants.Registry) (*Server, error) {
 		registry: registry, entering: make(chan struct{}, maxEntering), log: cfg.Log, nodeSecret: make([]byte, 32),
 		virtual: map[string]*virtual{}, started: time.Now(),
 		listeners: map[net.Listener]bool{}, homes: map[tenantKey]*home{}, members: map[string]*member{}, watches: map[string]*watched{}, databases: map[databaseKey]*database{}, budgets: map[budgetKey]*clusterBudget{}, users: map[string]*countedUser{}, authorities: map[string]string{},
-		refusals: map[string]uint64{},
+		refusals: map[string]uint64{}, switches: switches{known: registry.Snapshot()},
 	}
 	s.settings.Store(&cfg)
 	rand.Read(s.nodeSecret)

@@ -335,7 +335,9 @@ func (r *route) dropIfUnused() {
 // dropRoute takes a route out of the books.
 func (w *worker) dropRoute(r *route) {
 	w.loop.Disarm(&r.renewal.timer)
-	delete(w.routes, r.key)
+	if w.routes[r.key] == r { // it may be another's key already
+		delete(w.routes, r.key)
+	}
 	if r.dropped = true; r.pool.Empty() {
 		r.uncount()
 	}
