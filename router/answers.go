@@ -113,6 +113,7 @@ func (s *session) progress(e *entry, typ byte, body []byte) (done bool, err erro
 		s.copyIn, s.copyBoth = false, false
 		if simple || execute {
 			s.commandComplete(body)
+			s.databaseDone(e, body)
 		}
 		s.listensOn(e, body)
 		return execute, s.expect(simple || execute)
@@ -278,8 +279,8 @@ func (s *session) ready(status wire.TxStatus) {
 			*s.ddl++
 		}
 	}
-	if len(s.databases) > 0 && status != wire.TxOpen {
-		s.settleDatabases(status == wire.TxIdle)
+	if len(s.databases) > 0 && status == wire.TxIdle {
+		s.settleDatabases()
 	}
 	if status == wire.TxIdle {
 		s.shared.counts.wrote = s.shared.counts.wrote || s.writing && !s.undone

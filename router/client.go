@@ -229,7 +229,7 @@ func (c *client) step(h wire.Header, b []byte, at int) (n int, ok bool) {
 	c.w.up.add(sh.toServer)
 	sh.toServer = sh.toServer[:0]
 	c.tell()
-	if len(c.databases) > 0 {
+	if c.commanding > 0 {
 		c.onDatabases()
 	}
 	n = min(h.Len, len(b)-at)

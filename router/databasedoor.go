@@ -40,7 +40,7 @@ func (s *Server) HandleDatabases(d DatabaseDoor) { s.databaseDoor = &d }
 func (c *client) change(d *onDatabase) DatabaseChange {
 	key := c.route.key
 	return DatabaseChange{
-		Command: d.command, Done: d.done, Cluster: c.route.databaseKey().cluster, Database: d.name, Other: d.other,
+		Command: d.command, Done: d.fate != foundSo, Cluster: c.route.databaseKey().cluster, Database: d.name, Other: d.other,
 		User: key.user, Superuser: isSuperuser(c.vars), Tier: c.route.source.Tier, Address: c.about.address,
 	}
 }
@@ -79,8 +79,7 @@ func (c *client) tellDatabases(all []onDatabase) {
 
 // databasesTold goes on when it has.
 func (c *client) databasesTold() {
-	c.news = false
-	if c.barrier && !c.leaving {
+	if c.news = false; c.barrier && !c.leaving {
 		c.awaitBarrier()
 	}
 }

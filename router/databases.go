@@ -1,6 +1,8 @@
 package router
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"howdah/wire"
@@ -23,9 +25,21 @@ type onDatabase struct {
 	command DatabaseCommand
 	name    string // of the database
 	other   string // the template of a new one; the new name of one that is renamed
-	done    bool   // it was, unless the transaction is rolled back
-	found   bool   // it could not be: the database was there already, or was not there
+	at      int    // how many statements of the text are in front of it
+	long    bool   // one of them may take its time
+	fate    fate
 }
+
+// fate is what becomes of such a command.
+type fate uint8
+
+const (
+	onItsWay  fate = iota
+	done           // unless the transaction is rolled back
+	shaken         // done, and behind it the transaction had an error
+	committed      // committed
+	foundSo        // it could not be done: the database was there already, or was not there
+)
 
 // vacant returns the database in which nobody may be.
 func (d *onDatabase) vacant() string {
@@ -63,7 +77,7 @@ func (r *reader) database(word token) {
 		return
 	}
 	r.step()
-	d := onDatabase{command: DropDatabase, name: name}
+	d := onDatabase{command: DropDatabase, name: name, at: r.count, long: r.long}
 	switch {
 	case word.is("create"):
 		d.command, d.other = CreateDatabase, r.template()
@@ -107,14 +121,70 @@ func (r *reader) spelled() (string, bool) {
 	return r.identifier()
 }
 
-// maxOnDatabases bounds the commands of one transaction that are remembered.
+// maxOnDatabases bounds the commands of one message, and of one transaction, that are
+// remembered.
 const maxOnDatabases = 64
 
-// noteDatabases remembers commands on databases that are on their way.
-func (s *session) noteDatabases(r *reading) {
-	if n := maxOnDatabases - len(s.databases); n > 0 {
-		s.databases = append(s.databases, r.databases[:min(n, len(r.databases))]...)
+// does has a message's entry know the commands on databases that are sent with it.
+func (s *session) does(e *entry, r *reading) {
+	if n := min(len(r.databases), maxOnDatabases); n > 0 {
+		e.detailed().databases = slices.Clone(r.databases[:n])
+		s.commanding++
 	}
+}
+
+// leaveDatabases notes that an entry leaves the queue.
+func (s *session) leaveDatabases(e *entry) {
+	if e.more != nil && len(e.more.databases) > 0 {
+		s.commanding--
+	}
+}
+
+// databaseFlag is for messages that make a statement ready.
+func databaseFlag(st *statement) uint16 {
+	if len(st.databases) > 0 {
+		return flagDatabase
+	}
+	return 0
+}
+
+// portalFlag is the same for those that are about a portal.
+func (s *session) portalFlag(name []byte) uint16 {
+	if p := s.portals[string(cutName(name))]; p != nil && p.does[0] != nil && len(p.does[0].databases) > 0 {
+		return flagDatabase
+	}
+	return 0
+}
+
+// databaseAtHand returns the command that PostgreSQL is at, nil where it may be at
+// something else: what is in front of it may take its time. PostgreSQL does not say at
+// once what it has done of a pipeline.
+func (s *session) databaseAtHand() *onDatabase {
+	if s.commanding == 0 {
+		return nil
+	}
+	for i := s.queue.head; i < len(s.queue.entries); i++ {
+		e := &s.queue.entries[i]
+		if e.more != nil && len(e.more.databases) > 0 {
+			return e.more.databaseAtHand()
+		}
+		if e.kind != entrySwallow && e.kind != entryLocal && e.flags&flagDatabase == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+func (m *detail) databaseAtHand() *onDatabase {
+	for i := range m.databases {
+		if d := &m.databases[i]; d.at >= m.completed {
+			if d.long && d.at > m.completed {
+				break
+			}
+			return d
+		}
+	}
+	return nil
 }
 
 // barred returns why a text may not be run: what Howdah is to follow, it could not.
@@ -130,46 +200,66 @@ func (s *session) barred(r *reading) *wire.Error {
 	return nil
 }
 
-// databaseDone notes that PostgreSQL has done a command.
-func (s *session) databaseDone(tag []byte) {
-	for i := range s.databases {
-		if d := &s.databases[i]; !d.done && d.tag() == string(tag) {
-			d.done = true
-			return
-		}
-	}
-}
-
-// databaseRefused notes that PostgreSQL has not done one, for a reason that may tell of
-// what nobody has followed: the node died right behind the command.
-func (s *session) databaseRefused(code string) {
-	if code != wire.CodeDuplicateDatabase && code != wire.CodeInvalidCatalogName {
+// databaseDone notes that PostgreSQL has done a statement of an entry's.
+func (s *session) databaseDone(e *entry, body []byte) {
+	m := e.more
+	if m == nil || len(m.databases) == 0 {
 		return
 	}
+	for _, d := range m.databases {
+		if d.at == m.completed && d.tag() == string(bytes.TrimSuffix(body, []byte{0})) && len(s.databases) < maxOnDatabases {
+			d.fate = done
+			if d.command != RenameDatabase { // in no transaction
+				d.fate = committed
+			}
+			s.databases = append(s.databases, d)
+		}
+	}
+	m.completed++
+}
+
+// databasesFail notes an error. It may be that PostgreSQL has not done a command, for a
+// reason that tells of what nobody has followed: the node died right behind the command.
+func (s *session) databasesFail(code string) {
 	for i := range s.databases {
-		if d := &s.databases[i]; !d.done && !d.found {
-			d.found = (d.command == CreateDatabase) == (code == wire.CodeDuplicateDatabase)
-			return
+		if d := &s.databases[i]; d.fate == done {
+			d.fate = shaken
+		}
+	}
+	m := s.queue.first().more
+	if m == nil || code != wire.CodeDuplicateDatabase && code != wire.CodeInvalidCatalogName {
+		return
+	}
+	for _, d := range m.databases {
+		if d.at == m.completed && (d.command == CreateDatabase) == (code == wire.CodeDuplicateDatabase) && len(s.databases) < maxOnDatabases {
+			d.fate = foundSo
+			s.databases = append(s.databases, d)
 		}
 	}
 }
 
-// settleDatabases says what has become of the commands of a transaction that has ended,
-// or failed.
-func (s *session) settleDatabases(idle bool) {
-	left := s.databases[:0]
-	for _, d := range s.databases {
-		switch {
-		case idle && (d.done && !s.undone || d.found):
-			s.news = s.news || s.mayOnDatabase != nil
-			s.shared.counts.databases = append(s.shared.counts.databases, d)
-		case d.done && idle: // rolled back
-		default:
-			d.done = false
-			left = append(left, d)
+// commitDatabases notes a COMMIT.
+func (s *session) commitDatabases() {
+	for i := range s.databases {
+		if d := &s.databases[i]; d.fate == done || d.fate == shaken { // it may have been rolled back to a savepoint
+			d.fate = committed
 		}
 	}
-	if s.databases = left; idle && !s.open {
-		s.databases = nil
+}
+
+// settleDatabases says what has become of the commands of a transaction that has ended.
+func (s *session) settleDatabases() {
+	for _, d := range s.databases {
+		if d.fate == committed || d.fate == foundSo || d.fate == done && !s.undone {
+			s.news = s.news || s.mayOnDatabase != nil
+			s.shared.counts.databases = append(s.shared.counts.databases, d)
+		}
 	}
+	s.databases = nil
+}
+
+// lockDatabases reports whether PostgreSQL has databases locked for what is done and not
+// yet committed.
+func (s *session) lockDatabases() bool {
+	return slices.ContainsFunc(s.databases, func(d onDatabase) bool { return d.fate == done })
 }

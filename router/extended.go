@@ -139,7 +139,7 @@ func (s *session) parseNamed(name string, st *statement, quiet bool) verb {
 	d.ready.syncs = s.syncs
 	s.shared.counts.serverParses++
 	s.shared.toServer = wire.AppendParse(s.shared.toServer, d.ready.name, st.key.text, []byte(st.key.oids))
-	s.forward(entry{typ: wire.Parse, more: d})
+	s.forward(entry{typ: wire.Parse, more: d, flags: databaseFlag(st)})
 	s.learnShape(d.ready)
 	return verbDrop // the rewritten one is in toServer whole
 }
@@ -285,6 +285,7 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 					return s.fail(alreadyExists(r.name)) // it was free when the portal was bound
 				}
 				s.mayDo(r)
+				s.does(&e, r)
 				resets = append(resets, s.resets(r, false)...)
 				if r.command == commandDeallocate && s.prepared[r.name] {
 					e.detailed().frees = r.name
@@ -355,7 +356,7 @@ func commitFlag(st *statement) uint16 {
 	if st.effects&mayCommit != 0 {
 		return flagCommit
 	}
-	return 0
+	return databaseFlag(st)
 }
 
 func (s *session) clientDescribe(h wire.Header, b []byte) verb {
@@ -367,7 +368,7 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 		return verbAcquire
 	}
 	if err != nil || kind == wire.KindPortal {
-		s.forward(entry{typ: wire.Describe})
+		s.forward(entry{typ: wire.Describe, flags: s.portalFlag(name)})
 		return verbForward
 	}
 	if st := s.meant(name); st != nil && st.command == commandExecute && s.named[st.name] != nil {
@@ -383,7 +384,11 @@ func (s *session) clientDescribe(h wire.Header, b []byte) verb {
 	if !ok {
 		return v
 	}
-	s.forward(entry{typ: wire.Describe})
+	e := entry{typ: wire.Describe}
+	if st := s.meant(name); st != nil {
+		e.flags = databaseFlag(st)
+	}
+	s.forward(e)
 	if len(name) == 0 {
 		return verbForward
 	}

@@ -24,6 +24,7 @@ func (s *session) commandComplete(body []byte) {
 	case "COMMIT":
 		s.shared.counts.wrote = s.shared.counts.wrote || s.writing
 		s.committed, s.declared = true, false
+		s.commitDatabases()
 	case "ROLLBACK": // or ROLLBACK TO, which may leave cursors
 		s.undone = true
 		s.committed = false
@@ -44,9 +45,6 @@ func (s *session) commandComplete(body []byte) {
 		s.backend.outdate()
 	}
 	s.altered |= alters(tag)
-	if len(s.databases) > 0 {
-		s.databaseDone(tag)
-	}
 	if len(tag) < len(tagDiscardAll) || tag[0] != 'D' {
 		return
 	}

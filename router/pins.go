@@ -103,9 +103,6 @@ func (s *session) note(r *reading) {
 	s.defining = s.defining || r.effects&defines != 0
 	s.notify = s.notify || r.effects&(mayNotify|acts) != 0
 	s.sticky = s.sticky || r.effects&readsSequence != 0
-	if len(r.databases) > 0 {
-		s.noteDatabases(r)
-	}
 	if r.effects&reloads != 0 {
 		s.altered |= alteredSystem
 	}

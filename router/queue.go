@@ -28,6 +28,7 @@ const (
 	flagInjected              // part of what is in front of the client's messages: it fails for them
 	flagHere                  // the unnamed statement before this message was the server's
 	flagPrefix                // the last of the messages in front of the first that the client sends to a server
+	flagDatabase              // it makes nothing but a statement ready that is a command on a database
 )
 
 // entry stands for one message in the order in which answers are due.
@@ -73,6 +74,9 @@ type detail struct {
 	portal *portalBefore // what a portal was before the message
 
 	describing *describing // what a Describe of ours finds out
+
+	databases []onDatabase // commands on whole databases, of a Query or an Execute
+	completed int          // statements of such a message
 
 	unlisten []string    // channels that an Execute UNLISTENs when it is complete
 	look     lookFor     // flagLook: what its row tells

@@ -84,6 +84,8 @@ type reader struct {
 	reading
 	last  token
 	inner bool // it reads code inside a text
+	count int  // of the statements in front of this one
+	long  bool // one of those may take its time
 }
 
 // read takes a text apart. conforming is standard_conforming_strings.
@@ -109,7 +111,10 @@ func (r *reader) statements() (n int) {
 			continue
 		}
 		n++
+		word, known := r.last, len(r.databases)
 		r.statement()
+		r.count = n
+		r.long = r.long || len(r.databases) == known && !word.is("begin") && !word.is("start")
 	}
 	return n
 }

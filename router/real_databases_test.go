@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
+	"howdah/router"
 	"howdah/tenants"
 	"howdah/wire"
 )
@@ -26,6 +28,8 @@ func TestRealDatabases(t *testing.T) {
 		{"IdleServersGiveWay", testIdleServersGiveWay},
 		{"ClientsOfTheTemplateGoOn", testClientsOfTheTemplateGoOn},
 		{"StrangerDisturbsNobody", testStrangerDisturbsNobody},
+		{"StrangerHoldsNobodyUp", testStrangerHoldsNobodyUp},
+		{"WhoLeavesIsNotWaitedFor", testWhoLeavesIsNotWaitedFor},
 		{"OpenTransactionStandsInTheWay", testOpenTransactionStandsInTheWay},
 		{"ListenerComesBack", testListenerComesBack},
 	} {
@@ -174,6 +178,94 @@ func testStrangerDisturbsNobody(t *testing.T, h *house) {
 		}
 	}
 	t.Error("acme's server is closed each time")
+}
+
+// testStrangerHoldsNobodyUp has a role name another's database in commands that it has no
+// right to, and that PostgreSQL comes to late, or refuses in a transaction that stays open,
+// or the answer to which it does not read.
+func testStrangerHoldsNobodyUp(t *testing.T, h *house) {
+	d := h.open(t, anyDatabase)
+	mine := d.raw(t)
+	const rename = "alter database acme rename to mine"
+	sleep := []pgproto3.FrontendMessage{parse("", "select pg_sleep(1)"), bind(""), execute}
+	for _, test := range []struct {
+		name string
+		send []pgproto3.FrontendMessage
+		want string
+	}{
+		{"behind another statement", []pgproto3.FrontendMessage{query("select pg_sleep(1); " + rename)}, "error 42501; ready I"},
+		{"behind one that takes its time to commit", []pgproto3.FrontendMessage{query("begin; select pg_sleep(1)"), query("commit; " + rename)}, "error 42501; ready I"},
+		{"behind others in a pipeline", append(sleep[:3:3], parse("", "drop database acme"), bind(""), execute, syncMsg), "error 25001; ready I"},
+		{"behind another message", []pgproto3.FrontendMessage{query("select pg_sleep(1)"), query("drop database acme")}, "error 42501; ready I"},
+		{"in a transaction that fails", []pgproto3.FrontendMessage{query("begin"), query(rename)}, "error 42501; ready E"},
+		{"behind one that it may", []pgproto3.FrontendMessage{query("alter database globex set work_mem to default; " + rename)}, "error 42501; ready I"},
+		{"unread", []pgproto3.FrontendMessage{query("select repeat('x', 1000000) from generate_series(1, 30)"), query("drop database acme")}, "error 42501; ready I"},
+	} {
+		took := time.Hour
+		for tries := 0; tries < 3 && took > 600*time.Millisecond; tries++ { // the machine may stand still for a moment
+			stranger, err := d.tryRaw("globex")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stranger.send(test.send...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * vacatesAfter)
+			began := time.Now()
+			mine.expect(t, "row acme; SELECT 1; ready I", query("select current_database()"))
+			took = time.Since(began)
+			if got, err := stranger.answers(); err != nil || !strings.HasSuffix(strings.Join(got, "; "), test.want) {
+				t.Errorf("%s: the stranger got %.200q, %v", test.name, got, err)
+			}
+			stranger.Close()
+		}
+		if took > 600*time.Millisecond {
+			t.Errorf("%s: acme's client waits for %v", test.name, took)
+		}
+	}
+}
+
+// vacatesAfter is about when Howdah makes room for a command on a database.
+const vacatesAfter = 20 * time.Millisecond
+
+// testWhoLeavesIsNotWaitedFor has clients go before the registry knows what they have done.
+func testWhoLeavesIsNotWaitedFor(t *testing.T, h *house) {
+	d := h.open(t, anyDatabase)
+	told := make(chan struct{})
+	d.HandleDatabases(router.DatabaseDoor{
+		May: func(router.DatabaseChange) error { return nil },
+		Follow: func(_ context.Context, c router.DatabaseChange) {
+			if c.Command == router.DropDatabase {
+				<-told
+			}
+		},
+	})
+	admin := d.in(t, "postgres")
+	admin.say(t, query("create database left"))
+	admin.say(t, query("create database right"))
+	in, out := d.in(t, "postgres"), d.in(t, "postgres")
+	for _, x := range []struct {
+		r    *raw
+		send []pgproto3.FrontendMessage
+	}{
+		{in, []pgproto3.FrontendMessage{query("drop database left"), query("select 1"), terminate}},
+		{out, []pgproto3.FrontendMessage{parse("", "drop database right"), bind(""), execute, syncMsg, query("select 1"), terminate}},
+	} {
+		if err := x.r.send(x.send...); err != nil {
+			t.Fatal(err)
+		}
+		x.r.Conn.Close()
+	}
+	if !poll(func() bool {
+		return ask[int](t, h, "select count(*) from pg_database where datname in ('left', 'right')") == 0
+	}) {
+		t.Fatal("the databases are there")
+	}
+	if !poll(func() bool { return d.pool("postgres").ServersActive == 0 }) {
+		t.Errorf("servers are kept for who has left: %+v", d.pool("postgres"))
+	}
+	close(told)
+	admin.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 }
 
 // testOpenTransactionStandsInTheWay has PostgreSQL say no in its own words and time,

@@ -174,8 +174,15 @@ func (c *client) ownPID(body []byte) {
 // answered is what follows from answers that have been passed on.
 func (c *client) answered() {
 	c.w.count(c)
-	if c.vacating != nil && len(c.databases) == 0 {
-		c.endVacating()
+	if c.vacating != nil || c.commanding > 0 {
+		c.onDatabases()
+	}
+	if c.barrier && c.leaving { // nobody waits for what is to be told first
+		c.barrier = false
+		if len(c.backend.stash) > 0 {
+			c.resumeAnswers()
+			return
+		}
 	}
 	if c.barrier {
 		c.regulate()

@@ -116,6 +116,7 @@ type session struct {
 	pins       pin        // why the server stays
 	forgetting uint16     // entries with flagForgets
 	done       effect     // what texts may have done since the server was last looked at
+	commanding int32      // entries with commands on whole databases
 	changes    int32      // of named, not yet confirmed, before the last Sync
 	syncs      uint32     // Syncs sent, to tell what they separate
 	valuesAt   uint64     // the server whose values of sequences may be the session's, 0 for none
@@ -133,7 +134,7 @@ type session struct {
 	confirmed []*detail    // of entries that are final but for rewind, oldest first
 	touched   []touch      // the settings that done may have changed
 	asked     asked        // what is being looked at
-	databases []onDatabase // commands on whole databases, until the transaction has ended
+	databases []onDatabase // commands on whole databases that PostgreSQL has done, until the transaction has ended
 
 	mayOnDatabase func(*onDatabase) *wire.Error // nil = PostgreSQL alone is asked
 	listens       *listening                    // nil until the first LISTEN
@@ -393,6 +394,7 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 			e.more = &detail{unlisten: r.unlisten} // it may be for channels of either connection
 		}
 		s.note(&r)
+		s.does(&e, &r)
 		e.stmt = s.unnamed
 		e.flags |= s.hereFlag()
 		s.unnamed, s.hereNow = nil, false // a simple query drops it

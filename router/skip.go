@@ -8,6 +8,7 @@ import (
 
 // settle makes an entry's change final, so that what stood before is let go.
 func (s *session) settle(e *entry) {
+	s.leaveDatabases(e)
 	if e.flags&flagForgets != 0 {
 		s.forgetting--
 	}
@@ -33,6 +34,7 @@ func (s *session) settle(e *entry) {
 
 // undo takes back an entry's change: its message failed or was skipped.
 func (s *session) undo(e *entry) {
+	s.leaveDatabases(e)
 	if e.flags&flagForgets != 0 {
 		s.forgetting--
 	}
@@ -147,9 +149,7 @@ func (s *session) serverError(code string) verb {
 		}
 		return verbForward
 	}
-	if len(s.databases) > 0 {
-		s.databaseRefused(code)
-	}
+	s.databasesFail(code)
 	e := s.queue.first()
 	refused := code == wire.CodeActiveTransaction || code == wire.CodeNoActiveTransaction // COMMIT PREPARED in a transaction, COMMIT AND CHAIN in none
 	if s.done&holdsCursor != 0 && s.declared && e.flags&flagCommit != 0 && s.status == wire.TxOpen && !refused {

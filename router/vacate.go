@@ -20,6 +20,9 @@ import (
 // vacateAfter is how long PostgreSQL may look at the role's rights.
 const vacateAfter = 20 * time.Millisecond
 
+// vacateLook is how long an answer may be on its way through a loop.
+const vacateLook = 5 * time.Millisecond
+
 var errVacated = errors.New("the database is copied, dropped or renamed")
 
 // vacancies are the databases that are kept free of servers, each for so many clients.
@@ -51,31 +54,53 @@ func (v *vacancies) has(key databaseKey) bool {
 // vacating is what a client does for its commands on databases, until the transaction
 // has ended.
 type vacating struct {
-	timer loop.Timer
-	keys  []databaseKey // that it keeps free
-	seen  int           // commands of the transaction's
+	timer  loop.Timer
+	hand   *onDatabase   // that PostgreSQL is at
+	looked bool          // it was still at it when its time was over
+	keys   []databaseKey // that are kept free
 }
 
-// onDatabases has databases vacated for commands that have just been sent, should
-// PostgreSQL not answer at once.
+// onDatabases has the database vacated for the command that PostgreSQL is at, should it
+// not answer at once, and lets servers into those again that need not be vacant any more.
+// A command that stands behind others is none that PostgreSQL has looked at.
 func (c *client) onDatabases() {
-	if c.vacating == nil {
-		c.vacating = &vacating{}
+	d, v := c.databaseAtHand(), c.vacating
+	switch {
+	case v == nil && d == nil:
+		return
+	case v == nil:
+		v = &vacating{}
+		c.vacating = v
+	case v.hand == d && (d != nil || c.lockDatabases()):
+		return
+	case !c.lockDatabases():
+		if c.endVacating(); d == nil {
+			return
+		}
+		v = &vacating{}
+		c.vacating = v
 	}
-	if v := c.vacating; v.seen < len(c.databases) && !v.timer.Armed() {
+	v.hand, v.looked = d, false
+	if c.w.loop.Disarm(&v.timer); d != nil {
 		c.w.loop.Arm(&v.timer, vacateAfter, c.vacate)
 	}
 }
 
-// vacate vacates the databases of all commands.
+// vacate vacates the database of the command that PostgreSQL is at.
 func (c *client) vacate() {
 	v := c.vacating
-	v.seen = len(c.databases)
-	for _, d := range c.databases {
-		key := databaseKey{c.route.databaseKey().cluster, d.vacant()}
-		v.keys = append(v.keys, key)
-		c.w.server.vacate(key)
+	if c.server.Conn.Paused() { // the answer may be there, and not be read
+		c.w.loop.Arm(&v.timer, vacateAfter, c.vacate)
+		return
 	}
+	if !v.looked {
+		v.looked = true
+		c.w.loop.Arm(&v.timer, vacateLook, c.vacate)
+		return
+	}
+	key := databaseKey{c.route.databaseKey().cluster, v.hand.vacant()}
+	v.keys = append(v.keys, key)
+	c.w.server.vacate(key)
 }
 
 // endVacating lets servers into the databases again.
@@ -155,8 +180,9 @@ func (c *client) databasesChanged(all []onDatabase) {
 	if c.news {
 		c.tellDatabases(all)
 	}
-	for _, d := range all {
-		if !d.done || d.command != DropDatabase && d.command != RenameDatabase {
+	for i := range all {
+		d := &all[i]
+		if d.fate == foundSo || d.command != DropDatabase && d.command != RenameDatabase {
 			continue
 		}
 		key := databaseKey{c.route.databaseKey().cluster, d.name}
