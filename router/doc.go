@@ -30,7 +30,8 @@
 // When a client alters what new sessions start with, servers are replaced
 // (defaults.go). When the registry has a tenant on another cluster than before, its
 // sessions go on there (follow.go), and under other names when it is renamed
-// (carry.go). When a client copies, drops or renames a database (databases.go),
+// (carry.go); owner.go sees to it that a name which is another's by now leads nobody
+// there. When a client copies, drops or renames a database (databases.go),
 // Howdah's own servers there go away (vacate.go).
 //
 // A cluster of several members is watched (package members, watched.go): what is

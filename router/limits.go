@@ -39,6 +39,7 @@ func (b *bucket) left(now time.Duration, rate int64) int64 {
 // limits over the tenant's.
 func (r *route) setLimits(t *tenants.Tenant, u *tenants.User) {
 	r.source, r.user = t, u
+	r.identify(t)
 	r.limits = &t.Limits
 	if u != nil && u.Limits != (tenants.UserLimits{}) {
 		l := u.Limits.Over(t.Limits)

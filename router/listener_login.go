@@ -22,6 +22,20 @@ const listenerName = "howdah listener"
 // it with pg_terminate_backend, nor its limits keep it out. Where there is none,
 // or it cannot log in, the tenant's role does.
 func (r *route) openListener(ctx context.Context, timeout time.Duration) (*wire.Established, error) {
+	est, err := r.logInListener(ctx, timeout)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := r.checkOwner(ctx, est); err != nil {
+		est.Conn.Close()
+		return nil, err
+	}
+	return est, nil
+}
+
+func (r *route) logInListener(ctx context.Context, timeout time.Duration) (*wire.Established, error) {
 	cluster, ok := r.w.server.registry.Snapshot().Cluster(r.databaseKey().cluster)
 	if ok && cluster.AdminURL != "" {
 		est, err := r.listenAsOwn(ctx, timeout, cluster.AdminURL)

@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func TestRealCarry(t *testing.T) {
 		{"RenameCarriesWhoIsPaused", testRenameCarriesWhoIsPaused},
 		{"RenameCarriesWhoIsThrottled", testRenameCarriesWhoIsThrottled},
 		{"NamesChangeHands", testNamesChangeHands},
+		{"NameIsAnothersBehindOurBack", testNameIsAnothersBehindOurBack},
 		{"ClosedDatabaseIsWaitedFor", testClosedDatabaseIsWaitedFor},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
@@ -296,6 +298,59 @@ func testNamesChangeHands(t *testing.T, h *house) {
 	if pools := d.Stats().Pools; len(pools) != 2 {
 		t.Errorf("pools: %+v", pools)
 	}
+}
+
+// testNameIsAnothersBehindOurBack has two databases of one role exchange their names, in
+// which a node has clients that has not heard of it: it was cut off, and its servers ended.
+func testNameIsAnothersBehindOurBack(t *testing.T, h *house) {
+	h.postgres(t, "create database one owner acme", "create database two owner acme",
+		"comment on database one is 'howdah:first'", "comment on database two is 'howdah:second'")
+	t.Cleanup(func() { h.postgres(t, "drop database one", "drop database two") })
+	d := h.open(t, func(s *setup) {
+		s.config.ListenKeep = []string{"news"}
+		for _, x := range []string{"first one", "second two"} {
+			id, name, _ := strings.Cut(x, " ")
+			x := s.tenants[0]
+			x.ID, x.Name, x.Database = id, name, name
+			s.tenants = append(s.tenants, x)
+		}
+	})
+	first, hears := d.in(t, "one"), d.in(t, "one")
+	first.expect(t, "row one; SELECT 1; ready I", query("select current_database()"))
+	hears.expect(t, "LISTEN; ready I", query("listen news"))
+	h.postgres(t, "alter database one allow_connections false", "alter database two allow_connections false",
+		"select pg_terminate_backend(pid) from pg_stat_activity where datname in ('one', 'two')")
+	if !poll(func() bool {
+		return ask[int](t, h, "select count(*) from pg_stat_activity where datname in ('one', 'two')") == 0
+	}) {
+		t.Fatal("somebody is in the databases")
+	}
+	h.postgres(t, "alter database one rename to three", "alter database two rename to one", "alter database three rename to two",
+		"alter database one allow_connections true", "alter database two allow_connections true")
+	if err := first.send(query("select current_database()")); err != nil {
+		t.Fatal(err)
+	}
+	if !poll(func() bool { return len(d.log.lines("is tenant second's now")) > 0 }) {
+		t.Error("nobody has noticed")
+	}
+	if p := d.pool("one"); p.ClientsWaiting != 1 || p.ServersActive+p.ServersIdle > 0 {
+		t.Errorf("its client does not wait: %+v", p)
+	}
+	d.reload(t, func(s *setup) {
+		s.tenants = append([]tenants.Tenant(nil), s.tenants...)
+		s.tenants[2].Name, s.tenants[2].Database = "two", "two"
+		s.tenants[3].Name, s.tenants[3].Database = "one", "one"
+	})
+	if got, err := first.answers(); err != nil || got[0] != "row two" {
+		t.Fatalf("the first tenant's client got %q, %v", got, err)
+	}
+	if !poll(func() bool {
+		return ask[int](t, h, "select count(*) from pg_stat_activity where datname = 'two' and query = 'listen \"news\"'") == 1
+	}) {
+		t.Fatal("nobody listens")
+	}
+	first.expect(t, "NOTIFY; ready I", query("notify news, 'for the first'"))
+	hears.hears(t, "news for the first")
 }
 
 // waiting counts a tenant's clients that wait.

@@ -204,6 +204,9 @@ func (s *standby) Open(ctx context.Context) (*wire.Established, error) {
 	if err == nil && !same {
 		err = errRestarted
 	}
+	if err == nil {
+		err = s.route.checkOwner(ctx, e)
+	}
 	if err != nil {
 		e.Conn.Close()
 		return nil, fmt.Errorf("open server at standby %s: %w", s.member.Address, err)

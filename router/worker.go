@@ -72,13 +72,14 @@ type route struct {
 	counted    bool   // its servers are, among their user's
 	dropped    bool   // it is out of the books
 	held       bool   // its cluster has no primary
-	managed    bool   // its tenant is of the catalog: operations change its database; static
 
 	standbys []*standby     // that transactions have gone to
 	reads    reads          // what may run there
 	watch    *members.Watch // of the cluster; nil where it has one member
 	database atomic.Pointer[database]
 	ddlSeen  uint64 // ddl when it was last looked at
+
+	identity atomic.Pointer[string] // of its tenant, if that is of the catalog: operations change its database; "" for none
 
 	taint  taint
 	ddl    uint64                      // commands seen that changed the database
@@ -150,7 +151,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 		r.update(t, m, held)
 		return r
 	}
-	r = &route{w: w, key: key, tenant: w.tenantOf(t), managed: t.ID != "" && t.Database != tenants.Shared, logins: map[string]*vars{}}
+	r = &route{w: w, key: key, tenant: w.tenantOf(t), logins: map[string]*vars{}}
 	r.database.Store(w.server.enterDatabase(databaseKey{t.Cluster, t.Database}))
 	r.setReads(t)
 	r.watch = w.server.watchOf(t.Cluster)
@@ -223,7 +224,11 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 	if err != nil {
 		return nil, r.passing(err)
 	}
-	if err := r.checkPrimary(ctx, m, e); err != nil {
+	err = r.checkPrimary(ctx, m, e)
+	if err == nil {
+		err = r.checkOwner(ctx, e)
+	}
+	if err != nil {
 		e.Conn.Close()
 		return nil, fmt.Errorf("open server at %s: %w", m.Address, err)
 	}
@@ -236,7 +241,7 @@ func (r *route) Open(ctx context.Context) (*wire.Established, error) {
 // and whoever asks for a name that is no tenant's never comes here.
 func (r *route) passing(err error) error {
 	var refusal *wire.Error
-	if r.managed && errors.As(err, &refusal) && (refusal.Code == wire.CodeObjectNotInState || refusal.Code == wire.CodeInvalidCatalogName) {
+	if *r.identity.Load() != "" && errors.As(err, &refusal) && (refusal.Code == wire.CodeObjectNotInState || refusal.Code == wire.CodeInvalidCatalogName) {
 		return &pool.PassingError{Reason: err}
 	}
 	return err
