@@ -27,16 +27,9 @@ func checkVerifier(v string) error {
 	return tenants.CheckVerifier(v)
 }
 
-func checkSettings(settings map[string]string) error {
-	for name, value := range settings {
-		switch name {
-		case "statement_timeout", "work_mem", "temp_file_limit", "idle_in_transaction_session_timeout":
-		default:
-			return fmt.Errorf("setting %q is none that a tenant's role gets here", name)
-		}
-		if value == "" || strings.ContainsFunc(value, unicode.IsControl) {
-			return fmt.Errorf("setting %s has no value, or one with control characters", name)
-		}
+func checkValue(name, value string) error {
+	if value == "" || strings.ContainsFunc(value, unicode.IsControl) {
+		return fmt.Errorf("setting %s has no value, or one with control characters", name)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@
 // them to be, in steps that can be repeated.
 //
 // An operation's life: a job (the caller) fills in one of Create, Warm, Clone,
-// Suspend, Resume, Rename, Rotate, Drop, Undrop, Purge, Receive, Arrive, Admit or Adopt. Observe (observe.go)
+// Suspend, Resume, Rename, Rotate, Configure, Drop, Undrop, Purge, Receive, Arrive, Admit or Adopt. Observe (observe.go)
 // reads what the cluster holds that matters to it (state.go). Plan (plan.go) makes
 // of both a list of steps, without I/O: every decision is in it, and its tests
 // are text files that show each statement (testdata/plan). Run (run.go, role.go)
@@ -17,7 +17,7 @@
 // the tenant is there (birth.go). Drop renames it to
 // howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
 // made in advance are howdah_warm_<id> (warm.go; shelf.go counts them). Suspending,
-// renaming and rotating are in change.go. A database that its owner has made without Howdah is
+// renaming and rotating are in change.go, what a tenant's role has set in configure.go. A database that its owner has made without Howdah is
 // marked as a tenant's by adopt.go.
 //
 // Steps that need a database without sessions say so (NeedsHold): the caller has

@@ -29,7 +29,10 @@ func Observe(ctx context.Context, conn *pgx.Conn, op Operation) (State, error) {
 		if err := s.readDatabases(ctx, tx, want); err != nil {
 			return err
 		}
-		return s.readRoles(ctx, tx, want)
+		if err := s.readRoles(ctx, tx, want); err != nil {
+			return err
+		}
+		return s.readSettings(ctx, tx, want)
 	})
 	if err != nil {
 		return State{}, fmt.Errorf("observe the cluster: %w", err)
@@ -106,6 +109,27 @@ func (s *State) readRoles(ctx context.Context, tx pgx.Tx, want interest) error {
 		return err
 	}
 	s.Roles, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Role])
+	return err
+}
+
+const settingsQuery = `
+SELECT CASE WHEN setrole = 0 THEN 'database' WHEN setdatabase = 0 THEN 'role' ELSE 'role in database' END,
+	split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)
+FROM pg_db_role_setting, unnest(setconfig) c
+WHERE setdatabase IN (0, $1) AND setrole IN (0, (SELECT oid FROM pg_authid WHERE rolname = $2)) AND (setdatabase, setrole) <> (0, 0)
+ORDER BY 1, 2`
+
+// readSettings reads what holds for a role in the tenant's database.
+func (s *State) readSettings(ctx context.Context, tx pgx.Tx, want interest) error {
+	d := s.live(want.ids[0])
+	if want.settingsOf == "" || d == nil {
+		return nil
+	}
+	rows, err := tx.Query(ctx, settingsQuery, d.OID, want.settingsOf)
+	if err != nil {
+		return err
+	}
+	s.Settings, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Setting])
 	return err
 }
 

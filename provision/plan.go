@@ -21,7 +21,7 @@ var (
 )
 
 // Operation is one of this package's: Create, Warm, Clone, Suspend, Resume,
-// Rename, Rotate, Drop, Undrop, Purge, Reach, Receive, Arrive, Admit, Adopt.
+// Rename, Rotate, Configure, Drop, Undrop, Purge, Reach, Receive, Arrive, Admit, Adopt.
 type Operation interface {
 	validate() error
 	interest() interest
@@ -36,6 +36,8 @@ type interest struct {
 	roles     []string // by name
 	warm      string   // databases made in advance of this
 	verifier  string   // a role's password is compared with
+
+	settingsOf string // a role: what is set for it in the first tenant's database; empty for none
 }
 
 // Plan returns the steps from s to what op wants, in order; none when all is as

@@ -109,6 +109,11 @@ func (p *plans) line(line string) error {
 		err := strictly(rest, &r)
 		p.state.Roles = append(p.state.Roles, r)
 		return err
+	case "setting":
+		var set provision.Setting
+		err := strictly(rest, &set)
+		p.state.Settings = append(p.state.Settings, set)
+		return err
 	case "plan":
 		p.answer(provision.Plan(p.op, p.state))
 		return nil
@@ -136,6 +141,8 @@ func (p *plans) operation(word, rest string) (err error) {
 		p.op, err = operation[provision.Rename](rest)
 	case "rotate":
 		p.op, err = operation[provision.Rotate](rest)
+	case "configure":
+		p.op, err = operation[provision.Configure](rest)
 	case "drop":
 		p.op, err = operation[provision.Drop](rest)
 	case "undrop":

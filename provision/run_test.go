@@ -25,6 +25,7 @@ func TestOnAServer(t *testing.T) {
 		"Times":                     testTimes,
 		"PurgeKeepsARoleThatIsUsed": testPurgeKeepsARoleThatIsUsed,
 		"Clone":                     testClone,
+		"Configure":                 testConfigure,
 		"Template":                  testTemplate,
 		"SessionsAreCutOff":         testSessionsAreCutOff,
 		"Conflicts":                 testConflicts,

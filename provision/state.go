@@ -8,6 +8,7 @@ type State struct {
 	Admin     string // Howdah's own role there
 	Databases []Database
 	Roles     []Role
+	Settings  []Setting `json:",omitempty"` // that hold for one role in the operation's database
 }
 
 // Database is a row of pg_database.
@@ -78,6 +79,15 @@ func (s *State) role(name string) *Role {
 		}
 	}
 	return nil
+}
+
+func (s *State) setting(of Scope, name string) (value string, is bool) {
+	for _, x := range s.Settings {
+		if x.Scope == of && x.Name == name {
+			return x.Value, true
+		}
+	}
+	return "", false
 }
 
 // unused returns the tenant's roles that nothing depends on but the databases given.

@@ -255,8 +255,8 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 	return r.Finish(ctx, map[string]string{"cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User}, nil)
 }
 
-// register enters a tenant with its user into the catalog, unless that is done, and
-// waits until clients find it.
+// register enters a tenant with its user into the catalog, unless that is done, waits
+// until clients find it, and has its role have the settings that the registry gives it.
 func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings, userSettings catalog.Settings) error {
 	err := r.Change(ctx, func(tx *catalog.Tx) error {
 		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
@@ -276,10 +276,11 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 	if errors.Is(err, catalog.ErrExists) {
 		return jobs.Refuse(err)
 	}
-	if err == nil {
-		f.settle(ctx, func(s *tenants.Snapshot) bool { _, ok := s.Lookup(name, settings.Text("user")); return ok })
+	if err != nil {
+		return err
 	}
-	return err
+	f.settle(ctx, func(s *tenants.Snapshot) bool { _, ok := s.Lookup(name, settings.Text("user")); return ok })
+	return f.configureTenant(ctx, name)
 }
 
 // fits is an error where the registry cannot have such a tenant: it would be refused

@@ -14,5 +14,6 @@
 // clients do to databases by SQL the catalog follows (follow.go).
 //
 // What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when
-// their time has come, and databases are made in advance (warm.go).
+// their time has come, databases are made in advance (warm.go), and tenants' roles get the
+// settings that their tiers have by now (roles.go).
 package fleet

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"howdah/admin/jobs"
@@ -78,7 +79,14 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 }
 
 // Run runs operations, and what is done on a schedule, until ctx ends.
-func (f *Fleet) Run(ctx context.Context) error { return f.runner.Run(ctx) }
+func (f *Fleet) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { f.watchRoles(ctx) })
+	defer watching.Wait()
+	defer cancel()
+	return f.runner.Run(ctx)
+}
 
 // InvalidError is what is wrong with what was asked for. Field is where, "" for the
 // whole.

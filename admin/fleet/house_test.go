@@ -120,6 +120,12 @@ func snapshot(admins []string, entries []catalog.Entry) *tenants.Snapshot {
 	}
 	var all []tenants.Tenant
 	var users []tenants.User
+	tiers := map[string]int64{} // their work_mem
+	for _, e := range entries {
+		if e.Kind == catalog.Tier {
+			tiers[e.Name], _ = e.Settings["work_mem"].(int64)
+		}
+	}
 	for _, e := range entries {
 		number := func(name string) int { n, _ := e.Settings[name].(int64); return int(n) }
 		switch e.Kind {
@@ -132,7 +138,11 @@ func snapshot(admins []string, entries []catalog.Entry) *tenants.Snapshot {
 			}
 		case catalog.Tenant:
 			state, _ := tenants.ParseState(e.Settings.Text("state")) // none is active
-			all = append(all, tenants.Tenant{ID: e.ID, Name: e.Name, Cluster: e.Settings.Text("cluster"), Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
+			role := tenants.RoleSettings{WorkMem: int64(number("work_mem")), TempFileLimit: int64(number("temp_file_limit"))}
+			if tier := tiers[e.Settings.Text("tier")]; role.WorkMem == 0 {
+				role.WorkMem = tier
+			}
+			all = append(all, tenants.Tenant{Role: role, ID: e.ID, Name: e.Name, Cluster: e.Settings.Text("cluster"), Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
 		case catalog.User:
 			users = append(users, userOf(&e))
 		}

@@ -77,10 +77,12 @@ func (w *scheduleWorker) Work(ctx context.Context, job *river.Job[scheduled]) er
 	return nil // of a newer Howdah's it does nothing: that one's turn comes
 }
 
-// Soon has scheduled work be done now, unless it is being done or about to be.
-func (r *Runner) Soon(ctx context.Context, name string) error {
-	if _, err := r.client.Insert(ctx, scheduled{name}, nil); err != nil {
-		return fmt.Errorf("queue the work %q: %w", name, err)
+// Soon has scheduled work be done now, and reports false if it is being done or about to be:
+// it may have begun too early for what is to be seen to.
+func (r *Runner) Soon(ctx context.Context, name string) (queued bool, err error) {
+	inserted, err := r.client.Insert(ctx, scheduled{name}, nil)
+	if err != nil {
+		return false, fmt.Errorf("queue the work %q: %w", name, err)
 	}
-	return nil
+	return !inserted.UniqueSkippedAsDuplicate, nil
 }

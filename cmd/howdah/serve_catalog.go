@@ -80,8 +80,22 @@ func (d *daemon) followCatalog(ctx context.Context, c Catalog) {
 	}
 	opened.Follow(ctx, d.log, catalog.Follower{
 		Node: d.node(), Version: version, Use: use,
-		Held: func(holds []catalog.Hold) { holder.Use(ctx, holds) },
+		Held:  func(holds []catalog.Hold) { holder.Use(ctx, holds) },
+		Renew: d.renew,
 	})
+}
+
+// renew has servers of tenants replaced that do not have what their roles have now.
+func (d *daemon) renew(ids []string) {
+	changed := map[string]bool{}
+	for _, id := range ids {
+		changed[id] = true
+	}
+	for t := range d.registry.Snapshot().Tenants() {
+		if changed[t.ID] {
+			_ = d.router.Reconnect(t.Name) // one that is gone by now has none
+		}
+	}
 }
 
 // errNotMarked is of a catalog that was put back to an earlier time, which it does not

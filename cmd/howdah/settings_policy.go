@@ -15,22 +15,22 @@ func policySettings() []setting {
 	return []setting{
 		{
 			name: "statement_timeout", initial: "0s", reload: true,
-			doc: "PostgreSQL's own, which the tenant's role gets in the tenant's database: a statement that takes longer is cancelled with 57014. A session may set another. This version reads it and does nothing with it yet. 0 is what the server has.",
+			doc: "PostgreSQL's own, which the role of a tenant of the catalog gets in the tenant's database, unless somebody else has set one there: a statement that takes longer is cancelled with 57014. A session may set another. A change holds for servers that are opened from then on, and idle ones are replaced. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.StatementTimeout },
 		},
 		{
 			name: "idle_in_transaction_session_timeout", initial: "0s", reload: true,
-			doc: "PostgreSQL's own, for the tenant's role: a session that idles in a transaction for longer is ended. See idle_transaction_timeout for Howdah's. This version reads it and does nothing with it yet. 0 is what the server has.",
+			doc: "PostgreSQL's own, for the tenant's role: a session that idles in a transaction for longer is ended. See idle_transaction_timeout for Howdah's. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.IdleInTransactionSessionTimeout },
 		},
 		{
 			name: "work_mem", initial: int64(0), most: maxKB, reload: true,
-			doc: "PostgreSQL's own, for the tenant's role: memory of one sort or hash before it goes to files; 64kB or more. This version reads it and does nothing with it yet. 0 is what the server has.",
+			doc: "PostgreSQL's own, for the tenant's role: memory of one sort or hash before it goes to files; 64kB or more. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.WorkMem },
 		},
 		{
 			name: "temp_file_limit", initial: int64(0), most: maxKB, reload: true,
-			doc: "PostgreSQL's own, for the tenant's role, which cannot set another: temporary files that one session may have at once; 1kB or more. This version reads it and does nothing with it yet. 0 is what the server has.",
+			doc: "PostgreSQL's own, for the tenant's role, which cannot set another: temporary files that one session may have at once; 1kB or more. 0 is what the server has.",
 			at:  func(p *place) any { return &p.limits.Role.TempFileLimit },
 		},
 		{

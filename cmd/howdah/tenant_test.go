@@ -189,8 +189,31 @@ func (p *upPlace) retier(t *testing.T, tenant *pgx.ConnConfig) {
 	if _, err := conn.Exec(t.Context(), "select pg_sleep(10)"); err == nil || !strings.Contains(err.Error(), "query_timeout") {
 		t.Errorf("over the tier's query_timeout: %v", err)
 	}
+	p.roleSettings(t, tenant)
 	p.done("tenant", "set", "initech", "--unset", "tier")
 	p.done("tier", "remove", "hasty", "--yes")
+}
+
+// roleSettings has a session that is there get what its tier's roles have set from now on.
+func (p *upPlace) roleSettings(t *testing.T, tenant *pgx.ConnConfig) {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, s := range []struct{ set, want string }{{"work_mem=12MB", "12MB"}, {"work_mem=13MB", "13MB"}} {
+		p.done("tier", "set", "hasty", s.set)
+		got := ""
+		waitUntil(t, func() bool {
+			if err := conn.QueryRow(t.Context(), "show work_mem").Scan(&got); err != nil {
+				t.Fatal(err)
+			}
+			return got == s.want
+		})
+	}
+	p.refused(1, "64kB", "tier", "set", "hasty", "work_mem=1kB")
+	p.refused(1, "statement_timeout", "tenant", "set", "initech", "statement_timeout=1000h")
 }
 
 // auditHolds verifies the audit log, and an export of it that somebody has changed.

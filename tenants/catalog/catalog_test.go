@@ -78,6 +78,7 @@ func TestCatalog(t *testing.T) {
 		{"revisions", testRevisions},
 		{"change is whole", testChangeIsWhole},
 		{"follow", testFollow},
+		{"roles", testRoles},
 		{"holds", testHolds},
 		{"operations", testOperations},
 		{"operations on several", testBesides},

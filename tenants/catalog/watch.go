@@ -27,12 +27,15 @@ type Follower struct {
 	// be told. What Use was called with before is not older: who is held no more may be
 	// answered by it.
 	Held func([]Hold)
+	// Renew is told of tenants, by their UUIDs, whose roles have other settings now: servers
+	// that were open before do not have them. nil for nobody to be told.
+	Renew func(tenants []string)
 }
 
 // Follow has a node go by the catalog until ctx ends. While the catalog cannot be reached
 // it goes on trying.
 func (c *Catalog) Follow(ctx context.Context, log *slog.Logger, node Follower) {
-	f := following{catalog: c, Follower: node}
+	f := following{catalog: c, Follower: node, turn: -1}
 	pause, away := retryFirst, false
 	for ctx.Err() == nil {
 		err := f.follow(ctx, func() {
@@ -61,6 +64,7 @@ type following struct {
 	catalog *Catalog
 	stamp   string    // of what Use was called with last
 	renewed time.Time // when the node has last said that it lives
+	turn    int64     // of the last role that Renew was told of; negative before the first look
 }
 
 // follow follows over one connection until that breaks. well is called when all is.
@@ -104,7 +108,8 @@ func (f *following) look(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	var stamp string
-	if err := conn.QueryRow(ctx, "select stamp::text || coalesce(review, '') from howdah.catalog").Scan(&stamp); err != nil {
+	var turn int64
+	if err := conn.QueryRow(ctx, lookQuery).Scan(&stamp, &turn); err != nil {
 		return err
 	}
 	if stamp != f.stamp {
@@ -118,6 +123,25 @@ func (f *following) look(ctx context.Context, conn *pgx.Conn) error {
 	if f.Held != nil {
 		f.Held(held)
 	}
+	return f.renew(ctx, conn, turn)
+}
+
+const lookQuery = "select stamp::text || coalesce(review, ''), (select coalesce(max(turn), 0) from howdah.role) from howdah.catalog"
+
+// renew tells whose roles have got other settings up to a turn.
+func (f *following) renew(ctx context.Context, conn *pgx.Conn, turn int64) error {
+	if f.Renew != nil && f.turn >= 0 && turn > f.turn {
+		rows, err := conn.Query(ctx, "select tenant::text from howdah.role where turn > $1 order by turn", f.turn)
+		if err != nil {
+			return err
+		}
+		tenants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		f.Renew(tenants)
+	}
+	f.turn = turn
 	return nil
 }
 
