@@ -83,6 +83,7 @@ func (s *session) actor() catalog.Actor {
 func (s *session) refusal(err error) error {
 	e := &wire.Error{}
 	var busy *catalog.BusyError
+	var away *fleet.StoreError
 	var invalid *fleet.InvalidError
 	switch {
 	case err == nil:
@@ -91,6 +92,8 @@ func (s *session) refusal(err error) error {
 		return e
 	case errors.As(err, &invalid):
 		e.Code = wire.CodeInvalidParameter
+	case errors.As(err, &away):
+		e.Code = wire.CodeObjectNotInState
 	case errors.As(err, &busy):
 		e.Code, e.Hint = codeObjectInUse, fmt.Sprintf("SHOW JOBS tells how far it is; CANCEL JOB '%s' has it undone.", busy.Operation)
 	case errors.Is(err, catalog.ErrNotFound):

@@ -18,6 +18,7 @@ func tenantOperations() []Command {
 		{Name: "RESUME TENANT", Usage: "RESUME TENANT name", operate: onTenant((*fleet.Fleet).ResumeTenant)},
 		{Name: "RENAME TENANT", Usage: "RENAME TENANT name TO name [OWNER name]", operate: renameTenant},
 		{Name: "MOVE TENANT", Usage: "MOVE TENANT name TO CLUSTER name [BY auto | replicate | dump]", operate: moveTenant},
+		{Name: "EXPORT TENANT", Usage: "EXPORT TENANT name", operate: exportTenant},
 		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time']", operate: dropTenant},
 		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
 		{Name: "PURGE TENANT", Usage: "PURGE TENANT name", operate: onTenant((*fleet.Fleet).PurgeTenant)},
@@ -111,6 +112,20 @@ func moveTenant(ctx context.Context, o *operating) error {
 		o.begun(moving.Operation)
 	}
 	return err
+}
+
+func exportTenant(ctx context.Context, o *operating) error {
+	name, err := o.only()
+	if err != nil {
+		return err
+	}
+	made, err := o.fleet.ExportTenant(ctx, o.by, name, false)
+	if err != nil {
+		return err
+	}
+	o.begin(columns("export s, tenant s, job s")).row(made.Export, made.Name, made.Operation.ID)
+	o.jobNotice(made.Operation.ID)
+	return nil
 }
 
 func alterTenant(ctx context.Context, o *operating) error {

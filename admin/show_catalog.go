@@ -16,6 +16,7 @@ const recent = 100
 func catalogViews() []Command {
 	return []Command{
 		{Name: "SHOW JOBS", Usage: "SHOW JOBS [tenant]", Stats: true, argument: argumentOptional, operate: showJobs},
+		{Name: "SHOW EXPORTS", Usage: "SHOW EXPORTS [tenant]", Stats: true, argument: argumentOptional, operate: showExports},
 		{Name: "SHOW DROPPED", Usage: "SHOW DROPPED", Stats: true, operate: showDropped},
 		{Name: "SHOW AUDIT", Usage: "SHOW AUDIT [[LIKE] 'pattern']", argument: argumentOptional, operate: showAudit},
 		{Name: "SHOW TOKENS", Usage: "SHOW TOKENS", operate: showTokens},
@@ -44,6 +45,19 @@ func showDropped(ctx context.Context, o *operating) error {
 	row := o.begin(columns("tenant s, cluster s, dropped T, kept_until T")).row
 	for _, d := range all {
 		row(d.Name, d.Settings.Text("cluster"), d.At, d.Purge)
+	}
+	return nil
+}
+
+// showExports has the newest first.
+func showExports(ctx context.Context, o *operating) error {
+	all, err := o.fleet.ListExports(ctx, o.pattern)
+	if err != nil {
+		return err
+	}
+	row := o.begin(columns("export s, tenant s, cluster s, taken T, server i, size q, stored q")).row
+	for _, m := range all {
+		row(m.ID, m.Tenant, m.Cluster, m.Taken, m.Server, m.Size, m.Stored)
 	}
 	return nil
 }

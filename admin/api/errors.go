@@ -18,6 +18,7 @@ const underWay = "operation"
 func (s *server) problem(err error) error {
 	var invalid *fleet.InvalidError
 	var busy *catalog.BusyError
+	var away *fleet.StoreError
 	switch {
 	case err == nil:
 		return nil
@@ -29,6 +30,8 @@ func (s *server) problem(err error) error {
 		return huma.Error422UnprocessableEntity(invalid.Error(), detail)
 	case errors.As(err, &busy):
 		return huma.Error409Conflict(busy.Error(), &huma.ErrorDetail{Message: "operation under way", Location: underWay, Value: busy.Operation})
+	case errors.As(err, &away):
+		return huma.NewError(http.StatusServiceUnavailable, away.Error())
 	case errors.Is(err, catalog.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, catalog.ErrExists), errors.Is(err, fleet.ErrFile):

@@ -23,6 +23,7 @@ const (
 	childCluster   = "HOWDAH_TEST_CLUSTER"   // and the clusters
 	childOperation = "HOWDAH_TEST_OPERATION" // which operation to end
 	childCrash     = "HOWDAH_TEST_CRASH"     // at which moment to die, from 0; -1 for never
+	childStore     = "HOWDAH_TEST_STORE"     // where exports are kept; "" for nowhere
 )
 
 func TestMain(m *testing.M) {
@@ -56,7 +57,7 @@ func child() error {
 			select {}
 		}
 		moment++
-	})
+	}, withStore(os.Getenv(childStore)))
 	failed := make(chan error, 1)
 	go func() { failed <- f.Run(ctx) }()
 	for {
@@ -82,7 +83,7 @@ func (h *house) node(o *catalog.Operation, crash int) (killed bool) {
 	h.t.Helper()
 	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childCatalog+"="+h.server.AdminURL("catalog"), childCluster+"="+strings.Join(h.admins, " "),
-		childOperation+"="+o.ID, childCrash+"="+strconv.Itoa(crash))
+		childOperation+"="+o.ID, childStore+"="+h.store, childCrash+"="+strconv.Itoa(crash))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {

@@ -13,6 +13,9 @@
 // through the catalog, and each says when nothing of its own is there any more. What
 // clients do to databases by SQL the catalog follows (follow.go).
 //
+// An export (export.go, export_contents.go) goes through a folder on this node into the
+// store of package backup/export.
+//
 // What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when
 // their time has come, databases are made in advance (warm.go), and tenants' roles get the
 // settings that their tiers have by now (roles.go).

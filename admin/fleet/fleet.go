@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"howdah/admin/jobs"
+	"howdah/backup/export"
 	"howdah/provision"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
@@ -38,6 +39,8 @@ type Config struct {
 	// Scratch is the folder in which dumps are kept on their way; "" is one in the
 	// system's folder of temporary files.
 	Scratch string
+	// Exports returns where exports are kept, or why they cannot be. nil is nowhere.
+	Exports func() (*export.Place, error)
 	// DrainFor is for how long running transactions may go on when a tenant is held; 0 is
 	// 30 s. Then they are cut off: the operation is going to close the database.
 	DrainFor time.Duration
@@ -66,6 +69,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"resume":  {Forward: f.resume, Back: f.backToState},
 		"rename":  {Forward: f.rename, Back: f.unrename},
 		"move":    {Forward: f.move, Back: f.moveBack},
+		"export":  {Forward: f.export, Back: f.unexport},
 		"rotate":  {Forward: f.rotate, Back: f.unrotate},
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},

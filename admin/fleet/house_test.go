@@ -34,6 +34,7 @@ type house struct {
 	fleet   *fleet.Fleet
 	log     io.Writer
 	key     atomic.Pointer[catalog.MasterKey] // nil: new tenants are not managed
+	store   string                            // where exports are kept; "" is nowhere
 }
 
 // masterKeyText is the master key of all nodes that have one.
@@ -85,10 +86,10 @@ func (h *house) relog() {
 // newFleet returns the Fleet of a node, on a cluster "main" and one "other", by their
 // admins' URLs; the second may be left out. Its registry follows the
 // catalog, and its pooler holds who is held.
-func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c *catalog.Catalog, admins []string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool)) *fleet.Fleet {
+func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c *catalog.Catalog, admins []string, p fleet.Pooler, log io.Writer, stepped func(kind, step string, begun bool), more ...func(*fleet.Config)) *fleet.Fleet {
 	registry := tenants.NewRegistry(snapshot(admins, nil))
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	f, err := fleet.New(ctx, node, fleet.Config{
+	config := fleet.Config{
 		Catalog: c, Registry: registry, Log: logger, Stepped: stepped,
 		MasterKey: key,
 		Check: func(entries []catalog.Entry) error {
@@ -99,7 +100,11 @@ func newFleet(ctx context.Context, node string, key func() *catalog.MasterKey, c
 			}
 			return nil
 		},
-	})
+	}
+	for _, change := range more {
+		change(&config)
+	}
+	f, err := fleet.New(ctx, node, config)
 	if err != nil {
 		panic(err)
 	}

@@ -20,6 +20,7 @@ func (f *Fleet) schedules() []jobs.Schedule {
 		{Name: "clear-shelves", Every: 2 * time.Minute, Run: f.clearShelves},
 		{Name: "purge", Every: 30 * time.Second, Run: f.PurgeOld},
 		{Name: configureRoles, Every: rolesEvery, Run: f.ConfigureRoles},
+		{Name: "sweep-exports", Every: time.Hour, Run: f.sweepExports},
 		{Name: "forget-answers", Every: time.Hour, Run: f.forgetAnswers},
 	}
 }

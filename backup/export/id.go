@@ -37,8 +37,8 @@ func CheckID(id string) error {
 	return nil
 }
 
-// tenantOf returns the name in an id.
-func tenantOf(id string) string {
+// TenantOf returns the name in an id, "" if it is none.
+func TenantOf(id string) string {
 	if parts := idForm.FindStringSubmatch(id); parts != nil {
 		return parts[1]
 	}

@@ -32,6 +32,7 @@ type Manifest struct {
 	Encoding   string   `json:"encoding"`
 	Collate    string   `json:"collate"`
 	CType      string   `json:"ctype"`
+	Provider   string   `json:"provider"` // of the locale: libc, icu or builtin
 	Extensions []string `json:"extensions"`
 
 	Files   int    `json:"files"`
@@ -117,7 +118,7 @@ func (p *Place) List(ctx context.Context, tenant string) (all []Manifest, err er
 			return nil, fmt.Errorf("list exports: %w", err)
 		}
 		id := strings.TrimPrefix(info.Key, manifests)
-		if tenant != "" && tenantOf(id) != tenant { // another, whose name begins so
+		if tenant != "" && TenantOf(id) != tenant { // another, whose name begins so
 			continue
 		}
 		m, err := p.Manifest(ctx, id)

@@ -51,7 +51,7 @@ func (p *Place) Abandon(ctx context.Context, id string) error {
 
 // abandoned is the manifest of what is no export.
 func abandoned(id string) ([]byte, map[string]string, error) {
-	m := Manifest{Format: format, ID: id, Tenant: tenantOf(id), Taken: time.Now().UTC(), Abandoned: true}
+	m := Manifest{Format: format, ID: id, Tenant: TenantOf(id), Taken: time.Now().UTC(), Abandoned: true}
 	return m.encode()
 }
 

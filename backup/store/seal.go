@@ -98,6 +98,21 @@ func NewIdentity() (identity, recipient string, err error) {
 	return id.String(), id.Recipient().String(), nil
 }
 
+// RecipientsOf returns the public keys that belong to the private keys in the text of an
+// identity file.
+func RecipientsOf(identities string) (recipients []string, err error) {
+	all, err := age.ParseIdentities(strings.NewReader(identities))
+	if err != nil {
+		return nil, fmt.Errorf("parse identities: %w", err)
+	}
+	for _, id := range all {
+		if x, ok := id.(*age.X25519Identity); ok {
+			recipients = append(recipients, x.Recipient().String())
+		}
+	}
+	return recipients, nil
+}
+
 // Put seals data and stores it under key, in place of what was there.
 func (s *Sealer) Put(ctx context.Context, to Store, key string, data []byte, meta map[string]string) (Sums, error) {
 	return s.put(key, data, func(sealed []byte) error { return to.Put(ctx, key, sealed, meta) })

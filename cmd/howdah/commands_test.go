@@ -114,6 +114,8 @@ func commandRoles() map[string]string {
 		"tenant resume NAME":          "operator",
 		"tenant rename NAME y":        "operator",
 		"tenant move NAME --to main":  "operator",
+		"tenant export NAME":          "operator",
+		"tenant exports NAME":         "viewer",
 		"tenant rotate NAME":          "admin",
 		"tenant reseal":               "admin",
 		"tenant drop NAME":            "admin",

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"howdah/backup/store"
 	"howdah/router/hba"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
@@ -22,6 +23,7 @@ type Config struct {
 	Admin   Admin
 	Server  Server
 	Catalog Catalog
+	Backup  Backup
 
 	// Defaults are what tiers and tenants inherit. Its name is empty.
 	Defaults tenants.Tier
@@ -35,6 +37,7 @@ type Config struct {
 	Maps *hba.Maps
 
 	MasterKey *catalog.MasterKey // of Catalog.MasterKeyFile; nil without one
+	Sealer    *store.Sealer      // of Backup; nil without a store
 
 	// Notes are worth an operator's look but no mistakes.
 	Notes []Mistake
@@ -104,6 +107,14 @@ type Catalog struct {
 	Cache string // absolute, or ""
 
 	MasterKeyFile string // absolute, or ""
+}
+
+// Backup is where exports are kept.
+type Backup struct {
+	Store        string   // "" = nowhere
+	Recipients   []string // age's public keys
+	IdentityFile string   // this and the next: absolute, or ""
+	ScratchDir   string
 }
 
 // LoadConfig reads the file. If anything in it is wrong the error is a
@@ -190,7 +201,7 @@ func (c *Config) Diff(next *Config) []string {
 
 // place returns where the settings that exist once are kept.
 func (c *Config) place() *place {
-	return &place{listen: &c.Listen, admin: &c.Admin, server: &c.Server, catalog: &c.Catalog, limits: &c.Defaults}
+	return &place{listen: &c.Listen, admin: &c.Admin, server: &c.Server, catalog: &c.Catalog, backup: &c.Backup, limits: &c.Defaults}
 }
 
 // defaultConfig returns what an empty file means.

@@ -14,6 +14,7 @@ import (
 // check notes what is wrong between settings that are right each for itself.
 func (r *configReader) check() {
 	r.checkCatalog()
+	r.checkBackup()
 	r.checkListen()
 	r.checkTLS()
 	r.checkAdmin()

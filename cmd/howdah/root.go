@@ -33,6 +33,8 @@ func newRootCommand() *cobra.Command {
 		newTokenCommand(),
 		newJobCommand(),
 		newAuditCommand(),
+		newExportCommand(),
+		newBackupCommand(),
 		newImportPgbouncerCommand(),
 		newVersionCommand(),
 		newSettingsTopic(),

@@ -13,6 +13,7 @@ import (
 
 	"howdah/admin/api"
 	"howdah/admin/fleet"
+	"howdah/backup/export"
 	"howdah/router"
 	"howdah/tenants/catalog"
 )
@@ -108,6 +109,8 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		Catalog: c, Registry: d.registry, Log: d.log,
 		Check:     d.checkEntries,
 		MasterKey: func() *catalog.MasterKey { return d.current().MasterKey },
+		Exports:   func() (*export.Place, error) { return d.current().exportPlace() },
+		Scratch:   d.current().Backup.ScratchDir,
 	}
 	for ctx.Err() == nil {
 		f, err := fleet.New(ctx, d.node(), config)

@@ -16,6 +16,7 @@ const (
 	sectionAdmin   section = "admin"
 	sectionServer  section = "server"
 	sectionCatalog section = "catalog"
+	sectionBackup  section = "backup"
 	sectionLimits  section = "defaults"
 	sectionCluster section = "cluster"
 	sectionTier    section = "tier"
@@ -26,7 +27,7 @@ const (
 // sections returns all sections in the order the manual has them.
 func sections() []section {
 	return []section{
-		sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionLimits,
+		sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionBackup, sectionLimits,
 		sectionCluster, sectionTier, sectionTenant, sectionUser,
 	}
 }
@@ -34,7 +35,7 @@ func sections() []section {
 // once reports whether the section is one table rather than an array of them.
 func (s section) once() bool {
 	switch s {
-	case sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionLimits:
+	case sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionBackup, sectionLimits:
 		return true
 	}
 	return false
@@ -59,6 +60,8 @@ func (s section) about() string {
 		return "What is one for the whole process."
 	case sectionCatalog:
 		return "The catalog: clusters, tiers, tenants and users kept in a PostgreSQL database, beside those of this file, and changed over HTTP and by `howdah tenant`."
+	case sectionBackup:
+		return "Where exports of tenants are kept, and for whose keys they are encrypted."
 	case sectionLimits:
 		return "Limits. They may stand in [defaults], in a [[tier]] and in a [[tenant]]; a tenant's own go before its tier's, and those before the defaults."
 	case sectionCluster:
@@ -80,6 +83,7 @@ type place struct {
 	admin   *Admin
 	server  *Server
 	catalog *Catalog
+	backup  *Backup
 	limits  *tenants.Tier // of defaults, a tier or a tenant
 	cluster *tenants.Cluster
 	tier    *tenants.Tier
@@ -127,6 +131,7 @@ func settings() []setting {
 	table = append(table, adminSettings()...)
 	table = append(table, serverSettings()...)
 	table = append(table, catalogSettings()...)
+	table = append(table, backupSettings()...)
 	table = append(table, limitSettings()...)
 	table = append(table, clusterSettings()...)
 	table = append(table, tenantSettings()...)

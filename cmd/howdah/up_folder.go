@@ -19,6 +19,8 @@ func (f upFolder) config() string      { return f.path("howdah.toml") }
 func (f upFolder) credentials() string { return f.path("credentials") }
 func (f upFolder) token() string       { return f.path("token") }
 func (f upFolder) masterKey() string   { return f.path("master.key") }
+func (f upFolder) identity() string    { return f.path("identity") }
+func (f upFolder) store() string       { return f.path("store") }
 func (f upFolder) primary() string     { return f.path("primary") }
 func (f upFolder) standby() string     { return f.path("standby") }
 func (f upFolder) run() string         { return f.path("run") }

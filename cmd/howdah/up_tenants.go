@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"howdah/backup/store"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
 )
@@ -62,6 +63,10 @@ func (u *up) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	identity, recipient, err := u.makeStore()
+	if err != nil {
+		return err
+	}
 	users := append(u.tenants[:len(u.tenants):len(u.tenants)], admin)
 	var urls strings.Builder
 	for _, user := range users {
@@ -71,7 +76,8 @@ func (u *up) setUp(ctx context.Context) error {
 		{u.folder.credentials(), urls.String()},
 		{u.folder.token(), token + "\n"},
 		{u.folder.masterKey(), masterKey},
-		{u.folder.config(), u.configText(users, catalogURL)},
+		{u.folder.identity(), identity},
+		{u.folder.config(), u.configText(users, catalogURL, recipient)},
 	} {
 		if err := writeSecret(file.path, file.text); err != nil {
 			return fmt.Errorf("write file: %w", err)
@@ -157,6 +163,27 @@ func (u *up) makeCatalog(ctx context.Context, token string) (string, error) {
 	})
 }
 
+// makeStore makes the store of exports, and returns the key pair for what is in it: the
+// one that is there, since the store may be, too.
+func (u *up) makeStore() (identity, recipient string, err error) {
+	if err := store.MakeDir(u.folder.store()); err != nil {
+		return "", "", err
+	}
+	if text, err := os.ReadFile(u.folder.identity()); err == nil {
+		recipients, err := store.RecipientsOf(string(text))
+		if err != nil || len(recipients) == 0 {
+			return "", "", fmt.Errorf("read identity: %s has none", u.folder.identity())
+		}
+		return string(text), recipients[0], nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("read identity: %w", err)
+	}
+	if identity, recipient, err = store.NewIdentity(); err != nil {
+		return "", "", err
+	}
+	return "# public key: " + recipient + "\n" + identity + "\n", recipient, nil
+}
+
 // makeMasterKey returns the text of the master key: the one that is there, since the
 // catalog may have been sealed with it.
 func (u *up) makeMasterKey() (string, error) {
@@ -178,7 +205,7 @@ func (u *up) verifier(ctx context.Context, role string) (string, error) {
 }
 
 // configText is the howdah.toml of the first start.
-func (u *up) configText(users []upUser, catalogURL string) string {
+func (u *up) configText(users []upUser, catalogURL, recipient string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Written once by "howdah up"; yours to edit. "howdah help settings" explains
 # every setting; "howdah check -c FILE" finds mistakes; SIGHUP to the serving
@@ -196,6 +223,11 @@ url = %q
 cache = "catalog.json"
 master_key_file = "master.key"
 
+[backup]
+store = "file:store"
+recipients = [%q]
+identity_file = "identity"
+
 [[cluster]]
 name = "main"
 members = [%q, %q]
@@ -203,7 +235,7 @@ admin_url = %q
 replication_url = %q
 budget = %d
 warm = %d
-`, u.ports.pooler, u.ports.http, consoleUser, catalogURL, u.primary.Address(), u.standby.Address(),
+`, u.ports.pooler, u.ports.http, consoleUser, catalogURL, recipient, u.primary.Address(), u.standby.Address(),
 		u.primary.AdminURL(postgres.Superuser), u.primary.AdminURL(postgres.Superuser), upBudget, upWarm)
 	for _, user := range users {
 		if user.name != consoleUser {

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/wire/postgres"
 )
@@ -29,11 +31,23 @@ type Out struct {
 	Progress func(bytes int64)
 }
 
+// estimateWait is how long an estimate waits for a table that somebody has locked.
+const estimateWait = "500ms"
+
 // Estimate says about how many bytes a dump of the database takes that conn is in: what
-// its tables have, without indexes.
+// its tables have, without indexes; or, while one of them is locked, what it has in all.
 func Estimate(ctx context.Context, conn *pgx.Conn) (bytes int64, err error) {
-	err = conn.QueryRow(ctx, `select coalesce(sum(pg_catalog.pg_table_size(oid)), 0)::int8 from pg_catalog.pg_class
-		where relkind in ('r', 'm', 'S') and (relnamespace <> 'pg_catalog'::regnamespace or relname = 'pg_largeobject')`).Scan(&bytes)
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local lock_timeout = '"+estimateWait+"'"); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `select coalesce(sum(pg_catalog.pg_table_size(oid)), 0)::int8 from pg_catalog.pg_class
+			where relkind in ('r', 'm', 'S') and (relnamespace <> 'pg_catalog'::regnamespace or relname = 'pg_largeobject')`).Scan(&bytes)
+	})
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "55P03" { // lock_not_available
+		bytes, err = databaseSize(ctx, conn)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("estimate the size of the dump: %w", err)
 	}
@@ -125,3 +139,6 @@ func Files(s *Scratch) ([]string, error) {
 
 // contentsFile is the table of contents of a dump in directory format.
 const contentsFile = "toc.dat"
+
+// Size is how many bytes the dump has.
+func (s *Scratch) Size() int64 { return folderSize(s.Data()) }

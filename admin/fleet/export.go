@@ -1,0 +1,216 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"howdah/admin/jobs"
+	"howdah/backup/export"
+	"howdah/backup/store"
+	"howdah/provision/dump"
+	"howdah/tenants/catalog"
+)
+
+// StoreError is of exports that cannot be made or read, since their store cannot be used.
+type StoreError struct{ Reason error }
+
+func (e *StoreError) Error() string { return "exports cannot be reached: " + e.Reason.Error() }
+func (e *StoreError) Unwrap() error { return e.Reason }
+
+var errNoStore = errors.New("exports need a store to be kept in: give [backup] store and recipients")
+
+// HasStore reports whether exports are kept here, though their store may be away.
+func (f *Fleet) HasStore() bool {
+	if f.Exports == nil {
+		return false
+	}
+	place, err := f.Exports()
+	return place != nil || err != nil
+}
+
+// exports returns where exports are kept.
+func (f *Fleet) exports() (*export.Place, error) {
+	if f.Exports == nil {
+		return nil, &InvalidError{Reason: errNoStore}
+	}
+	place, err := f.Exports()
+	if err == nil && place == nil {
+		return nil, &InvalidError{Reason: errNoStore}
+	}
+	if err != nil {
+		return nil, &StoreError{err}
+	}
+	return place, nil
+}
+
+// Exporting is a tenant that is being exported.
+type Exporting struct {
+	Operation *catalog.Operation `json:"operation,omitempty"` // nil for a dry run
+	Name      string             `json:"name"`
+	Export    string             `json:"export" doc:"the id under which it will be"`
+	Size      int64              `json:"size" doc:"about how many bytes there are to be read"`
+	Steps     []string           `json:"steps,omitempty"` // of a dry run
+}
+
+// exporting are the parameters of the operation.
+type exporting struct {
+	onTenant
+	Database string `json:"database"`
+	User     string `json:"user"`
+	Export   string `json:"export"`
+}
+
+func exportingOf(e *catalog.Entry, id string) exporting {
+	return exporting{onTenant{e.ID, e.Settings.Text("cluster")}, e.Settings.Text("database"), e.Settings.Text("user"), id}
+}
+
+// ExportTenant begins to export a tenant, or with dry says what it would do. Its clients
+// work on: what is exported is what there is at one moment.
+func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string, dry bool) (*Exporting, error) {
+	if _, err := f.exports(); err != nil {
+		return nil, err
+	}
+	e, err := f.exportable(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	id, err := export.NewID(name, time.Now())
+	if err != nil {
+		return nil, &InvalidError{Field: "name", Reason: err}
+	}
+	p := exportingOf(e, id)
+	made := &Exporting{Name: name, Export: id}
+	facts, err := f.look(ctx, p.Cluster, p.Database, p.User)
+	if err != nil {
+		return nil, err
+	}
+	made.Size = facts.size
+	if err := f.hasRoom(facts.size); err != nil {
+		return nil, &InvalidError{Reason: err}
+	}
+	if dry {
+		made.Steps = exportSteps(p.Database, f.scratch(), id, facts.size)
+		return made, nil
+	}
+	made.Operation, err = f.begin(ctx, by, "export", name, func(now *catalog.Entry) any { return exportingOf(now, id) })
+	return made, err
+}
+
+func exportSteps(database, scratch, id string, size int64) []string {
+	return []string{
+		fmt.Sprintf("dump database %q, about %s, into a folder below %q; its clients work on", database, dump.Size(size), scratch),
+		fmt.Sprintf("compress, encrypt and store it as export %q", id),
+	}
+}
+
+// exportable returns the entry of a tenant that can be exported.
+func (f *Fleet) exportable(ctx context.Context, name string) (*catalog.Entry, error) {
+	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound) && f.inRegistry(name):
+		return nil, fmt.Errorf("tenant %q: %w", name, ErrFile)
+	case err != nil:
+		return nil, err
+	case stateOf(e) == suspended:
+		return nil, invalid("", "tenant %q is suspended, and nobody can look into its database: resume it, then export it; or drop it, which exports it", name)
+	}
+	return e, nil
+}
+
+// export exports a tenant. What an earlier attempt has dumped is gone with it.
+func (f *Fleet) export(ctx context.Context, r *jobs.Run) error {
+	var p exporting
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	m, err := f.exportFrom(ctx, r, &p, p.Database, 0)
+	if err != nil {
+		return exportRefusal(err)
+	}
+	return r.Finish(ctx, exportResult(m), nil)
+}
+
+func exportResult(m *export.Manifest) map[string]any {
+	return map[string]any{"export": m.ID, "size": m.Size, "stored": m.Stored, "files": m.Files}
+}
+
+// exportRefusal makes an error that time does not mend one that ends the operation.
+func exportRefusal(err error) error {
+	for _, hopeless := range []error{
+		dump.ErrNoSpace, syscall.ENOSPC, fs.ErrPermission, errNoStore, export.ErrAbandoned, export.ErrNewer,
+		store.ErrDamaged, store.ErrNoIdentity, store.ErrNotFound, dump.ErrContents,
+	} {
+		if errors.Is(err, hopeless) {
+			return jobs.Refuse(err)
+		}
+	}
+	return refusal(err)
+}
+
+// unexport leaves nothing of an export that is not to be. One that is there stays.
+func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
+	var p exporting
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	m, err := f.abandonExport(ctx, r, p.Export)
+	if err != nil || m == nil {
+		return err
+	}
+	return r.Finish(ctx, exportResult(m), nil)
+}
+
+// abandonExport leaves nothing of an export, unless it is there, and then returns it.
+func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, id string) (*export.Manifest, error) {
+	place, err := f.exports()
+	if r.Operation.Step == "" || errors.Is(err, errNoStore) { // nothing was stored
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = place.Abandon(ctx, id)
+	if errors.Is(err, store.ErrExists) {
+		return place.Manifest(ctx, id)
+	}
+	return nil, err
+}
+
+// ListExports returns the exports of a tenant, or of all (""), the newest first; none
+// where there is no store. Those that cannot be read are told of in the log.
+func (f *Fleet) ListExports(ctx context.Context, tenant string) ([]export.Manifest, error) {
+	if !f.HasStore() {
+		return nil, nil
+	}
+	place, err := f.exports()
+	if err != nil {
+		return nil, err
+	}
+	all, err := place.List(ctx, tenant)
+	if err != nil && len(all) == 0 {
+		return nil, &StoreError{err}
+	} else if err != nil {
+		f.Log.Error("some exports cannot be read", "error", err)
+	}
+	return all, nil
+}
+
+// sweepExports removes from the store what crashes have left.
+func (f *Fleet) sweepExports(ctx context.Context) error {
+	if !f.HasStore() {
+		return nil
+	}
+	place, err := f.exports()
+	if err != nil {
+		return err
+	}
+	underway, err := f.Catalog.Underway(ctx)
+	if err != nil {
+		return err
+	}
+	return place.Sweep(ctx, func(id string) bool { return underway[export.TenantOf(id)] != "" })
+}

@@ -1,0 +1,227 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/admin/fleet"
+	"howdah/backup/export"
+	"howdah/backup/store"
+	"howdah/tenants/catalog"
+	"howdah/wire/wiretest"
+)
+
+// storeIdentity opens what the tests' exports are sealed for.
+const (
+	storeIdentity  = "AGE-SECRET-KEY-1LAG097M3TVS53CHRUFYVFN6EM2U72SJGCUS4MD3ZHZ0UR3S9R30SZXLX6M"
+	storeRecipient = "age15axrg0g3ynrrarxyg2c0mexjhny85nzq0t34m39p9pcecx7zqqzskd2elu"
+)
+
+// placeAt returns where exports are kept, in a folder.
+func placeAt(path, identity string) (*export.Place, error) {
+	dir, err := store.OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := store.NewSealer([]string{storeRecipient}, identity)
+	return &export.Place{Store: dir, Sealer: sealer}, err
+}
+
+// withStore has exports be kept in the store at path, if that is not "", and what is on
+// its way beside it.
+func withStore(path string) func(*fleet.Config) {
+	return func(c *fleet.Config) {
+		if path == "" {
+			return
+		}
+		c.Exports = func() (*export.Place, error) { return placeAt(path, storeIdentity) }
+		c.Scratch = path + "-scratch"
+	}
+}
+
+// exporter is a house with a tenant "acme" and a store.
+type exporter struct {
+	*house
+	password string
+}
+
+func newExporter(t *testing.T, more ...func(*fleet.Config)) *exporter {
+	t.Helper()
+	h := newHouse(t)
+	h.store = filepath.Join(wiretest.ServerDir(t), "store")
+	if err := store.MakeDir(h.store); err != nil {
+		t.Fatal(err)
+	}
+	h.fleet = newFleet(t.Context(), "house", h.key.Load, h.catalog, h.admins, h.pooler, h.log, nil, append([]func(*fleet.Config){withStore(h.store)}, more...)...)
+	e := &exporter{house: h}
+	return e
+}
+
+// make makes the tenant, with contents. It must not be called before run.
+func (e *exporter) make() {
+	e.t.Helper()
+	made, err := e.fleet.CreateTenant(e.t.Context(), anna, fleet.NewTenant{Name: "acme"}, false)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(made.Operation, catalog.Done)
+	e.password = made.Password
+	as(e.t, e.server, "acme", made.Password, contents)
+}
+
+// place is the store as the test looks into it.
+func (e *exporter) place() *export.Place {
+	e.t.Helper()
+	p, err := placeAt(e.store, storeIdentity)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return p
+}
+
+// keys lists all that is in the store.
+func (e *exporter) keys() (keys []string) {
+	e.t.Helper()
+	for info, err := range e.place().Store.List(e.t.Context(), "") {
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	return keys
+}
+
+// tidy checks that no dump is left.
+func (e *exporter) tidy() {
+	e.t.Helper()
+	entries, err := os.ReadDir(e.store + "-scratch")
+	if err != nil && !errors.Is(err, os.ErrNotExist) || len(entries) > 0 {
+		e.t.Errorf("dumps are left: %v, %v", entries, err)
+	}
+}
+
+// export exports acme.
+func (e *exporter) export() *export.Manifest {
+	e.t.Helper()
+	made, err := e.fleet.ExportTenant(e.t.Context(), anna, "acme", false)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(made.Operation, catalog.Done)
+	m, err := e.place().Verify(e.t.Context(), made.Export, nil)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return m
+}
+
+// An export holds what pg_restore reads; nobody is held for it, and nothing is left on
+// the way.
+func TestExport(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	as(t, e.server, "acme", e.password, "alter database acme set timezone = 'Asia/Tokyo'")
+	plan, err := e.fleet.ExportTenant(t.Context(), anna, "acme", true)
+	if err != nil || len(plan.Steps) != 2 || plan.Operation != nil || plan.Size <= 0 {
+		t.Errorf("dry run: %+v, %v", plan, err)
+	}
+	if keys := e.keys(); keys != nil {
+		t.Errorf("a dry run stores %v", keys)
+	}
+	m := e.export()
+	if m.Tenant != "acme" || m.Server < 15 || m.Encoding != "UTF8" || m.Collate != "C" || m.Provider != "libc" || !slices.Equal(m.Extensions, []string{"pg_trgm", "unaccent"}) {
+		t.Errorf("manifest %+v", m)
+	}
+	into := t.TempDir()
+	if err := e.place().Fetch(t.Context(), m, into, nil); err != nil {
+		t.Fatal(err)
+	}
+	about, err := os.ReadFile(filepath.Join(into, "howdah.json"))
+	if err != nil || !strings.Contains(string(about), `"Asia/Tokyo"`) {
+		t.Errorf("details %s, %v", about, err)
+	}
+	if _, err := os.Stat(filepath.Join(into, "toc.dat")); err != nil {
+		t.Error(err)
+	}
+	if _, held := e.pooler.holding(); held != nil {
+		t.Errorf("held were %v", held)
+	}
+	all, err := e.fleet.ListExports(t.Context(), "acme")
+	if err != nil || len(all) != 1 || all[0].ID != m.ID {
+		t.Errorf("exports are %+v, %v", all, err)
+	}
+	e.tidy()
+}
+
+// What is wrong is told before anything is done.
+func TestExportRefuses(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	refused := func(f *fleet.Fleet, name, says string) {
+		t.Helper()
+		if _, err := f.ExportTenant(t.Context(), anna, name, false); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", name, err, says)
+		}
+	}
+	refused(e.fleet, "nobody", "not found")
+	nowhere := newFleet(t.Context(), "nowhere", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil)
+	refused(nowhere, "acme", "give [backup] store and recipients")
+	away := newFleet(t.Context(), "away", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store+"-not"))
+	refused(away, "acme", "is it mounted?")
+	var busy *catalog.BusyError
+	o, err := e.fleet.SuspendTenant(t.Context(), anna, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false); !errors.As(err, &busy) && (err == nil || !strings.Contains(err.Error(), "suspended")) {
+		t.Errorf("while it is being suspended: %v", err)
+	}
+	e.await(o, catalog.Done)
+	refused(e.fleet, "acme", "resume it, then export it")
+	if keys := e.keys(); keys != nil {
+		t.Errorf("the store has %v", keys)
+	}
+}
+
+// An export that is cancelled leaves nothing.
+func TestExportIsCancelled(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	conn, err := pgx.Connect(t.Context(), e.server.AdminURL("acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "begin; lock table public.keyed"); err != nil {
+		t.Fatal(err)
+	}
+	made, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *catalog.BusyError
+	if _, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false); !errors.As(err, &busy) || busy.Operation != made.Operation.ID {
+		t.Errorf("a second export: %v", err)
+	}
+	e.wait("pg_dump waits for the lock", func() bool {
+		return value(t, e.server, "postgres", "select count(*)::text from pg_stat_activity where application_name = 'howdah' and wait_event_type = 'Lock'") != "0"
+	})
+	if err := e.fleet.CancelOperation(t.Context(), anna, made.Operation.ID); err != nil {
+		t.Fatal(err)
+	}
+	e.await(made.Operation, catalog.Cancelled)
+	e.tidy()
+	if all, err := e.fleet.ListExports(t.Context(), ""); err != nil || len(all) > 0 {
+		t.Errorf("there is %+v, %v", all, err)
+	}
+}

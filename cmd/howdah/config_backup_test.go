@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/backup/export"
+	"howdah/backup/store"
+)
+
+// backupSection is [backup] with a store beside the file, and a key.
+const backupSection = "[backup]\nstore = \"file:store\"\nrecipients = [%q]\nidentity_file = \"key\"\n"
+
+func TestBackupIsCheckedAtStart(t *testing.T) {
+	identity, recipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := fmt.Sprintf(backupSection, recipient)
+	if c, err := loadWithKey(t, whole+good, identity, 0o600); err != nil || c.Sealer == nil || !strings.HasPrefix(c.Backup.Store, "file:///") {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for name, c := range map[string]struct {
+		text, key string
+		mode      os.FileMode
+		want      string
+	}{
+		"others may read it": {whole, identity, 0o644, "howdah.toml:4: others than its owner may use identity_file"},
+		"no identity":        {whole, "AGE-SECRET-KEY-1CORRECTHORSE", 0o600, "howdah.toml:4: identity_file"},
+		"no file":            {strings.Replace(whole, `"key"`, `"none"`, 1), identity, 0o600, "no such file"},
+		"no recipients":      {"[backup]\nstore = \"file:///x\"\n", identity, 0o600, "there are no recipients"},
+		"no recipient":       {strings.Replace(whole, recipient, "ssh-rsa AAAA", 1), identity, 0o600, "is no X25519 public key of age"},
+		"another kind":       {strings.Replace(whole, "file:store", "s3://bucket", 1), identity, 0o600, "is not there yet"},
+		"a path":             {strings.Replace(whole, "file:store", "/var/store", 1), identity, 0o600, "is no URL"},
+		"the root":           {strings.Replace(whole, "file:store", "file:///", 1), identity, 0o600, "has no path"},
+		"no store":           {"[backup]\nidentity_file = \"key\"\n", identity, 0o600, "of no use without a store"},
+	} {
+		_, err := loadWithKey(t, c.text+good, c.key, c.mode)
+		var config *ConfigError
+		if !errors.As(err, &config) || len(config.Mistakes) != 1 || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "CORRECTHORSE") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestExportCommands works on a store that only the configuration file tells of.
+func TestExportCommands(t *testing.T) {
+	identity, recipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := writeFile(t, "howdah.toml", fmt.Sprintf(backupSection, recipient)+good)
+	writeBeside(t, path, "key", identity)
+	if err := os.Chmod(filepath.Join(filepath.Dir(path), "key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	give := func(want int, says string, args ...string) {
+		t.Helper()
+		code, out, said := runCommand(t, append(args, "-c", path)...)
+		if code != want || !strings.Contains(out+said, says) {
+			t.Errorf("howdah %s: exit code %d, %q, %q", strings.Join(args, " "), code, out, said)
+		}
+	}
+	give(exitFailed, "`howdah backup init` makes a new one", "export", "list")
+	for range 2 {
+		give(exitDone, "there is a store in", "backup", "init")
+	}
+	give(exitDone, "[]", "export", "list", "--json")
+	id := storeExport(t, path)
+	give(exitDone, id, "export", "list")
+	give(exitDone, id, "export", "list", "--tenant", "acme")
+	give(exitDone, "as it was stored: 1 objects", "export", "verify", id)
+	into := filepath.Join(t.TempDir(), "into")
+	give(exitUsage, "--into", "export", "fetch", id)
+	give(exitDone, "1 files", "export", "fetch", id, "--into", into)
+	give(exitUsage, "is not empty", "export", "fetch", id, "--into", into)
+	if text, err := os.ReadFile(filepath.Join(into, "toc.dat")); err != nil || string(text) != "contents" {
+		t.Errorf("%q, %v", text, err)
+	}
+	for _, verb := range []string{"verify", "fetch", "remove"} {
+		args := []string{"export", verb, "acme.20260131T120000Z.abcdef"}
+		if verb == "fetch" {
+			args = append(args, "--into", into)
+		}
+		give(exitNotFound, "no such object", args...)
+		args[2] = "../etc"
+		give(exitFailed, "no export's id", args...)
+	}
+	give(exitUsage, "--yes", "export", "remove", id)
+	another, _, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeBeside(t, path, "key", another)
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	give(exitFailed, "sealed for others", "export", "fetch", id, "--into", elsewhere)
+	if _, err := os.Stat(elsewhere); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
+	}
+	give(exitDone, "", "export", "remove", id, "--yes")
+	give(exitNotFound, "no such object", "export", "verify", id)
+}
+
+// storeExport stores an export of a tenant acme, and returns its id.
+func storeExport(t *testing.T, path string) string {
+	t.Helper()
+	config, err := LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place, err := config.exportPlace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "toc.dat"), []byte("contents"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id, err := export.NewID("acme", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := place.Put(t.Context(), export.Manifest{ID: id, Tenant: "acme", Taken: time.Now()}, folder, []string{"toc.dat"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}

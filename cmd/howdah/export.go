@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"howdah/backup/export"
+	"howdah/backup/store"
+	"howdah/provision/dump"
+)
+
+// newExportCommand has what is done with exports that are there. It needs the file and the
+// store, and neither a daemon nor a catalog.
+func newExportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "export", Short: "Look at exports of tenants, and fetch them", Args: knownSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: "What is done with exports that are in the store already. The configuration file says where that is, and with what\n" +
+			"key they are opened; no running Howdah is needed. `howdah tenant export` makes one.",
+	}
+	cmd.AddCommand(exportList(), exportVerify(), exportFetch(), exportRemove())
+	return cmd
+}
+
+// atStore is a command that works on the store of a configuration file.
+func atStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, place *export.Place, args []string) error) *cobra.Command {
+	path := cmd.Flags().StringP("config", "c", defaultConfigPath, "configuration `file`")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		config, err := LoadConfig(*path)
+		if err != nil {
+			return err
+		}
+		place, err := config.exportPlace()
+		if err == nil && place == nil {
+			err = fmt.Errorf("%s has no store: give [backup] store", *path)
+		}
+		if err != nil {
+			return err
+		}
+		return notThere(do(cmd, place, args))
+	}
+	return p.flags(cmd)
+}
+
+// notThere gives what is not in the store the exit code of that.
+func notThere(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errors.Join(err, errNotFound)
+	}
+	return err
+}
+
+func exportList() *cobra.Command {
+	var p printer
+	tenant := ""
+	cmd := &cobra.Command{Use: "list", Short: "List exports, the newest first", Args: noArgs}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
+	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, _ []string) error {
+		all, err := place.List(cmd.Context(), tenant)
+		return errors.Join(p.exports(cmd, all), err)
+	})
+}
+
+func exportVerify() *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{
+		Use: "verify EXPORT", Short: "Read an export again, and check that it is as it was stored", Args: oneName,
+		Long: "Read all objects of an export and compare them with their sums. No key is needed for that.",
+	}
+	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
+		m, err := place.Verify(cmd.Context(), args[0], nil)
+		if err != nil {
+			return err
+		}
+		if p.json {
+			return p.exports(cmd, []export.Manifest{*m})
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "export %s is as it was stored: %d objects, %s\n", m.ID, len(m.Parts), dump.Size(m.Stored))
+		return err
+	})
+}
+
+func exportFetch() *cobra.Command {
+	var p printer
+	into := ""
+	cmd := &cobra.Command{
+		Use: "fetch EXPORT --into DIR", Short: "Decrypt an export into a folder that pg_restore reads", Args: oneName,
+		Long: "Decrypt an export into a new folder, for whoever wants the data. It needs identity_file.\n\n" +
+			"pg_restore reads the folder, sha256sum -c SHA256SUMS checks it, howdah.json has the database's own settings.\n" +
+			"What is in it is not encrypted any more.",
+	}
+	cmd.Flags().StringVar(&into, "into", "", "a `folder` that is not there yet, or is empty")
+	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
+		if into == "" {
+			return usageError{fmt.Errorf("%s: say --into which folder", cmd.CommandPath())}
+		}
+		m, err := place.Manifest(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if err := fetchInto(cmd, place, m, into); err != nil {
+			return err
+		}
+		if p.json {
+			return p.exports(cmd, []export.Manifest{*m})
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d files, %s, in %s\n", m.Files, dump.Size(m.Size), into)
+		return err
+	})
+}
+
+// fetchInto fills a folder, and leaves it empty if that fails.
+func fetchInto(cmd *cobra.Command, place *export.Place, m *export.Manifest, into string) error {
+	if err := os.Mkdir(into, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	there, err := os.ReadDir(into)
+	if err != nil {
+		return fmt.Errorf("look into folder: %w", err)
+	}
+	if len(there) > 0 {
+		return usageError{fmt.Errorf("folder %q is not empty: name one that is, or one that is not there yet", into)}
+	}
+	if err := dump.CheckSpace(into, m.Size); err != nil {
+		return err
+	}
+	err = place.Fetch(cmd.Context(), m, into, nil)
+	if err != nil { // what is there is good for nothing, and the tenant's
+		err = errors.Join(err, os.RemoveAll(into))
+	}
+	return err
+}
+
+func exportRemove() *cobra.Command {
+	var p printer
+	cmd := &cobra.Command{Use: "remove EXPORT", Short: "Delete an export from the store", Args: oneName}
+	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
+	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
+		if _, err := place.Manifest(cmd.Context(), args[0]); errors.Is(err, store.ErrNotFound) || errors.Is(err, export.ErrID) {
+			return err
+		} // one that is damaged can be removed
+		if err := p.confirm(cmd, fmt.Sprintf("delete export %q for good", args[0])); err != nil {
+			return err
+		}
+		return place.Remove(cmd.Context(), args[0])
+	})
+}

@@ -1,0 +1,27 @@
+package main
+
+func backupSettings() []setting {
+	const in = sectionBackup
+	return []setting{
+		{
+			section: in, name: "store", shown: "backup_store", initial: "", reload: true,
+			doc: "The object store in which exports are kept: \"file:///path\" is a local directory, \"file:path\" one that is looked for from this file's folder, the same for every node; `howdah backup init` makes it. \"\" is none.",
+			at:  func(p *place) any { return &p.backup.Store },
+		},
+		{
+			section: in, name: "recipients", initial: []any{}, reload: true,
+			doc: "Public keys of age (\"age1…\", as age-keygen prints them) for which what is stored is encrypted: whoever has the private key of one can open it. They are all that a node needs that only exports.",
+			at:  func(p *place) any { return &p.backup.Recipients },
+		},
+		{
+			section: in, name: "identity_file", initial: "", reload: true,
+			doc: "An identity file of age with the private key of a recipient, or several; nobody but its owner may read it. It is needed to fetch exports, and for nothing else. Without every copy of it all exports are lost. \"\" is none.",
+			at:  func(p *place) any { return &p.backup.IdentityFile },
+		},
+		{
+			section: in, name: "scratch_dir", initial: "",
+			doc: "A folder in which dumps are kept on their way between a database and the store, or another database; it needs room for the largest tenant's tables. What is in it is the tenants' data, for Howdah's own user alone, and is removed afterwards. \"\" is one in the system's folder of temporary files.",
+			at:  func(p *place) any { return &p.backup.ScratchDir },
+		},
+	}
+}
