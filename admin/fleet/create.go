@@ -69,7 +69,7 @@ func (c *creation) operation(name, job string) provision.Create {
 // CreateTenant begins to make a tenant, or with dry says what it would do.
 func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant, dry bool) (*Creation, error) {
 	request := n.hash()
-	if first, err := f.answered(ctx, by, n.Once, request); first != nil || err != nil {
+	if first, err := answered[Creation](ctx, f, by, n.Once, request); first != nil || err != nil {
 		return first, err
 	}
 	n, why, err := f.complete(n)
@@ -118,23 +118,6 @@ func (n *NewTenant) hash() []byte {
 	}
 	sum := sha256.Sum256(text)
 	return sum[:]
-}
-
-// answered returns the answer to a request that was made before, nil if it was not.
-func (f *Fleet) answered(ctx context.Context, by catalog.Actor, once *Once, request []byte) (*Creation, error) {
-	if once == nil {
-		return nil, nil
-	}
-	var first Creation
-	var made bool
-	err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
-		made, err = once.again(tx, request, &first)
-		return err
-	})
-	if err != nil || !made {
-		return nil, err
-	}
-	return &first, nil
 }
 
 // complete fills in what was not given, and looks whether it can be.

@@ -17,7 +17,6 @@ import (
 	"howdah/provision/move"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
-	"howdah/wire/postgres"
 )
 
 // Ways to move a tenant.
@@ -233,18 +232,15 @@ func moveRefusal(err error) error {
 // aMove is a move that is being run.
 type aMove struct {
 	*moving
-	f        *Fleet
-	run      *jobs.Run
+	carrying
 	contents *move.Move
 	facts    move.Facts
-	done     int    // steps
-	total    int    // about
 	tables   int    // that are replicated; each counts as a step
 	password string // of the role, while it fills its database
 }
 
 func (f *Fleet) moveOf(r *jobs.Run) (*aMove, error) {
-	x := &aMove{moving: &moving{}, f: f, run: r, password: rand.Text(), total: moveSteps}
+	x := &aMove{moving: &moving{}, carrying: carrying{f: f, run: r, total: moveSteps}, password: rand.Text()}
 	if err := r.Decode(x.moving); err != nil {
 		return nil, err
 	}
@@ -255,20 +251,6 @@ func (f *Fleet) moveOf(r *jobs.Run) (*aMove, error) {
 
 // moveSteps is about how many steps a move has.
 const moveSteps = 16
-
-func (x *aMove) step(ctx context.Context, name string, do func(context.Context) error) error {
-	err := x.run.Step(ctx, name, x.done, max(x.total, x.done+1), do)
-	x.done++
-	return err
-}
-
-// change makes a cluster what an operation wants it to be. Nobody is held for it.
-func (x *aMove) change(ctx context.Context, cluster string, op provision.Operation, plan planner) error {
-	c := &changing{run: x.run, cluster: cluster, op: op, holds: []string{}, done: x.done, after: max(x.total-x.done, 1)}
-	_, err := x.f.change(ctx, c, plan)
-	x.done = c.done
-	return err
-}
 
 // entered reports whether the registry says that the tenant is at the target: then there
 // is no way back. Until then nobody is let in there, and the source has all. It waits for
@@ -319,21 +301,6 @@ func (x *aMove) receive(ctx context.Context) (err error) {
 		return err
 	}
 	return x.letIn(ctx)
-}
-
-// tools are the programs that read and write dumps for the target.
-func (x *aMove) tools(ctx context.Context) (postgres.Binaries, error) {
-	conn, err := x.f.connect(ctx, x.To)
-	if err != nil {
-		return postgres.Binaries{}, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	var major int
-	if err := conn.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int / 10000").Scan(&major); err != nil {
-		return postgres.Binaries{}, err
-	}
-	tools, err := postgres.FindClient(major)
-	return tools, jobs.Refuse(err)
 }
 
 // arrive makes the database at the target the tenant's, and has the registry say so. The

@@ -267,7 +267,7 @@ func (x *aMove) retract(ctx context.Context) error {
 // letIn makes the empty database at the target, which the role may fill, or gives the
 // role of the one there is a password that is known here.
 func (x *aMove) letIn(ctx context.Context) (err error) {
-	if x.contents.Tools, err = x.tools(ctx); err != nil {
+	if x.contents.Tools, err = x.f.tools(ctx, x.To); err != nil {
 		return err
 	}
 	op := x.receiving()

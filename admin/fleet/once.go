@@ -74,6 +74,23 @@ func (o *Once) again(tx *catalog.Tx, request []byte, answer any) (bool, error) {
 	return true, o.open(sealed, answer)
 }
 
+// answered returns the answer to a request that was made before, nil if it was not.
+func answered[T any](ctx context.Context, f *Fleet, by catalog.Actor, once *Once, request []byte) (*T, error) {
+	if once == nil {
+		return nil, nil
+	}
+	var first T
+	var made bool
+	err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
+		made, err = once.again(tx, request, &first)
+		return err
+	})
+	if err != nil || !made {
+		return nil, err
+	}
+	return &first, nil
+}
+
 // keep keeps the answer.
 func (o *Once) keep(tx *catalog.Tx, request []byte, answer any) error {
 	sealed, err := o.seal(answer)

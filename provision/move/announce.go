@@ -55,7 +55,7 @@ const (
 // Announce has the source tell of the tenant's changes, and notes the definitions that
 // they are of.
 func (m *Move) Announce(ctx context.Context) error {
-	return within(ctx, m.From, m.Database, func(conn *pgx.Conn) error {
+	return Within(ctx, m.From, m.Database, func(conn *pgx.Conn) error {
 		return patiently(ctx, func() error { return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return m.announce(ctx, tx) }) })
 	})
 }
@@ -161,7 +161,7 @@ func readNote(ctx context.Context, q querier, sql, name string) (n note, found b
 
 // Unchanged is ErrDefinitions if somebody has changed definitions since Announce.
 func (m *Move) Unchanged(ctx context.Context) error {
-	return within(ctx, m.From, m.Database, func(conn *pgx.Conn) error { return m.unchanged(ctx, conn) })
+	return Within(ctx, m.From, m.Database, func(conn *pgx.Conn) error { return m.unchanged(ctx, conn) })
 }
 
 func (m *Move) unchanged(ctx context.Context, q querier) error {
@@ -203,7 +203,7 @@ func (m *Move) TidySource(ctx context.Context, database string) error {
 	if err != nil || !found {
 		return err
 	}
-	return within(ctx, m.From, database, func(conn *pgx.Conn) error {
+	return Within(ctx, m.From, database, func(conn *pgx.Conn) error {
 		if err := m.dropSlots(ctx, conn); err != nil {
 			return err
 		}

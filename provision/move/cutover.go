@@ -152,7 +152,7 @@ func (c *CutOver) catchUp(ctx context.Context) error {
 
 // Facts are what the source's database has become by now.
 func (c *CutOver) Facts(ctx context.Context) (f Facts, err error) {
-	err = f.read(ctx, c.from, c.move.Role)
+	err = f.Read(ctx, c.from, c.move.Role)
 	return f, err
 }
 

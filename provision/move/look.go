@@ -13,6 +13,7 @@ import (
 // Facts are what a tenant's database is, that another must be too.
 type Facts struct {
 	provision.Locale
+	Provider        string // of the locale: "c" is the C library
 	Extensions      []string
 	Verifier        string // of the role
 	Settings        []provision.Setting
@@ -85,11 +86,14 @@ var replicating = []obstacle{
 // Look reads what the tenant's database is, and is ErrRefused if it cannot be moved.
 func (m *Move) Look(ctx context.Context) (f Facts, err error) {
 	var source, target server
-	err = within(ctx, m.From, m.Database, func(conn *pgx.Conn) error {
+	err = Within(ctx, m.From, m.Database, func(conn *pgx.Conn) error {
 		if err := source.read(ctx, conn); err != nil {
 			return err
 		}
-		if err := f.read(ctx, conn, m.Role); err != nil {
+		if err := f.Read(ctx, conn, m.Role); err != nil {
+			return err
+		}
+		if err := f.movable(m.Role); err != nil {
 			return err
 		}
 		stands, err := obstacles(ctx, conn, always, m.Role, m.name())
@@ -105,7 +109,7 @@ func (m *Move) Look(ctx context.Context) (f Facts, err error) {
 	if err != nil {
 		return f, err
 	}
-	err = within(ctx, m.To, "", func(conn *pgx.Conn) error {
+	err = Within(ctx, m.To, "", func(conn *pgx.Conn) error {
 		if err := target.read(ctx, conn); err != nil {
 			return err
 		}
@@ -176,30 +180,42 @@ func (s *server) cannotFollow() (why []string) {
 
 // Verifier returns the secret of the tenant's role at the source.
 func (m *Move) Verifier(ctx context.Context) (verifier string, err error) {
-	err = within(ctx, m.From, "", func(conn *pgx.Conn) error {
+	err = Within(ctx, m.From, "", func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, "SELECT coalesce(rolpassword, '') FROM pg_authid WHERE rolname = $1", m.Role).Scan(&verifier)
 	})
 	return verifier, err
 }
 
-func (f *Facts) read(ctx context.Context, conn *pgx.Conn, role string) error {
+// movable is ErrRefused where what was read keeps the tenant from being moved.
+func (f *Facts) movable(role string) error {
+	if f.Provider != "c" {
+		return refused("its locale is not the C library's (provider %s)", f.Provider)
+	}
+	if !strings.HasPrefix(f.Verifier, "SCRAM-SHA-256$") {
+		return refused("role %q has no SCRAM secret: set its password again", role)
+	}
+	return nil
+}
+
+// OnlySuperusers says what the database has that conn is in, of which a dump can be
+// restored by a superuser alone. role is whose it is.
+func OnlySuperusers(ctx context.Context, conn *pgx.Conn, role string) (why []string, err error) {
+	return obstacles(ctx, conn, always[1:3], role, "none")
+}
+
+// Read reads all but what makes contents unreplicable of the database that conn is in,
+// which is the role's. No name means anything there but PostgreSQL's own object.
+func (f *Facts) Read(ctx context.Context, conn *pgx.Conn, role string) error {
 	provider := "'c'"
 	if version(conn) >= 150000 {
 		provider = "datlocprovider::text"
 	}
-	var locales string
 	err := conn.QueryRow(ctx, `SELECT pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit, pg_database_size(oid), `+provider+`,
 		coalesce((SELECT rolpassword FROM pg_authid WHERE rolname = $1), ''), (SELECT count(*) FROM (`+tables+`) t)
 		FROM pg_database WHERE datname = current_database()`, role).
-		Scan(&f.Encoding, &f.Collate, &f.CType, &f.ConnectionLimit, &f.Size, &locales, &f.Verifier, &f.Tables)
+		Scan(&f.Encoding, &f.Collate, &f.CType, &f.ConnectionLimit, &f.Size, &f.Provider, &f.Verifier, &f.Tables)
 	if err != nil {
 		return fmt.Errorf("look at database: %w", err)
-	}
-	if locales != "c" {
-		return refused("its locale is not the C library's (provider %s)", locales)
-	}
-	if !strings.HasPrefix(f.Verifier, "SCRAM-SHA-256$") {
-		return refused("role %q has no SCRAM secret: set its password again", role)
 	}
 	f.Extensions, err = texts(ctx, conn, "SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
 	if err != nil {

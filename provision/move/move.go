@@ -62,8 +62,9 @@ func connect(ctx context.Context, login dump.Login, database string) (*pgx.Conn,
 	return conn, nil
 }
 
-// within runs f on a connection to a database.
-func within(ctx context.Context, login dump.Login, database string, f func(*pgx.Conn) error) error {
+// Within runs f on a connection of an admin's to a database, "" being the login's own. No
+// name means anything there but PostgreSQL's own object.
+func Within(ctx context.Context, login dump.Login, database string, f func(*pgx.Conn) error) error {
 	conn, err := connect(ctx, login, database)
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func within(ctx context.Context, login dump.Login, database string, f func(*pgx.
 
 // exists reports whether a cluster has a database of that name.
 func exists(ctx context.Context, login dump.Login, database string) (found bool, err error) {
-	err = within(ctx, login, "", func(conn *pgx.Conn) error {
+	err = Within(ctx, login, "", func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database).Scan(&found)
 	})
 	return found, err

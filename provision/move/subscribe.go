@@ -36,14 +36,14 @@ func (m *Move) Define(ctx context.Context, password string) error {
 // Subscribe has the target copy all rows, and follow their changes.
 func (m *Move) Subscribe(ctx context.Context) error {
 	var n note
-	err := within(ctx, m.From, m.Database, func(conn *pgx.Conn) (err error) {
+	err := Within(ctx, m.From, m.Database, func(conn *pgx.Conn) (err error) {
 		n, _, err = m.noted(ctx, conn)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
+	return Within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
 		options := "slot_name = " + quote(m.name())
 		if version(conn) >= 140000 {
 			options += ", streaming = off" // or what was applied could not be told by what was received
@@ -89,7 +89,7 @@ func (m *Move) Subscribed(ctx context.Context) (subscribed bool, err error) {
 	if err != nil || !found {
 		return false, err
 	}
-	err = within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
+	err = Within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
 		_, subscribed, err = m.notedThere(ctx, conn)
 		return err
 	})
@@ -105,7 +105,7 @@ func (m *Move) notedThere(ctx context.Context, q querier) (n note, found bool, e
 
 // GoOn has the target follow the source again, where a cut-over was broken off.
 func (m *Move) GoOn(ctx context.Context) error {
-	return within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
+	return Within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "ALTER SUBSCRIPTION "+quote(m.name())+" ENABLE")
 		return err
 	})
@@ -123,7 +123,7 @@ const maxFailures = 5
 
 // Progress says how far the target is, and is ErrRefused if it does not get further.
 func (m *Move) Progress(ctx context.Context) (p Progress, err error) {
-	err = within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
+	err = Within(ctx, m.To, m.filled(), func(conn *pgx.Conn) error {
 		failures := "0"
 		if version(conn) >= 150000 {
 			failures = "coalesce((SELECT sum(apply_error_count + sync_error_count) FROM pg_stat_subscription_stats WHERE subname = $1), 0)::int"
@@ -139,7 +139,7 @@ func (m *Move) Progress(ctx context.Context) (p Progress, err error) {
 	if err != nil {
 		return p, err
 	}
-	err = within(ctx, m.From, "", func(conn *pgx.Conn) error {
+	err = Within(ctx, m.From, "", func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `SELECT coalesce((SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) FROM pg_stat_replication
 			WHERE application_name = $1 AND state = 'streaming'), -1)::int8`, m.name()).Scan(&p.Lag)
 	})
@@ -180,7 +180,7 @@ func (m *Move) TidyTarget(ctx context.Context, database string) error {
 	if err != nil || !found {
 		return err
 	}
-	return within(ctx, m.To, database, func(conn *pgx.Conn) error {
+	return Within(ctx, m.To, database, func(conn *pgx.Conn) error {
 		n, found, err := m.notedThere(ctx, conn)
 		if err != nil {
 			return err

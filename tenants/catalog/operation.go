@@ -76,7 +76,7 @@ func (t *Tx) Begin(kind, tenant string, parameters any, besides ...string) (*Ope
 		parameters = struct{}{}
 	}
 	for _, name := range append([]string{tenant}, besides...) {
-		if err := t.free(name); err != nil {
+		if err := t.Free(name); err != nil {
 			return nil, err
 		}
 	}
@@ -95,8 +95,8 @@ func (t *Tx) Begin(kind, tenant string, parameters any, besides ...string) (*Ope
 	return &o, t.audit("begin "+kind, Tenant, tenant, nil, Settings{"operation": o.ID})
 }
 
-// free is a *BusyError where an operation is under way on a tenant.
-func (t *Tx) free(tenant string) error {
+// Free is a *BusyError where an operation is under way on a tenant.
+func (t *Tx) Free(tenant string) error {
 	var busy string
 	err := t.tx.QueryRow(t.ctx, "select id::text from howdah.operation where (tenant = $1 or $1 = any (besides)) and state in ('queued', 'running', 'attention')", tenant).Scan(&busy)
 	switch {
