@@ -61,6 +61,9 @@ func (r *route) hasLeft() bool {
 		return true
 	}
 	if r.servers() > 0 {
+		r.w.endSequencePins(func(of *route) bool { return of == r })
+	}
+	if r.servers() > 0 {
 		return false
 	}
 	l := r.w.listeners[r.databaseKey()]

@@ -66,13 +66,20 @@ func (c *client) watchTime() {
 	}
 }
 
+// keepsForSequence reports whether a client is idle, and keeps its server for values of
+// sequences and for nothing else, for a time.
+func (c *client) keepsForSequence() bool {
+	return c.server != nil && c.pins == pinSequence && c.mode == tenants.Transaction && c.route.limits.SequencePinTimeout > 0 &&
+		c.queue.empty() && !c.open && c.status == wire.TxIdle && !c.leaving && c.login == nil
+}
+
 // watchIdleness says what comes first for an idle client: the end of its pin
 // for values of sequences, or its own. The one counts for the other.
 func (c *client) watchIdleness() (watch, time.Duration) {
 	l := c.route.limits
 	idle, pin := l.ClientIdleTimeout, l.SequencePinTimeout
 	switch {
-	case c.server != nil && c.pins == pinSequence && c.mode == tenants.Transaction && pin > 0 && (idle == 0 || pin < idle):
+	case c.keepsForSequence() && (idle == 0 || pin < idle):
 		return watchSequence, pin
 	case c.watched == watchSequence && idle > 0:
 		return watchIdle, max(idle-pin, time.Millisecond)

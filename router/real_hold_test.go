@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"howdah/router"
+	"howdah/tenants"
 )
 
 // TestRealHold has operations hold clients, in front of one PostgreSQL.
@@ -20,6 +21,7 @@ func TestRealHold(t *testing.T) {
 		{"HoldIsApartFromPause", testHoldIsApartFromPause},
 		{"HoldEndsByItself", testHoldEndsByItself},
 		{"HoldKeepsListeners", testHoldKeepsListeners},
+		{"HoldEndsSequencePins", testHoldEndsSequencePins},
 		{"HoldOfNobody", testHoldOfNobody},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, h) })
@@ -156,6 +158,36 @@ func testHoldKeepsListeners(t *testing.T, h *house) {
 			break
 		}
 	}
+}
+
+// testHoldEndsSequencePins takes servers from who keeps them for values of sequences, be
+// they idle or about to be: everybody would wait for them, and they would be cut off.
+func testHoldEndsSequencePins(t *testing.T, h *house) {
+	d := h.open(t, limits(func(l *tenants.Limits) { l.SequencePinTimeout, l.ClientIdleTimeout = 2*patience, patience }))
+	h.sql(t, "create sequence numbers", "grant usage on sequence numbers to acme")
+	t.Cleanup(func() { h.sql(t, "drop sequence numbers") })
+	idle, busy := d.raw(t), d.raw(t)
+	for _, r := range []*raw{idle, busy} {
+		r.say(t, query("select nextval('numbers')"))
+		r.say(t, query("select lastval()"))
+		r.say(t, query("select nextval('numbers')"))
+	}
+	busy.say(t, query("begin; select 1"))
+	d.await(t, "servers that are kept", func(p router.PoolStats) bool { return p.ServersActive == 2 })
+	held := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		held <- d.Hold(ctx, "acme", "one", time.Minute)
+	}()
+	d.await(t, "one server less", func(p router.PoolStats) bool { return p.ServersActive == 1 })
+	busy.expect(t, "COMMIT; ready I", query("commit"))
+	if err := <-held; err != nil {
+		t.Fatal(err)
+	}
+	d.Release("acme", "one")
+	idle.expect(t, "error 55000; ready I", query("select lastval()"))
+	busy.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
 }
 
 func testHoldOfNobody(t *testing.T, h *house) {

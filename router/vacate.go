@@ -139,13 +139,7 @@ func (s *Server) occupy(key databaseKey) {
 
 // vacate closes a database's idle servers, and gives out no more.
 func (w *worker) vacate(key databaseKey) {
-	for _, c := range w.slots { // a server that is kept for a sequence's values is idle too
-		if c != nil && c.watched == watchSequence && c.route.databaseKey() == key {
-			c.unpinSequence()
-			c.sendInjected()
-			c.settleDown()
-		}
-	}
+	w.endSequencePins(func(r *route) bool { return r.databaseKey() == key })
 	for _, r := range w.routes {
 		if r.databaseKey() == key {
 			r.everyPool(pause)
@@ -153,6 +147,18 @@ func (w *worker) vacate(key databaseKey) {
 	}
 	if l := w.listeners[key]; l != nil {
 		l.lost(errVacated)
+	}
+}
+
+// endSequencePins takes servers from idle clients that keep them for a sequence's values
+// only, as the end of sequence_pin_timeout does.
+func (w *worker) endSequencePins(of func(*route) bool) {
+	for _, c := range w.slots {
+		if c != nil && c.keepsForSequence() && of(c.route) {
+			c.unpinSequence()
+			c.sendInjected()
+			c.settleDown()
+		}
 	}
 }
 
