@@ -28,6 +28,17 @@ type DatabaseDoor struct {
 	// Follow has the registry follow what was done. The client is not told before it
 	// returns that its command is done: it may log in to a new database at once.
 	Follow func(context.Context, DatabaseChange)
+	// Vacate has other nodes leave a database, and keep out of it until ctx ends. PostgreSQL
+	// waits for that.
+	Vacate func(ctx context.Context, d DatabaseChange)
+}
+
+// Vacant returns the database in which nobody may be.
+func (d *DatabaseChange) Vacant() string {
+	if d.Command == CreateDatabase {
+		return d.Other
+	}
+	return d.Database
 }
 
 // followFor is how long a client waits for the registry.
@@ -75,6 +86,14 @@ func (c *client) tellDatabases(all []onDatabase) {
 		}
 		w.loop.Post(c.databasesTold)
 	})
+}
+
+// vacateElsewhere has other nodes leave a database until the returned function is called.
+func (c *client) vacateElsewhere(d *onDatabase) (end func()) {
+	s, change := c.w.server, c.change(d)
+	ctx, end := context.WithCancel(s.ctx)
+	s.catalogs.Go(func() { s.databaseDoor.Vacate(ctx, change) })
+	return end
 }
 
 // databasesTold goes on when it has.

@@ -30,6 +30,7 @@ func TestRealDatabases(t *testing.T) {
 		{"StrangerDisturbsNobody", testStrangerDisturbsNobody},
 		{"StrangerHoldsNobodyUp", testStrangerHoldsNobodyUp},
 		{"WhoLeavesIsNotWaitedFor", testWhoLeavesIsNotWaitedFor},
+		{"OtherNodesLeave", testOtherNodesLeave},
 		{"OpenTransactionStandsInTheWay", testOpenTransactionStandsInTheWay},
 		{"ListenerComesBack", testListenerComesBack},
 	} {
@@ -239,6 +240,7 @@ func testWhoLeavesIsNotWaitedFor(t *testing.T, h *house) {
 				<-told
 			}
 		},
+		Vacate: func(ctx context.Context, _ router.DatabaseChange) { <-ctx.Done() },
 	})
 	admin := d.in(t, "postgres")
 	admin.say(t, query("create database left"))
@@ -266,6 +268,40 @@ func testWhoLeavesIsNotWaitedFor(t *testing.T, h *house) {
 	}
 	close(told)
 	admin.expect(t, "row 1; SELECT 1; ready I", query("select 1"))
+}
+
+// testOtherNodesLeave has a server of another node's be in the database, which is told.
+func testOtherNodesLeave(t *testing.T, h *house) {
+	d := h.open(t, anyDatabase)
+	told, ended := make(chan string, 1), make(chan struct{}, 1)
+	d.HandleDatabases(router.DatabaseDoor{
+		May:    func(router.DatabaseChange) error { return nil },
+		Follow: func(context.Context, router.DatabaseChange) {},
+		Vacate: func(ctx context.Context, c router.DatabaseChange) {
+			if c.Command == router.DropDatabase {
+				told <- c.Vacant()
+				<-ctx.Done()
+				ended <- struct{}{}
+			}
+		},
+	})
+	admin := d.in(t, "postgres")
+	admin.say(t, query("create database shared"))
+	other := dial(t, wire.DialConfig{
+		Address: h.Address(), Secret: wire.Secret{Password: secret},
+		Parameters: []wire.Parameter{{Name: "user", Value: "acme"}, {Name: "database", Value: "shared"}},
+	})
+	go func() {
+		if database := <-told; database == "shared" {
+			other.Conn.Close()
+		}
+	}()
+	admin.expect(t, "DROP DATABASE; ready I", query("drop database shared"))
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the others are still to keep out")
+	}
 }
 
 // testOpenTransactionStandsInTheWay has PostgreSQL say no in its own words and time,

@@ -15,7 +15,7 @@ import (
 // on whichever loop, and until the command's transaction has ended those who need one
 // wait, as they do while a database is paused. Not before: first PostgreSQL looks whether
 // the role may do such a thing, and says no at once. Otherwise anybody could have anybody's
-// servers closed. Other Howdah nodes know nothing of it.
+// servers closed. Other Howdah nodes hear of it from the catalog, if there is one.
 
 // vacateAfter is how long PostgreSQL may look at the role's rights.
 const vacateAfter = 20 * time.Millisecond
@@ -57,7 +57,8 @@ type vacating struct {
 	timer  loop.Timer
 	hand   *onDatabase   // that PostgreSQL is at
 	looked bool          // it was still at it when its time was over
-	keys   []databaseKey // that are kept free
+	keys   []databaseKey // that are kept free, here and
+	ends   []func()      // elsewhere
 }
 
 // onDatabases has the database vacated for the command that PostgreSQL is at, should it
@@ -101,6 +102,9 @@ func (c *client) vacate() {
 	key := databaseKey{c.route.databaseKey().cluster, v.hand.vacant()}
 	v.keys = append(v.keys, key)
 	c.w.server.vacate(key)
+	if c.w.server.databaseDoor != nil {
+		v.ends = append(v.ends, c.vacateElsewhere(v.hand))
+	}
 }
 
 // endVacating lets servers into the databases again.
@@ -110,6 +114,9 @@ func (c *client) endVacating() {
 	c.w.loop.Disarm(&v.timer)
 	for _, key := range v.keys {
 		c.w.server.occupy(key)
+	}
+	for _, end := range v.ends {
+		end()
 	}
 }
 

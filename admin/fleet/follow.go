@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"howdah/admin/jobs"
@@ -63,6 +64,32 @@ func (f *Fleet) FollowDatabase(ctx context.Context, d router.DatabaseChange) err
 	}
 	f.settle(ctx, func(*tenants.Snapshot) bool { return f.knows(d.Cluster, d.Database) == creates })
 	return nil
+}
+
+// VacateDatabase has nothing of any node's be in a database, until ctx ends: a client does
+// to it what PostgreSQL does only then.
+func (f *Fleet) VacateDatabase(ctx context.Context, d router.DatabaseChange) error {
+	_, release, err := f.beginHold(ctx, newID(), f.leadingTo(d.Cluster, d.Vacant()))
+	if err != nil {
+		return err
+	}
+	defer release()
+	<-ctx.Done()
+	return nil
+}
+
+// leadingTo returns the names by which clients come to a database.
+func (f *Fleet) leadingTo(cluster, database string) (names []string) {
+	s := f.Registry.Snapshot()
+	for t := range s.Tenants() {
+		if t.Cluster == cluster && t.Database == database {
+			names = append(names, t.Name)
+		}
+	}
+	if t, ok := s.Lookup(database, ""); !ok || t.Cluster == cluster && t.Database == database && !slices.Contains(names, t.Name) {
+		names = append(names, database) // by the tenant *, or nobody's but PostgreSQL's own
+	}
+	return names
 }
 
 // knows reports whether a database is one of the registry's tenants'.

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -53,6 +54,34 @@ func (h *house) crashFollowing(name, suffix string, run func(*catalog.Operation,
 	wants("renamed", renamed+":"+renamed+":"+name+beside)
 	run(h.fleet.BeginFollowing(h.t.Context(), h.sql(router.DropDatabase, name, renamed, "", "drop database "+renamed)))
 	wants("dropped", beside)
+}
+
+// Who has a database dropped by SQL has all nodes leave it meanwhile, and no longer.
+func TestVacating(t *testing.T) {
+	h := newHouse(t)
+	other := h.second(t.Context(), "other")
+	h.run()
+	h.create("acme")
+	for _, d := range []router.DatabaseChange{
+		{Command: router.DropDatabase, Cluster: "main", Database: "acme", User: "acme"},
+		{Command: router.CreateDatabase, Cluster: "main", Database: "twin", Other: "acme", User: "acme"},
+		{Command: router.RenameDatabase, Cluster: "main", Database: "nobodys", User: "acme"},
+	} {
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- h.fleet.VacateDatabase(ctx, d) }()
+		h.wait("both hold", func() bool {
+			one, here := h.pooler.holding()
+			two, there := other.holding()
+			return one == 1 && two == 1 && here[len(here)-1] == d.Vacant() && there[len(there)-1] == d.Vacant()
+		})
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		h.letGo()
+		h.wait("the other lets go", func() bool { n, _ := other.holding(); return n == 0 })
+	}
 }
 
 // Databases that a tenant's user makes by SQL are tenants like others.

@@ -27,9 +27,22 @@ const (
 // that is the operation's outcome ends it; the release is for when it does not come to
 // that.
 func (f *Fleet) hold(ctx context.Context, operation string, tenants []string) (release func(), err error) {
-	h, err := f.Catalog.Hold(ctx, operation, tenants, holdLasts)
+	h, release, err := f.beginHold(ctx, operation, tenants)
 	if err != nil {
 		return nil, err
+	}
+	if err := f.awaitHeld(ctx, h); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// beginHold has all nodes hold the clients of tenants, until release or ctx's end.
+func (f *Fleet) beginHold(ctx context.Context, operation string, tenants []string) (h *catalog.Hold, release func(), err error) {
+	h, err = f.Catalog.Hold(ctx, operation, tenants, holdLasts)
+	if err != nil {
+		return nil, nil, err
 	}
 	saying, stop := context.WithCancel(ctx)
 	said := make(chan struct{})
@@ -46,11 +59,7 @@ func (f *Fleet) hold(ctx context.Context, operation string, tenants []string) (r
 			f.Log.Warn("clients are held until it ends by itself", "tenants", tenants, "after", holdLasts, "error", err)
 		}
 	})
-	if err := f.awaitHeld(ctx, h); err != nil {
-		release()
-		return nil, err
-	}
-	return release, nil
+	return h, release, nil
 }
 
 // keepHolding makes a hold last, until ctx ends or the hold has been released.

@@ -111,7 +111,7 @@ func newDaemon(path string, stderr io.Writer) (*daemon, error) {
 	d.router.Handle(d.console.Serve, admin.DatabaseHowdah, admin.DatabasePgBouncer)
 	d.router.HandleCancel(d.console.Cancel)
 	if config.Catalog.URL != "" {
-		d.router.HandleDatabases(router.DatabaseDoor{May: d.mayChangeDatabase, Follow: d.followDatabase})
+		d.router.HandleDatabases(router.DatabaseDoor{May: d.mayChangeDatabase, Follow: d.followDatabase, Vacate: d.vacateDatabase})
 	}
 	return d, nil
 }

@@ -235,6 +235,17 @@ func (d *daemon) mayChangeDatabase(c router.DatabaseChange) error {
 	return f.MayChange(c)
 }
 
+// vacateDatabase has other nodes keep out of a database until ctx ends.
+func (d *daemon) vacateDatabase(ctx context.Context, c router.DatabaseChange) {
+	f := d.fleet.Load()
+	if f == nil {
+		return
+	}
+	if err := f.VacateDatabase(ctx, c); err != nil && ctx.Err() == nil {
+		d.log.Warn("other nodes may be in a database that a client copies, drops or renames", "cluster", c.Cluster, "database", c.Vacant(), "error", err)
+	}
+}
+
 // followDatabase has the catalog follow what a client has done to a database by SQL.
 func (d *daemon) followDatabase(ctx context.Context, c router.DatabaseChange) {
 	err := errCatalogAway
