@@ -24,7 +24,15 @@ type pair struct {
 func newPair(t *testing.T, options ...wiretest.PostgresOption) *pair {
 	t.Helper()
 	other := wiretest.StartPostgres(t, options...)
-	return &pair{house: newHouse(t, other), other: other}
+	h := newHouse(t, other)
+	for i, s := range []*postgres.Server{h.server, other} { // as which Howdah logs in is not who has made the server
+		if err := s.Exec(t.Context(), postgres.Superuser, "create role keeper superuser login password 'secret'"); err != nil {
+			t.Fatal(err)
+		}
+		h.admins[i] = s.URL("keeper", "secret", postgres.Superuser)
+	}
+	h.relog()
+	return &pair{house: h, other: other}
 }
 
 // contents are what a tenant may have that is moved in different ways: tables with and
@@ -146,7 +154,7 @@ func TestMove(t *testing.T) {
 			t.Errorf("%s: at the source there is %s, want %s", how, got, name)
 		}
 		away = name
-		if got := value(t, here, postgres.Superuser, "select concat_ws(' ', oid, datallowconn, datdba::regrole) from pg_database where datname = '"+name+"'"); got != before+" f postgres" {
+		if got := value(t, here, postgres.Superuser, "select concat_ws(' ', oid, datallowconn, datdba::regrole) from pg_database where datname = '"+name+"'"); got != before+" f keeper" {
 			t.Errorf("%s: the old database is %s", how, got)
 		}
 		as(t, there, "acme", made.Password, "insert into public.keyed (name) values ('new'); delete from public.keyed where name = 'new'; delete from public.log where ctid = (select max(ctid) from public.log)")
