@@ -47,6 +47,18 @@
 // `make bench-api` runs it with -api: how long reads of Howdah's HTTP API take (api.go),
 // of a catalog with 1,000 tenants.
 //
+// `make bench-admin` runs it with -admin: a Howdah with a catalog and two clusters
+// (admin.go), asked over HTTP. Its sections:
+//
+//   - create (admin_create.go): from the request for a tenant to its user's first login,
+//     with databases that are kept ready and without, alone and many at once.
+//   - churn (admin_churn.go): 500 tenants made, used, dropped and purged by four workers,
+//     and whether they leave anything.
+//   - holds (admin_holds.go): for how long a tenant's clients wait while it is renamed, and
+//     while it moves by replication; none may get an error, nothing may be lost.
+//   - neighbours (admin_neighbours.go): how long other tenants' transactions take while
+//     one is cloned and dropped.
+//
 // A section that fails is reported with the command and what it wrote; the
 // others still run, the table is printed, and the exit status is 1. Processes
 // and files of a run end with it, also on Ctrl-C.

@@ -55,6 +55,9 @@ func standbySections() []string { return []string{"share", "split"} }
 // apiSections are the words that -api takes instead.
 func apiSections() []string { return []string{"api"} }
 
+// adminSections are the words that -admin takes instead.
+func adminSections() []string { return []string{"create", "churn", "holds", "neighbours"} }
+
 func (o options) wants(section string) bool { return slices.Contains(o.only, section) }
 
 func (o options) measures(c contender) bool { return slices.Contains(o.poolers, c) }
@@ -72,7 +75,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	many := flags.Bool("tenants", false, "measure many tenants on few servers: "+strings.Join(tenantSections(), ","))
 	standbys := flags.Bool("standbys", false, "measure Howdah in front of a primary with a standby: "+strings.Join(standbySections(), ","))
 	api := flags.Bool("api", false, "measure reads of the HTTP API")
-	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants or -standbys of their own; default all")
+	admin := flags.Bool("admin", false, "measure what is done to tenants: "+strings.Join(adminSections(), ","))
+	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants, -standbys or -admin of their own; default all")
 	poolers := flags.String("poolers", "pgbouncer,howdah", "poolers to run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -92,6 +96,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		known, *poolers = standbySections(), "howdah" // PgBouncer has nothing like it
 	case *api:
 		known, *poolers = apiSections(), "howdah"
+	case *admin:
+		known, *poolers = adminSections(), "howdah"
 	}
 	if o.only, err = chooseSections(*only, known); err != nil {
 		return o, err
@@ -190,8 +196,10 @@ func (b *bench) runSections(ctx context.Context) error {
 		{"known", b.runKnown},
 		{"standbys", b.runStandbys},
 		{"api", b.runAPI},
+		{"admin", b.runAdmin},
 	} {
-		if section.name != "pgbench" && section.name != "standbys" && !b.wants(section.name) { // these look themselves
+		looksItself := section.name == "pgbench" || section.name == "standbys" || section.name == "admin"
+		if !looksItself && !b.wants(section.name) {
 			continue
 		}
 		if err := section.run(ctx); err != nil {
