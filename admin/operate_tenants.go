@@ -19,6 +19,7 @@ func tenantOperations() []Command {
 		{Name: "RENAME TENANT", Usage: "RENAME TENANT name TO name [OWNER name]", operate: renameTenant},
 		{Name: "MOVE TENANT", Usage: "MOVE TENANT name TO CLUSTER name [BY auto | replicate | dump]", operate: moveTenant},
 		{Name: "EXPORT TENANT", Usage: "EXPORT TENANT name", operate: exportTenant},
+		{Name: "GRACE TENANT", Usage: "GRACE TENANT name [FOR 'time']", operate: graceTenant},
 		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time']", operate: dropTenant},
 		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
 		{Name: "PURGE TENANT", Usage: "PURGE TENANT name", operate: onTenant((*fleet.Fleet).PurgeTenant)},
@@ -197,6 +198,27 @@ func renameTenant(ctx context.Context, o *operating) error {
 	made, err := o.fleet.RenameTenant(ctx, o.by, name, to, user, false)
 	if err == nil {
 		o.begun(made.Operation)
+	}
+	return err
+}
+
+func graceTenant(ctx context.Context, o *operating) error {
+	name, err := o.operand()
+	if err != nil {
+		return err
+	}
+	lasts := fleet.GraceFor
+	if o.take("for") {
+		if lasts, err = o.duration(); err != nil {
+			return err
+		}
+	}
+	if err := o.end(); err != nil {
+		return err
+	}
+	e, err := o.fleet.GraceTenant(ctx, o.by, name, lasts)
+	if err == nil {
+		o.entry(e)
 	}
 	return err
 }

@@ -1,11 +1,13 @@
 package admin_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -127,6 +129,16 @@ func TestOperations(t *testing.T) {
 	if got := one("ALTER TENANT initech RESET pool_size, max_lag", 3); got[1] != `{"cluster":"main","database":"initech","pool_mode":"session","user":"initech"}` {
 		t.Errorf("reset: %q", got)
 	}
+	graced := one("GRACE TENANT initech FOR '90m'", 3)
+	var settings struct {
+		Until time.Time `json:"quota_grace_until"`
+	}
+	if err := json.Unmarshal([]byte(graced[1]), &settings); err != nil || time.Until(settings.Until) < 80*time.Minute || time.Until(settings.Until) > 90*time.Minute {
+		t.Errorf("grace: %q, %v", graced, err)
+	}
+	if got := one("GRACE TENANT initech FOR '0s'", 3); strings.Contains(got[1], "grace") {
+		t.Errorf("no grace: %q", got)
+	}
 	one("CREATE TIER silver SET weight = 2", 3)
 	if got := one("ALTER TIER silver SET pool_size = 1", 3); got[1] != `{"pool_size":1,"weight":2}` {
 		t.Errorf("alter tier: %q", got)
@@ -159,6 +171,7 @@ func TestOperations(t *testing.T) {
 		said = append(said, r.Action+" "+r.Name)
 	}
 	const want = "begin create hooli, begin create pied-piper, begin suspend initech, cancel initech, change initech, change initech, " +
+		"change initech, grace initech, change initech, grace initech, " +
 		"create silver, change silver, create second, delete silver, delete second, create ci, create first, delete ci"
 	if got := strings.Join(said, ", "); got != want {
 		t.Errorf("the audit log says\n%s\nwant\n%s", got, want)
@@ -197,6 +210,11 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"SUSPEND TENANT acme", "55000", "howdah.toml"},
 		{"DROP TENANT initech KEEP 'forever'", "22023", "forever"},
 		{"DROP TENANT initech KEEP '-1h'", "22023", "-1h"},
+		{"GRACE TENANT initech FOR 'soon'", "22023", "soon"},
+		{"GRACE TENANT initech FOR '9999h'", "22023", "up to"},
+		{"GRACE TENANT initech UNTIL '1h'", "42601", "Write GRACE TENANT name"},
+		{"GRACE TENANT nobody", "42704", "nobody"},
+		{"GRACE TENANT acme", "55000", "howdah.toml"},
 		{"RENAME TENANT initech TO gavin OWNER belson", "55006", "under way"},
 		{"RENAME TENANT initech TO postgres", "22023", "reserved"},
 		{"RENAME TENANT initech", "42601", "RENAME TENANT name TO"},

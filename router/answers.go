@@ -52,6 +52,10 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		if last && s.looksAt() {
 			return verbDrop, nil // serverLost goes on
 		}
+		with, hinted := s.hinted(body)
+		if hinted {
+			body = with
+		}
 		v := s.serverError(string(wire.ErrorCode(body)))
 		s.lastWords = s.lastWords || last && v != verbDrop
 		switch {
@@ -59,7 +63,7 @@ func (s *session) fromServer(typ byte, body []byte) (verb, error) {
 		case s.checking:
 			v = s.loginError(body)
 		case !bytes.HasSuffix(body, []byte{0, 0}): // its rest is still to come, and goes behind it as it is
-		case moved.longer != 0, bytes.Contains(body, []byte(ownPrefix)):
+		case hinted, moved.longer != 0, bytes.Contains(body, []byte(ownPrefix)):
 			body = moved.clientPosition(body)
 			s.shared.toClient = wire.AppendMessage(s.shared.toClient, wire.ErrorResponse, s.clientNames(body, meant))
 			v = verbDrop
@@ -271,7 +275,7 @@ func (s *session) ready(status wire.TxStatus) {
 	s.committed = s.committed && status != wire.TxOpen
 	s.open = !s.queue.empty()
 	if !s.open {
-		s.setting = 0
+		s.setting, s.ends, s.ended = 0, false, false
 	}
 	if status == wire.TxIdle && s.defining { // for good now, or not at all
 		s.defining = s.open
@@ -321,6 +325,9 @@ func (s *session) serverParameter(body []byte) (verb, error) {
 		s.reported = table.with(s.reported, string(name), string(value))
 	}
 	b.vars = table.with(b.vars, string(name), string(value))
+	if s.ourVar(string(name)) {
+		return verbDrop, nil
+	}
 	if old, ok := s.vars.value(string(name)); s.resetting || ok && old == string(value) {
 		return verbDrop, nil
 	}

@@ -76,7 +76,7 @@ func (c *client) carry(to *route) {
 	from.tenant.clients--
 	c.w.server.metered.leave(from.key.user)
 	from.tenant.leaveProcess(c.about.process)
-	c.route, c.ddl, c.taint = to, &to.ddl, &to.taint
+	c.route, c.ddl, c.taint, c.quota = to, &to.ddl, &to.taint, to.over
 	to.clients++
 	to.tenant.clients++
 	c.w.server.metered.enter(to.key.user)

@@ -46,5 +46,6 @@
 // Cancel requests (cancel.go) show a key of ours and never reach a server
 // that has gone to somebody else meanwhile. control.go pauses, reloads and
 // shuts down, hold.go has clients wait for an operation; report.go tells the
-// numbers, and usage.go how tenants stand to their quotas.
+// numbers. usage.go knows how tenants stand to their quotas, and quota.go keeps those from
+// writing that are over.
 package router

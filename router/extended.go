@@ -113,6 +113,9 @@ func (s *session) tooMany() *wire.Error {
 // parseHuge passes on a Parse that is too large to be kept, which only its own
 // server can then know.
 func (s *session) parseHuge(h wire.Header) verb {
+	if s.over != nil {
+		return s.fail(s.over.refusal()) // who knows what it is
+	}
 	s.pins, s.raw = s.pins|pinLarge, true
 	s.shared.statements.drop(s.unnamed)
 	s.unnamed, s.hereNow, s.hereAt = nil, true, s.syncs
@@ -207,6 +210,9 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 	if s.meaningOpen(m.Statement) {
 		return verbStall
 	}
+	if s.over != nil && s.overreachesBound(s.meant(m.Statement)) {
+		return s.fail(s.over.refusal())
+	}
 	if st := s.meant(m.Statement); st != nil && s.listens != nil && s.status == wire.TxOpen && s.subscribes(&st.reading) {
 		return verbSubscribe
 	}
@@ -256,6 +262,9 @@ func (s *session) clientBind(h wire.Header, b []byte) verb {
 }
 
 func (s *session) clientExecute(h wire.Header, b []byte) verb {
+	if s.over != nil && s.ended {
+		return s.fail(s.over.refusal())
+	}
 	e := entry{typ: wire.Execute}
 	var resets []restored
 	if len(s.portals) > 0 && len(b) == h.Len {
@@ -299,6 +308,7 @@ func (s *session) clientExecute(h wire.Header, b []byte) verb {
 	if s.committing {
 		e.flags = flagCommit
 	}
+	s.ended = s.ended || s.ends
 	s.halted = s.halted || s.done&acts != 0 && mayStop(h, b)
 	s.forward(e)
 	if len(resets) > 0 {
@@ -319,6 +329,7 @@ func mayStop(h wire.Header, b []byte) bool {
 func (s *session) mayDo(r *reading) {
 	s.note(r)
 	s.committing = s.committing || r.effects&mayCommit != 0
+	s.ends = s.ends || r.effects&(mayCommit|rollsBack|endsItself) != 0
 	s.forgets = s.forgets || r.effects&mayForget != 0
 }
 

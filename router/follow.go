@@ -24,6 +24,7 @@ func (r *route) follow(t *tenants.Tenant, m *member, held bool) {
 	r.tenant = r.w.tenantOf(t)
 	r.setLimits(t, s.userOf(r.key.user))
 	r.setReads(t)
+	r.setQuota()
 	old := r.pool
 	r.member.Store(m)
 	r.openPool(m)

@@ -20,6 +20,18 @@ var largeObjects = map[uint32]bool{
 	964: true, 1004: true, 3170: true, 3171: true, 3172: true,
 }
 
+// writers are the functions that write large objects, creat, create, import, put,
+// truncate, unlink and write.
+var writers = map[uint32]bool{
+	715: true, 764: true, 767: true, 955: true, 957: true, 964: true, 1004: true, 3172: true, 3457: true, 3460: true,
+}
+
+// writesLargeObject reports whether a function call writes a large object, or is too short
+// to say.
+func writesLargeObject(body []byte) bool {
+	return len(body) < 4 || writers[binary.BigEndian.Uint32(body)]
+}
+
 // called returns what a function call may do, whose body begins with the
 // function's OID.
 func called(body []byte) reading {

@@ -41,13 +41,14 @@ const (
 // server: its settings, and the BEGIN that was deferred.
 func (s *session) inject() {
 	b, first := s.backend, len(s.queue.entries)
-	if b.vars != s.vars || b.changedBy != nil && b.changedBy != s {
+	if b.vars != s.inForce() || b.changedBy != nil && b.changedBy != s {
 		s.injectVars()
 	}
 	fails := s.deferred != 0 && s.status == wire.TxFailed
 	if s.deferred != 0 {
-		s.injectBegin(s.deferred)
-		s.reading = s.deferred.readOnly()
+		options := s.begins(s.deferred)
+		s.injectBegin(options)
+		s.reading = options.readOnly()
 		s.deferred, s.begun = 0, true
 	}
 	if !s.queue.empty() {
@@ -89,12 +90,13 @@ func (s *session) injectVars() {
 			have = s.shared.vars.with(have, "role", role) // RESET ALL leaves it
 		}
 	}
-	set, reset := difference(have, s.vars, b.base)
+	want := s.inForce()
+	set, reset := difference(have, want, b.base)
 	if len(set)+len(reset) == 0 && !changed {
-		b.vars = s.vars
+		b.vars = want
 		return
 	}
-	s.tuning = &tuning{from: b.vars, to: s.vars}
+	s.tuning = &tuning{from: b.vars, to: want}
 	if s.reported != nil {
 		s.tuning.from = s.reported
 	}
@@ -119,7 +121,7 @@ func (s *session) injectVars() {
 		s.shared.toServer = wire.AppendBindText(s.shared.toServer, resetName)
 		s.injectExecute(0)
 	}
-	if role, ok := s.vars.value("role"); ok && role != "none" {
+	if role, ok := want.value("role"); ok && role != "none" {
 		s.injectSet("role", role)
 	}
 	s.run(helperCommit, commitName, "commit", flagVars)
@@ -195,7 +197,7 @@ func (s *session) tuned(restores []restored) (any bool) {
 		if _, restored := resetTo(restores, p.Name); restored {
 			continue
 		}
-		if now, _ := s.vars.value(p.Name); now != old {
+		if now, _ := s.vars.value(p.Name); now != old && !s.ourVar(p.Name) {
 			s.vars = table.with(s.vars, p.Name, old)
 			if !s.checking {
 				s.shared.toClient = wire.AppendParameterStatus(s.shared.toClient, p.Name, old)

@@ -254,6 +254,7 @@ func (w *worker) begin(l *login) {
 	about.keyLen = keyLen(l.version)
 	c := &client{w: w, route: r, login: l, about: &about, attrs: l.attrs}
 	c.session = session{mode: r.tenant.limits.PoolMode, status: wire.TxIdle, shared: &w.shared, ddl: &r.ddl, taint: &r.taint, limit: int32(r.tenant.limits.MaxPreparedStatements), most: int32(r.tenant.limits.MaxClientPreparedStatements)}
+	c.quota = r.over
 	if w.server.databaseDoor != nil {
 		c.mayOnDatabase = c.mayChange
 	}

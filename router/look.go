@@ -121,7 +121,7 @@ func (s *session) readBack(name, value string, set bool) {
 		}
 		return
 	}
-	if _, reported := s.base.value(name); reported {
+	if _, reported := s.base.value(name); reported || s.ourVar(name) {
 		return
 	}
 	if !set || value == "" && !had && strings.Contains(name, ".") || !had && name == "role" && value == "none" {

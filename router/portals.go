@@ -28,7 +28,7 @@ func portalOf(r, executed *reading) *portal {
 // counts reports whether what a portal does must be known again when it is
 // executed.
 func (r *reading) counts() bool {
-	return r.effects&(maySet|maySetAny|mayReset|mayForget|mayCommit) != 0 || len(r.settings)+len(r.unlisten)+len(r.databases) > 0 || r.command == commandPrepare
+	return r.effects&(maySet|maySetAny|mayReset|mayForget|mayCommit|rollsBack|endsItself) != 0 || len(r.settings)+len(r.unlisten)+len(r.databases) > 0 || r.command == commandPrepare
 }
 
 // bound notes what a portal is from now on, nil for nothing beside what the

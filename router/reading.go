@@ -26,6 +26,11 @@ const (
 	prepares                         // PREPARE: names of statements may be the server's own
 	reloads                          // have PostgreSQL read its configuration again
 	defines                          // change what names mean
+	rollsBack                        // end a transaction block without COMMIT
+	unlocks                          // have a READ ONLY transaction write, if nothing has run in it yet
+	blocks                           // run a block that may end transactions: DO, CALL
+	endsItself                       // commit what it does by itself: VACUUM and its kin
+	writesLarge                      // write large objects, which PostgreSQL before 16 does in READ ONLY transactions
 )
 
 // anything is what a text may do that is not understood.
@@ -182,15 +187,17 @@ func (r *reader) first() {
 	case word.is("insert"), word.is("merge"):
 		r.effects |= movesSequence | acts
 	case word.is("begin"), word.is("start"):
+		r.unlock()
 		r.begin()
 	case word.is("commit"), word.is("end"), word.is("rollback"), word.is("abort"):
 		r.endTransaction(word)
 	case word.is("savepoint"), word.is("release"):
 		r.effects |= marksPlace
 	case word.is("set"), word.is("reset"):
+		r.unlock()
 		r.set(word.is("reset"))
 	case word.is("discard"):
-		r.effects |= mayFree | mayForget | maySet | mayReset
+		r.effects |= mayFree | mayForget | maySet | mayReset | endsItself
 		r.exact(commandDiscardAll, "all")
 	case word.is("deallocate"):
 		r.effects |= mayFree | mayForget
@@ -227,10 +234,12 @@ func (r *reader) first() {
 	case word.is("notify"):
 		r.effects |= mayNotify
 	case word.is("do"), word.is("call"):
-		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | acts | defines
+		r.effects |= maySet | maySetAny | mayKeep | mayFree | movesSequence | mayCommit | acts | defines | blocks
 		r.body()
 	case word.is("load"):
 		r.effects |= leavesOther
+	case word.among("vacuum", "analyze", "analyse", "cluster", "reindex"):
+		r.effects |= endsItself
 	}
 }
 
@@ -282,7 +291,7 @@ func (r *reader) body() {
 		if t.kind == tokenString {
 			inner := reader{lexer: lexer{text: t.text[1 : len(t.text)-1], conforming: r.conforming}, inner: true}
 			inner.statements()
-			r.effects |= inner.effects &^ mayForget
+			r.effects |= inner.effects &^ (mayForget | rollsBack | unlocks)
 		}
 	}
 }
@@ -395,7 +404,7 @@ func (r *reader) word(before token) {
 	text := r.last.text
 	if r.last.kind == tokenQuoted {
 		if text[0] != '"' {
-			r.effects |= mayKeep | maySet | maySetAny // U&"": who knows
+			r.effects |= mayKeep | maySet | maySetAny | writesLarge // U&"": who knows
 			return
 		}
 		text = text[1 : len(text)-1]
@@ -431,6 +440,8 @@ func (r *reader) word(before token) {
 		r.effects |= readsSequence
 	case "nextval", "setval", "insert", "merge":
 		r.effects |= movesSequence
+	case "lo_creat", "lo_create", "lo_from_bytea", "lo_import", "lo_put", "lo_truncate", "lo_truncate64", "lo_unlink", "lowrite":
+		r.effects |= writesLarge
 	case "setseed":
 		r.effects |= leavesSeed
 	case "dblink_connect", "dblink_connect_u", "pg_backup_start", "pg_start_backup", "pg_replication_origin_session_setup":

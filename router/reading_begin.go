@@ -1,5 +1,7 @@
 package router
 
+import "strings"
+
 // txOptions are the options of BEGIN, and that there was one.
 type txOptions uint16
 
@@ -155,6 +157,9 @@ func (r *reader) endTransaction(word token) {
 		r.command = commandRollbackTo
 		return
 	}
+	if c == commandRollback {
+		r.effects |= rollsBack
+	}
 	var options txOptions
 	if r.takes("and") {
 		if !r.takes("no") {
@@ -200,4 +205,38 @@ func (r *reading) tag() string {
 		return "SET"
 	}
 	panic("router: a command that is never answered by us")
+}
+
+// unlock notes whether what begins with BEGIN, START, SET or RESET may have a READ ONLY
+// transaction write. Of a setting it may whatever its value is.
+func (r *reader) unlock() {
+	l := r.lexer
+	t := l.next()
+	if r.last.is("set") || r.last.is("reset") {
+		if t.is("session") || t.is("local") {
+			t = l.next()
+		}
+		if !t.is("transaction") {
+			if setsAccess(t) {
+				r.effects |= unlocks
+			}
+			return
+		}
+	}
+	for before := t; t.kind != tokenEnd && t.kind != tokenBroken && !t.symbol(';'); before, t = t, l.next() {
+		if before.is("read") && t.is("write") {
+			r.effects |= unlocks
+		}
+	}
+}
+
+// setsAccess reports whether the name of a setting is, or may be, that of the
+// transaction's access mode.
+func setsAccess(name token) bool {
+	if name.kind != tokenWord && name.kind != tokenQuoted {
+		return false
+	}
+	r := reader{last: name}
+	text, ok := r.identifier()
+	return !ok || strings.EqualFold(text, "transaction_read_only")
 }

@@ -138,7 +138,7 @@ func (s *session) rewind(deferred txOptions, status wire.TxStatus) {
 	}
 	s.undecided, s.tuning, s.reported = nil, nil, nil
 	s.open, s.piped, s.skipping, s.prefix, s.prefixFailed, s.begun, s.beginFailed = false, false, false, false, false, false, false
-	s.committing, s.forgets, s.lookErred, s.lastWords = false, false, false, false
+	s.committing, s.ends, s.ended, s.forgets, s.lookErred, s.lastWords = false, false, false, false, false, false
 	s.changes, s.reading = 0, false
 	s.deferred, s.status = deferred, status
 }

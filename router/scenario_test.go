@@ -120,6 +120,10 @@ func (sc *scenario) event(words []string) error {
 		return err
 	case "assigned":
 		sc.assign(s, append(words, "one")[1])
+	case "over":
+		s.quota = newOverQuota("acme", tenants.Usage{Size: 3 << 30, Quota: 2 << 30})
+	case "within":
+		s.quota = nil
 	case "released":
 		s.released()
 	case "leaves":

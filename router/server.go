@@ -105,7 +105,8 @@ type Server struct {
 	guard        guard
 	automatic    automatic
 	catalogs     sync.WaitGroup // being read
-	usage        atomic.Pointer[map[string]tenants.Usage]
+	usage        atomic.Pointer[usage]
+	telling      sync.Mutex // one SetUsage at a time
 
 	mu          sync.Mutex // guards what follows
 	listeners   map[net.Listener]bool

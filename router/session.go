@@ -84,6 +84,10 @@ type session struct {
 	committing bool // a portal that may end the transaction was bound or executed since the last Sync
 	forgets    bool // one that may destroy prepared statements was sent since the last Sync
 
+	confined bool // what runs was begun READ ONLY, for over
+	ends     bool // a portal that ends the transaction, with COMMIT or without, was bound since the last Sync
+	ended    bool // one may have been executed
+
 	lookErred bool // the look that is under way has failed
 	barrier   bool // ReadyForQuery waits for the listener, or for news
 	news      bool // somebody is being told what was done to a database
@@ -143,6 +147,9 @@ type session struct {
 	portals       map[string]*portal            // at the server, of those that do more than the server knows
 	tuning        *tuning                       // nil but between injected settings and ReadyForQuery
 	reported      *vars                         // what the server last reported, between its DISCARD ALL and ReadyForQuery; nil otherwise
+
+	quota *overQuota // the tenant is over it; nil where the client may write
+	over  *overQuota // the same, as far as the session goes by it
 
 	vars    *vars // what the client was told
 	startup *vars // what RESET goes back to
@@ -207,6 +214,9 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.queue.len() >= maxQueue {
 		return verbStall
 	}
+	if s.quota != s.over || s.over != nil {
+		s.settleQuota()
+	}
 	switch h.Type {
 	case wire.Terminate:
 		return verbLeave
@@ -238,6 +248,9 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	if s.copyIn && !s.copyBoth {
 		return verbForward // COPY fails on it and takes no further notice
 	}
+	if s.over != nil && s.queue.cycles > 0 {
+		return verbStall // which transaction it is of is not decided
+	}
 	if s.forgetting > 0 {
 		return verbStall // what names mean is not decided, nor which settings hold
 	}
@@ -246,14 +259,14 @@ func (s *session) decide(h wire.Header, b []byte) verb {
 	}
 	discarded := s.forgets && s.queue.empty()                // by a message before this one in the pipeline, which is its own transaction
 	discardedAll := discarded && s.held && s.reported != nil // outside any transaction, or PostgreSQL would have refused
-	if s.held && (!s.piped || discarded) && !s.prefix && (s.status == wire.TxIdle || discardedAll) && s.backend.vars != s.vars {
+	if s.held && (!s.piped || discarded) && !s.prefix && (s.status == wire.TxIdle || discardedAll) && s.backend.vars != s.inForce() {
 		if !s.queue.empty() {
 			return verbStall // a look, or what RESET has to bring back
 		}
 		s.inject() // DISCARD ALL ran on a server that stays
 	}
-	if discardedAll && s.tuning == nil && s.backend.vars == s.vars {
-		s.tuning = &tuning{from: s.reported, to: s.vars, done: true} // what is set behind it must be told
+	if discardedAll && s.tuning == nil && s.backend.vars == s.inForce() {
+		s.tuning = &tuning{from: s.reported, to: s.inForce(), done: true} // what is set behind it must be told
 	}
 	switch h.Type {
 	case wire.Query, wire.FunctionCall:
@@ -303,7 +316,7 @@ func (s *session) clientSync() verb {
 	}
 	s.changes += s.pendingChanges()
 	s.syncs++
-	s.committing = false
+	s.committing, s.ends, s.ended = false, false, false
 	e := entry{typ: wire.Sync}
 	if s.forgets {
 		e.flags, s.forgets = flagForgets, false
@@ -327,8 +340,12 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 	}
 	var resets []restored
 	var unknown *reading // names a statement that only the server's others may have
+	rewritten := ""      // text that is sent in its place
 	e := entry{typ: h.Type}
 	if h.Type == wire.FunctionCall {
+		if s.over != nil && s.overreachesByCall(b[wire.HeaderLen:]) {
+			return s.failCall(s.over.refusal())
+		}
 		r := called(b[wire.HeaderLen:])
 		if !s.clearSequences(&r) {
 			return verbStall
@@ -344,6 +361,13 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		if whole {
 			r = s.vars.read(text)
 			s.doubtLiterals(&r, text)
+		}
+		if s.over != nil {
+			if s.confined && !s.ended && r.command == commandBegin && r.effects&unlocks != 0 {
+				rewritten = r.options.readOnlyToo().beginText()
+			} else if s.overreaches(&r, text, whole) {
+				return s.failQuery(s.over.refusal())
+			}
 		}
 		if s.asks = r.command; r.options&txChain != 0 {
 			s.asks = commandOther
@@ -409,6 +433,10 @@ func (s *session) clientQuery(h wire.Header, b []byte) verb {
 		return verbDrop
 	}
 	s.forward(e)
+	if rewritten != "" {
+		s.shared.toServer = wire.AppendString(s.shared.toServer, wire.Query, rewritten)
+		return verbDrop
+	}
 	if len(resets) > 0 {
 		s.shared.toServer = append(s.shared.toServer, b...)
 		s.restoreBehind(resets)
@@ -451,6 +479,9 @@ func (s *session) assigned(b *backend) {
 	s.reported, s.declared, s.halted = nil, false, false
 	if s.queue.entries == nil {
 		s.queue.entries = s.shared.takeQueue()
+	}
+	if s.confined {
+		s.distrust()
 	}
 	s.inject()
 	if s.ranHere && s.status == wire.TxIdle {

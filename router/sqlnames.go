@@ -152,7 +152,7 @@ func (s *session) bindExecute(h wire.Header, b []byte, m wire.BindMessage, st *s
 		p = portalOf(&st.reading, executed)
 		p.executes, p.meant = st.name, s.named[st.name]
 	}
-	s.committing = true
+	s.committing, s.ends = true, true
 	s.forward(entry{typ: wire.Bind, flags: flagCommit, more: s.bound(m.Portal, p)})
 	sh.used = len(b) - len(m.Rest)
 	sh.toServer = wire.AppendBindHeader(sh.toServer, m.Portal, againName, h.Len-sh.used)

@@ -21,6 +21,8 @@ type vars struct {
 	serializable bool // default_transaction_isolation
 	readsOnly    bool // default_transaction_read_only
 	dumps        bool // application_name is a pg_dump's
+
+	confined *vars // the same with default_transaction_read_only; nil until it was needed
 }
 
 // parseVars are the settings that PostgreSQL looks at when it parses a

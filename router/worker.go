@@ -75,6 +75,7 @@ type route struct {
 
 	standbys []*standby     // that transactions have gone to
 	reads    reads          // what may run there
+	over     *overQuota     // its tenant cannot write, and the user is not exempt; else nil
 	watch    *members.Watch // of the cluster; nil where it has one member
 	database atomic.Pointer[database]
 	ddlSeen  uint64 // ddl when it was last looked at
@@ -157,6 +158,7 @@ func (w *worker) routeOf(t *tenants.Tenant, m *member, held bool, user string) *
 	r.watch = w.server.watchOf(t.Cluster)
 	r.member.Store(m)
 	r.setLimits(t, w.server.userOf(user))
+	r.setQuota()
 	r.openPool(m)
 	w.server.countUser(r)
 	r.counted = true
@@ -191,6 +193,7 @@ func (r *route) update(t *tenants.Tenant, m *member, held bool) {
 		r.setLimits(t, u)
 		r.w.tenantOf(t)
 		r.setReads(t)
+		r.setQuota()
 		if *r.limits != before {
 			r.limitClients()
 		}

@@ -138,6 +138,7 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("drop-tenant", "DELETE", "/tenants/{name}", "Drop a tenant; its database is kept for a while", admin, accepted), s.dropTenant)
 	huma.Register(api, operation("suspend-tenant", "POST", "/tenants/{name}/suspend", "Close a tenant", operator, accepted), s.begin((*fleet.Fleet).SuspendTenant))
 	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
+	huma.Register(api, operation("grace-tenant", "POST", "/tenants/{name}/grace", "Have a tenant write for a while though it is over its quota", operator), s.graceTenant)
 	huma.Register(api, operation("rename-tenant", "POST", "/tenants/{name}/rename", "Give a tenant another name; its clients go on", operator, accepted), s.renameTenant)
 	huma.Register(api, operation("move-tenant", "POST", "/tenants/{name}/move", "Move a tenant to another cluster while its clients work", operator, accepted), s.moveTenant)
 	s.exports(api)
@@ -284,13 +285,41 @@ func (s *server) setTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	found, err := s.oneTenant(ctx, in.Name)
+	return s.changedTenant(ctx, e)
+}
+
+// changedTenant tells of a tenant that was changed here, though the registry may not have
+// it yet.
+func (s *server) changedTenant(ctx context.Context, e *catalog.Entry) (*tenantAnswer, error) {
+	found, err := s.oneTenant(ctx, e.Name)
 	if err != nil {
 		return nil, err
 	}
 	found.Tier = e.Settings.Text("tier")
-	found.ofEntry(e) // what was changed here, though the registry may not have it yet
+	found.ofEntry(e)
 	return answerTenant(*found), nil
+}
+
+func (s *server) graceTenant(ctx context.Context, in *struct {
+	ByName
+	Body struct {
+		For *float64 `json:"for,omitempty" minimum:"0" maximum:"2678400" doc:"for how many seconds, an hour if not given; 0 ends it"`
+	}
+},
+) (*tenantAnswer, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	lasts := fleet.GraceFor
+	if in.Body.For != nil {
+		lasts = time.Duration(*in.Body.For * float64(time.Second))
+	}
+	e, err := f.GraceTenant(ctx, actor(ctx), in.Name, lasts)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return s.changedTenant(ctx, e)
 }
 
 func (s *server) dropTenant(ctx context.Context, in *struct {

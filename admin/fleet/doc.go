@@ -1,7 +1,7 @@
 // Package fleet is what an operator does to tenants, clusters and tiers: each operation
 // once, whatever door it came through.
 //
-// Something that is done at once (settings, a cluster, a token) is a change of the
+// Something that is done at once (settings, a cluster, a token, grace.go) is a change of the
 // catalog. What takes time (create, suspend, resume, rename, rotate, drop, undrop, purge) is checked and
 // begun here and goes on as an operation that package jobs runs: plan.go lets package
 // provision observe the cluster and plan, runs one step after the other, each noted

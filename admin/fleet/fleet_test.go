@@ -190,7 +190,23 @@ func TestSettings(t *testing.T) {
 	if _, err := h.fleet.SetTenant(t.Context(), anna, "acme", e.Revision-1, map[string]any{"weight": int64(1)}); !errors.Is(err, catalog.ErrChanged) {
 		t.Errorf("of an old revision: %v", err)
 	}
+	if e, err = h.fleet.GraceTenant(t.Context(), anna, "acme", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	until, err := time.Parse(time.RFC3339, e.Settings.Text("quota_grace_until"))
+	if left := time.Until(until); err != nil || left > time.Hour || left < 50*time.Minute || e.Settings["pool_size"] != int64(7) {
+		t.Errorf("grace: %+v, %v", e, err)
+	}
+	e, err = h.fleet.GraceTenant(t.Context(), anna, "acme", 0)
+	if _, ok := e.Settings["quota_grace_until"]; err != nil || ok {
+		t.Errorf("grace ended: %+v, %v", e, err)
+	}
 	var invalid *fleet.InvalidError
+	for _, lasts := range []time.Duration{-1, 32 * 24 * time.Hour} {
+		if _, err := h.fleet.GraceTenant(t.Context(), anna, "acme", lasts); !errors.As(err, &invalid) {
+			t.Errorf("grace for %v: %v", lasts, err)
+		}
+	}
 	for _, patch := range []map[string]any{{"database": "x"}, {"state": "suspended"}, {"nonsense": true}} {
 		if _, err := h.fleet.SetTenant(t.Context(), anna, "acme", catalog.AnyRevision, patch); !errors.As(err, &invalid) {
 			t.Errorf("%v: %v", patch, err)

@@ -116,6 +116,7 @@ func commandRoles() map[string]string {
 		"tenant move NAME --to main":  "operator",
 		"tenant export NAME":          "operator",
 		"tenant exports NAME":         "viewer",
+		"tenant grace NAME":           "operator",
 		"tenant rotate NAME":          "admin",
 		"tenant reseal":               "admin",
 		"tenant drop NAME":            "admin",

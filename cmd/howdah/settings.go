@@ -508,7 +508,7 @@ func tenantSettings() []setting {
 		},
 		{
 			section: sectionTenant, name: "quota_grace_until", initialDoc: "no grace", reload: true,
-			doc: "Until then all may write though the tenant is over its quota.",
+			doc: "Until then all may write though the tenant is over its quota. GRACE TENANT and `howdah tenant grace` write it into the catalog.",
 			at:  func(p *place) any { return &p.tenant.QuotaRules.GraceUntil },
 		},
 		{

@@ -111,12 +111,12 @@ func countLimits() []setting {
 		},
 		{
 			name: "quota", initial: int64(0), most: math.MaxInt64, reload: true,
-			doc: "Size that the tenant's database may have, such as \"20GB\", as pg_database_size counts it. 0 is no limit. It is measured every minute, and every ten seconds from 90 % on, through admin_url of its cluster.",
+			doc: "Size that the tenant's database may have, such as \"20GB\", as pg_database_size counts it. A tenant that reaches it only reads until it is below 95 % again: every transaction is READ ONLY, whatever it asks for, and writes fail with 25006 and a hint that says why. What is open when that begins ends as it began. VACUUM goes on. Replication connections, and who logs in to PostgreSQL past Howdah, are not concerned; nor are functions of the tenant's own that write large objects in PostgreSQL before 16. 0 is no limit. It is measured every minute, and every ten seconds from 90 % on, through admin_url of its cluster.",
 			at:  func(p *place) any { return &p.limits.Limits.Quota },
 		},
 		{
 			name: "quota_exempt_users", initial: []any{}, reload: true,
-			doc: "Users who may write though the tenant is over its quota, to clean up; a * at the end of a name stands for anything. Whom a client has logged in as counts, not its SET ROLE. This version reads it and does nothing with it yet.",
+			doc: "Users who may write though the tenant is over its quota, to clean up; a * at the end of a name stands for anything. Whom a client has logged in as counts, not its SET ROLE.",
 			at:  func(p *place) any { return &p.limits.QuotaRules.ExemptUsers },
 		},
 	}
