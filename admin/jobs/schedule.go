@@ -70,7 +70,11 @@ func (w *scheduleWorker) Work(ctx context.Context, job *river.Job[scheduled]) er
 		if s.Name != job.Args.Name {
 			continue
 		}
-		if err := s.Run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, catalog.ErrReview) {
+		err := w.runner.catalog.Ready(ctx)
+		if err == nil {
+			err = s.Run(ctx)
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, catalog.ErrReview) {
 			w.runner.log.Warn("scheduled work failed; it comes again", "work", s.Name, "error", err)
 		}
 	}

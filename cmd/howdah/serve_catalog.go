@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -182,15 +181,16 @@ func (d *daemon) theFleet() (*fleet.Fleet, error) {
 func (d *daemon) useContents(ctx context.Context, c *catalog.Catalog, contents *catalog.Contents) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	before := d.contents
+	why, err := d.restored(ctx, c, contents)
 	switch {
+	case err != nil:
+		return fmt.Errorf("%w, or not: %w", errNotMarked, err)
 	case contents.Review != "":
 		d.log.Error("the catalog is to be reviewed: the registry stays as it is, and nothing is run", "why", contents.Review)
 		d.reviewed = true
 		return nil
-	case before != nil && !d.reviewed && !contents.Follows(before):
-		err := c.NeedReview(ctx, "it was at revision "+strconv.FormatInt(before.Revision, 10)+", and is at "+strconv.FormatInt(contents.Revision, 10)+" now: it has been restored to an earlier time")
-		if err != nil {
+	case why != "":
+		if err := c.NeedReview(ctx, why+": it has been restored to an earlier time"); err != nil {
 			return fmt.Errorf("%w: %w", errNotMarked, err)
 		}
 		return nil
@@ -204,11 +204,33 @@ func (d *daemon) useContents(ctx context.Context, c *catalog.Catalog, contents *
 		return err
 	}
 	d.contents, d.refused, d.reviewed = contents, nil, false
+	c.Know(contents.Audit)
 	d.log.Info("catalog read", "revision", contents.Revision, "entries", len(contents.Entries))
 	if path := next.Catalog.Cache; path != "" {
 		return contents.Save(path)
 	}
 	return nil
+}
+
+// restored says how it can be told that the catalog was put back to an earlier time; "" if
+// it was not, or an operator has said that it may be gone by.
+func (d *daemon) restored(ctx context.Context, c *catalog.Catalog, contents *catalog.Contents) (why string, err error) {
+	before := d.contents
+	if before == nil || d.reviewed || contents.Review != "" {
+		return "", nil
+	}
+	if !contents.Follows(before) {
+		return fmt.Sprintf("it was at revision %d, and is at %d now", before.Revision, contents.Revision), nil
+	}
+	known := c.Known()
+	if known.Seq == 0 {
+		known = before.Audit
+	}
+	held, err := c.Holds(ctx, known)
+	if err == nil && !held {
+		why = fmt.Sprintf("line %d of its audit log was another, or is not there now", known.Seq)
+	}
+	return why, err
 }
 
 // withContents returns a configuration that was read again with the catalog's entries:

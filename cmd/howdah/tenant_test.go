@@ -167,6 +167,7 @@ func TestTenants(t *testing.T) {
 	p.secretsStaySecret(t, up)
 	p.auditHolds(t)
 	p.crashInTheMiddle(t)
+	p.restoredCatalog(t)
 	p.catalogOfYesterday(t, initech)
 	p.withoutItsCatalog(t, initech)
 	up.stop()
@@ -415,6 +416,45 @@ func (p *upPlace) admin(database, sql string) {
 	out, err := exec.Command("psql", "-h", p.dir+"/run", "-p", strconv.Itoa(p.primary), "-U", "postgres", "-d", database, "-c", sql).CombinedOutput()
 	if err != nil {
 		p.t.Fatalf("%s: %v: %s", sql, err, out)
+	}
+}
+
+// restoredCatalog puts the catalog back from a dump, under a node that runs, to when a
+// tenant was about to be dropped. No entry has changed since, and its revision is the same.
+// The tenant is not dropped.
+func (p *upPlace) restoredCatalog(t *testing.T) {
+	t.Helper()
+	tenant := p.makeTenant("precious")
+	p.done("tenant", "drop", "precious", "--yes")
+	p.done("tenant", "undrop", "precious")
+	p.admin("postgres", "create database yesterday owner howdah")
+	if out, err := exec.Command("sh", "-ec", fmt.Sprintf(
+		"pg_dump -h %[1]s -p %[2]d -U postgres howdah_catalog | psql -q -h %[1]s -p %[2]d -U postgres -v ON_ERROR_STOP=1 yesterday", p.dir+"/run", p.primary)).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	p.admin("yesterday", "update howdah.operation set state = 'queued', step = '', attempts = 0, lease_until = null, finished_at = null where kind = 'drop' and tenant = 'precious'; "+
+		"update river.river_job j set state = 'available', finalized_at = null from howdah.operation o where args ->> 'operation' = o.id::text and o.state = 'queued'")
+	p.done("token", "create", "today")
+	p.admin("postgres", "alter database howdah_catalog allow_connections false; select pg_terminate_backend(pid) from pg_stat_activity where datname = 'howdah_catalog'")
+	waitUntil(t, func() bool {
+		out, err := exec.Command("psql", "-h", p.dir+"/run", "-p", strconv.Itoa(p.primary), "-U", "postgres", "-d", "postgres", "-v", "ON_ERROR_STOP=1",
+			"-c", "alter database howdah_catalog rename to today", "-c", "alter database yesterday rename to howdah_catalog").CombinedOutput()
+		return err == nil && strings.Count(string(out), "ALTER DATABASE") == 2
+	})
+	waitUntil(t, func() bool {
+		_, errs, code := p.run("tier", "add", "probe")
+		if code == 0 {
+			t.Fatal("a catalog of yesterday is changed")
+		}
+		return code == 1 && strings.Contains(errs, "audit log was another")
+	})
+	if got := p.done("job", "list", "--tenant", "precious"); !strings.Contains(got, "restored, please review") {
+		t.Errorf("the jobs are %s", got)
+	}
+	p.done("job", "end-review", "--yes")
+	waitUntil(t, func() bool { _, _, code := p.run("tier", "add", "probed"); return code == 0 })
+	if err := p.try(tenant, "select 1"); err != nil {
+		t.Errorf("a tenant that was to be dropped yesterday: %v", err)
 	}
 }
 

@@ -68,7 +68,8 @@ func (t *Tx) audit(action string, kind Kind, name string, before, after Settings
 	if previous == nil {
 		previous = []byte{}
 	}
-	if _, err := t.tx.Exec(t.ctx, "insert into howdah.audit values ($1, $2, $3::jsonb, $4, $5)", r.Seq, r.At, string(text), previous, chain(r.Seq, previous, text)); err != nil {
+	t.last = Point{r.Seq, chain(r.Seq, previous, text), r.At}
+	if _, err := t.tx.Exec(t.ctx, "insert into howdah.audit values ($1, $2, $3::jsonb, $4, $5)", r.Seq, r.At, string(text), previous, t.last.Hash); err != nil {
 		return fmt.Errorf("write audit log: %w", err)
 	}
 	return nil

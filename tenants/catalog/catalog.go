@@ -26,6 +26,7 @@ var (
 type Catalog struct {
 	pool   *pgxpool.Pool
 	latest atomic.Pointer[Contents] // what Contents returned last
+	known  atomic.Pointer[Point]    // of the catalog's history; nil = nothing
 }
 
 // connectTimeout bounds a log-in.

@@ -86,6 +86,7 @@ func TestCatalog(t *testing.T) {
 		{"tokens", testTokens},
 		{"audit", testAudit},
 		{"review", testReview},
+		{"another history", testHistory},
 		{"opened at once", testOpenedAtOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, c, s) })
@@ -540,6 +541,80 @@ func testReview(t *testing.T, c *catalog.Catalog, _ *postgres.Server) {
 	change(t, c, func(tx *catalog.Tx) error { return tx.Resume(o.ID) })
 	if o := take(t, c, o.ID, "me", time.Minute); o == nil {
 		t.Error("an operation does not run that was resumed")
+	}
+}
+
+// testHistory has nothing done by a catalog that is another than was known, before anybody
+// has marked it, and though its revision is the same.
+func testHistory(t *testing.T, c *catalog.Catalog, s *postgres.Server) {
+	audited := func() catalog.Point {
+		t.Helper()
+		contents, err := c.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return contents.Audit
+	}
+	o := begin(t, c, "drop", "slugworth")
+	head := audited()
+	c.Know(head)
+	change(t, c, func(tx *catalog.Tx) error { return tx.Audit("look", catalog.Tenant, "slugworth", nil) })
+	now := audited()
+	if got := c.Known(); got.Seq != head.Seq+1 || !bytes.Equal(got.Hash, now.Hash) {
+		t.Errorf("known is %+v, the catalog is at %+v", got, now)
+	}
+	for what, p := range map[string]catalog.Point{
+		"a line that is another":        {Seq: head.Seq, Hash: now.Hash, At: now.At},
+		"a line that is not there":      {Seq: now.Seq + 1, Hash: now.Hash, At: now.At},
+		"a line from before any review": {Seq: 1, Hash: head.Hash, At: now.At},
+	} {
+		c.Know(p)
+		if held, err := c.Holds(t.Context(), p); held || err != nil {
+			t.Errorf("%s: it is in the history, %v", what, err)
+		}
+		if err := c.Ready(t.Context()); !errors.Is(err, catalog.ErrReview) {
+			t.Errorf("%s: ready: %v", what, err)
+		}
+		if taken := take(t, c, o.ID, "me", time.Minute); taken != nil {
+			t.Errorf("%s: an operation runs", what)
+		}
+		err := c.Change(t.Context(), anna, func(tx *catalog.Tx) error { return tx.Create(catalog.Tier, "newer", "", nil) })
+		if !errors.Is(err, catalog.ErrReview) {
+			t.Errorf("%s: a change: %v", what, err)
+		}
+	}
+	used := make(chan *catalog.Contents)
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	following.Go(func() {
+		c.Follow(ctx, slog.New(slog.DiscardHandler), catalog.Follower{Use: func(found *catalog.Contents) {
+			select {
+			case used <- found:
+			case <-ctx.Done():
+			}
+		}})
+	})
+	defer func() { cancel(); following.Wait() }()
+	c.Know(now)
+	<-used // at once
+	c.Know(catalog.Point{Seq: now.Seq, Hash: head.Hash, At: now.At})
+	if err := s.Exec(t.Context(), postgres.Superuser, "notify howdah_catalog"); err != nil { // to have it look now
+		t.Fatal(err)
+	}
+	select {
+	case <-used: // though the stamp is the same
+	case <-time.After(time.Minute):
+		t.Fatal("who follows is not told that the catalog is another")
+	}
+	if err := c.EndReview(t.Context(), anna); err != nil {
+		t.Fatal(err)
+	}
+	<-used
+	if err := c.Ready(t.Context()); err != nil {
+		t.Errorf("behind the review: %v", err)
+	}
+	if taken := take(t, c, o.ID, "me", time.Minute); taken == nil {
+		t.Error("behind the review, an operation does not run")
 	}
 }
 

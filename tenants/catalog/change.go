@@ -26,25 +26,33 @@ type Tx struct {
 	actor    Actor
 	revision int64 // the one that the change makes, if it makes one
 	changed  bool  // entries have been
+	last     Point // of the audit log, where the change has written there
 }
 
 // Change has f change the catalog, whole or, if it returns an error, not at all.
 // Changes are made one after the other.
 func (c *Catalog) Change(ctx context.Context, by Actor, f func(*Tx) error) error {
-	return pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
-		t := &Tx{tx: tx, ctx: ctx, actor: by}
+	t := &Tx{ctx: ctx, actor: by}
+	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		t.tx = tx
 		var review *string
-		if err := tx.QueryRow(ctx, "select revision + 1, review from howdah.catalog for update").Scan(&t.revision, &review); err != nil {
+		var held bool
+		err := tx.QueryRow(ctx, "select revision + 1, review, "+inHistory(1)+" from howdah.catalog for update", c.Known().arguments()...).Scan(&t.revision, &review, &held)
+		if err != nil {
 			return fmt.Errorf("change catalog: %w", err)
 		}
-		if review != nil {
-			return fmt.Errorf("%w: %s", ErrReview, *review)
+		if err := toReview(review, held); err != nil {
+			return err
 		}
 		if err := f(t); err != nil {
 			return err
 		}
 		return t.finish()
 	})
+	if err == nil {
+		c.advance(t.last)
+	}
+	return err
 }
 
 // finish makes the new revision known.

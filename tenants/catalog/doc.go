@@ -17,6 +17,8 @@
 //   - watch.go: Follow gives each node what the catalog holds, again after every
 //     change, and says that the node lives; file.go keeps the contents on disk for when
 //     the database is away.
+//   - history.go: nothing is done by a catalog that was put back to an earlier time;
+//     review.go, until an operator has looked.
 //   - hold.go: an operation has clients of a tenant wait on all nodes, and learns when
 //     they do.
 //

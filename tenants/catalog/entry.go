@@ -79,6 +79,7 @@ type Contents struct {
 	Revision int64   `json:"revision"`
 	Stamp    string  `json:"stamp"` // of the revision
 	Review   string  `json:"review,omitempty"`
+	Audit    Point   `json:"audit"`   // the newest
 	Entries  []Entry `json:"entries"` // by kind, then by name
 }
 
@@ -97,6 +98,9 @@ func (c *Catalog) Load(ctx context.Context) (*Contents, error) {
 		if err != nil {
 			return err
 		}
+		if err := tx.QueryRow(ctx, headQuery).Scan(&found.Audit.Seq, &found.Audit.Hash, &found.Audit.At); err != nil {
+			return err
+		}
 		found.Entries, err = allEntries(ctx, tx)
 		return err
 	})
@@ -107,7 +111,7 @@ func (c *Catalog) Load(ctx context.Context) (*Contents, error) {
 }
 
 // Contents is Load for those who only read: as long as nothing changes they get the same
-// contents, which are asked for whether they are the newest.
+// contents, which are asked for whether they are the newest. Their Audit may be older.
 func (c *Catalog) Contents(ctx context.Context) (*Contents, error) {
 	var stamp, review string
 	if err := c.pool.QueryRow(ctx, "select stamp::text, coalesce(review, '') from howdah.catalog").Scan(&stamp, &review); err != nil {

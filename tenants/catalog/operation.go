@@ -186,7 +186,8 @@ func (c *Catalog) Underway(ctx context.Context) (map[string]string, error) {
 func (c *Catalog) Take(ctx context.Context, id, node string, lease time.Duration) (*Operation, error) {
 	rows, err := c.pool.Query(ctx, `update howdah.operation set state = 'running', node = $2, lease_until = now() + $3, turn = turn + 1, attempts = attempts + 1, started_at = coalesce(started_at, now())
 		where id = $1 and state in ('queued', 'running') and (lease_until is null or lease_until < now())
-		and not exists (select from howdah.catalog where review is not null) returning `+operationColumns, id, node, lease)
+		and not exists (select from howdah.catalog where review is not null) and `+inHistory(4)+` returning `+operationColumns,
+		append([]any{id, node, lease}, c.Known().arguments()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("take operation %s: %w", id, err)
 	}

@@ -26,11 +26,18 @@ func (c *Catalog) NeedReview(ctx context.Context, why string) error {
 
 // EndReview is an operator's word that the catalog may be gone by again.
 func (c *Catalog) EndReview(ctx context.Context, by Actor) error {
-	if _, err := c.pool.Exec(ctx, "update howdah.catalog set review = null, stamp = gen_random_uuid()"); err != nil {
+	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
+		t := &Tx{tx: tx, ctx: ctx, actor: by, changed: true}
+		if err := tx.QueryRow(ctx, "update howdah.catalog set review = null returning revision + 1").Scan(&t.revision); err != nil {
+			return err
+		}
+		if err := t.Audit(endReview, "catalog", "catalog", nil); err != nil {
+			return err
+		}
+		return t.finish()
+	})
+	if err != nil {
 		return fmt.Errorf("end the catalog's review: %w", err)
 	}
-	return c.Change(ctx, by, func(t *Tx) error {
-		t.changed = true
-		return t.Audit("end review", "catalog", "catalog", nil)
-	})
+	return nil
 }

@@ -63,6 +63,7 @@ type following struct {
 	Follower
 	catalog *Catalog
 	stamp   string    // of what Use was called with last
+	lost    bool      // the catalog was found another than it was known
 	renewed time.Time // when the node has last said that it lives
 	turn    int64     // of the last role that Renew was told of; negative before the first look
 }
@@ -109,10 +110,15 @@ func (f *following) look(ctx context.Context, conn *pgx.Conn) error {
 	}
 	var stamp string
 	var turn int64
-	if err := conn.QueryRow(ctx, lookQuery).Scan(&stamp, &turn); err != nil {
+	var head Point
+	var known bool
+	if err := conn.QueryRow(ctx, lookQuery(), f.catalog.Known().arguments()...).Scan(&stamp, &turn, &known, &head.Seq, &head.Hash, &head.At); err != nil {
 		return err
 	}
-	if stamp != f.stamp {
+	if known {
+		f.catalog.advance(head)
+	}
+	if stamp != f.stamp || !known && !f.lost {
 		contents, err := f.catalog.Load(ctx)
 		if err != nil {
 			return err
@@ -120,13 +126,16 @@ func (f *following) look(ctx context.Context, conn *pgx.Conn) error {
 		f.Use(contents)
 		f.stamp = contents.Stamp + contents.Review
 	}
+	f.lost = !known
 	if f.Held != nil {
 		f.Held(held)
 	}
 	return f.renew(ctx, conn, turn)
 }
 
-const lookQuery = "select stamp::text || coalesce(review, ''), (select coalesce(max(turn), 0) from howdah.role) from howdah.catalog"
+func lookQuery() string {
+	return "select stamp::text || coalesce(review, ''), (select coalesce(max(turn), 0) from howdah.role), " + inHistory(1) + ", head.* from howdah.catalog, (" + headQuery + ") head"
+}
 
 // renew tells whose roles have got other settings up to a turn.
 func (f *following) renew(ctx context.Context, conn *pgx.Conn, turn int64) error {
