@@ -142,26 +142,12 @@ func serversDie(t *testing.T, how, who string) {
 	if who == "target" {
 		victim = p.other
 	}
-	moment, crash, at := 0, 0, ""
-	p.stepped = func(kind, step string, begun bool) {
-		if kind != "move" {
-			return
-		}
-		if moment == crash {
-			at = fmt.Sprintf("%s, crash %d of the %s at %q, begun: %v", how, crash, who, step, begun)
-			victim.Kill()
-			time.AfterFunc(300*time.Millisecond, func() {
-				if err := victim.Start(t.Context()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		moment++
-	}
+	k := &killer{server: victim, kind: "move"}
+	p.stepped = k.stepped
 	address := p.door()
 	host, port, _ := net.SplitHostPort(address)
 	p.run()
-	for {
+	for crash := 0; ; crash++ {
 		made := p.create("acme")
 		as(t, p.server, "acme", made.Password, contents)
 		if err := p.server.Exec(t.Context(), postgres.Superuser, "checkpoint"); err != nil { // else sequences skip values at a crash
@@ -174,10 +160,11 @@ func serversDie(t *testing.T, how, who string) {
 		var running sync.WaitGroup
 		running.Go(func() { client.work(ctx) })
 		p.wait("the client works", func() bool { return client.last() > 0 })
-		moment, at = 0, ""
+		k.arm(crash, crash)
 		begun := time.Now()
 		o := p.ended(p.start("other", how))
 		took := time.Since(begun)
+		at := k.back(t)
 		then := client.last()
 		p.wait("the client goes on", func() bool { return client.last() > then })
 		stop()
@@ -185,25 +172,25 @@ func serversDie(t *testing.T, how, who string) {
 		if at == "" {
 			return
 		}
+		at = how + " " + who + " " + at
 		t.Logf("%s: %s after %v", at, o.State, took.Round(10*time.Millisecond))
 		p.nothingLost(&client, o, want, at)
 		p.forget()
-		crash++
 	}
 }
 
 // ended waits until an operation has ended, and has it go on when it needs attention.
-func (p *pair) ended(o *catalog.Operation) *catalog.Operation {
-	p.t.Helper()
-	p.wait("the operation ends", func() bool {
-		now, err := p.catalog.Operation(p.t.Context(), o.ID)
+func (h *house) ended(o *catalog.Operation) *catalog.Operation {
+	h.t.Helper()
+	h.wait("the operation ends", func() bool {
+		now, err := h.catalog.Operation(h.t.Context(), o.ID)
 		if err != nil {
-			p.t.Fatal(err)
+			h.t.Fatal(err)
 		}
 		if o = now; o.State == catalog.Attention {
-			p.t.Logf("at %q it needs attention: %s", o.Step, o.Error)
-			if err := p.fleet.ResumeOperation(p.t.Context(), anna, o.ID); err != nil {
-				p.t.Fatal(err)
+			h.t.Logf("at %q it needs attention: %s", o.Step, o.Error)
+			if err := h.fleet.ResumeOperation(h.t.Context(), anna, o.ID); err != nil {
+				h.t.Fatal(err)
 			}
 		}
 		return o.State.Ended()
