@@ -17,6 +17,7 @@
 // store of package backup/export.
 //
 // What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when
-// their time has come, databases are made in advance (warm.go), and tenants' roles get the
-// settings that their tiers have by now (roles.go).
+// their time has come, databases are made in advance (warm.go), tenants' roles get the
+// settings that their tiers have by now (roles.go), and what was done by SQL and not
+// followed is found (compare.go).
 package fleet

@@ -52,7 +52,8 @@ type Config struct {
 // Fleet does what an operator asks for.
 type Fleet struct {
 	Config
-	runner *jobs.Runner
+	runner   *jobs.Runner
+	compared compared
 }
 
 // New returns a Fleet. Its operations are run while Run runs, on this node or another.

@@ -104,27 +104,9 @@ func (f *Fleet) knows(cluster, database string) bool {
 
 // BeginFollowing begins to follow what a client has done to a database; nil where there
 // is nothing to follow. It waits for an operation on the tenant that is under way.
-func (f *Fleet) BeginFollowing(ctx context.Context, d router.DatabaseChange) (o *catalog.Operation, err error) {
-	if _, err := f.cluster(d.Cluster); err != nil {
-		return nil, nil // nothing is made there, or marked
-	}
-	by := catalog.Actor{Name: d.User, Door: "sql", From: d.Address}
+func (f *Fleet) BeginFollowing(ctx context.Context, d router.DatabaseChange) (*catalog.Operation, error) {
 	for {
-		err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
-			p := following{onTenant{newID(), d.Cluster}, d.Database, d.Tier}
-			name := d.Database
-			entries, err := tx.Entries()
-			if err != nil {
-				return err
-			}
-			if e := tenantWith(entries, d.Cluster, d.Database); e != nil {
-				name, p.ID = e.Name, e.ID
-			} else if d.Command != router.CreateDatabase || d.Superuser || f.inRegistry(name) || provision.ValidName(name) != nil {
-				return nil // an operator's, one of howdah.toml, or one that only the tenant * leads to
-			}
-			o, err = f.runner.Begin(ctx, tx, "follow", name, p)
-			return err
-		})
+		o, err := f.tryFollowing(ctx, catalog.Actor{Name: d.User, Door: "sql", From: d.Address}, d)
 		var busy *catalog.BusyError
 		if !errors.As(err, &busy) {
 			return o, err
@@ -135,6 +117,29 @@ func (f *Fleet) BeginFollowing(ctx context.Context, d router.DatabaseChange) (o 
 			return nil, err
 		}
 	}
+}
+
+// tryFollowing is BeginFollowing that does not wait.
+func (f *Fleet) tryFollowing(ctx context.Context, by catalog.Actor, d router.DatabaseChange) (o *catalog.Operation, err error) {
+	if _, err := f.cluster(d.Cluster); err != nil {
+		return nil, nil // nothing is made there, or marked
+	}
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		p := following{onTenant{newID(), d.Cluster}, d.Database, d.Tier}
+		name := d.Database
+		entries, err := tx.Entries()
+		if err != nil {
+			return err
+		}
+		if e := tenantWith(entries, d.Cluster, d.Database); e != nil {
+			name, p.ID = e.Name, e.ID
+		} else if d.Command != router.CreateDatabase || d.Superuser || f.inRegistry(name) || provision.ValidName(name) != nil {
+			return nil // an operator's, one of howdah.toml, or one that only the tenant * leads to
+		}
+		o, err = f.runner.Begin(ctx, tx, "follow", name, p)
+		return err
+	})
+	return o, err
 }
 
 // awaitPause is between two looks at an operation.

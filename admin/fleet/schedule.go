@@ -18,6 +18,7 @@ func (f *Fleet) schedules() []jobs.Schedule {
 	return []jobs.Schedule{
 		{Name: "warm", Every: warmPause, Run: f.KeepWarm},
 		{Name: "clear-shelves", Every: 2 * time.Minute, Run: f.clearShelves},
+		{Name: "compare", Every: comparePause, Run: f.Compare},
 		{Name: "purge", Every: 30 * time.Second, Run: f.PurgeOld},
 		{Name: configureRoles, Every: rolesEvery, Run: f.ConfigureRoles},
 		{Name: "sweep-exports", Every: time.Hour, Run: f.sweepExports},
