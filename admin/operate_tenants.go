@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"howdah/admin/fleet"
 	"howdah/tenants/catalog"
@@ -20,7 +22,11 @@ func tenantOperations() []Command {
 		{Name: "MOVE TENANT", Usage: "MOVE TENANT name TO CLUSTER name [BY auto | replicate | dump]", operate: moveTenant},
 		{Name: "EXPORT TENANT", Usage: "EXPORT TENANT name", operate: exportTenant},
 		{Name: "GRACE TENANT", Usage: "GRACE TENANT name [FOR 'time']", operate: graceTenant},
-		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time']", operate: dropTenant},
+		{
+			Name: "IMPORT TENANT", operate: importTenant,
+			Usage: "IMPORT TENANT name FROM 'export' [ON CLUSTER name] [TIER name] [DATABASE name] [OWNER name] [PASSWORD 'text'] [SET key = value, ...]",
+		},
+		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time'] [WITHOUT EXPORT]", operate: dropTenant},
 		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
 		{Name: "PURGE TENANT", Usage: "PURGE TENANT name", operate: onTenant((*fleet.Fleet).PurgeTenant)},
 	}
@@ -50,11 +56,35 @@ func createTenant(ctx context.Context, o *operating) error {
 	if err != nil {
 		return err
 	}
+	o.made(made)
+	return nil
+}
+
+// importTenant reads what CREATE TENANT does, behind the export.
+func importTenant(ctx context.Context, o *operating) error {
+	if len(o.words) < 3 || !strings.EqualFold(o.words[1].text, "from") || !o.words[2].isOperand() {
+		return o.bad()
+	}
+	id := o.words[2].text
+	o.words = slices.Delete(o.words, 1, 3)
+	n, err := o.newTenant()
+	if err != nil {
+		return err
+	}
+	n.Export = id
+	made, err := o.fleet.ImportTenant(ctx, o.by, *n, false)
+	if err == nil {
+		o.made(made)
+	}
+	return err
+}
+
+// made tells of a tenant that is being made.
+func (o *operating) made(made *fleet.Creation) {
 	o.begin(columns("tenant s, cluster s, database s, user s, password s, job s")).
 		row(made.Name, made.Cluster, made.Database, made.User, made.Password, made.Operation.ID)
 	o.notice("the password is told once: keep it", "")
 	o.jobNotice(made.Operation.ID)
-	return nil
 }
 
 // newTenant reads what a tenant is to be.
@@ -234,10 +264,17 @@ func dropTenant(ctx context.Context, o *operating) error {
 			return err
 		}
 	}
+	drop := o.fleet.DropTenant
+	if o.take("without") {
+		if !o.take("export") {
+			return o.bad()
+		}
+		drop = o.fleet.DropUnexported
+	}
 	if err := o.end(); err != nil {
 		return err
 	}
-	job, err := o.fleet.DropTenant(ctx, o.by, name, keep)
+	job, err := drop(ctx, o.by, name, keep)
 	if err == nil {
 		o.begun(job)
 	}

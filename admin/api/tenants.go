@@ -324,14 +324,19 @@ func (s *server) graceTenant(ctx context.Context, in *struct {
 
 func (s *server) dropTenant(ctx context.Context, in *struct {
 	ByName
-	Keep float64 `query:"keep" minimum:"0" default:"604800" doc:"for how many seconds its database is kept"`
+	Keep     float64 `query:"keep" minimum:"0" default:"604800" doc:"for how many seconds its database is kept"`
+	NoExport bool    `query:"no_export" doc:"do not export it before, though there is a store"`
 },
 ) (*operationAnswer, error) {
 	f, err := s.fleet()
 	if err != nil {
 		return nil, err
 	}
-	o, err := f.DropTenant(ctx, actor(ctx), in.Name, time.Duration(in.Keep*float64(time.Second)))
+	drop := f.DropTenant
+	if in.NoExport {
+		drop = f.DropUnexported
+	}
+	o, err := drop(ctx, actor(ctx), in.Name, time.Duration(in.Keep*float64(time.Second)))
 	if err != nil {
 		return nil, s.problem(err)
 	}

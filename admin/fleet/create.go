@@ -28,6 +28,7 @@ type NewTenant struct {
 	Password string           // "" = a new one
 	Settings catalog.Settings // of its own, by their names in howdah.toml
 	Template string           // a database to copy; "" = an empty one
+	Export   string           `json:",omitempty"` // to be imported
 	Once     *Once            // nil = it is another tenant each time
 }
 
@@ -87,7 +88,12 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 		made.Steps, err = f.preview(ctx, n.Cluster, p.operation(n.Name, "dry-run"))
 		return made, asInvalid(err)
 	}
-	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+	return made, f.beginNew(ctx, by, "create", &n, request, made, &p, p)
+}
+
+// beginNew begins an operation that makes a tenant. The request is answered by made.
+func (f *Fleet) beginNew(ctx context.Context, by catalog.Actor, kind string, n *NewTenant, request []byte, made *Creation, p *creation, parameters any) error {
+	return f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
 		if n.Once != nil { // the same request may have come at the same time
 			var first Creation
 			if again, err := n.Once.again(tx, request, &first); again || err != nil {
@@ -95,16 +101,15 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 				return err
 			}
 		}
-		err := f.fits(tx, n.Name, p.Settings, user)
+		err := f.fits(tx, n.Name, p.Settings, p.UserSettings)
 		if err != nil {
 			return err
 		}
-		if made.Operation, err = f.runner.Begin(ctx, tx, "create", n.Name, p); err != nil || n.Once == nil {
+		if made.Operation, err = f.runner.Begin(ctx, tx, kind, n.Name, parameters); err != nil || n.Once == nil {
 			return err
 		}
 		return n.Once.keep(tx, request, made)
 	})
-	return made, err
 }
 
 // hash is the same for the same request of the same client: of one that only the client

@@ -14,7 +14,8 @@
 // clients do to databases by SQL the catalog follows (follow.go).
 //
 // An export (export.go, export_contents.go) goes through a folder on this node into the
-// store of package backup/export.
+// store of package backup/export, and an import (import.go, import_contents.go) out of it
+// into a database that is the tenant's when all is in it.
 //
 // What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when
 // their time has come, databases are made in advance (warm.go), tenants' roles get the

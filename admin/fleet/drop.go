@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"howdah/admin/jobs"
+	"howdah/backup/export"
 	"howdah/provision"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
@@ -20,18 +21,66 @@ const KeepFor = 7 * 24 * time.Hour
 // dropping are the parameters of drop.
 type dropping struct {
 	onTenant
-	Keep time.Duration `json:"keep"`
+	Keep     time.Duration `json:"keep"`
+	Database string        `json:"database,omitempty"`
+	User     string        `json:"user,omitempty"`
+	Export   string        `json:"export,omitempty"` // the id of the last export; "" is none
 }
 
 // DropTenant begins to drop a tenant. Its database is kept, closed, until it is purged,
-// which is asked for or comes after keep.
+// which is asked for or comes after keep. Where there is a store it is exported, as it is
+// when nobody can write any more.
 func (f *Fleet) DropTenant(ctx context.Context, by catalog.Actor, name string, keep time.Duration) (*catalog.Operation, error) {
+	if !f.HasStore() {
+		return f.DropUnexported(ctx, by, name, keep)
+	}
+	if err := f.canExport(ctx, name); err != nil {
+		return nil, err
+	}
+	id, err := export.NewID(name, time.Now())
+	if err != nil {
+		return nil, &InvalidError{Field: "name", Reason: err}
+	}
+	return f.beginDrop(ctx, by, name, keep, id)
+}
+
+// DropUnexported is DropTenant without an export.
+func (f *Fleet) DropUnexported(ctx context.Context, by catalog.Actor, name string, keep time.Duration) (*catalog.Operation, error) {
+	return f.beginDrop(ctx, by, name, keep, "")
+}
+
+func (f *Fleet) beginDrop(ctx context.Context, by catalog.Actor, name string, keep time.Duration, id string) (*catalog.Operation, error) {
 	if keep < 0 {
 		return nil, invalid("keep", "%v is no time to keep a database for", keep)
 	}
 	return f.begin(ctx, by, "drop", name, func(e *catalog.Entry) any {
-		return dropping{onTenant{e.ID, e.Settings.Text("cluster")}, keep}
+		p := exportingOf(e, id)
+		return dropping{p.onTenant, keep, p.Database, p.User, p.Export}
 	})
+}
+
+// canExport says why a tenant that is to be dropped could not be exported, as far as that
+// can be known before anything is done.
+func (f *Fleet) canExport(ctx context.Context, name string) error {
+	why := func(err error) error {
+		return invalid("", "tenant %q cannot be exported first: %w; mend that, or have it dropped without an export", name, err)
+	}
+	if _, err := f.exports(); err != nil {
+		return why(err)
+	}
+	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
+	if err != nil || stateOf(e) == suspended {
+		return nil //nolint:nilerr // whoever begins the drop finds out
+	}
+	p := exportingOf(e, "")
+	facts, err := f.look(ctx, p.Cluster, p.Database, p.User)
+	if err != nil {
+		return nil //nolint:nilerr // so does the drop
+	}
+	if err := f.hasRoom(facts.size); err != nil {
+		return why(err)
+	}
+	return nil
 }
 
 // drop puts the database away and forgets the tenant.
@@ -52,8 +101,33 @@ func (f *Fleet) drop(ctx context.Context, r *jobs.Run) error {
 	if err != nil {
 		return err
 	}
+	release() // who waits is told that there is no such tenant
 	f.settle(ctx, func(*tenants.Snapshot) bool { return !f.inRegistry(r.Tenant) })
-	return r.Finish(ctx, nil, nil)
+	if p.Export == "" {
+		return r.Finish(ctx, nil, nil)
+	}
+	m, err := f.exportHeld(ctx, r, &p, c.done+1)
+	if err != nil {
+		return exportRefusal(err)
+	}
+	return r.Finish(ctx, exportResult(m), nil)
+}
+
+// exportHeld exports the database that was put away. Behind so many steps.
+func (f *Fleet) exportHeld(ctx context.Context, r *jobs.Run, p *dropping, done int) (*export.Manifest, error) {
+	reach := func(open bool, done int) error {
+		c := &changing{run: r, cluster: p.Cluster, op: provision.Reach{ID: p.ID, JobID: r.ID, Open: open}, holds: []string{}, done: done, after: exportParts}
+		_, err := f.change(ctx, c, provision.Plan)
+		return err
+	}
+	if err := reach(true, done); err != nil {
+		return nil, err
+	}
+	m, err := f.exportFrom(ctx, r, &exporting{p.onTenant, p.Database, p.User, p.Export}, provision.HeldName(r.ID), done+1)
+	if err != nil {
+		return nil, err
+	}
+	return m, reach(false, done+exportParts)
 }
 
 // strike moves a tenant's entry to those that were dropped, unless that is done.
@@ -76,12 +150,24 @@ func (f *Fleet) strike(ctx context.Context, r *jobs.Run, p *dropping) error {
 	})
 }
 
-// takeBack leaves a tenant as it was that was to be dropped.
+// takeBack leaves a tenant as it was that was to be dropped. That does not depend on the
+// store: what is left there is swept.
 func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 	var p dropping
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
+	if err := f.reopen(ctx, r, &p); err != nil || p.Export == "" {
+		return err
+	}
+	if _, err := f.abandonExport(ctx, r, p.Export); err != nil {
+		f.Log.Warn("an export is not removed yet that is not to be", "tenant", r.Tenant, "export", p.Export, "error", err)
+	}
+	return nil
+}
+
+// reopen has a tenant have the database again that was put away, if it was.
+func (f *Fleet) reopen(ctx context.Context, r *jobs.Run, p *dropping) error {
 	oid, err := f.heldOID(ctx, p.Cluster, r.ID)
 	if errors.Is(err, pgx.ErrNoRows) { // it has not come to that
 		if _, err := f.change(ctx, &changing{run: r, cluster: p.Cluster, op: provision.Drop{ID: p.ID, JobID: r.ID}}, provision.Undo); err != nil {

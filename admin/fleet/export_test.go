@@ -2,12 +2,14 @@ package fleet_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -224,4 +226,73 @@ func TestExportIsCancelled(t *testing.T) {
 	if all, err := e.fleet.ListExports(t.Context(), ""); err != nil || len(all) > 0 {
 		t.Errorf("there is %+v, %v", all, err)
 	}
+}
+
+// A dropped tenant is exported with its last row, a suspended one too; it can be imported
+// when its database is gone.
+func TestDropExports(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	want := e.all()
+	o, err := e.fleet.SuspendTenant(t.Context(), anna, "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+	if o, err = e.fleet.DropTenant(t.Context(), anna, "acme", 0); err != nil {
+		t.Fatal(err)
+	}
+	var told struct{ Export string }
+	if err := json.Unmarshal(e.await(o, catalog.Done).Result, &told); err != nil || told.Export == "" {
+		t.Fatalf("%+v, %v", told, err)
+	}
+	if o, err = e.fleet.PurgeTenant(t.Context(), anna, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+	if got := e.holds(); got != "|" {
+		t.Errorf("there is %s", got)
+	}
+	e.await(e.imports("acme", told.Export).Operation, catalog.Done)
+	if got := e.all(); got != want {
+		t.Errorf("what is different:\n%s", difference(want, got))
+	}
+	e.tidy()
+}
+
+// A tenant that cannot be exported is not dropped, unless that is not wanted.
+func TestDropThatCannotExport(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	away := newFleet(t.Context(), "away", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store+"-not"))
+	if _, err := away.DropTenant(t.Context(), anna, "acme", 0); err == nil || !strings.Contains(err.Error(), "without an export") {
+		t.Errorf("it is dropped: %v", err)
+	}
+	o, err := e.fleet.DropTenant(t.Context(), anna, "acme", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+	if o, err = e.fleet.UndropTenant(t.Context(), anna, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+	if err := e.can("acme", e.password); err != nil {
+		t.Error(err)
+	}
+	if err := os.Rename(filepath.Join(e.store, "tmp"), filepath.Join(e.store, "gone")); err != nil { // nothing can be written, as on a full disk
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(e.store, "tmp"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.fleet.DropTenant(t.Context(), anna, "acme", time.Hour); err == nil || !strings.Contains(err.Error(), "without an export") {
+		t.Errorf("it is dropped: %v", err)
+	}
+	if o, err = e.fleet.DropUnexported(t.Context(), anna, "acme", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
 }

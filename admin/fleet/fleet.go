@@ -11,6 +11,7 @@ import (
 	"howdah/admin/jobs"
 	"howdah/backup/export"
 	"howdah/provision"
+	"howdah/provision/dump"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 )
@@ -71,6 +72,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"rename":  {Forward: f.rename, Back: f.unrename},
 		"move":    {Forward: f.move, Back: f.moveBack},
 		"export":  {Forward: f.export, Back: f.unexport},
+		"import":  {Forward: f.importTenant, Back: f.uncreate},
 		"rotate":  {Forward: f.rotate, Back: f.unrotate},
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
@@ -85,6 +87,9 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 
 // Run runs operations, and what is done on a schedule, until ctx ends.
 func (f *Fleet) Run(ctx context.Context) error {
+	if err := dump.SweepScratch(f.scratch()); err != nil {
+		f.Log.Warn("cannot remove dumps that a process before this one has left", "error", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { f.watchRoles(ctx) })

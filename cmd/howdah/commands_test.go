@@ -144,6 +144,8 @@ func commandRoles() map[string]string {
 		"audit list":                  "admin",
 		"audit export":                "admin",
 		"audit verify":                "admin",
+
+		"tenant import x --from acme.20260131T120000Z.abcdef": "operator",
 	}
 }
 

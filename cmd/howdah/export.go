@@ -19,7 +19,8 @@ func newExportCommand() *cobra.Command {
 		Use: "export", Short: "Look at exports of tenants, and fetch them", Args: knownSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Long: "What is done with exports that are in the store already. The configuration file says where that is, and with what\n" +
-			"key they are opened; no running Howdah is needed. `howdah tenant export` makes one.",
+			"key they are opened; no running Howdah is needed. `howdah tenant export` makes one, `howdah tenant import` makes a\n" +
+			"tenant of one.",
 	}
 	cmd.AddCommand(exportList(), exportVerify(), exportFetch(), exportRemove())
 	return cmd

@@ -26,7 +26,7 @@ func newTenantCommand() *cobra.Command {
 		tenantCreate(), tenantList(), tenantShow(), tenantSet(),
 		tenantJob("suspend", "Close a tenant: its clients are refused, its data stays", http.MethodPost, "/tenants/%s/suspend", ""),
 		tenantJob("resume", "Open a suspended tenant", http.MethodPost, "/tenants/%s/resume", ""),
-		tenantRename(), tenantMove(), tenantExport(), tenantExports(), tenantGrace(), tenantRotate(), tenantReseal(), tenantDrop(),
+		tenantRename(), tenantMove(), tenantExport(), tenantExports(), tenantImport(), tenantGrace(), tenantRotate(), tenantReseal(), tenantDrop(),
 		tenantJob("undrop", "Bring back the tenant of that name that was dropped last", http.MethodPost, "/dropped/%s/undrop", ""),
 		tenantJob("purge", "Drop the database of a dropped tenant for good", http.MethodDelete, "/dropped/%s", "destroy the database of dropped tenant %q for good"),
 	)
@@ -70,61 +70,74 @@ type newTenantRow struct {
 }
 
 func tenantCreate() *cobra.Command {
-	var p printer
-	var body struct {
+	var n newTenantFlags
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Make a tenant: a database with an owner, and a way to it", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error { return n.make(cmd, "/tenants", args[0]) },
+	}
+	cmd.Flags().StringVar(&n.body.Template, "template", "", "database to copy (default: an empty one)")
+	return n.flags(cmd)
+}
+
+// newTenantFlags are what commands that make a tenant take.
+type newTenantFlags struct {
+	printer
+	body struct {
 		Name     string         `json:"name"`
 		Cluster  string         `json:"cluster,omitempty"`
 		Database string         `json:"database,omitempty"`
 		User     string         `json:"user,omitempty"`
 		Tier     string         `json:"tier,omitempty"`
 		Template string         `json:"template,omitempty"`
+		Export   string         `json:"export,omitempty"`
 		Settings map[string]any `json:"settings,omitempty"`
 	}
-	var settings []string
-	var dry bool
-	cmd := &cobra.Command{
-		Use: "create NAME", Short: "Make a tenant: a database with an owner, and a way to it", Args: oneName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := newClient()
-			if err != nil {
-				return err
-			}
-			body.Name = args[0]
-			if body.Settings, err = parseSettings(settings); err != nil {
-				return err
-			}
-			var made struct {
-				newTenantRow
-				Operation *job `json:"operation"`
-			}
-			if err := c.do(cmd.Context(), http.MethodPost, "/tenants?dry_run="+strconv.FormatBool(dry), body, &made); err != nil {
-				return err
-			}
-			row := &made.newTenantRow
-			if dry {
-				return p.plan(cmd, row)
-			}
-			row.Job = made.Operation.ID
-			row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.poolerAt, Path: "/" + row.Name}).String()
-			if p.noWait {
-				return p.created(cmd, row)
-			}
-			err = p.follow(cmd, c, row.Job)
-			if errors.Is(err, errUndone) {
-				return err
-			}
-			return errors.Join(err, p.created(cmd, row)) // the tenant may still come, and the password is not told again
-		},
-	}
+	settings []string
+	dry      bool
+}
+
+func (n *newTenantFlags) flags(cmd *cobra.Command) *cobra.Command {
 	f := cmd.Flags()
-	f.StringVar(&body.Cluster, "cluster", "", "cluster (default: where there is room)")
-	f.StringVar(&body.Database, "database", "", "database (default: the name)")
-	f.StringVar(&body.User, "user", "", "role that owns it (default: the name)")
-	f.StringVar(&body.Tier, "tier", "", "tier")
-	f.StringVar(&body.Template, "template", "", "database to copy (default: an empty one)")
-	f.StringArrayVar(&settings, "set", nil, "NAME=VALUE, a setting of its own as in howdah.toml; may be repeated")
-	f.BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
-	return p.jobFlags(cmd)
+	f.StringVar(&n.body.Cluster, "cluster", "", "cluster (default: where there is room)")
+	f.StringVar(&n.body.Database, "database", "", "database (default: the name)")
+	f.StringVar(&n.body.User, "user", "", "role that owns it (default: the name)")
+	f.StringVar(&n.body.Tier, "tier", "", "tier")
+	f.StringArrayVar(&n.settings, "set", nil, "NAME=VALUE, a setting of its own as in howdah.toml; may be repeated")
+	f.BoolVar(&n.dry, "dry-run", false, "say what would be done, and do nothing")
+	return n.jobFlags(cmd)
+}
+
+// make has a tenant be made, and says what it is.
+func (n *newTenantFlags) make(cmd *cobra.Command, path, name string) error {
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	n.body.Name = name
+	if n.body.Settings, err = parseSettings(n.settings); err != nil {
+		return err
+	}
+	var made struct {
+		newTenantRow
+		Operation *job `json:"operation"`
+	}
+	if err := c.do(cmd.Context(), http.MethodPost, path+"?dry_run="+strconv.FormatBool(n.dry), n.body, &made); err != nil {
+		return err
+	}
+	row := &made.newTenantRow
+	if n.dry {
+		return n.plan(cmd, row)
+	}
+	row.Job = made.Operation.ID
+	row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.poolerAt, Path: "/" + row.Name}).String()
+	if n.noWait {
+		return n.created(cmd, row)
+	}
+	err = n.follow(cmd, c, row.Job)
+	if errors.Is(err, errUndone) {
+		return err
+	}
+	return errors.Join(err, n.created(cmd, row)) // the tenant may still come, and the password is not told again
 }
 
 // created prints a tenant that was made. The password is told once.
@@ -402,17 +415,22 @@ func tenantRename() *cobra.Command {
 func tenantDrop() *cobra.Command {
 	var p printer
 	var keep time.Duration
+	var unexported bool
 	cmd := &cobra.Command{
 		Use: "drop NAME", Short: "Drop a tenant; its database is kept for a while", Args: oneName,
+		Long: "Drop a tenant: its clients are refused, its database is put away, closed, and is gone for good after --keep.\n\n" +
+			"Where there is a store it is exported too, as it is when nobody can write any more. If that fails, the tenant is\n" +
+			"there again, or the job waits for you to mend what is wrong.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := p.confirm(cmd, fmt.Sprintf("drop tenant %q", args[0])); err != nil {
 				return err
 			}
-			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%s", url.PathEscape(args[0]), strconv.FormatFloat(keep.Seconds(), 'f', -1, 64)))
+			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%s&no_export=%t", url.PathEscape(args[0]), strconv.FormatFloat(keep.Seconds(), 'f', -1, 64), unexported))
 		},
 	}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
 	cmd.Flags().DurationVar(&keep, "keep", 7*24*time.Hour, "for how long the database is kept, so that `tenant undrop` can bring it back")
+	cmd.Flags().BoolVar(&unexported, "no-export", false, "do not export it, though there is a store")
 	return p.jobFlags(cmd)
 }
 

@@ -27,7 +27,8 @@ func tenantExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export NAME", Short: "Export a tenant into the store; its users work on", Args: oneName,
 		Long: "Export a tenant into the store of [backup], compressed and encrypted, as it is at one moment; its users work on.\n\n" +
-			"`howdah tenant exports` lists exports, and `howdah export fetch` makes a folder of it that pg_restore reads, for whoever wants the data.",
+			"`howdah tenant exports` lists exports, `howdah tenant import` makes a tenant of one, and `howdah export fetch`\n" +
+			"makes a folder of it that pg_restore reads, for whoever wants the data.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient()
 			if err != nil {
@@ -99,4 +100,22 @@ func (p *printer) exports(cmd *cobra.Command, all []export.Manifest) error {
 		rows = append(rows, []string{m.ID, m.Tenant, m.Taken.Format(time.RFC3339), strconv.Itoa(m.Server), strconv.FormatInt(m.Size, 10), strconv.FormatInt(m.Stored, 10)})
 	}
 	return table(cmd.OutOrStdout(), "EXPORT TENANT TAKEN SERVER BYTES STORED", rows)
+}
+
+func tenantImport() *cobra.Command {
+	var n newTenantFlags
+	cmd := &cobra.Command{
+		Use: "import NAME --from EXPORT", Short: "Make a tenant of an export", Args: oneName,
+		Long: "Make a tenant of an export that is in the store of [backup]; identity_file is needed there to open it.\n\n" +
+			"The dump is restored as the new tenant's role, which owns everything then: rights that others had are not restored.\n" +
+			"The cluster's PostgreSQL must be of the same version or a newer one. An import that fails leaves nothing.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if n.body.Export == "" {
+				return usageError{fmt.Errorf("%s: say --from which export; `howdah tenant exports` lists them", cmd.CommandPath())}
+			}
+			return n.make(cmd, "/imports", args[0])
+		},
+	}
+	cmd.Flags().StringVar(&n.body.Export, "from", "", "the id of an export")
+	return n.flags(cmd)
 }

@@ -125,6 +125,7 @@ func TestTenants(t *testing.T) {
 	if err := p.try(initech, "select * from kept"); err != nil {
 		t.Errorf("a resumed tenant: %v", err)
 	}
+	p.exports(t, "initech")
 	p.done("tenant", "drop", "initech", "--yes", "--keep", "720h")
 	if err := p.try(initech, "select 1"); err == nil {
 		t.Error("a dropped tenant answers")

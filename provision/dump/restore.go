@@ -44,6 +44,9 @@ func Restore(ctx context.Context, o In, from *Scratch) error {
 	if err != nil {
 		return fmt.Errorf("look at database %q: %w", name, err)
 	}
+	if err := checkFiles(from); err != nil {
+		return err
+	}
 	list, err := writeList(ctx, o.Tools, from, there)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package dump
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,14 +29,11 @@ func MakeScratch(root string, need int64) (*Scratch, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("make scratch folder: %w", err)
 	}
-	held, err := os.Open(root)
+	held, err := lockRoot(root)
 	if err != nil {
-		return nil, fmt.Errorf("make scratch folder: %w", err)
+		return nil, err
 	}
 	defer held.Close()
-	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil { // until closed: who sweeps must not meet a folder that is not locked yet
-		return nil, fmt.Errorf("lock folder %q: %w", root, err)
-	}
 	sweep(root)
 	if err := CheckSpace(root, need); err != nil {
 		return nil, err
@@ -49,6 +47,31 @@ func MakeScratch(root string, need int64) (*Scratch, error) {
 		return nil, errors.Join(fmt.Errorf("lock scratch folder: %w", err), os.Remove(dir))
 	}
 	return s, nil
+}
+
+// lockRoot locks the folder of scratch folders until it is closed: who sweeps must not
+// meet one that is not locked yet.
+func lockRoot(root string) (*os.File, error) {
+	held, err := os.Open(root)
+	if err != nil {
+		return nil, fmt.Errorf("open scratch folder: %w", err)
+	}
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock folder %q: %w", root, err), held.Close())
+	}
+	return held, nil
+}
+
+// SweepScratch removes what processes have left below root that died.
+func SweepScratch(root string) error {
+	held, err := lockRoot(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	sweep(root)
+	return held.Close()
 }
 
 // Remove removes the folder with all that is in it.

@@ -1,0 +1,151 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"howdah/admin/jobs"
+	"howdah/backup/export"
+	"howdah/backup/store"
+	"howdah/provision/dump"
+	"howdah/tenants/catalog"
+	"howdah/wire"
+)
+
+// importing are the parameters of the operation.
+type importing struct {
+	creation
+	Export string `json:"export"`
+}
+
+// ImportTenant begins to make a tenant of an export, or with dry says what it would do.
+// What must be given of n is the name; its Export is meant.
+func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant, dry bool) (*Creation, error) {
+	request := n.hash()
+	if first, err := answered[Creation](ctx, f, by, n.Once, request); first != nil || err != nil {
+		return first, err
+	}
+	m, err := f.importable(ctx, n.Export)
+	if err != nil {
+		return nil, err
+	}
+	if n.Template != "" {
+		return nil, invalid("template", "a tenant that is imported has no template")
+	}
+	n, why, err := f.complete(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.takes(ctx, n.Cluster, m); err != nil {
+		return nil, err
+	}
+	if err := f.hasRoom(m.Size); err != nil {
+		return nil, &InvalidError{Reason: err}
+	}
+	user, serverVerifier, err := f.newUser(wire.MakeVerifier(n.Password, 0, nil))
+	if err != nil {
+		return nil, err
+	}
+	made := &Creation{Name: n.Name, Cluster: n.Cluster, Why: why, Database: n.Database, User: n.User, Password: n.Password}
+	p := importing{creation{ID: newID(), Cluster: n.Cluster, User: n.User, UserSettings: user, ServerVerifier: serverVerifier, Settings: n.entry()}, n.Export}
+	if dry {
+		made.Password = ""
+		made.Steps = p.says(m)
+		return made, nil
+	}
+	return made, f.beginNew(ctx, by, "import", &n, request, made, &p.creation, p)
+}
+
+// importable returns the export of that id, if it can be opened here.
+func (f *Fleet) importable(ctx context.Context, id string) (*export.Manifest, error) {
+	place, err := f.exports()
+	if err != nil {
+		return nil, err
+	}
+	m, err := place.Manifest(ctx, id)
+	if err == nil {
+		err = place.CanOpen(ctx, m)
+	}
+	switch {
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrNoIdentity), errors.Is(err, export.ErrNewer), errors.Is(err, export.ErrID):
+		return nil, &InvalidError{Field: "export", Reason: err}
+	case errors.Is(err, store.ErrNotFound):
+		return nil, fmt.Errorf("export %q: %w", id, catalog.ErrNotFound)
+	case err != nil:
+		return nil, &StoreError{err}
+	}
+	return m, nil
+}
+
+// takes is an error if a cluster cannot have a database that is like the exported one.
+func (f *Fleet) takes(ctx context.Context, cluster string, m *export.Manifest) error {
+	conn, err := f.connect(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var major int
+	var missing []string
+	err = conn.QueryRow(ctx, `select pg_catalog.current_setting('server_version_num')::int / 10000,
+		array(select e from unnest($1::text[]) e where e not in (select name::text from pg_catalog.pg_available_extensions))`, m.Extensions).Scan(&major, &missing)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look at cluster %q: %w", cluster, err)
+	case m.Server > major:
+		return invalid("cluster", "export %q is of PostgreSQL %d, and cluster %q has %d: a dump goes to the same version or a newer one; name another cluster", m.ID, m.Server, cluster, major)
+	case len(missing) > 0:
+		return invalid("cluster", "cluster %q has no extension %s, which export %q needs: install its package there", cluster, strings.Join(missing, ", "), m.ID)
+	case m.Provider != "libc":
+		return invalid("export", "export %q is of a database with a locale of %s: only those of the C library can be made here; `howdah export fetch` makes a folder for pg_restore", m.ID, m.Provider)
+	}
+	return nil
+}
+
+// says are the steps of a dry run.
+func (p *importing) says(m *export.Manifest) []string {
+	database := p.Settings.Text("database")
+	return []string{
+		fmt.Sprintf("fetch export %q of tenant %q, %s, and check its sums", m.ID, m.Tenant, dump.Size(m.Size)),
+		fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.Cluster),
+		fmt.Sprintf("restore the dump as role %q, which can do no more there than the tenant will", p.User),
+		fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", database, p.User),
+		"enter the tenant into the registry",
+	}
+}
+
+// importTenant makes a tenant of an export. What is half full of an earlier attempt is
+// made anew.
+func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
+	var p importing
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	there, err := f.lives(ctx, p.Cluster, p.ID)
+	if err == nil && !there {
+		err = f.fill(ctx, r, &p)
+	}
+	if err != nil {
+		return exportRefusal(err)
+	}
+	err = r.Step(ctx, "enter into the registry", importParts-1, importParts, func(ctx context.Context) error {
+		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings)
+	})
+	if err != nil {
+		return err
+	}
+	return r.Finish(ctx, map[string]string{"cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User, "export": p.Export}, nil)
+}
+
+// lives reports whether a tenant's database is on a cluster, and its own.
+func (f *Fleet) lives(ctx context.Context, cluster, id string) (there bool, err error) {
+	conn, err := f.connect(ctx, cluster)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, `select exists (select from pg_catalog.pg_database
+		where pg_catalog.shobj_description(oid, 'pg_database') = 'howdah:' || $1)`, id).Scan(&there)
+	return there, err
+}

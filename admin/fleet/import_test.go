@@ -1,0 +1,476 @@
+package fleet_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/admin/fleet"
+	"howdah/backup/export"
+	"howdah/backup/store"
+	"howdah/provision/dump"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// imports begins an import.
+func (e *exporter) imports(name, id string) *fleet.Creation {
+	e.t.Helper()
+	made, err := e.fleet.ImportTenant(e.t.Context(), anna, fleet.NewTenant{Name: name, Export: id}, false)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return made
+}
+
+// rights are what others may: a dump's are not restored, for the roles are others.
+var rights = regexp.MustCompile(`rights {[^}]*}`)
+
+// secret is what the role has for a password.
+var secret = regexp.MustCompile(`SCRAM-SHA-256\S*`)
+
+// all is all that a database of acme's has, whatever the tenant's UUID.
+func (e *exporter) all() string {
+	e.t.Helper()
+	text := value(e.t, e.server, "acme", sums)
+	entry, err := e.catalog.Entry(e.t.Context(), catalog.Tenant, "acme")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	text = secret.ReplaceAllString(text, "")
+	return rights.ReplaceAllString(strings.ReplaceAll(text, entry.ID, "UUID"), "rights ")
+}
+
+// gone drops a tenant for good.
+func (e *exporter) gone(name string) {
+	e.t.Helper()
+	o, err := e.fleet.DropUnexported(e.t.Context(), anna, name, time.Hour)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+	if o, err = e.fleet.PurgeTenant(e.t.Context(), anna, name); err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+}
+
+// A tenant that is imported has all that the exported one had, under the same name or
+// another, and a password of its own.
+func TestImport(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	m, want := e.export(), e.all()
+	beside := e.imports("beside", m.ID)
+	e.await(beside.Operation, catalog.Done)
+	if err := e.can("beside", beside.Password); err != nil {
+		t.Error(err)
+	}
+	const rows = "select md5(string_agg(k::text, ',' order by id)) from keyed k"
+	if a, b := value(t, e.server, "acme", rows), value(t, e.server, "beside", rows); a != b {
+		t.Error("the rows differ")
+	}
+	e.gone("beside")
+	e.gone("acme")
+	made := e.imports("acme", m.ID)
+	var busy *catalog.BusyError
+	if _, err := e.fleet.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: "acme", Export: m.ID}, false); !errors.As(err, &busy) || busy.Operation != made.Operation.ID {
+		if !errors.Is(err, catalog.ErrExists) { // it was quick
+			t.Errorf("a second import: %v", err)
+		}
+	}
+	e.await(made.Operation, catalog.Done)
+	if got := e.all(); got != want {
+		t.Errorf("what is different:\n%s", difference(want, got))
+	}
+	if err := e.can("acme", made.Password); err != nil {
+		t.Error(err)
+	}
+	if got := e.holds(); got != "acme|acme" {
+		t.Errorf("there is %s", got)
+	}
+	e.tidy()
+}
+
+// What cannot be imported is told before anything is done.
+func TestImportRefuses(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	m := e.export()
+	newer := e.forge(func(m *export.Manifest) { m.Server = 99 })
+	icu := e.forge(func(m *export.Manifest) { m.Provider = "icu" })
+	lacking := e.forge(func(m *export.Manifest) { m.Extensions = []string{"no_such"} })
+	refused := func(f *fleet.Fleet, n fleet.NewTenant, says string) {
+		t.Helper()
+		for _, dry := range []bool{true, false} {
+			if _, err := f.ImportTenant(t.Context(), anna, n, dry); err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%+v: %v, want %q", n, err, says)
+			}
+		}
+	}
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: "acme.20260131T120000Z.abcdef"}, "not found")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: "../acme"}, "no export's id")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: newer}, "is of PostgreSQL 99")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: icu}, "a locale of icu")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: lacking}, "has no extension no_such")
+	refused(e.fleet, fleet.NewTenant{Name: "acme", Export: m.ID}, "exists")
+	refused(e.fleet, fleet.NewTenant{Name: "a b", Export: m.ID}, "character")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: m.ID, Cluster: "nowhere"}, "nowhere")
+	another, _, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for identity, says := range map[string]string{"": "set identity_file", another: "sealed for others"} {
+		f := newFleet(t.Context(), "other", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, func(c *fleet.Config) {
+			c.Exports = func() (*export.Place, error) { return placeAt(e.store, identity) }
+		})
+		refused(f, fleet.NewTenant{Name: "new", Export: m.ID}, says)
+	}
+	if got := e.holds(); got != "acme|acme" {
+		t.Errorf("there is %s", got)
+	}
+}
+
+// forge stores an export that is none, and returns its id.
+func (e *exporter) forge(change func(*export.Manifest)) string {
+	e.t.Helper()
+	folder := e.t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "toc.dat"), []byte("nothing"), 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	id, err := export.NewID("acme", time.Now())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	m := export.Manifest{ID: id, Tenant: "acme", Server: 15, Taken: time.Now(), Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc", Extensions: []string{}}
+	change(&m)
+	if _, err := e.place().Put(e.t.Context(), m, folder, []string{"toc.dat"}, nil); err != nil {
+		e.t.Fatal(err)
+	}
+	return id
+}
+
+// An import that cannot be ended leaves nothing: of one whose dump is none, whose locale
+// is none, and of one that is damaged in the store.
+func TestImportFails(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	m := e.export()
+	failed := func(id, says string) {
+		t.Helper()
+		if o := e.await(e.imports("new", id).Operation, catalog.Failed); !strings.Contains(o.Error, says) {
+			t.Errorf("it failed with %s, want %q", o.Error, says)
+		}
+		if got := e.holds(); got != "acme|acme" {
+			t.Errorf("%s: there is %s", says, got)
+		}
+		e.tidy()
+	}
+	failed(e.forge(func(*export.Manifest) {}), "none of pg_dump's")
+	failed(e.forge(func(m *export.Manifest) { m.Collate = "xx_XX.UTF-8" }), "locale")
+	key := fmt.Sprintf("exports/data/%s/%s/%06d", m.ID, m.Attempt, len(m.Parts)-1)
+	r, _, err := e.place().Store.Get(t.Context(), key, 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole bytes.Buffer
+	if _, err := whole.ReadFrom(r); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	whole.Bytes()[whole.Len()/2] ^= 1
+	if err := e.place().Store.Put(t.Context(), key, whole.Bytes(), nil); err != nil {
+		t.Fatal(err)
+	}
+	failed(m.ID, "damaged")
+}
+
+// What a tenant has put into its database, to be run by who restores an export of it, is
+// run by the new tenant's own role, which may not.
+func TestHostileImport(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	open := wiretest.ServerDir(t)
+	if err := os.Chmod(open, 0o777); err != nil { // the server's user could leave a mark there
+		t.Fatal(err)
+	}
+	mark := filepath.Join(open, "mark")
+	var controls []*export.Manifest
+	for what, refused := range map[string]string{
+		"copy (select 1) to program 'touch " + mark + "'": "pg_execute_server_program",
+		"execute 'alter role new superuser'":              "must be superuser",
+	} {
+		as(t, e.server, "acme", e.password, `set search_path = public; drop table if exists bait;
+			create or replace function g() returns int volatile language sql as 'select 1';
+			create or replace function f(i int) returns int immutable language plpgsql as 'begin return i + public.g(); end';
+			create table bait (i int); create index on bait (f(i)); insert into bait values (1);
+			create or replace function g() returns int volatile language plpgsql as $$ begin `+what+`; return 1; end $$`)
+		m := e.export()
+		if o := e.await(e.imports("new", m.ID).Operation, catalog.Failed); !strings.Contains(o.Error, refused) {
+			t.Errorf("%s: it failed with %s", what, o.Error)
+		}
+		if _, err := os.Stat(mark); !errors.Is(err, os.ErrNotExist) {
+			t.Error("its program ran")
+		}
+		if got := e.holds(); got != "acme|acme" {
+			t.Errorf("%s: there is %s", what, got)
+		}
+		controls = append(controls, m)
+	}
+	for _, m := range controls {
+		e.asSuperuser(m)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("the bait is none: a superuser's restore does not run it: %v", err)
+	}
+}
+
+// asSuperuser restores an export as it must never be, beside a role that the bait is for.
+func (e *exporter) asSuperuser(m *export.Manifest) {
+	e.t.Helper()
+	e.exec("create database wrong", "create role new")
+	defer e.exec("drop database wrong", "drop role new")
+	scratch, err := dump.MakeScratch(e.store+"-wrong", 0)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer scratch.Remove()
+	tools, err := postgres.FindClient(m.Server)
+	if err == nil {
+		err = os.Mkdir(scratch.Data(), 0o700)
+	}
+	if err == nil {
+		err = e.place().Fetch(e.t.Context(), m, scratch.Data(), nil)
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	login, err := dump.ParseLogin(e.server.AdminURL("wrong"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	conn, err := pgx.Connect(e.t.Context(), login.String())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer conn.Close(e.t.Context())
+	if _, err := conn.Exec(e.t.Context(), "create extension unaccent; create extension pg_trgm; alter function unaccent(text) immutable"); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := conn.Close(e.t.Context()); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := dump.Restore(e.t.Context(), dump.In{Tools: tools, Into: login}, scratch); err != nil {
+		e.t.Error(err)
+	}
+}
+
+func (e *exporter) exec(statements ...string) {
+	e.t.Helper()
+	if err := e.server.Exec(e.t.Context(), postgres.Superuser, statements...); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// An import during which PostgreSQL dies goes on when it is back.
+func TestImportGoesOnWhenPostgresDies(t *testing.T) {
+	var e *exporter
+	var once sync.Once
+	e = newExporter(t, func(c *fleet.Config) {
+		c.Stepped = func(kind, step string, begun bool) {
+			if kind != "import" || step != "restore" || !begun {
+				return
+			}
+			once.Do(func() {
+				e.server.Kill()
+				time.AfterFunc(300*time.Millisecond, func() {
+					if err := e.server.Start(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	})
+	e.run()
+	e.make()
+	m := e.export()
+	made := e.imports("new", m.ID)
+	e.wait("the import is done", func() bool {
+		o, err := e.catalog.Operation(t.Context(), made.Operation.ID)
+		if err == nil && o.State.Ended() && o.State != catalog.Done || err == nil && o.State == catalog.Attention {
+			t.Fatalf("it is %s: %s", o.State, o.Error)
+		}
+		return err == nil && o.State == catalog.Done
+	})
+	if err := e.can("new", made.Password); err != nil {
+		t.Error(err)
+	}
+	if got := e.holds(); got != "acme new|acme new" {
+		t.Errorf("there is %s", got)
+	}
+	e.tidy()
+}
+
+// An export for which the store, or the folder on the way, has no room leaves nothing.
+func TestExportOnFullDisks(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small file system")
+	}
+	where := ""
+	e := newExporter(t, func(c *fleet.Config) {
+		usual := c.Exports
+		c.Exports = func() (*export.Place, error) {
+			if where != "" {
+				return placeAt(where, storeIdentity)
+			}
+			return usual()
+		}
+	})
+	e.run()
+	e.make()
+	as(t, e.server, "acme", e.password, "create table public.large as select md5(i::text) from generate_series(1, 50000) i")
+	small := filepath.Join(wiretest.ServerDir(t), "small")
+	if err := os.Mkdir(small, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("cannot mount a small file system: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(small, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	other := func(change func(*fleet.Config)) *fleet.Fleet {
+		return newFleet(t.Context(), "small", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store), change)
+	}
+	crowded := other(func(c *fleet.Config) { c.Scratch = small })
+	if _, err := crowded.ExportTenant(t.Context(), anna, "acme", false); err == nil || !strings.Contains(err.Error(), "set scratch_dir to another disk") {
+		t.Errorf("no room on the way: %v", err)
+	}
+	whole := e.export()
+	if _, err := crowded.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: "new", Export: whole.ID}, false); err == nil || !strings.Contains(err.Error(), "set scratch_dir to another disk") {
+		t.Errorf("no room on the way: %v", err)
+	}
+	at := filepath.Join(small, "store")
+	if err := store.MakeDir(at); err != nil {
+		t.Fatal(err)
+	}
+	where = at
+	made, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := e.await(made.Operation, catalog.Failed); !strings.Contains(o.Error, "full") {
+		t.Errorf("it failed with %s", o.Error)
+	}
+	e.tidy()
+	e.store = at
+	for _, key := range e.keys() {
+		if strings.HasPrefix(key, "exports/data/") {
+			t.Errorf("the store has %s", key)
+		}
+	}
+}
+
+// TestExportCrashSoak has a node die by KILL at moments of an export, of a drop with its
+// export and of an import, and another go on. With HOWDAH_SOAK it is at every moment.
+func TestExportCrashSoak(t *testing.T) {
+	every := 5
+	if os.Getenv("HOWDAH_SOAK") != "" {
+		every = 1
+	}
+	e := newExporter(t)
+	made, err := e.fleet.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: "acme"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.node(made.Operation, -1)
+	as(t, e.server, "acme", made.Password, contents)
+	want := e.all()
+	for crash, more := 0, true; more; crash += every {
+		more = false
+		run := func(o *catalog.Operation) {
+			t.Helper()
+			if e.node(o, crash) {
+				more = true
+				e.node(o, -1)
+			}
+		}
+		exported, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(exported.Operation)
+		m, err := e.place().Verify(t.Context(), exported.Export, nil)
+		if err != nil {
+			t.Fatalf("crash %d: %v", crash, err)
+		}
+		if keys := e.keys(); len(keys) != len(m.Parts)+1 {
+			t.Errorf("crash %d: the store has %v", crash, keys)
+		}
+		name := "t" + strconv.Itoa(crash)
+		imported := e.imports(name, m.ID)
+		run(imported.Operation)
+		if err := e.can(name, imported.Password); err != nil {
+			t.Errorf("crash %d: %v", crash, err)
+		}
+		if got := e.holds(); got != "acme "+name+"|acme "+name {
+			t.Errorf("crash %d: there is %s", crash, got)
+		}
+		const rows = "select md5(string_agg(k::text, ',' order by id)) from keyed k"
+		if a, b := value(t, e.server, "acme", rows), value(t, e.server, name, rows); a != b {
+			t.Errorf("crash %d: the rows differ", crash)
+		}
+		dropped, err := e.fleet.DropTenant(t.Context(), anna, name, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(dropped)
+		last, err := e.place().List(t.Context(), name)
+		if err != nil || len(last) != 1 {
+			t.Fatalf("crash %d: of the dropped tenant there is %+v, %v", crash, last, err)
+		}
+		if _, err := e.place().Verify(t.Context(), last[0].ID, nil); err != nil {
+			t.Error(err)
+		}
+		if got := e.holds(); got != "acme howdah_drop_"+dropped.ID+"|acme "+name {
+			t.Errorf("crash %d: dropped, there is %s", crash, got)
+		}
+		if open := value(t, e.server, "postgres", "select datallowconn::text from pg_database where datname = 'howdah_drop_"+dropped.ID+"'"); open != "false" {
+			t.Errorf("crash %d: the dropped database lets somebody in", crash)
+		}
+		if dropped, err = e.fleet.PurgeTenant(t.Context(), anna, name); err != nil {
+			t.Fatal(err)
+		}
+		e.node(dropped, -1)
+		for _, id := range []string{m.ID, last[0].ID} {
+			if err := e.place().Remove(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.place().Store.Delete(t.Context(), "exports/manifests/"+id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.tidy()
+	}
+	if got := e.all(); got != want {
+		t.Errorf("what is different in the exported tenant:\n%s", difference(want, got))
+	}
+}
