@@ -2,9 +2,11 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
+	"howdah/provision/dump"
 	"howdah/wire/postgres"
 )
 
@@ -44,4 +46,17 @@ func (f *Fleet) tools(ctx context.Context, cluster string) (postgres.Binaries, e
 	}
 	tools, err := postgres.FindClient(major)
 	return tools, jobs.Refuse(err)
+}
+
+// adminLogin is that of a cluster's admin.
+func (f *Fleet) adminLogin(cluster string) (dump.Login, error) {
+	c, err := f.cluster(cluster)
+	if err != nil {
+		return nil, err
+	}
+	login, err := dump.ParseLogin(c.AdminURL)
+	if err != nil {
+		return nil, fmt.Errorf("admin_url of cluster %q: %w", cluster, err)
+	}
+	return login, nil
 }

@@ -17,6 +17,10 @@
 // store of package backup/export, and an import (import.go, import_contents.go) out of it
 // into a database that is the tenant's when all is in it.
 //
+// A tenant is cloned (clone.go decides how, clone_look.go by what, clone_run.go does it) by
+// a copy of its database while its clients are held, or by a dump while they work; the copy
+// is settled, which package provision/odoo does, before anybody can see it.
+//
 // What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when
 // their time has come, databases are made in advance (warm.go), tenants' roles get the
 // settings that their tiers have by now (roles.go), and what was done by SQL and not

@@ -41,13 +41,9 @@ type databaseFacts struct {
 
 // login says how to log in to a database of a cluster, as who may read all of it.
 func (f *Fleet) login(cluster, database string) (dump.Login, error) {
-	c, err := f.cluster(cluster)
+	l, err := f.adminLogin(cluster)
 	if err != nil {
 		return nil, err
-	}
-	l, err := dump.ParseLogin(c.AdminURL)
-	if err != nil {
-		return nil, fmt.Errorf("admin_url of cluster %q: %w", cluster, err)
 	}
 	return l.In(database), nil
 }

@@ -42,6 +42,9 @@ type Config struct {
 	Scratch string
 	// Exports returns where exports are kept, or why they cannot be. nil is nowhere.
 	Exports func() (*export.Place, error)
+	// OdooAddons returns folders of Odoo's modules on this machine, as package
+	// provision/odoo has them; nil, or returning none, is that there are none.
+	OdooAddons func() []string
 	// DrainFor is for how long running transactions may go on when a tenant is held; 0 is
 	// 30 s. Then they are cut off: the operation is going to close the database.
 	DrainFor time.Duration
@@ -70,6 +73,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"suspend": {Forward: f.suspend, Back: f.backToState},
 		"resume":  {Forward: f.resume, Back: f.backToState},
 		"rename":  {Forward: f.rename, Back: f.unrename},
+		"clone":   {Forward: f.clone, Back: f.unclone},
 		"move":    {Forward: f.move, Back: f.moveBack},
 		"export":  {Forward: f.export, Back: f.unexport},
 		"import":  {Forward: f.importTenant, Back: f.uncreate},

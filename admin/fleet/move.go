@@ -109,19 +109,12 @@ func movingOf(e *catalog.Entry, to string) moving {
 // mover returns what carries the contents.
 func (f *Fleet) mover(p moving, job string) (*move.Move, error) {
 	m := &move.Move{ID: p.ID, JobID: job, Database: p.Database, Role: p.User, Scratch: f.scratch()}
-	for _, side := range []struct {
-		cluster string
-		login   *dump.Login
-	}{{p.Cluster, &m.From}, {p.To, &m.To}} {
-		c, err := f.cluster(side.cluster)
-		if err != nil {
-			return nil, err
-		}
-		if *side.login, err = dump.ParseLogin(c.AdminURL); err != nil {
-			return nil, fmt.Errorf("admin_url of cluster %q: %w", side.cluster, err)
-		}
+	var err error
+	if m.From, err = f.adminLogin(p.Cluster); err != nil {
+		return nil, err
 	}
-	return m, nil
+	m.To, err = f.adminLogin(p.To)
+	return m, err
 }
 
 func (f *Fleet) scratch() string {

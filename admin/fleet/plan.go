@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
+	"howdah/tenants/catalog"
 )
 
 // planner is provision.Plan or provision.Undo.
@@ -22,6 +25,10 @@ type changing struct {
 	holds   []string // whose clients are held for steps that need it; nil for the run's tenant, empty where the caller holds them
 	after   int      // steps that come behind
 	done    int
+	// letGo has clients go on as soon as no step needs them held, and lasted says for how
+	// long they were.
+	letGo  bool
+	lasted time.Duration
 }
 
 // held are the tenants whose clients are held for steps that need it.
@@ -45,18 +52,22 @@ func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release 
 		return release, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	held := false
+	held, since := false, time.Time{}
 	for changed := 0; ; {
 		steps, err := observed(ctx, conn, c.op, plan)
 		if err != nil || len(steps) == 0 {
 			return release, err
 		}
 		step := steps[0]
+		if held && c.letGo && !slices.ContainsFunc(steps, func(s provision.Step) bool { return s.NeedsHold }) {
+			f.letGo(ctx, c.run, release)
+			release, held, c.lasted = func() {}, false, c.lasted+time.Since(since)
+		}
 		if tenants := c.held(); step.NeedsHold && !held && len(tenants) > 0 {
 			if release, err = f.hold(ctx, c.run.ID, tenants); err != nil {
 				return func() {}, err
 			}
-			held = true
+			held, since = true, time.Now()
 		}
 		err = c.run.Step(ctx, step.Name, c.done, c.done+len(steps)+c.after, func(ctx context.Context) error {
 			return provision.Run(ctx, conn, step)
@@ -70,6 +81,15 @@ func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release 
 		}
 		c.done++
 	}
+}
+
+// letGo has clients go on whom the operation holds: first those sessions that listen, on
+// all nodes.
+func (f *Fleet) letGo(ctx context.Context, r *jobs.Run, release func()) {
+	if err := r.Change(ctx, func(tx *catalog.Tx) error { return tx.EndHold(r.ID) }); err != nil {
+		f.Log.Warn("clients go on at once", "tenant", r.Tenant, "error", err)
+	}
+	release()
 }
 
 // observed plans from what the cluster holds now.
