@@ -318,7 +318,7 @@ var begins = func() (all [isolations * accesses * deferrings]struct{ name, text 
 func (s *session) asBelieved(status wire.TxStatus, done *entry) bool {
 	switch {
 	case s.beginFailed && status == wire.TxIdle:
-		s.injectBegin(txBegun)
+		s.injectBegin(s.begins(txBegun))
 		s.fail(nil)
 	case !s.beginFailed && status != wire.TxIdle && s.status == wire.TxIdle:
 		s.run(helperRollback, rollbackName, "rollback", 0)

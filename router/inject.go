@@ -100,6 +100,9 @@ func (s *session) injectVars() {
 	if s.reported != nil {
 		s.tuning.from = s.reported
 	}
+	if s.confined {
+		s.renewHelpers()
+	}
 	s.injectBlock(0) // or COMMIT would warn, in the server's log too
 	if role, ok := have.value("role"); ok && role != "none" {
 		s.injectSet("role", "none") // what it may not set is set without it

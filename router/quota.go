@@ -58,6 +58,19 @@ func (s *session) distrust() {
 	}
 }
 
+// renewHelpers has what sets settings at the server be parsed anew: code of the tenant's own
+// may have put something else under those names. Where that fails, which of them are there
+// is not known any more, and the server goes.
+func (s *session) renewHelpers() {
+	for _, h := range []struct {
+		bit  uint64
+		name string
+	}{{helperBegin, begins[0].name}, {helperSet, setName}, {helperCommit, commitName}} {
+		s.closeFirst(h.name)
+		s.backend.helpers &^= h.bit
+	}
+}
+
 // inForce are the settings that a server must have for the session's next transaction.
 func (s *session) inForce() *vars {
 	if !s.confined {

@@ -29,6 +29,12 @@ func TestRealQuota(t *testing.T) {
 		"create function unlock() returns int language plpgsql as $$ begin set transaction read write; return 1; end $$",
 		"create function unlock_by_config() returns text language sql as $$ select set_config('transaction_read_only', 'off', false) $$",
 		"create function unlock_next() returns text language sql as $$ select set_config('default_transaction_read_only', 'off', false) $$",
+		"create function replaces() returns int language plpgsql as $$ declare name text; begin "+
+			"foreach name in array array['_howdah_set', '_howdah_commit', '_howdah_begin0', '_howdah_begin10'] loop "+
+			"begin execute format('deallocate %I', name); exception when others then end; "+
+			"execute format('prepare %I as select 1 where $1 is null or $2 is null', name); end loop; return 1; end $$",
+		"create function replaces_one() returns int language plpgsql as $$ begin begin execute 'deallocate _howdah_commit'; exception when others then end; "+
+			"execute 'prepare _howdah_commit as select 1'; return 1; end $$",
 		"create procedure breaks_out(n int) language plpgsql as $$ begin commit; set transaction read write; insert into sales values (n); commit; end $$",
 		"alter table sales owner to acme", "alter sequence numbers owner to acme", "grant all on sales to cleaner",
 		"grant connect on database acme to cleaner",
@@ -88,6 +94,11 @@ func attempts() [][]string {
 		{"begin", "select unlock_next()", "abort", "begin", write, "commit"},
 		{"begin", "set local default_transaction_read_only = off", "commit and chain", write, "commit"},
 		{"select unlock_next()", "prepare transaction 'x'", write},
+		{"select unlock_next(), replaces()", write, "commit"},
+		{"begin", "select unlock_next(), replaces()", "commit", "begin read write", write, "commit"},
+		{"select unlock_next(), replaces_one()", write, "commit"},
+		{"select replaces_one()", "select unlock_next()", write, "commit"},
+		{"set statement_timeout = 1", "select unlock_next()", "begin", "select pg_sleep(1)", "rollback and chain", "set statement_timeout = 0", write, "commit"},
 		{"reset default_transaction_read_only", write},
 		{"reset all", write},
 		{"discard all", write},
@@ -184,6 +195,53 @@ func ways() map[string]func(statements []string) [][]pgproto3.FrontendMessage {
 	}
 }
 
+// wires are ways to write that are no matter of statements alone.
+func wires() map[string][][]pgproto3.FrontendMessage {
+	insert := query("insert into sales values (NN)")
+	const setConfig = 2078
+	text := func(values ...string) (all [][]byte) {
+		for _, v := range values {
+			all = append(all, []byte(v))
+		}
+		return all
+	}
+	return map[string][][]pgproto3.FrontendMessage{
+		"EXECUTE of a statement that unlocks": {
+			{parse("s", "set transaction read write"), syncMsg}, {query("begin")}, {query("execute s")}, {query("rollback; begin; execute s")}, {insert}, {query("commit")},
+		},
+		"EXECUTE of a COMMIT": {{parse("s", "commit"), syncMsg}, {query("select unlock_next(); execute s; insert into sales values (NN)")}, {query("commit")}},
+		"EXECUTE of a DO": {
+			{parse("s", "do $$ begin perform unlock_next(); commit; insert into sales values (NN); end $$"), syncMsg},
+			{query("execute s")},
+			{parse("", "execute s"), bind(""), execute, syncMsg},
+			{bind("s"), execute, syncMsg},
+		},
+		"a function call that unlocks": {
+			{&pgproto3.FunctionCall{Function: setConfig, Arguments: text("default_transaction_read_only", "off", "f")}}, {insert}, {query("begin")},
+			{&pgproto3.FunctionCall{Function: setConfig, Arguments: text("transaction_read_only", "off", "t")}}, {insert}, {query("commit")},
+		},
+		"a pipeline without Sync": {
+			{parse("", "select unlock_next()"), bind(""), execute, parse("", "commit"), bind(""), execute, flush},
+			{parse("", "insert into sales values (NN)"), bind(""), execute, flush}, {syncMsg}, {insert},
+		},
+		"a function call in a pipeline": {
+			{
+				parse("", "select unlock_next()"), bind(""), execute, parse("", "commit"), bind(""), execute,
+				&pgproto3.FunctionCall{Function: 957, Arguments: [][]byte{{0, 6, 0, 0}}, ArgFormatCodes: []uint16{1}}, syncMsg, query("rollback"), query(done),
+			},
+		},
+		"large objects by function calls": {
+			{&pgproto3.FunctionCall{Function: 957, Arguments: [][]byte{{0, 6, 0, 0}}, ArgFormatCodes: []uint16{1}}},
+			{&pgproto3.FunctionCall{Function: 715, Arguments: [][]byte{{0, 0, 77, 0}}, ArgFormatCodes: []uint16{1}}},
+		},
+		"a portal of before": {
+			{query("begin")}, {parse("c", "commit"), &pgproto3.Bind{PreparedStatement: "c", DestinationPortal: "c"}, syncMsg},
+			{query("select unlock_next()")},
+			{&pgproto3.Execute{Portal: "c"}, parse("", "insert into sales values (NN)"), bind(""), execute, syncMsg},
+		},
+	}
+}
+
 // testNothingIsWritten tries every way to write, and sees that nothing is.
 func testNothingIsWritten(t *testing.T, h *house) {
 	n := 0
@@ -200,6 +258,13 @@ func testNothingIsWritten(t *testing.T, h *house) {
 				}
 				for _, found := range h.written(t) {
 					t.Errorf("written by %s", tried[found])
+				}
+			}
+			for way, sent := range wires() {
+				n++
+				d.attempt(t, n, sent)
+				if found := h.written(t); len(found) > 0 {
+					t.Errorf("written by %s", way)
 				}
 			}
 		})

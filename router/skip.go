@@ -171,6 +171,7 @@ func (s *session) serverError(code string) verb {
 	if s.prefix && e.flags&flagInjected != 0 {
 		s.prefixFailed, s.beginFailed = true, s.begun
 		s.prefix, s.begun = false, false
+		s.backend.poisoned = s.backend.poisoned || s.confined // see renewHelpers
 	}
 	if e.more != nil {
 		e.more.restores = nil // RESET may not have run
