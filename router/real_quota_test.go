@@ -217,12 +217,18 @@ func wires() map[string][][]pgproto3.FrontendMessage {
 			{bind("s"), execute, syncMsg},
 		},
 		"a function call that unlocks": {
-			{&pgproto3.FunctionCall{Function: setConfig, Arguments: text("default_transaction_read_only", "off", "f")}}, {insert}, {query("begin")},
-			{&pgproto3.FunctionCall{Function: setConfig, Arguments: text("transaction_read_only", "off", "t")}}, {insert}, {query("commit")},
+			{&pgproto3.FunctionCall{Function: setConfig, Arguments: text("default_transaction_read_only", "off", "f")}},
+			{insert},
+			{query("begin")},
+			{&pgproto3.FunctionCall{Function: setConfig, Arguments: text("transaction_read_only", "off", "t")}},
+			{insert},
+			{query("commit")},
 		},
 		"a pipeline without Sync": {
 			{parse("", "select unlock_next()"), bind(""), execute, parse("", "commit"), bind(""), execute, flush},
-			{parse("", "insert into sales values (NN)"), bind(""), execute, flush}, {syncMsg}, {insert},
+			{parse("", "insert into sales values (NN)"), bind(""), execute, flush},
+			{syncMsg},
+			{insert},
 		},
 		"a function call in a pipeline": {
 			{
@@ -235,7 +241,8 @@ func wires() map[string][][]pgproto3.FrontendMessage {
 			{&pgproto3.FunctionCall{Function: 715, Arguments: [][]byte{{0, 0, 77, 0}}, ArgFormatCodes: []uint16{1}}},
 		},
 		"a portal of before": {
-			{query("begin")}, {parse("c", "commit"), &pgproto3.Bind{PreparedStatement: "c", DestinationPortal: "c"}, syncMsg},
+			{query("begin")},
+			{parse("c", "commit"), &pgproto3.Bind{PreparedStatement: "c", DestinationPortal: "c"}, syncMsg},
 			{query("select unlock_next()")},
 			{&pgproto3.Execute{Portal: "c"}, parse("", "insert into sales values (NN)"), bind(""), execute, syncMsg},
 		},

@@ -83,6 +83,7 @@ func TestRealReadOnly(t *testing.T) {
 			t.Fatalf("with read_split off it runs at %d (%v)", port, err)
 		}
 	}
+	d.readsOverQuota(t, c, reporter, standby)
 	standby.Kill()
 	for range 50 { // the first may have been on its way
 		if err := readOnly(t.Context(), c, where, &port); err == nil && port == h.Port() {
@@ -93,6 +94,29 @@ func TestRealReadOnly(t *testing.T) {
 		}
 	}
 	t.Error("READ ONLY transactions fail without the standby")
+}
+
+// readsOverQuota has a tenant that is over its quota read at the standby as before, and
+// be refused at the primary what it writes.
+func (d *door) readsOverQuota(t *testing.T, c, reporter *pgx.Conn, standby *postgres.Server) {
+	t.Helper()
+	d.use(tenants.QuotaOver)
+	var port int
+	if !poll(func() bool { return readOnly(t.Context(), c, where, &port) == nil && port == standby.Port() }) {
+		t.Errorf("over the quota READ ONLY transactions run at %d", port)
+	}
+	if !poll(func() bool { return get[int](t, reporter, where) == standby.Port() }) {
+		t.Error("over the quota nothing of a session that reads only runs at the standby")
+	}
+	for _, write := range []string{"insert into kept values (1)", "/* howdah: standby */ insert into kept values (1)", "/* howdah: standby */ select nextval('numbers')"} {
+		_, err := c.Exec(t.Context(), write)
+		refusedByQuota(t, err)
+	}
+	d.use(tenants.QuotaWithin)
+	do(t, c, "insert into kept values (1)")
+	if port := get[int](t, c, where); port == standby.Port() {
+		t.Error("what is not said to read only runs at the standby")
+	}
 }
 
 // TestSoakStale writes a row and reads it back at once from many sessions, in READ

@@ -135,6 +135,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant that was brought back: %v", err)
 	}
 
+	p.overQuota(t, initech)
 	p.databaseManager(t)
 	p.retier(t, initech)
 	p.done("tier", "add", "gold", "weight=4")
