@@ -31,5 +31,5 @@
 // a dump, and is there with Arrive too.
 // How large databases are package provision/quota watches.
 //
-// Exports, imports and restores are not here yet.
+// Restores are not here yet.
 package provision

@@ -59,6 +59,9 @@ func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing) error {
 	if err := f.takes(ctx, p.Cluster, x.about); err != nil {
 		return refuseInvalid(err)
 	}
+	if err := x.classes(ctx); err != nil {
+		return err
+	}
 	if x.scratch, err = dump.MakeScratch(f.scratch(), x.about.Size); err != nil {
 		return err
 	}
@@ -73,6 +76,24 @@ func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing) error {
 		return err
 	}
 	return x.arrive(ctx)
+}
+
+// classes has a database of which nobody has said them have the cluster's character
+// classes.
+func (x *filling) classes(ctx context.Context) error {
+	if x.about.CType != "" {
+		return nil
+	}
+	conn, err := x.f.connect(ctx, x.Cluster)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, "select datctype from pg_catalog.pg_database where datname = 'template0'").Scan(&x.about.CType)
+	if err != nil {
+		return fmt.Errorf("look at cluster %q: %w", x.Cluster, err)
+	}
+	return nil
 }
 
 // refuseInvalid has what was refused at the door, and is wrong now, end the operation.

@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"howdah/backup/export"
 	"howdah/backup/store"
+	"howdah/provision"
 	"howdah/provision/dump"
 )
 
@@ -22,7 +26,7 @@ func newExportCommand() *cobra.Command {
 			"key they are opened; no running Howdah is needed. `howdah tenant export` makes one, `howdah tenant import` makes a\n" +
 			"tenant of one.",
 	}
-	cmd.AddCommand(exportList(), exportVerify(), exportFetch(), exportRemove())
+	cmd.AddCommand(exportList(), exportAdd(), exportVerify(), exportFetch(), exportRemove())
 	return cmd
 }
 
@@ -148,4 +152,65 @@ func exportRemove() *cobra.Command {
 		}
 		return place.Remove(cmd.Context(), args[0])
 	})
+}
+
+func exportAdd() *cobra.Command {
+	var p printer
+	var tenant, collate, ctype string
+	cmd := &cobra.Command{
+		Use: "add DUMP --tenant NAME", Short: "Put a dump that was made elsewhere into the store", Args: oneName,
+		Long: "Put a dump that was made elsewhere into the store as an export: a file of pg_dump --format=custom, or a folder of\n" +
+			"--format=directory. `howdah tenant import` makes a tenant of it.",
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "whose export it is to be: a `name`")
+	cmd.Flags().StringVar(&collate, "collate", "C", "the collation that its database is to have")
+	cmd.Flags().StringVar(&ctype, "ctype", "", "its character classes (default: the cluster's)")
+	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
+		if err := provision.ValidName(tenant); err != nil {
+			return usageError{fmt.Errorf("--tenant: %w", err)}
+		}
+		d, err := dump.LookAt(args[0])
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		id, err := export.NewID(tenant, now)
+		if err != nil {
+			return err
+		}
+		m, err := addDump(cmd, place, d, export.Manifest{
+			ID: id, Tenant: tenant, Server: d.Major, Taken: now, Encoding: d.Encoding, Collate: collate, CType: ctype,
+			Provider: "libc", Extensions: append([]string{}, d.Extensions...),
+		})
+		if err != nil {
+			return err
+		}
+		if p.json {
+			return p.exports(cmd, []export.Manifest{*m})
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), m.ID)
+		return err
+	})
+}
+
+// addDump stores a dump. One in custom format gets the name by which it is known as such.
+func addDump(cmd *cobra.Command, place *export.Place, d *dump.Foreign, about export.Manifest) (*export.Manifest, error) {
+	folder := d.Folder
+	files := slices.DeleteFunc(d.Files, func(name string) bool { return name == export.SumsFile }) // of one that was fetched
+	if d.Custom {
+		named, err := os.MkdirTemp("", "howdah-add-")
+		if err != nil {
+			return nil, fmt.Errorf("make folder: %w", err)
+		}
+		defer os.RemoveAll(named)
+		at, err := filepath.Abs(filepath.Join(folder, files[0]))
+		if err == nil {
+			err = os.Symlink(at, filepath.Join(named, dump.CustomFile))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("name the dump: %w", err)
+		}
+		folder, files = named, []string{dump.CustomFile}
+	}
+	return place.Put(cmd.Context(), about, folder, files, nil)
 }

@@ -43,6 +43,12 @@ func (p *upPlace) exports(t *testing.T, name string) {
 		t.Errorf("an imported tenant: %v", err)
 	}
 	p.done("tenant", "drop", "copy", "--yes")
+	into := filepath.Join(t.TempDir(), "fetched")
+	p.done("export", "fetch", id, "--into", into, "-c", config)
+	p.refused(2, "--tenant", "export", "add", into, "-c", config)
+	p.refused(1, "none of pg_dump's", "export", "add", config, "--tenant", "elsewhere", "-c", config)
+	added := strings.TrimSpace(p.done("export", "add", into, "--tenant", "elsewhere", "-c", config))
+	p.done("tenant", "import", "elsewhere", "--from", added, "--no-wait")
 	if got := p.done("export", "list", "--tenant", "copy", "-c", config); !strings.Contains(got, "copy.") {
 		t.Errorf("of a dropped tenant there is %s", got)
 	}

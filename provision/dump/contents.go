@@ -13,20 +13,20 @@ import (
 // checkFiles looks whether the dump names no files but its own. pg_restore opens whatever
 // file its table of contents names, "../../somebody/secret" too, and makes rows of it.
 func checkFiles(s *Scratch) error {
-	f, err := os.Open(filepath.Join(s.Data(), contentsFile))
-	if err != nil {
-		return fmt.Errorf("read the dump's table of contents: %w", err)
+	format, path := s.archive()
+	if format == custom {
+		return nil // all is in one file
 	}
-	defer f.Close()
-	names, lists, err := readContents(f)
+	c, err := openContents(filepath.Join(path, contentsFile), false)
 	if err != nil {
-		return fmt.Errorf("read the dump's table of contents: %w: %w", ErrContents, err)
+		return err
 	}
-	for _, list := range append(lists, "blobs.toc") {
+	names := c.files
+	for _, list := range append(c.lists, "blobs.toc") {
 		if !isOwn(list) {
 			continue // told below, or not there
 		}
-		objects, err := readObjects(filepath.Join(s.Data(), list))
+		objects, err := readObjects(filepath.Join(path, list))
 		if err != nil {
 			return fmt.Errorf("read the dump's list of large objects: %w", err)
 		}
@@ -64,14 +64,50 @@ func readObjects(path string) (names []string, err error) {
 	return names, lines.Err()
 }
 
+// contents are what a table of contents says.
+type contents struct {
+	custom          bool
+	server, program int // major versions
+	encoding        string
+	extensions      []string
+	files           []string // of data
+	lists           []string // of large objects, among the files
+}
+
+// openContents reads the table of contents of a file, which is a dump in custom format or
+// that of one in directory format.
+func openContents(path string, custom bool) (*contents, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the dump's table of contents: %w", err)
+	}
+	defer f.Close()
+	c, err := readContents(f)
+	if err == nil && c.custom != custom {
+		err = errors.New("it is of another format than it looks")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the dump's table of contents: %w: %w", ErrContents, err)
+	}
+	return c, nil
+}
+
 // toc reads a table of contents as PostgreSQL's pg_backup_archiver.c does, ReadHead and
 // ReadToc.
 type toc struct {
 	r       *bufio.Reader
 	version int // 1.14 is 114
 	size    int // of an integer
+	offset  int // size of one
+	format  int // custom or directory, as formatCustom and formatDirectory have it
 	err     error
 }
+
+// The formats, as a table of contents has them. That of a folder says that it is tar's.
+const (
+	formatCustom    = 1
+	formatDirectory = 3
+)
 
 // The versions of the format, PostgreSQL 9.0 to 18. A newer one may have more in it.
 const (
@@ -80,32 +116,21 @@ const (
 	maxText        = 1 << 28 // bytes of one text: more is no definition
 )
 
-// readContents returns the files of data that a table of contents names, and those of
-// them that are lists of large objects.
-func readContents(from io.Reader) (names, lists []string, err error) {
-	t := &toc{r: bufio.NewReader(from)}
-	if err := t.head(); err != nil {
-		return nil, nil, err
+// readContents reads a table of contents to its end.
+func readContents(from io.Reader) (*contents, error) {
+	t, c := &toc{r: bufio.NewReader(from)}, &contents{}
+	if err := t.head(c); err != nil {
+		return nil, err
 	}
 	for range t.integer() {
-		description, file := t.entry()
-		if t.err != nil {
+		if t.entry(c); t.err != nil {
 			break
 		}
-		if file != "" {
-			names = append(names, file)
-			if description == "BLOBS" {
-				lists = append(lists, file)
-			}
-		}
 	}
-	if t.err != nil {
-		return nil, nil, t.err
-	}
-	return names, lists, nil
+	return c, t.err
 }
 
-func (t *toc) head() error {
+func (t *toc) head(c *contents) error {
 	mark := make([]byte, 5)
 	if _, err := io.ReadFull(t.r, mark); err != nil || string(mark) != "PGDMP" {
 		return errors.New("it is none of pg_dump's")
@@ -119,8 +144,11 @@ func (t *toc) head() error {
 	if t.size = t.byte(); t.err == nil && (t.size < 1 || t.size > 8) {
 		return fmt.Errorf("its integers have %d bytes", t.size)
 	}
-	t.byte() // size of an offset
-	t.byte() // format
+	t.offset = t.byte()
+	t.format = t.byte()
+	if c.custom = t.format == formatCustom; t.err == nil && t.format != formatCustom && t.format != formatDirectory {
+		return errors.New("it is of another format than custom and directory")
+	}
 	if t.version >= 115 {
 		t.byte() // compression
 	} else {
@@ -129,26 +157,30 @@ func (t *toc) head() error {
 	for range 7 { // when it was made
 		t.integer()
 	}
-	for range 3 { // database, versions of the server and of pg_dump
-		t.text()
-	}
+	t.text() // database
+	c.server, c.program = majorOf(t.text()), majorOf(t.text())
 	return t.err
 }
 
-// entry reads one entry, and returns what it is and the file of its data.
-func (t *toc) entry() (description, file string) {
+// majorOf reads a version such as "15.18 (Debian 15.18-0+deb12u1)".
+func majorOf(version string) (major int) {
+	_, _ = fmt.Sscan(version, &major) // 0 is none
+	return major
+}
+
+// entry reads one entry.
+func (t *toc) entry(c *contents) {
 	t.integer() // id
 	t.integer() // it has data
 	t.text()    // table's OID
 	t.text()    // OID
-	t.text()    // name
-	description = t.text()
+	name, description := t.text(), t.text()
 	t.integer() // section
-	t.text()    // definition
-	t.text()    // DROP
-	t.text()    // COPY
-	t.text()    // schema
-	t.text()    // tablespace
+	definition := t.text()
+	t.text() // DROP
+	t.text() // COPY
+	t.text() // schema
+	t.text() // tablespace
 	if t.version >= 114 {
 		t.text() // access method
 	}
@@ -162,7 +194,25 @@ func (t *toc) entry() (description, file string) {
 			break
 		}
 	}
-	return description, t.text()
+	switch description {
+	case "EXTENSION":
+		c.extensions = append(c.extensions, name)
+	case "ENCODING":
+		_, c.encoding, _ = strings.Cut(definition, "'")
+		c.encoding, _, _ = strings.Cut(c.encoding, "'")
+	}
+	if t.format == formatCustom {
+		for range 1 + t.offset { // where its data is
+			t.byte()
+		}
+		return
+	}
+	if file := t.text(); file != "" {
+		c.files = append(c.files, file)
+		if description == "BLOBS" {
+			c.lists = append(c.lists, file)
+		}
+	}
 }
 
 func (t *toc) byte() int {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +52,59 @@ func TestDumpOfOthersFiles(t *testing.T) {
 			t.Errorf("%s: restored: %v", file, err)
 		}
 		h.as("copy", "drop owned by copy")
+	}
+}
+
+// A dump that somebody else has made, in either format, is known for what it is, and
+// restored.
+func TestForeignDumps(t *testing.T) {
+	h := newHouse(t)
+	for _, format := range []string{"custom", "directory"} {
+		path := filepath.Join(t.TempDir(), "theirs")
+		out, err := exec.CommandContext(t.Context(), h.tools.Path("pg_dump"), "--format="+format, "--file="+path, h.server.AdminURL("acme")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		d, err := dump.LookAt(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Custom != (format == "custom") || d.Major != h.tools.Major || d.Encoding != "UTF8" || !slices.Equal(d.Extensions, []string{"pg_trgm", "unaccent"}) || d.Size == 0 {
+			t.Errorf("%s: %+v", format, d)
+		}
+		s := h.scratch()
+		if err := os.Mkdir(s.Data(), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range d.Files {
+			to := name
+			if d.Custom {
+				to = dump.CustomFile
+			}
+			if err := os.Link(filepath.Join(d.Folder, name), filepath.Join(s.Data(), to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := dump.Restore(t.Context(), h.in(), s); err != nil {
+			t.Fatal(err)
+		}
+		const sum = "select md5(string_agg(id || name || md5(lo_get(photo)), ',' order by id)) from partner"
+		if h.text("acme", sum) != h.text("copy", sum) {
+			t.Errorf("%s: the rows differ", format)
+		}
+		h.as("copy", "select lo_unlink(oid) from pg_largeobject_metadata; drop owned by copy")
+	}
+	for _, path := range []string{"nowhere", "contents.go"} {
+		if _, err := dump.LookAt(path); err == nil {
+			t.Errorf("%s is a dump", path)
+		}
+	}
+	folder := t.TempDir()
+	if err := os.Symlink("/etc/passwd", filepath.Join(folder, "1.dat")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dump.LookAt(folder); err == nil || !strings.Contains(err.Error(), "no file") {
+		t.Errorf("a link is followed: %v", err)
 	}
 }
 

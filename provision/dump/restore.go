@@ -51,8 +51,9 @@ func Restore(ctx context.Context, o In, from *Scratch) error {
 	if err != nil {
 		return err
 	}
+	format, path := from.archive()
 	args := []string{
-		"--format=directory", "--dbname=" + name, "--jobs=" + strconv.Itoa(jobs(o.Jobs)), "--use-list=" + list,
+		"--format=" + format, "--dbname=" + name, "--jobs=" + strconv.Itoa(jobs(o.Jobs)), "--use-list=" + list,
 		"--exit-on-error", "--no-owner", "--no-tablespaces", "--no-publications", "--no-subscriptions", "--no-security-labels",
 	}
 	if !o.Privileges {
@@ -66,7 +67,7 @@ func Restore(ctx context.Context, o In, from *Scratch) error {
 		}
 		return 0
 	})
-	p := program{tools: o.Tools, name: "pg_restore", args: append(args, from.Data()), login: o.Into, scratch: from}
+	p := program{tools: o.Tools, name: "pg_restore", args: append(args, path), login: o.Into, scratch: from}
 	_, err = p.run(ctx)
 	stop()
 	switch {
@@ -107,7 +108,8 @@ func databaseSize(ctx context.Context, conn *pgx.Conn) (size int64, err error) {
 
 // writeList writes the list of what is to be restored, and returns its path.
 func writeList(ctx context.Context, tools postgres.Binaries, from *Scratch, extensions []string) (string, error) {
-	p := program{tools: tools, name: "pg_restore", args: []string{"--list", from.Data()}, scratch: from}
+	_, archive := from.archive()
+	p := program{tools: tools, name: "pg_restore", args: []string{"--list", archive}, scratch: from}
 	text, err := p.run(ctx)
 	if err != nil && ctx.Err() == nil {
 		return "", fmt.Errorf("read the dump's table of contents: %w: %w", ErrContents, err)
