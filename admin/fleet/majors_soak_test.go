@@ -74,7 +74,7 @@ func TestMoveToNewerMajorSoak(t *testing.T) {
 // forget drops acme for good, wherever it is.
 func (p *pair) forget() {
 	p.t.Helper()
-	o, err := p.fleet.DropTenant(p.t.Context(), anna, "acme", 0)
+	o, err := p.fleet.DropTenant(p.t.Context(), anna, "acme", time.Hour) // 0 would have it purged by the schedule too
 	for ; err == nil; o, err = p.fleet.PurgeTenant(p.t.Context(), anna, "acme") {
 		p.await(o, catalog.Done)
 	}
