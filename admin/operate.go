@@ -108,10 +108,23 @@ func (s *session) refusal(err error) error {
 		if s.console.Log != nil {
 			s.console.Log.Error("console command failed", "user", s.login.User, "error", err)
 		}
-		return &wire.Error{Code: wire.CodeInternalError, Message: "it failed; the log says why"}
+		return s.failure(err)
 	}
 	e.Message = strings.ReplaceAll(err.Error(), "catalog: ", "")
 	return e
+}
+
+// failure is what is told of an error that is in the log.
+func (s *session) failure(err error) *wire.Error {
+	var cluster *fleet.ClusterError
+	f, none := s.console.theFleet()
+	switch {
+	case errors.As(err, &cluster):
+		return &wire.Error{Code: wire.CodeObjectNotInState, Message: cluster.Told()}
+	case none == nil && f.Catalog.IsAway(err):
+		return &wire.Error{Code: wire.CodeObjectNotInState, Message: "the catalog is away", Hint: "Tenants are served as before; nothing can be looked up in the catalog or changed."}
+	}
+	return &wire.Error{Code: wire.CodeInternalError, Message: "it failed; the log says why"}
 }
 
 // badOperation is an operation that is not written as it should be. It tells nothing of

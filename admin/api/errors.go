@@ -19,6 +19,7 @@ func (s *server) problem(err error) error {
 	var invalid *fleet.InvalidError
 	var busy *catalog.BusyError
 	var away *fleet.StoreError
+	var cluster *fleet.ClusterError
 	switch {
 	case err == nil:
 		return nil
@@ -44,7 +45,19 @@ func (s *server) problem(err error) error {
 		return huma.Error422UnprocessableEntity("what was sent has a NUL character, or is no UTF-8: the catalog cannot hold that")
 	}
 	s.Log.Error("request failed", "error", err)
+	switch {
+	case errors.As(err, &cluster):
+		return huma.NewError(http.StatusBadGateway, cluster.Told())
+	case s.catalogAway(err):
+		return huma.NewError(http.StatusServiceUnavailable, "the catalog is away: tenants are served as before, and nothing can be looked up in it or changed")
+	}
 	return huma.Error500InternalServerError("it failed; the log says why")
+}
+
+// catalogAway reports whether the catalog could not be reached.
+func (s *server) catalogAway(err error) bool {
+	f, none := s.Fleet()
+	return none == nil && f.Catalog.IsAway(err)
 }
 
 // noText reports whether the catalog's PostgreSQL has refused what is no text to it.

@@ -110,9 +110,25 @@ func (f *Fleet) connect(ctx context.Context, cluster string) (*pgx.Conn, error) 
 	}
 	conn, err := pgx.Connect(ctx, c.AdminURL)
 	if err != nil {
-		return nil, fmt.Errorf("log in to cluster %q: %w", cluster, err)
+		return nil, &ClusterError{cluster, err}
 	}
 	return conn, nil
+}
+
+// ClusterError is of a cluster that cannot be logged in to.
+type ClusterError struct {
+	Cluster string
+	Reason  error
+}
+
+func (e *ClusterError) Error() string {
+	return fmt.Sprintf("log in to cluster %q: %v", e.Cluster, e.Reason)
+}
+func (e *ClusterError) Unwrap() error { return e.Reason }
+
+// Told is what those are told who need not know where it is.
+func (e *ClusterError) Told() string {
+	return fmt.Sprintf("cluster %q cannot be reached, or does not let its admin_url in; the log says why", e.Cluster)
 }
 
 // preview says what an operation would do, for --dry-run.

@@ -73,7 +73,10 @@ func table(w io.Writer, header string, rows [][]string) error {
 
 // follow waits for a job, and tells its progress: on a terminal as a bar, else in lines.
 func (p *printer) follow(cmd *cobra.Command, c *client, id string) error {
-	if p.noWait {
+	switch {
+	case p.noWait && p.json:
+		return object(cmd.OutOrStdout(), map[string]string{"id": id})
+	case p.noWait:
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), id)
 		return err
 	}

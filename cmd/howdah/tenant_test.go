@@ -121,7 +121,12 @@ func TestTenants(t *testing.T) {
 	if err := p.try(initech, "select 1"); err == nil || !strings.Contains(err.Error(), "suspended") {
 		t.Errorf("a suspended tenant: %v", err)
 	}
-	p.done("tenant", "resume", "initech")
+	var begun struct{ ID string }
+	if err := json.Unmarshal([]byte(p.done("tenant", "resume", "initech", "--no-wait", "--json")), &begun); err != nil || begun.ID == "" {
+		t.Errorf("what does not wait says as JSON %+v, %v", begun, err)
+	}
+	p.done("job", "wait", begun.ID)
+	p.refused(4, `nothing is called ".."`, "tenant", "show", "..")
 	if err := p.try(initech, "select * from kept"); err != nil {
 		t.Errorf("a resumed tenant: %v", err)
 	}
@@ -258,6 +263,7 @@ func (p *upPlace) secretsStaySecret(t *testing.T, up *upRun) {
 	say("cluster", "add", "other", `patroni=["http://admin:`+mark+`@127.0.0.1:1"]`, "admin_url=postgres://postgres:"+mark+"@127.0.0.1:1/postgres")
 	say("cluster", "show", "far", "--json")
 	say("tenant", "create", "faraway", "--cluster", "far", "--dry-run")
+	p.refused(1, `cluster "far" cannot be reached`, "tenant", "create", "faraway", "--cluster", "far", "--dry-run")
 	say("tenant", "set", "initech", "password="+mark)
 	token := strings.TrimSpace(p.done("token", "create", "secret"))
 
@@ -488,8 +494,16 @@ func (p *upPlace) withoutItsCatalog(t *testing.T, tenant *pgx.ConnConfig) {
 	if err := p.try(tenant, "select * from kept"); err != nil {
 		t.Errorf("without the catalog: %v", err)
 	}
-	if _, errs, code := p.run("tenant", "create", "later"); code != 1 || errs == "" {
+	if _, errs, code := p.run("tenant", "create", "later"); code != 1 || !strings.Contains(errs, "the catalog is away") {
 		t.Errorf("a tenant was made without the catalog: %d %s", code, errs)
+	}
+	console, err := pgx.ParseConfig(p.url("howdah"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	console.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	if err := p.try(console, "SHOW JOBS"); err == nil || !strings.Contains(err.Error(), "the catalog is away") {
+		t.Errorf("SHOW JOBS without the catalog: %v", err)
 	}
 	if err := syscall.Kill(p.serving(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -72,6 +73,17 @@ func (c *Catalog) Close() { c.pool.Close() }
 
 // Pool is for what keeps tables of its own beside the catalog's.
 func (c *Catalog) Pool() *pgxpool.Pool { return c.pool }
+
+// IsAway reports whether an error says that the catalog, and not another server, could not
+// be reached.
+func (c *Catalog) IsAway(err error) bool {
+	var connect *pgconn.ConnectError
+	if !errors.As(err, &connect) {
+		return false
+	}
+	here, there := c.pool.Config().ConnConfig, connect.Config
+	return here.Host == there.Host && here.Port == there.Port && here.Database == there.Database
+}
 
 // found turns the error of a query that finds one row into ErrNotFound.
 func found(err error) error {
