@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"howdah/admin/fleet"
+	"howdah/provision/odoo"
 	"howdah/tenants/catalog"
 )
 
@@ -19,6 +20,10 @@ func tenantOperations() []Command {
 		{Name: "SUSPEND TENANT", Usage: "SUSPEND TENANT name", operate: onTenant((*fleet.Fleet).SuspendTenant)},
 		{Name: "RESUME TENANT", Usage: "RESUME TENANT name", operate: onTenant((*fleet.Fleet).ResumeTenant)},
 		{Name: "RENAME TENANT", Usage: "RENAME TENANT name TO name [OWNER name]", operate: renameTenant},
+		{
+			Name: "CLONE TENANT", operate: cloneTenant,
+			Usage: "CLONE TENANT name AS name [ON CLUSTER name] [TIER name] [PASSWORD 'text'] [BY auto | template | dump] [NEUTRALISE auto | builtin | none]",
+		},
 		{Name: "MOVE TENANT", Usage: "MOVE TENANT name TO CLUSTER name [BY auto | replicate | dump]", operate: moveTenant},
 		{Name: "EXPORT TENANT", Usage: "EXPORT TENANT name", operate: exportTenant},
 		{Name: "GRACE TENANT", Usage: "GRACE TENANT name [FOR 'time']", operate: graceTenant},
@@ -110,6 +115,57 @@ func (o *operating) newTenant() (n *fleet.NewTenant, err error) {
 			n.Password, err = o.operand()
 		case o.take("set"):
 			n.Settings, err = o.settings()
+		default:
+			return nil, o.bad()
+		}
+	}
+	return n, err
+}
+
+func cloneTenant(ctx context.Context, o *operating) error {
+	source, err := o.operand()
+	if err != nil {
+		return err
+	}
+	if !o.take("as") {
+		return o.bad()
+	}
+	n, err := o.newClone()
+	if err != nil {
+		return err
+	}
+	made, err := o.fleet.CloneTenant(ctx, o.by, source, *n, false)
+	if err != nil {
+		return err
+	}
+	o.begin(columns("tenant s, cluster s, database s, user s, password s, how s, job s")).
+		row(made.Name, made.Cluster, made.Database, made.User, made.Password, made.How, made.Operation.ID)
+	o.notice("the password is told once: keep it", "")
+	o.jobNotice(made.Operation.ID)
+	return nil
+}
+
+// newClone reads what a clone is to be.
+func (o *operating) newClone() (n *fleet.NewClone, err error) {
+	n = &fleet.NewClone{}
+	n.Name, err = o.operand()
+	for err == nil && len(o.words) > 0 {
+		switch {
+		case o.take("on"):
+			if !o.take("cluster") {
+				return nil, o.bad()
+			}
+			n.Cluster, err = o.operand()
+		case o.take("tier"):
+			n.Tier, err = o.operand()
+		case o.take("password"):
+			n.Password, err = o.operand()
+		case o.take("by"):
+			n.How, err = o.operand()
+		case o.take("neutralise"):
+			var way string
+			way, err = o.operand()
+			n.Neutralise = odoo.Way(way)
 		default:
 			return nil, o.bad()
 		}

@@ -247,6 +247,12 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"DROP TENANT a b", "42601", "Write"},
 		{"MOVE TENANT a TO b", "42601", "Write"},
 		{"MOVE TENANT initech TO CLUSTER nowhere", "22023", "nowhere"},
+		{"CLONE TENANT a", "42601", "Write"},
+		{"CLONE TENANT a AS b ON c", "42601", "Write"},
+		{"CLONE TENANT a AS b PASSWORD 'hidden' x", "42601", "Write"},
+		{"CLONE TENANT nobody AS x", "42704", "nobody"},
+		{"CLONE TENANT initech AS x", "55006", "under way"},
+		{"CLONE TENANT initech AS x NEUTRALISE never", "22023", "none of auto"},
 		{"CANCEL JOB", "42601", "Write"},
 		{"END REVIEW now", "42601", "Write"},
 	} {

@@ -179,6 +179,7 @@ func permissions() map[string]struct {
 		"PATCH /api/v1/tenants/{name}":        {"operator", false},
 		"DELETE /api/v1/tenants/{name}":       {"admin", false},
 		"POST /api/v1/tenants/{name}/suspend": {"operator", false},
+		"POST /api/v1/tenants/{name}/clone":   {"admin", false},
 		"POST /api/v1/tenants/{name}/move":    {"operator", false},
 		"POST /api/v1/tenants/{name}/resume":  {"operator", false},
 		"POST /api/v1/tenants/{name}/grace":   {"operator", false},

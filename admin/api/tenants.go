@@ -140,6 +140,7 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
 	huma.Register(api, operation("grace-tenant", "POST", "/tenants/{name}/grace", "Have a tenant write for a while though it is over its quota", operator), s.graceTenant)
 	huma.Register(api, operation("rename-tenant", "POST", "/tenants/{name}/rename", "Give a tenant another name; its clients go on", operator, accepted), s.renameTenant)
+	huma.Register(api, operation("clone-tenant", "POST", "/tenants/{name}/clone", "Make a tenant as a copy of another", admin, accepted), s.cloneTenant)
 	huma.Register(api, operation("move-tenant", "POST", "/tenants/{name}/move", "Move a tenant to another cluster while its clients work", operator, accepted), s.moveTenant)
 	s.exports(api)
 	huma.Register(api, operation("rotate-tenant", "POST", "/tenants/{name}/rotate", "Give a tenant's user another password; the old one goes on for a while", admin, accepted), s.rotateTenant)

@@ -113,6 +113,7 @@ func commandRoles() map[string]string {
 		"tenant suspend NAME":         "operator",
 		"tenant resume NAME":          "operator",
 		"tenant rename NAME y":        "operator",
+		"tenant clone NAME copy":      "admin",
 		"tenant move NAME --to main":  "operator",
 		"tenant export NAME":          "operator",
 		"tenant exports NAME":         "viewer",

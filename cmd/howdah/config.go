@@ -107,6 +107,8 @@ type Catalog struct {
 	Cache string // absolute, or ""
 
 	MasterKeyFile string // absolute, or ""
+
+	OdooAddonsPath []string // absolute, some with a version in front
 }
 
 // Backup is where exports are kept.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"howdah/provision/odoo"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 )
@@ -14,6 +15,11 @@ func (r *configReader) checkCatalog() {
 		r.wrong([]string{string(sectionCatalog), "url"}, `write "postgres://user:password@host:port/database"`, "url is no connection string")
 	}
 	r.readMasterKey()
+	for _, folder := range c.OdooAddonsPath {
+		if err := odoo.CheckAddons(folder); err != nil {
+			r.wrong([]string{string(sectionCatalog), "odoo_addons_path"}, `write "/opt/odoo/addons" or "17.0=/opt/odoo17/addons"`, "odoo_addons_path: %v", err)
+		}
+	}
 	if c.Cache == "" {
 		return
 	}

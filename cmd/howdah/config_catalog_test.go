@@ -15,6 +15,18 @@ import (
 
 const withKey = "[catalog]\nurl = \"postgres://x@127.0.0.1/x\"\nmaster_key_file = \"key\"\n"
 
+func TestOdooAddonsPathIsChecked(t *testing.T) {
+	const text = "[catalog]\nurl = \"postgres://x@127.0.0.1/x\"\nodoo_addons_path = [\"/opt/odoo/addons\", \"17.0=/opt/odoo17/addons\"]\n"
+	c, err := LoadConfig(writeFile(t, "howdah.toml", text+good))
+	if err != nil || len(c.Catalog.OdooAddonsPath) != 2 {
+		t.Fatalf("%v", err)
+	}
+	_, err = LoadConfig(writeFile(t, "howdah.toml", strings.Replace(text, "17.0=/opt", "17.0=opt", 1)+good))
+	if err == nil || !strings.Contains(err.Error(), "howdah.toml:3: odoo_addons_path") || !strings.Contains(err.Error(), "no absolute path") {
+		t.Errorf("%v", err)
+	}
+}
+
 // loadWithKey loads a configuration beside which there is a master key.
 func loadWithKey(t *testing.T, text, key string, mode os.FileMode) (*Config, error) {
 	t.Helper()

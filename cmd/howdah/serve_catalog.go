@@ -106,10 +106,11 @@ var errNotMarked = errors.New("the catalog has been restored to an earlier time"
 func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 	config := fleet.Config{
 		Catalog: c, Registry: d.registry, Log: d.log,
-		Check:     d.checkEntries,
-		MasterKey: func() *catalog.MasterKey { return d.current().MasterKey },
-		Exports:   func() (*export.Place, error) { return d.current().exportPlace() },
-		Scratch:   d.current().Backup.ScratchDir,
+		Check:      d.checkEntries,
+		MasterKey:  func() *catalog.MasterKey { return d.current().MasterKey },
+		OdooAddons: func() []string { return d.current().Catalog.OdooAddonsPath },
+		Exports:    func() (*export.Place, error) { return d.current().exportPlace() },
+		Scratch:    d.current().Backup.ScratchDir,
 	}
 	for ctx.Err() == nil {
 		f, err := fleet.New(ctx, d.node(), config)
