@@ -139,6 +139,7 @@ func TestTenants(t *testing.T) {
 	if err := p.try(initech, "select * from kept"); err != nil {
 		t.Errorf("a tenant that was brought back: %v", err)
 	}
+	p.clones(t, initech)
 
 	p.overQuota(t, initech)
 	p.databaseManager(t)
