@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -213,11 +214,24 @@ func (o *operating) duration() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, &wire.Error{Code: wire.CodeInvalidParameter, Message: fmt.Sprintf("%q is no time", text), Hint: "Write it like '36h' or '90m'."}
+	d, ok := parseDuration(text)
+	if !ok {
+		return 0, &wire.Error{Code: wire.CodeInvalidParameter, Message: fmt.Sprintf("%q is no time", text), Hint: "Write it like '36h', '90m' or '2 days'."}
 	}
 	return d, nil
+}
+
+// parseDuration reads Go's '1h30m', or a number and one of PostgreSQL's units: '1 hour'.
+func parseDuration(text string) (time.Duration, bool) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d, d >= 0
+	}
+	number, unit, _ := strings.Cut(strings.TrimSpace(text), " ")
+	n, err := strconv.ParseUint(number, 10, 16)
+	of, ok := map[string]time.Duration{
+		"second": time.Second, "minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour,
+	}[strings.TrimSuffix(strings.ToLower(strings.TrimSpace(unit)), "s")]
+	return time.Duration(n) * of, err == nil && ok
 }
 
 // begun tells of a job.

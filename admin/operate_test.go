@@ -129,7 +129,7 @@ func TestOperations(t *testing.T) {
 	if got := one("ALTER TENANT initech RESET pool_size, max_lag", 3); got[1] != `{"cluster":"main","database":"initech","pool_mode":"session","user":"initech"}` {
 		t.Errorf("reset: %q", got)
 	}
-	graced := one("GRACE TENANT initech FOR '90m'", 3)
+	graced := one("GRACE TENANT initech FOR '90 minutes'", 3)
 	var settings struct {
 		Until time.Time `json:"quota_grace_until"`
 	}
@@ -212,6 +212,10 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"DROP TENANT initech KEEP '-1h'", "22023", "-1h"},
 		{"GRACE TENANT initech FOR 'soon'", "22023", "soon"},
 		{"GRACE TENANT initech FOR '9999h'", "22023", "up to"},
+		{"GRACE TENANT initech FOR '32 days'", "22023", "up to"},
+		{"GRACE TENANT initech FOR '1 week'", "22023", "2 days"},
+		{"GRACE TENANT initech FOR '-1 hour'", "22023", "-1 hour"},
+		{"GRACE TENANT initech FOR ' 70000 days'", "22023", "70000"},
 		{"GRACE TENANT initech UNTIL '1h'", "42601", "Write GRACE TENANT name"},
 		{"GRACE TENANT nobody", "42704", "nobody"},
 		{"GRACE TENANT acme", "55000", "howdah.toml"},
