@@ -97,11 +97,19 @@ func (c *CutOver) shut(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("close the source: %w", err)
 	}
+	// Who has been let in and is not seen among the sessions yet has the database locked
+	// until it is, so that those who come in are looked for first.
+	const comingIn = `SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND objid = $1
+		AND pid NOT IN (SELECT pid FROM pg_stat_activity WHERE datid IS NOT NULL)`
 	const sessions = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datid = $1 AND pid <> $2 AND backend_type <> 'walsender'`
 	pause := time.Millisecond
 	for end := time.Now().Add(endWithin); ; pause = min(2*pause, 50*time.Millisecond) {
-		var left int
-		if err := c.admin.QueryRow(ctx, sessions, c.database, c.from.PgConn().PID()).Scan(&left); err != nil || left == 0 {
+		var coming, left int
+		err := c.admin.QueryRow(ctx, comingIn, c.database).Scan(&coming)
+		if err == nil {
+			err = c.admin.QueryRow(ctx, sessions, c.database, c.from.PgConn().PID()).Scan(&left)
+		}
+		if left += coming; err != nil || left == 0 {
 			return err
 		}
 		if time.Now().After(end) {
@@ -127,8 +135,9 @@ func (c *CutOver) quiet(ctx context.Context) error {
 
 // catchUp waits until the target has applied all that was committed at the source.
 func (c *CutOver) catchUp(ctx context.Context) error {
-	// A commit writes out those before it that were not waited for.
-	if _, err := c.admin.Exec(ctx, "SELECT pg_current_xact_id()"); err != nil {
+	// Commits that nobody waited for, where synchronous_commit is off, are written out with
+	// this one. It must have something to commit: one that has not is not waited for either.
+	if _, err := c.admin.Exec(ctx, "SELECT pg_logical_emit_message(true, 'howdah', 'moved')"); err != nil {
 		return fmt.Errorf("end the source's changes: %w", err)
 	}
 	var last string
