@@ -146,5 +146,6 @@ func (o Rotate) plan(s *State) ([]Step, error) {
 	step := roleStep(o.Role, o.ID, o.Verifier)
 	step.Name, step.Says = "rotate", fmt.Sprintf("set another password for role %q", o.Role)
 	step.actions[0].create = nil
+	step.actions[0].sql = []string{"ALTER ROLE " + quote(o.Role) + " PASSWORD " + literal(o.Verifier)}
 	return []Step{step}, nil
 }

@@ -43,7 +43,7 @@ func (c Clone) plan(s *State) ([]Step, error) {
 		return nil, err
 	}
 	d := s.database(prefixNew + c.JobID)
-	if d != nil && d.mark() == (mark{c.ID, stateReceiving, ""}) {
+	if d != nil && d.mark() == (mark{id: c.ID, state: stateReceiving}) {
 		return steps, nil
 	}
 	fresh, steps, err := adopt(s, c.JobID, c.ID, steps)

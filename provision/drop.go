@@ -3,6 +3,7 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // Drop takes a tenant's database away but keeps it as howdah_drop_<JobID>:
@@ -45,6 +46,10 @@ func (o Drop) plan(s *State) ([]Step, error) {
 	if d == nil {
 		return nil, notFound("tenant %s has no database", o.ID)
 	}
+	m := mark{id: o.ID, state: stateHeld, detail: d.Name}
+	if r := s.role(d.Owner); r != nil && r.OID != 0 {
+		m.owner = strconv.FormatUint(uint64(r.OID), 10)
+	}
 	hold := Step{
 		Name: "put away", NeedsHold: true,
 		Says: fmt.Sprintf("keep database %q as %q, closed and owned by %q, until it is purged", d.Name, name, s.Admin),
@@ -52,7 +57,7 @@ func (o Drop) plan(s *State) ([]Step, error) {
 			alter(d.Name, "RENAME TO "+quote(name)),
 			alter(name, "OWNER TO "+quote(s.Admin)),
 			alter(name, "ALLOW_CONNECTIONS false"),
-			remark(name, mark{o.ID, stateHeld, d.Name}),
+			remark(name, m),
 		}}},
 	}
 	return append(closed(d), hold), nil
@@ -61,7 +66,10 @@ func (o Drop) plan(s *State) ([]Step, error) {
 func (o Drop) undo(s *State) ([]Step, error) { return reopened(s.live(o.ID)), nil }
 
 func (o Undrop) validate() error {
-	err := errors.Join(checkID(o.ID), checkNames("role", o.Role))
+	err := checkID(o.ID)
+	if o.Role == "" { // one that has adopted databases may be called as it likes
+		err = errors.Join(err, errors.New("the role has no name"))
+	}
 	if o.Database != "" {
 		err = errors.Join(err, checkNames("database", o.Database))
 	}
@@ -96,8 +104,8 @@ func (o Undrop) plan(s *State) ([]Step, error) {
 	switch {
 	case r == nil:
 		return nil, notFound("role %q", o.Role)
-	case parseMark(r.Comment).id == "": // another tenant's may have several
-		return nil, conflict("role %q is no tenant's", o.Role)
+	case parseMark(r.Comment).id == "" && d.mark().owner != strconv.FormatUint(uint64(r.OID), 10): // another tenant's may have several
+		return nil, conflict("role %q is no tenant's, and is not the one that the database was taken from", o.Role)
 	}
 	return []Step{{
 		Name: "bring back", Says: fmt.Sprintf("rename %q to %q, give it to role %q and open it", d.Name, name, o.Role),

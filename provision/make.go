@@ -128,7 +128,7 @@ func adopt(s *State, job, id string, steps []Step) (*Database, []Step, error) {
 	switch {
 	case d == nil:
 		return nil, steps, nil
-	case d.Owner != s.Admin || d.Comment != "" && d.mark() != mark{id, statePrepared, ""}:
+	case d.Owner != s.Admin || d.Comment != "" && d.mark() != (mark{id: id, state: statePrepared}):
 		return nil, nil, conflict("database %q is there and not this job's", d.Name)
 	case d.Invalid:
 		return nil, append(steps, dropStep("clear", fmt.Sprintf("drop what an interrupted drop has left of database %q", d.Name), d)), nil

@@ -115,13 +115,13 @@ const (
 	stateReceiving = "receiving" // being filled by its owner to be, before it is the owner's
 	stateArrived   = "arrived"   // the owner's, closed until it is admitted
 	stateSuspended = "suspended" // closed until it is resumed
-	stateHeld      = "held"      // dropped, not yet purged; then the name it had
+	stateHeld      = "held"      // dropped, not yet purged; then the name it had, and its owner's OID
 	stateWarm      = "warm"      // made in advance; then what it was made of
 )
 
 // mark is the comment by which Howdah knows its databases and roles:
-// howdah:<id>[ <state>[ <detail>]]. The zero mark is on what is not Howdah's.
-type mark struct{ id, state, detail string }
+// howdah:<id>[ <state>[ <detail>[ <owner>]]]. The zero mark is on what is not Howdah's.
+type mark struct{ id, state, detail, owner string }
 
 func parseMark(comment string) mark {
 	rest, ours := strings.CutPrefix(comment, "howdah:")
@@ -129,8 +129,8 @@ func parseMark(comment string) mark {
 	if !ours || len(words) == 0 {
 		return mark{}
 	}
-	words = append(words, "", "")
-	return mark{words[0], words[1], words[2]}
+	words = append(words, "", "", "")
+	return mark{words[0], words[1], words[2], words[3]}
 }
 
 // of reports whether the mark is a live tenant's, open or suspended.
@@ -139,5 +139,5 @@ func (m mark) of(id string) bool {
 }
 
 func (m mark) String() string {
-	return strings.TrimRight("howdah:"+m.id+" "+m.state+" "+m.detail, " ")
+	return strings.TrimRight("howdah:"+m.id+" "+m.state+" "+m.detail+" "+m.owner, " ")
 }

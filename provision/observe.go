@@ -90,7 +90,7 @@ func (s *State) readDatabases(ctx context.Context, tx pgx.Tx, want interest) err
 // Of what depends on a role only shared objects that are its count for 0: what it
 // is merely allowed on them goes with it.
 const rolesQuery = `
-SELECT rolname::text, comment, coalesce(rolpassword LIKE 'md5%', false), coalesce(sha256(convert_to(rolpassword, 'UTF8')) = $4, false),
+SELECT oid, rolname::text, comment, coalesce(rolpassword LIKE 'md5%', false), coalesce(sha256(convert_to(rolpassword, 'UTF8')) = $4, false),
 	(SELECT array_agg(DISTINCT dbid ORDER BY dbid) FROM pg_shdepend s
 	 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND (s.dbid <> 0 OR s.deptype = 'o'))
 FROM (SELECT *, coalesce(shobj_description(oid, 'pg_authid'), '') AS comment FROM pg_authid) r

@@ -204,11 +204,11 @@ func roleStep(role, id, verifier string) Step {
 		actions: []action{{
 			kind: grantRole, role: role, id: id,
 			create: []string{
-				"CREATE ROLE " + quote(role),
+				"CREATE ROLE " + quote(role) + " NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS",
 				"COMMENT ON ROLE " + quote(role) + " IS " + literal(mark{id: id}.String()),
 			},
 			sql: []string{
-				"ALTER ROLE " + quote(role) + " LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD " + literal(verifier),
+				"ALTER ROLE " + quote(role) + " LOGIN PASSWORD " + literal(verifier), // what else an operator has given it stays
 			},
 		}},
 	}

@@ -82,7 +82,7 @@ func (r Receive) plan(s *State) ([]Step, error) {
 		return nil, err
 	}
 	d := s.database(prefixNew + r.JobID)
-	if d != nil && d.mark() == (mark{r.ID, stateReceiving, ""}) {
+	if d != nil && d.mark() == (mark{id: r.ID, state: stateReceiving}) {
 		return steps, nil
 	}
 	fresh, steps, err := adopt(s, r.JobID, r.ID, steps)
@@ -147,7 +147,7 @@ func (a Arrive) plan(s *State) ([]Step, error) {
 		return nil, err
 	}
 	d := s.database(prefixNew + a.JobID)
-	if d == nil || d.mark() != (mark{a.ID, stateReceiving, ""}) {
+	if d == nil || d.mark() != (mark{id: a.ID, state: stateReceiving}) {
 		return nil, conflict("database %q is not there to be given to tenant %s", prefixNew+a.JobID, a.ID)
 	}
 	publish := b.publishStep()

@@ -24,6 +24,7 @@ type Database struct {
 
 // Role is a row of pg_authid.
 type Role struct {
+	OID      uint32 `json:",omitempty"`
 	Name     string
 	Comment  string   `json:",omitempty"`
 	MD5      bool     `json:",omitempty"` // its password is an md5 one, which renaming it would clear
@@ -55,7 +56,7 @@ func (s *State) live(id string) *Database {
 // arrived returns the database of that name if it is the tenant's and was never opened;
 // nil is none.
 func (s *State) arrived(id, name string) *Database {
-	if d := s.database(name); d != nil && d.mark() == (mark{id, stateArrived, ""}) {
+	if d := s.database(name); d != nil && d.mark() == (mark{id: id, state: stateArrived}) {
 		return d
 	}
 	return nil

@@ -61,7 +61,7 @@ func (w Warm) interest() interest {
 }
 
 func (w Warm) plan(s *State) ([]Step, error) {
-	ready := mark{w.ID, stateWarm, w.key()}
+	ready := mark{id: w.ID, state: stateWarm, detail: w.key()}
 	if d := s.database(prefixWarm + w.ID); d != nil {
 		if d.mark() != ready || d.Owner != s.Admin {
 			return nil, conflict("database %q is there and not made of this", d.Name)

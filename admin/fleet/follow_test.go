@@ -84,6 +84,42 @@ func TestVacating(t *testing.T) {
 	}
 }
 
+// A tenant whose role Howdah has not made, and does not know, is brought back when it was
+// dropped: to the role that it was taken from, not to another one of that name.
+func TestAdoptedTenantIsBroughtBack(t *testing.T) {
+	h := newHouse(t)
+	h.run()
+	h.sql(router.CreateDatabase, "Odoo", "shop", "", `create role "Odoo" login createdb`)
+	if err := h.fleet.FollowDatabase(t.Context(), h.sql(router.CreateDatabase, "Odoo", "shop", "", `create database shop owner "Odoo"`)); err != nil {
+		t.Fatal(err)
+	}
+	end := func(o *catalog.Operation, err error, want catalog.State) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.await(o, want)
+	}
+	drop := func() {
+		t.Helper()
+		o, err := h.fleet.DropTenant(t.Context(), anna, "shop", 3600e9)
+		end(o, err, catalog.Done)
+	}
+	drop()
+	o, err := h.fleet.UndropTenant(t.Context(), anna, "shop")
+	end(o, err, catalog.Done)
+	if got := h.tenants(); got != "shop:shop:Odoo" {
+		t.Errorf("the catalog has %s", got)
+	}
+	if got := value(t, h.server, "shop", "select concat(datdba::regrole, ' ', datallowconn) from pg_database where datname = 'shop'"); got != `"Odoo" t` {
+		t.Errorf("the database is %s", got)
+	}
+	drop()
+	h.sql(router.CreateDatabase, "Odoo", "", "", `alter role "Odoo" rename to "Gone"; create role "Odoo" login`)
+	o, err = h.fleet.UndropTenant(t.Context(), anna, "shop")
+	end(o, err, catalog.Failed)
+}
+
 // Databases that a tenant's user makes by SQL are tenants like others.
 func TestFollowing(t *testing.T) {
 	h := newHouse(t)
