@@ -36,9 +36,18 @@ type Arrive struct {
 	Settings []Setting
 	// ConnectionLimit of the database; 0 and less is none.
 	ConnectionLimit int
+	// Attributes of the role; nil leaves them.
+	Attributes *Attributes
 	// Closed lets nobody in yet: the caller decides where the tenant is when its database
 	// has its name here, and may still take it back, by Undo.
 	Closed bool
+}
+
+// Attributes are what a role may, and for how long, whatever the database.
+type Attributes struct {
+	CreateDB        bool
+	ConnectionLimit int    // -1 is none
+	ValidUntil      string // of its password; "" is for ever
 }
 
 // Admit opens the database of a tenant that has arrived.
@@ -159,11 +168,32 @@ func (a Arrive) plan(s *State) ([]Step, error) {
 	for _, set := range a.Settings {
 		settings = append(settings, set.sql(a.Database, a.Role))
 	}
+	if a.Attributes != nil {
+		settings = append(settings, a.Attributes.sql(a.Role)...)
+	}
 	last.sql = slices.Insert(last.sql, len(last.sql)-1, settings...) // the mark is last
 	if !a.Cloned {
 		publish.actions = append(a.endFilling(), publish.actions...)
 	}
 	return append(steps, publish), nil
+}
+
+// sql gives a role those attributes that it does not have when it is made.
+func (a *Attributes) sql(role string) []string {
+	var all string
+	if a.CreateDB {
+		all += " CREATEDB"
+	}
+	if a.ConnectionLimit >= 0 {
+		all += " CONNECTION LIMIT " + strconv.Itoa(a.ConnectionLimit)
+	}
+	if a.ValidUntil != "" {
+		all += " VALID UNTIL " + literal(a.ValidUntil)
+	}
+	if all == "" {
+		return nil
+	}
+	return []string{"ALTER ROLE " + quote(role) + all}
 }
 
 // endFilling takes back what the role had to be given while it was not the owner.

@@ -25,6 +25,7 @@ func (a *action) grantRole(ctx context.Context, tx pgx.Tx) error {
 	oid, id, err := lookRole(ctx, tx, a.role)
 	statements := []string{
 		"SET LOCAL log_statement = none", "SET LOCAL log_min_duration_statement = -1", "SET LOCAL log_min_error_statement = panic",
+		"SET LOCAL pg_stat_statements.track = 'none'",
 	}
 	switch {
 	case err != nil:

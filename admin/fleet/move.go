@@ -308,7 +308,7 @@ func (x *aMove) arrive(ctx context.Context) error {
 	}
 	op := provision.Arrive{
 		ID: x.ID, JobID: x.run.ID, Database: x.Database, Role: x.User, Verifier: x.facts.Verifier,
-		Settings: x.facts.Settings, ConnectionLimit: x.facts.ConnectionLimit, Closed: true,
+		Settings: x.facts.Settings, ConnectionLimit: x.facts.ConnectionLimit, Attributes: &x.facts.Attributes, Closed: true,
 	}
 	if err := x.change(ctx, x.To, op, provision.Plan); err != nil {
 		return err

@@ -83,11 +83,12 @@ const (
 	copyPause   = 200 * time.Millisecond // between two looks at how far the target is
 	lookAtWords = 5 * time.Second        // between two at whether definitions have changed
 	near        = 1 << 20                // bytes of WAL that may be missing when clients are held
+	goneFor     = 2 * time.Minute        // the target may be without its connection to the source
 )
 
 // copyRows waits until the target has nearly all.
 func (x *aMove) copyRows(ctx context.Context) error {
-	before := x.tables
+	before, connected := x.tables, time.Now()
 	for looked := time.Now(); ; {
 		p, err := x.contents.Progress(ctx)
 		if err != nil {
@@ -101,6 +102,11 @@ func (x *aMove) copyRows(ctx context.Context) error {
 		}
 		if p.Copied == p.Tables && p.Lag >= 0 && p.Lag < near {
 			return nil
+		}
+		if p.Lag >= 0 {
+			connected = time.Now()
+		} else if time.Since(connected) > goneFor {
+			return fmt.Errorf("the target has not been connected to the source for %v: its server's log says why", goneFor)
 		}
 		if time.Since(looked) > lookAtWords {
 			if err := x.contents.Unchanged(ctx); err != nil {

@@ -16,6 +16,7 @@ import (
 type note struct {
 	Fingerprint string     `json:"fingerprint"`
 	Identities  []identity `json:"identities,omitempty"` // that were changed
+	Patient     bool       `json:"patient,omitempty"`    // the admin has no time limits in the source's database
 }
 
 // identity is by what a table's rows were known before the move, and are meanwhile.
@@ -25,11 +26,17 @@ type identity struct {
 	index string // quoted; "" = all columns
 }
 
+// An index x tells rows apart if it is checked at once, and if all of its columns are sent:
+// generated ones are not.
+const distinctive = `indisunique AND indimmediate AND indisvalid
+	AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey) AND attgenerated <> '')`
+
 // tables are those of the tenant whose rows are replicated. Those of extensions come
 // with them.
 const tables = `
 SELECT c.oid, format('%I.%I', nspname, relname) AS name, relreplident::text AS identity, relpersistence::text AS persistence,
-	EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary) AS keyed
+	EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND ` + distinctive + `
+		AND CASE relreplident WHEN 'i' THEN indisreplident ELSE indisprimary END) AS keyed
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relpersistence <> 't' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 	AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')`
@@ -39,10 +46,10 @@ WHERE relkind = 'r' AND relpersistence <> 't' AND nspname !~ '^pg_' AND nspname 
 const unidentified = `
 SELECT name, identity, coalesce((
 	SELECT quote_ident(i.relname) FROM pg_index x JOIN pg_class i ON i.oid = indexrelid
-	WHERE indrelid = t.oid AND indisunique AND indimmediate AND indisvalid AND indpred IS NULL AND indexprs IS NULL
+	WHERE indrelid = t.oid AND ` + distinctive + ` AND indpred IS NULL AND indexprs IS NULL
 		AND NOT EXISTS (SELECT FROM unnest(indkey::int2[]) k JOIN pg_attribute a ON attrelid = indrelid AND attnum = k WHERE NOT attnotnull)
 	ORDER BY NOT indisprimary, indnatts, i.relname LIMIT 1), '')
-FROM (` + tables + `) t WHERE persistence = 'p' AND (identity = 'n' OR identity = 'd' AND NOT keyed) ORDER BY name`
+FROM (` + tables + `) t WHERE persistence = 'p' AND (identity = 'n' OR identity IN ('d', 'i') AND NOT keyed) ORDER BY name`
 
 // Lock attempts: whoever waits for a table keeps everybody behind it waiting, so it is
 // for less than a deadlock is looked for.
@@ -118,11 +125,34 @@ func (m *Move) announce(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, create); err != nil {
 		return fmt.Errorf("publish tables: %w", err)
 	}
+	patient, err := beingPatient(ctx, tx)
+	if err != nil {
+		return err
+	}
 	print, err := fingerprint(ctx, tx)
 	if err != nil {
 		return err
 	}
-	return m.remark(ctx, tx, "PUBLICATION", note{print, changed})
+	return m.remark(ctx, tx, "PUBLICATION", note{print, changed, patient})
+}
+
+// beingPatient has no time limit in this database for the admin, as whom the target copies
+// tables, which may take long: the tenant may have set some for its database. An admin that
+// has settings of its own here keeps them.
+func beingPatient(ctx context.Context, tx pgx.Tx) (patient bool, err error) {
+	var statements []string
+	if statements, err = texts(ctx, tx, `SELECT format('ALTER ROLE CURRENT_USER IN DATABASE %I SET %I = 0', current_database(), name) FROM pg_settings
+		WHERE name IN ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+		AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = current_user::regrole
+			AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()))`); err != nil {
+		return false, fmt.Errorf("look for time limits: %w", err)
+	}
+	for _, sql := range statements {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return false, fmt.Errorf("lift time limits: %w", err)
+		}
+	}
+	return len(statements) > 0, nil
 }
 
 type executor interface {
@@ -186,7 +216,7 @@ func restoreIdentities(ctx context.Context, tx pgx.Tx, identities []identity) er
 	}
 	for _, i := range identities {
 		how := "DEFAULT"
-		if i.Was == "n" {
+		if i.Was == "n" || i.Was == "i" { // of an index that is not there, or cannot tell rows apart here
 			how = "NOTHING"
 		}
 		if _, err := tx.Exec(ctx, "ALTER TABLE IF EXISTS ONLY "+i.Table+" REPLICA IDENTITY "+how); err != nil {
@@ -218,6 +248,15 @@ func (m *Move) withdraw(ctx context.Context, tx pgx.Tx) error {
 	}
 	if err := restoreIdentities(ctx, tx, n.Identities); err != nil {
 		return err
+	}
+	if n.Patient {
+		var name string
+		if err := tx.QueryRow(ctx, "SELECT current_database()::text").Scan(&name); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "ALTER ROLE CURRENT_USER IN DATABASE "+quote(name)+" RESET ALL"); err != nil {
+			return fmt.Errorf("put back time limits: %w", err)
+		}
 	}
 	_, err = tx.Exec(ctx, "DROP PUBLICATION "+quote(m.name()))
 	return err

@@ -18,7 +18,8 @@ type Facts struct {
 	Verifier        string // of the role
 	Settings        []provision.Setting
 	ConnectionLimit int
-	Size            int64 // bytes
+	Attributes      provision.Attributes // of the role
+	Size            int64                // bytes
 	Tables          int
 	// Unreplicable says why the contents cannot be replicated, empty if they can.
 	Unreplicable []string
@@ -58,6 +59,12 @@ var always = []obstacle{
 			AND slot_name !~ '^pg_[0-9]+_sync_[0-9]+_[0-9]+$'
 		UNION ALL SELECT 'subscription ' || subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND $1 <> ''
 		UNION ALL SELECT 'publication ' || pubname FROM pg_publication WHERE pubname <> $2`},
+	{"role %q has what is not moved along", `
+		SELECT 'attribute ' || a FROM pg_roles, unnest(ARRAY[CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
+			CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END]) a
+			WHERE oid = $1::regrole AND a IS NOT NULL AND $2 <> ''
+		UNION ALL SELECT 'membership in ' || roleid::regrole FROM pg_auth_members WHERE member = $1::regrole
+		UNION ALL SELECT 'member ' || member::regrole FROM pg_auth_members WHERE roleid = $1::regrole`},
 }
 
 // What logical replication does not carry.
@@ -68,6 +75,9 @@ var replicating = []obstacle{
 			JOIN pg_type t ON t.oid = atttypid LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' LEFT JOIN pg_type b ON b.oid = t.typbasetype
 		WHERE u.index = '' AND attnum > 0 AND NOT attisdropped AND $1 <> '' AND $2 <> ''
 			AND coalesce(e.typname, b.typname, t.typname) IN ('json', 'xml', 'point', 'lseg', 'path', 'box', 'polygon', 'line', 'circle')`},
+	{"tables without a key but with generated columns, by which rows would be told apart", `
+		SELECT DISTINCT u.name FROM (` + unidentified + `) u(name, identity, index) JOIN pg_attribute a ON attrelid = u.name::regclass
+		WHERE u.index = '' AND attgenerated <> '' AND $1 <> '' AND $2 <> ''`},
 	{"triggers and rules that replicated rows would fire", `
 		SELECT format('%s on %s', tgname, tgrelid::regclass) FROM pg_trigger WHERE tgenabled IN ('A', 'R') AND $1 <> '' AND $2 <> ''
 		UNION ALL SELECT format('%s on %s', rulename, ev_class::regclass) FROM pg_rewrite WHERE ev_enabled IN ('A', 'R')`},
@@ -217,6 +227,11 @@ func (f *Facts) Read(ctx context.Context, conn *pgx.Conn, role string) error {
 		Scan(&f.Encoding, &f.Collate, &f.CType, &f.ConnectionLimit, &f.Size, &f.Provider, &f.Verifier, &f.Tables)
 	if err != nil {
 		return fmt.Errorf("look at database: %w", err)
+	}
+	err = conn.QueryRow(ctx, "SELECT rolcreatedb, rolconnlimit, coalesce(rolvaliduntil::text, '') FROM pg_roles WHERE rolname = $1", role).
+		Scan(&f.Attributes.CreateDB, &f.Attributes.ConnectionLimit, &f.Attributes.ValidUntil)
+	if err != nil {
+		return fmt.Errorf("look at role %q: %w", role, err)
 	}
 	f.Extensions, err = texts(ctx, conn, "SELECT extname::text FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
 	if err != nil {

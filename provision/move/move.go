@@ -53,14 +53,21 @@ func connect(ctx context.Context, login dump.Login, database string) (*pgx.Conn,
 	if err != nil {
 		return nil, fmt.Errorf("log in to database %q: %w", login["dbname"], err)
 	}
-	_, err = conn.Exec(ctx, `SET search_path = pg_catalog; SET log_statement = none; SET log_min_duration_statement = -1;
-		SET log_min_error_statement = panic; SET statement_timeout = 0; SET idle_session_timeout = 0; SET synchronous_commit = local`)
+	_, err = conn.Exec(ctx, asOurselves)
 	if err != nil {
 		_ = conn.Close(ctx)
 		return nil, fmt.Errorf("log in to database %q: %w", login["dbname"], err)
 	}
 	return conn, nil
 }
+
+// asOurselves has nothing that the tenant has set for its database be in force, and nothing
+// that is said be kept: pg_stat_statements, where there is one, would.
+const asOurselves = `SET search_path = pg_catalog; SET ROLE NONE; SET log_statement = none; SET log_min_duration_statement = -1;
+	SET log_min_error_statement = panic; SET pg_stat_statements.track = 'none'; SET synchronous_commit = local;
+	SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'; SET DateStyle = 'ISO'; SET TimeZone = 'UTC';
+	SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN
+		('statement_timeout', 'lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`
 
 // Within runs f on a connection of an admin's to a database, "" being the login's own. No
 // name means anything there but PostgreSQL's own object.

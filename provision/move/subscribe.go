@@ -57,9 +57,9 @@ func (m *Move) Subscribe(ctx context.Context) error {
 	})
 }
 
-// source is how the target's server logs in to the source.
+// source is how the target's server logs in to the source, which knows it by its name.
 func (m *Move) source() dump.Login {
-	login := m.From.In(m.Database).With("connect_timeout", "10")
+	login := m.From.In(m.Database).With("connect_timeout", "10").With("application_name", m.name())
 	maps.DeleteFunc(login, func(name, _ string) bool { // pgx's own
 		return strings.HasPrefix(name, "pool_") || strings.HasSuffix(name, "_cache_capacity") || name == "default_query_exec_mode"
 	})
@@ -140,8 +140,14 @@ func (m *Move) Progress(ctx context.Context) (p Progress, err error) {
 		return p, err
 	}
 	err = Within(ctx, m.From, "", func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, `SELECT coalesce((SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) FROM pg_stat_replication
-			WHERE application_name = $1 AND state = 'streaming'), -1)::int8`, m.name()).Scan(&p.Lag)
+		var lost bool
+		err := conn.QueryRow(ctx, `SELECT coalesce((SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) FROM pg_stat_replication
+			WHERE application_name = $1 AND state = 'streaming'), -1)::int8,
+			EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND wal_status = 'lost')`, m.name()).Scan(&p.Lag, &lost)
+		if err == nil && lost {
+			err = refused("the source has not kept the changes that the target has yet to apply: raise its max_slot_wal_keep_size")
+		}
+		return err
 	})
 	return p, err
 }
