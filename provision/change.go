@@ -125,6 +125,13 @@ func (s *State) renamable(from, to, id string) error {
 
 func (o Rename) undo(s *State) ([]Step, error) { return reopened(s.live(o.ID)), nil }
 
+// shares reports whether a role that was made for another tenant owns this one's database
+// too, which it has made itself.
+func (s *State) shares(r *Role, id string) bool {
+	d := s.live(id)
+	return parseMark(r.Comment).id != "" && d != nil && d.Owner == r.Name
+}
+
 func (o Rotate) validate() error {
 	return errors.Join(checkID(o.ID), checkNames("role", o.Role), checkVerifier(o.Verifier))
 }
@@ -138,12 +145,12 @@ func (o Rotate) plan(s *State) ([]Step, error) {
 	switch {
 	case r == nil:
 		return nil, notFound("role %q", o.Role)
-	case parseMark(r.Comment).id != o.ID:
+	case parseMark(r.Comment).id != o.ID && !s.shares(r, o.ID):
 		return nil, conflict("role %q is not tenant %s's", o.Role, o.ID)
 	case r.Verified:
 		return nil, nil
 	}
-	step := roleStep(o.Role, o.ID, o.Verifier)
+	step := roleStep(o.Role, parseMark(r.Comment).id, o.Verifier)
 	step.Name, step.Says = "rotate", fmt.Sprintf("set another password for role %q", o.Role)
 	step.actions[0].create = nil
 	step.actions[0].sql = []string{"ALTER ROLE " + quote(o.Role) + " PASSWORD " + literal(o.Verifier)}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Drop takes a tenant's database away but keeps it as howdah_drop_<JobID>:
@@ -67,8 +68,8 @@ func (o Drop) undo(s *State) ([]Step, error) { return reopened(s.live(o.ID)), ni
 
 func (o Undrop) validate() error {
 	err := checkID(o.ID)
-	if o.Role == "" { // one that has adopted databases may be called as it likes
-		err = errors.Join(err, errors.New("the role has no name"))
+	if o.Role == "" || len(o.Role) > maxName || strings.ContainsRune(o.Role, 0) { // one that has adopted databases may be called as it likes
+		err = errors.Join(err, errors.New("the role has no name, or none that PostgreSQL takes"))
 	}
 	if o.Database != "" {
 		err = errors.Join(err, checkNames("database", o.Database))

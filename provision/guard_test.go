@@ -249,6 +249,11 @@ func testNames(t *testing.T, c *cluster) {
 			}
 		}
 	}
+	for _, evil := range []string{"", "x\x00", strings.Repeat("x", 64)} {
+		if _, err := plan(t.Context(), c.admin, provision.Undrop{ID: tenantA, Role: evil}); !errors.Is(err, provision.ErrInvalid) {
+			t.Errorf("bring back to role %q: %v", evil, err)
+		}
+	}
 	// What may be any text is only text: PostgreSQL refuses it, or takes it as it is.
 	create := newCreate(tenantA, "1", "acme")
 	create.Settings = map[string]string{"work_mem": `16MB'; DROP ROLE postgres; --\`}
@@ -282,7 +287,7 @@ func evilOperations(evil string) []provision.Operation {
 		all = append(all, create, clone)
 	}
 	all = append(all, provision.Rename{ID: tenantA, Database: evil}, provision.Rotate{ID: tenantA, Role: evil, Verifier: verifier},
-		provision.Undrop{ID: tenantA, Role: evil}, provision.Suspend{ID: evil}, provision.Resume{ID: evil}, provision.Purge{ID: evil, OID: 1})
+		provision.Suspend{ID: evil}, provision.Resume{ID: evil}, provision.Purge{ID: evil, OID: 1})
 	if evil != "" {
 		all = append(all, provision.Rename{ID: tenantA, Database: "x", Role: evil}, provision.Undrop{ID: tenantA, Role: "x", Database: evil})
 	}

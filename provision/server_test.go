@@ -158,7 +158,7 @@ func (c *cluster) oid(t *testing.T, database string) uint32 {
 const everything = `
 SELECT line FROM (
 	SELECT format('database %s owner=%s open=%s limit=%s acl=%s comment=%s ctype=%s', datname, pg_get_userbyid(datdba), datallowconn,
-		datconnlimit, datacl, shobj_description(oid, 'pg_database'), datcollate) FROM pg_database WHERE datname !~ '^template'
+		datconnlimit, datacl, regexp_replace(shobj_description(oid, 'pg_database'), ' held (\S+) \d+$', ' held \1'), datcollate) FROM pg_database WHERE datname !~ '^template'
 	UNION ALL SELECT format('role %s login=%s super=%s may=%s%s%s%s password=%s comment=%s', rolname, rolcanlogin, rolsuper,
 		rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, md5(rolpassword), shobj_description(oid, 'pg_authid'))
 		FROM pg_authid WHERE rolname !~ '^pg_'

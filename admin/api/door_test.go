@@ -158,15 +158,22 @@ func TestClientCertificates(t *testing.T) {
 	config.Store(&tls.Config{ClientCAs: authorities, ClientAuth: tls.VerifyClientCertIfGiven, Certificates: []tls.Certificate{load(t, first)}})
 	address := d.serve(t, config.Load)
 
+	const made = "/api/v1/tenants"
 	ask := func(trust *x509.CertPool, certificates []tls.Certificate, token, method, path string) (int, string) {
 		t.Helper()
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: trust, Certificates: certificates}, DisableKeepAlives: true,
 		}}
-		r, err := http.NewRequestWithContext(t.Context(), method, "https://"+address+path, nil)
+		var body io.Reader
+		if method == "POST" && path == made {
+			body = strings.NewReader(`{"name":"initech"}`)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, "https://"+address+path, body)
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "mine")
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -192,6 +199,8 @@ func TestClientCertificates(t *testing.T) {
 		{"an operator's certificate, for what admins may", shown[:1], "", "GET", tokens, 403},
 		{"a viewer's certificate", shown[1:2], "", "GET", list, 200},
 		{"a viewer's certificate, for what operators may", shown[1:2], "", "POST", suspend, 403},
+		{"a password that a certificate cannot seal", shown[:1], "", "POST", made, 422},
+		{"a password that a token seals", shown[:1], d.tokens["operator"], "POST", made, 202},
 		{"a certificate without a role", shown[2:], "", "GET", list, 401},
 		{"a token goes before a certificate", shown[:1], d.tokens["viewer"], "POST", suspend, 403},
 		{"a certificate that nobody signed", []tls.Certificate{unsigned}, "", "GET", list, 0},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,6 +140,7 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("suspend-tenant", "POST", "/tenants/{name}/suspend", "Close a tenant", operator, accepted), s.begin((*fleet.Fleet).SuspendTenant))
 	huma.Register(api, operation("resume-tenant", "POST", "/tenants/{name}/resume", "Open a suspended tenant", operator, accepted), s.begin((*fleet.Fleet).ResumeTenant))
 	huma.Register(api, operation("grace-tenant", "POST", "/tenants/{name}/grace", "Have a tenant write for a while though it is over its quota", operator), s.graceTenant)
+	huma.Register(api, operation("plan-tenant", "GET", "/tenants/{name}/plan", "Say what an operation on a tenant, or on a dropped one, would do", operator), s.planTenant)
 	huma.Register(api, operation("rename-tenant", "POST", "/tenants/{name}/rename", "Give a tenant another name; its clients go on", operator, accepted), s.renameTenant)
 	huma.Register(api, operation("clone-tenant", "POST", "/tenants/{name}/clone", "Make a tenant as a copy of another", admin, accepted), s.cloneTenant)
 	huma.Register(api, operation("move-tenant", "POST", "/tenants/{name}/move", "Move a tenant to another cluster while its clients work", operator, accepted), s.moveTenant)
@@ -259,8 +261,8 @@ func (s *server) createTenant(ctx context.Context, in *struct {
 		Name: b.Name, Cluster: b.Cluster, Database: b.Database, User: b.User, Tier: b.Tier, Password: b.Password,
 		Settings: b.Settings, Template: b.Template,
 	}
-	if in.IdempotencyKey != "" {
-		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
+	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+		return nil, err
 	}
 	made, err := f.CreateTenant(ctx, actor(ctx), n, in.DryRun)
 	if err != nil {
@@ -324,24 +326,57 @@ func (s *server) graceTenant(ctx context.Context, in *struct {
 }
 
 func (s *server) dropTenant(ctx context.Context, in *struct {
-	ByName
-	Keep     float64 `query:"keep" minimum:"0" default:"604800" doc:"for how many seconds its database is kept"`
+	Edit
+	Keep     float64 `query:"keep" minimum:"0" maximum:"3153600000" default:"604800" doc:"for how many seconds its database is kept"`
 	NoExport bool    `query:"no_export" doc:"do not export it before, though there is a store"`
 },
 ) (*operationAnswer, error) {
-	f, err := s.fleet()
+	f, expect, err := s.edit(&in.Edit)
 	if err != nil {
 		return nil, err
 	}
-	drop := f.DropTenant
-	if in.NoExport {
-		drop = f.DropUnexported
+	if math.IsNaN(in.Keep) { // which no bound keeps out
+		return nil, huma.Error422UnprocessableEntity("keep is not a number")
 	}
-	o, err := drop(ctx, actor(ctx), in.Name, time.Duration(in.Keep*float64(time.Second)))
+	o, err := f.DropTenantOf(ctx, actor(ctx), in.Name, expect, time.Duration(in.Keep*float64(time.Second)), !in.NoExport)
 	if err != nil {
 		return nil, s.problem(err)
 	}
 	return answerOperation(o), nil
+}
+
+type planned struct {
+	Steps []string `json:"steps" doc:"what would be done, in order"`
+}
+
+func (s *server) planTenant(ctx context.Context, in *struct {
+	ByName
+	Operation string `query:"operation" required:"true" enum:"suspend,resume,drop,undrop,purge"`
+},
+) (*struct{ Body planned }, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := f.PlanTenant(ctx, in.Operation, in.Name)
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return &struct{ Body planned }{planned{steps}}, nil
+}
+
+// once is of a request with an Idempotency-Key; nil where it has none. An answer that has a
+// password is kept sealed with the client's token, which one with a certificate has not.
+func once(ctx context.Context, key, authorization string, password bool) (*fleet.Once, error) {
+	switch token := strings.HasPrefix(authorization, "Bearer "); {
+	case key == "":
+		return nil, nil
+	case token:
+		return &fleet.Once{Key: key, Secret: authorization}, nil
+	case password:
+		return nil, huma.Error422UnprocessableEntity("an Idempotency-Key needs a token here: the answer has a password in it, and is kept sealed with the token; a certificate seals nothing")
+	}
+	return &fleet.Once{Key: key, Secret: actor(ctx).Name}, nil
 }
 
 type renamingAnswer struct {
@@ -351,8 +386,10 @@ type renamingAnswer struct {
 
 func (s *server) renameTenant(ctx context.Context, in *struct {
 	ByName
-	DryRun bool `query:"dry_run" doc:"say what would be done"`
-	Body   struct {
+	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
+	Authorization  string `header:"Authorization" hidden:"true"`
+	Body           struct {
 		Name string `json:"name" maxLength:"63" doc:"the new name, of the database too"`
 		User string `json:"user,omitempty" maxLength:"63" doc:"the user's new name; if not given, that is the tenant's where it was before and the user is no other tenant's"`
 	}
@@ -362,7 +399,11 @@ func (s *server) renameTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	made, err := f.RenameTenant(ctx, actor(ctx), in.Name, in.Body.Name, in.Body.User, in.DryRun)
+	key, err := once(ctx, in.IdempotencyKey, in.Authorization, false)
+	if err != nil {
+		return nil, err
+	}
+	made, err := f.RenameTenantOnce(ctx, actor(ctx), in.Name, in.Body.Name, in.Body.User, in.DryRun, key)
 	if err != nil {
 		return nil, s.problem(err)
 	}
@@ -401,6 +442,7 @@ type rotationAnswer struct {
 
 func (s *server) rotateTenant(ctx context.Context, in *struct {
 	ByName
+	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
 	Authorization  string `header:"Authorization" hidden:"true"`
 	Body           newPassword
@@ -410,18 +452,22 @@ func (s *server) rotateTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	n := fleet.NewPassword{Password: in.Body.Password, Overlap: fleet.Overlap, Server: in.Body.Server}
+	n := fleet.NewPassword{Password: in.Body.Password, Overlap: fleet.Overlap, Server: in.Body.Server, Dry: in.DryRun}
 	if o := in.Body.Overlap; o != nil {
 		n.Overlap = time.Duration(*o * float64(time.Second))
 	}
-	if in.IdempotencyKey != "" {
-		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
+	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+		return nil, err
 	}
 	made, err := f.RotateTenant(ctx, actor(ctx), in.Name, n)
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	return &rotationAnswer{Location: prefix + "/jobs/" + made.Operation.ID, Body: made}, nil
+	answer := &rotationAnswer{Body: made}
+	if made.Operation != nil {
+		answer.Location = prefix + "/jobs/" + made.Operation.ID
+	}
+	return answer, nil
 }
 
 type resealing struct {

@@ -91,7 +91,7 @@ func (f *Fleet) CloneTenant(ctx context.Context, by catalog.Actor, source string
 		if err := p.Source.stays(tx); err != nil {
 			return err
 		}
-		err := f.fits(tx, n.Name, p.Settings, p.UserSettings)
+		err := f.fits(tx, n.Name, p.Settings, p.UserSettings, "")
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (f *Fleet) planClone(ctx context.Context, e *catalog.Entry, n NewClone) (*c
 	if t.Tier == "" {
 		t.Tier = s.Text("tier")
 	}
-	t, asked, err := f.complete(t)
+	t, asked, err := f.complete(ctx, t)
 	if err != nil {
 		return nil, nil, err
 	}

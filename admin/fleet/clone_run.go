@@ -59,7 +59,7 @@ func (f *Fleet) clone(ctx context.Context, r *jobs.Run) error {
 		return cloneRefusal(err)
 	}
 	err = x.step(ctx, "enter into the registry", func(ctx context.Context) error {
-		return f.register(ctx, r, x.ID, r.Tenant, x.Settings, x.UserSettings)
+		return f.register(ctx, r, x.ID, r.Tenant, x.Settings, x.UserSettings, "")
 	})
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if first, err := answered[Creation](ctx, f, by, n.Once, request); first != nil || err != nil {
 		return first, err
 	}
-	n, why, err := f.complete(n)
+	n, why, err := f.complete(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (f *Fleet) beginNew(ctx context.Context, by catalog.Actor, kind string, n *
 				return err
 			}
 		}
-		err := f.fits(tx, n.Name, p.Settings, p.UserSettings)
+		err := f.fits(tx, n.Name, p.Settings, p.UserSettings, "")
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (n *NewTenant) hash() []byte {
 }
 
 // complete fills in what was not given, and looks whether it can be.
-func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
+func (f *Fleet) complete(ctx context.Context, n NewTenant) (_ NewTenant, why string, err error) {
 	if n.Database == "" {
 		n.Database = n.Name
 	}
@@ -158,7 +158,7 @@ func (f *Fleet) complete(n NewTenant) (_ NewTenant, why string, err error) {
 	}
 	why = "it was asked for"
 	if n.Cluster == "" {
-		n.Cluster, why, err = place(s)
+		n.Cluster, why, err = f.place(ctx, s)
 	} else {
 		_, err = f.cluster(n.Cluster)
 		if errors.Is(err, catalog.ErrNotFound) {
@@ -235,7 +235,7 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 		return err
 	}
 	err := r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
-		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings)
+		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings, "")
 	})
 	if err != nil {
 		return err
@@ -245,12 +245,12 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 
 // register enters a tenant with its user into the catalog, unless that is done, waits
 // until clients find it, and has its role have the settings that the registry gives it.
-func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings, userSettings catalog.Settings) error {
+func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings, userSettings catalog.Settings, userID string) error {
 	err := r.Change(ctx, func(tx *catalog.Tx) error {
 		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
 			return nil
 		}
-		if err := f.fits(tx, name, settings, userSettings); err != nil {
+		if err := f.fits(tx, name, settings, userSettings, userID); err != nil {
 			return err
 		}
 		user := settings.Text("user")
@@ -273,8 +273,8 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 
 // fits is an error where the registry cannot have such a tenant: it would be refused
 // with all that the catalog holds, on every node. A user that is there already must be
-// this one, by its verifier: else whoever knows its password would be let in.
-func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog.Settings) error {
+// this one, by its entry's UUID or its verifier: else whoever knows its password would be let in.
+func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog.Settings, userID string) error {
 	if _, err := tx.Entry(catalog.Tenant, name); err == nil {
 		return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
 	} else if !errors.Is(err, catalog.ErrNotFound) {
@@ -291,6 +291,7 @@ func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog
 		entries = append(entries, catalog.Entry{Kind: catalog.User, Name: user, Settings: userSettings})
 	case err != nil:
 		return err
+	case u.ID == userID: // with another password by now
 	case u.Settings.Text("verifier") != userSettings.Text("verifier"):
 		return fmt.Errorf("user %q: %w", user, catalog.ErrExists)
 	}

@@ -31,32 +31,45 @@ type dropping struct {
 // which is asked for or comes after keep. Where there is a store it is exported, as it is
 // when nobody can write any more.
 func (f *Fleet) DropTenant(ctx context.Context, by catalog.Actor, name string, keep time.Duration) (*catalog.Operation, error) {
-	if !f.HasStore() {
-		return f.DropUnexported(ctx, by, name, keep)
-	}
-	if err := f.canExport(ctx, name); err != nil {
-		return nil, err
-	}
-	id, err := export.NewID(name, time.Now())
-	if err != nil {
-		return nil, &InvalidError{Field: "name", Reason: err}
-	}
-	return f.beginDrop(ctx, by, name, keep, id)
+	return f.DropTenantOf(ctx, by, name, catalog.AnyRevision, keep, true)
 }
 
 // DropUnexported is DropTenant without an export.
 func (f *Fleet) DropUnexported(ctx context.Context, by catalog.Actor, name string, keep time.Duration) (*catalog.Operation, error) {
-	return f.beginDrop(ctx, by, name, keep, "")
+	return f.DropTenantOf(ctx, by, name, catalog.AnyRevision, keep, false)
 }
 
-func (f *Fleet) beginDrop(ctx context.Context, by catalog.Actor, name string, keep time.Duration, id string) (*catalog.Operation, error) {
-	if keep < 0 {
-		return nil, invalid("keep", "%v is no time to keep a database for", keep)
+// maxKeep bounds for how long a dropped tenant's database is kept.
+const maxKeep = 100 * 366 * 24 * time.Hour
+
+// DropTenantOf is DropTenant for a tenant that must be of the revision that is expected, or
+// DropUnexported.
+func (f *Fleet) DropTenantOf(ctx context.Context, by catalog.Actor, name string, expect int64, keep time.Duration, exported bool) (o *catalog.Operation, err error) {
+	if keep < 0 || keep > maxKeep {
+		return nil, invalid("keep", "%v is no time to keep a database for: 0 to %v", keep, maxKeep)
 	}
-	return f.begin(ctx, by, "drop", name, func(e *catalog.Entry) any {
+	id := ""
+	if exported && f.HasStore() {
+		if err := f.canExport(ctx, name); err != nil {
+			return nil, err
+		}
+		if id, err = export.NewID(name, time.Now()); err != nil {
+			return nil, &InvalidError{Field: "name", Reason: err}
+		}
+	}
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		e, err := f.tenant(tx, name)
+		if err != nil {
+			return err
+		}
+		if expect != catalog.AnyRevision && e.Revision != expect {
+			return fmt.Errorf("tenant %q is of revision %d, not %d: %w", name, e.Revision, expect, catalog.ErrChanged)
+		}
 		p := exportingOf(e, id)
-		return dropping{p.onTenant, keep, p.Database, p.User, p.Export}
+		o, err = f.runner.Begin(ctx, tx, "drop", name, dropping{p.onTenant, keep, p.Database, p.User, p.Export})
+		return err
 	})
+	return o, err
 }
 
 // canExport says why a tenant that is to be dropped could not be exported, as far as that
@@ -192,7 +205,7 @@ func (f *Fleet) reopen(ctx context.Context, r *jobs.Run, p *dropping) error {
 			return err
 		}
 	}
-	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.User); err != nil {
+	if err := f.register(ctx, r, p.ID, r.Tenant, d.Settings, d.User, d.UserID); err != nil {
 		return err
 	}
 	return r.Change(ctx, func(tx *catalog.Tx) error {
@@ -240,8 +253,11 @@ func (f *Fleet) beginDropped(ctx context.Context, by catalog.Actor, kind, name s
 		if err != nil {
 			return err
 		}
+		if _, err := f.cluster(d.Settings.Text("cluster")); err != nil {
+			return &InvalidError{Reason: fmt.Errorf("the database of dropped tenant %q is kept where nobody can reach it: %w", name, err)}
+		}
 		if kind == "undrop" {
-			if err := f.fits(tx, name, d.Settings, d.User); err != nil {
+			if err := f.fits(tx, name, d.Settings, d.User, d.UserID); err != nil {
 				return err
 			}
 		}
@@ -259,6 +275,9 @@ func (f *Fleet) PurgeOld(ctx context.Context) error {
 	}
 	for _, d := range all {
 		if time.Until(d.Purge) > 0 {
+			continue
+		}
+		if _, err := f.cluster(d.Settings.Text("cluster")); err != nil { // it would fail, and keep other operations on the name out
 			continue
 		}
 		err := f.Catalog.Change(ctx, itself, func(tx *catalog.Tx) error {
@@ -295,7 +314,7 @@ func (f *Fleet) undrop(ctx context.Context, r *jobs.Run) error {
 	settings := d.Settings
 	delete(settings, "state") // a tenant that was suspended is open again
 	err = r.Step(ctx, "enter into the registry", c.done, c.done+1, func(ctx context.Context) error {
-		return f.register(ctx, r, p.ID, r.Tenant, settings, d.User)
+		return f.register(ctx, r, p.ID, r.Tenant, settings, d.User, d.UserID)
 	})
 	if err != nil {
 		return err

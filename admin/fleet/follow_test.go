@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"howdah/admin/fleet"
 	"howdah/router"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
@@ -150,6 +151,21 @@ func TestFollowing(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.await(o, catalog.Done)
+	}
+	// The password of the user that both have is changed by either, and what is dropped
+	// meanwhile is brought back to it.
+	dropped, err := h.fleet.DropTenant(t.Context(), anna, "second", 3600e9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.await(dropped, catalog.Done)
+	h.rotate("acme", fleet.NewPassword{})
+	if dropped, err = h.fleet.UndropTenant(t.Context(), anna, "second"); err != nil {
+		t.Fatal(err)
+	}
+	h.await(dropped, catalog.Done)
+	if err := h.can("acme", h.rotate("second", fleet.NewPassword{})); err != nil {
+		t.Errorf("with the password that was given to the other tenant: %v", err)
 	}
 	// Whatever is told that is not so changes nothing.
 	for _, d := range []router.DatabaseChange{

@@ -34,7 +34,7 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if n.Template != "" {
 		return nil, invalid("template", "a tenant that is imported has no template")
 	}
-	n, why, err := f.complete(n)
+	n, why, err := f.complete(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
 		return exportRefusal(err)
 	}
 	err = r.Step(ctx, "enter into the registry", importParts-1, importParts, func(ctx context.Context) error {
-		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings)
+		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings, "")
 	})
 	if err != nil {
 		return err

@@ -402,7 +402,7 @@ func (x *aMove) keep(tx *catalog.Tx, oid uint32) error {
 	s := maps.Clone(e.Settings)
 	s["cluster"] = x.Cluster
 	return tx.AddDropped(&catalog.Dropped{
-		Operation: x.run.ID, ID: x.ID, Name: x.run.Tenant, Settings: s, User: u.Settings, OID: oid,
+		Operation: x.run.ID, ID: x.ID, Name: x.run.Tenant, Settings: s, User: u.Settings, UserID: u.ID, OID: oid,
 		Purge: time.Now().Add(KeepFor),
 	})
 }

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -14,7 +15,14 @@ import (
 // meanwhile. The role is at the target what it was.
 func TestMoveOfWhatIsOdd(t *testing.T) {
 	p := newPair(t)
-	p.admins[0] += "&application_name=mine"
+	named, err := url.Parse(p.admins[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := named.Query()
+	query.Set("application_name", "mine")
+	named.RawQuery = query.Encode()
+	p.admins[0] = named.String()
 	var password string
 	p.stepping(func(_, step string, begun bool) {
 		if step == "make ready" && begun {

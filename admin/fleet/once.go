@@ -23,6 +23,16 @@ type Once struct {
 	Secret string // of the client's: the answer, which has a password, is kept under it
 }
 
+// hash is the same for the same request of the same client.
+func (o *Once) hash(request ...string) []byte {
+	text, _ := json.Marshal(request) // texts
+	if o != nil {
+		text = append(text, o.Secret...)
+	}
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
 // seal and open keep an answer so that only who knows the secret can read it.
 func (o *Once) seal(answer any) ([]byte, error) {
 	text, err := json.Marshal(answer)

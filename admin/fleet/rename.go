@@ -42,6 +42,12 @@ func (p *renaming) operation(to Names) provision.Rename {
 // what it would do. Its clients go on. Its user gets the name that is given; with "" it
 // gets the tenant's new name if it had the old one, unless others have it too.
 func (f *Fleet) RenameTenant(ctx context.Context, by catalog.Actor, name, to, user string, dry bool) (*Renaming, error) {
+	return f.RenameTenantOnce(ctx, by, name, to, user, dry, nil)
+}
+
+// RenameTenantOnce is RenameTenant for a request that may come a second time; once may be
+// nil.
+func (f *Fleet) RenameTenantOnce(ctx context.Context, by catalog.Actor, name, to, user string, dry bool, once *Once) (*Renaming, error) {
 	for _, n := range []struct{ field, name string }{{"name", to}, {"user", cmp.Or(user, to)}} {
 		if err := provision.ValidName(n.name); err != nil {
 			return nil, &InvalidError{Field: n.field, Reason: err}
@@ -49,18 +55,29 @@ func (f *Fleet) RenameTenant(ctx context.Context, by catalog.Actor, name, to, us
 	}
 	var made Renaming
 	var p *renaming
+	request := once.hash("rename", name, to, user)
 	err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
+		if once != nil && !dry {
+			var first Renaming
+			if again, err := once.again(tx, request, &first); again || err != nil {
+				made = first
+				return err
+			}
+		}
 		if p, err = f.planRename(tx, name, to, user); err != nil || dry {
 			return err
 		}
-		made.Operation, err = f.runner.Begin(ctx, tx, "rename", name, p)
-		return err
+		made.Names = p.To
+		if made.Operation, err = f.runner.Begin(ctx, tx, "rename", name, p); err != nil || once == nil {
+			return err
+		}
+		return once.keep(tx, request, &made)
 	})
 	if err != nil {
 		return nil, err
 	}
-	made.Names = p.To
 	if dry {
+		made.Names = p.To
 		made.Steps, err = f.preview(ctx, p.Cluster, p.operation(p.To))
 		err = asInvalid(err)
 	}

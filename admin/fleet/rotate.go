@@ -34,14 +34,16 @@ type NewPassword struct {
 	Overlap  time.Duration // for how long the old ones go on; 0 ends them
 	Server   bool          // the secret at the server is changed too
 	Once     *Once         // nil = it is another password each time
+	Dry      bool          // only say what would be done
 }
 
 // Rotation is a password that is being changed.
 type Rotation struct {
-	Operation *catalog.Operation `json:"operation"`
+	Operation *catalog.Operation `json:"operation,omitempty"` // nil for a dry run
 	Name      string             `json:"name"`
 	User      string             `json:"user"`
-	Password  string             `json:"password"` // told once
+	Password  string             `json:"password,omitempty"` // told once
+	Steps     []string           `json:"steps,omitempty"`    // of a dry run
 }
 
 // rotating are the parameters of the operation.
@@ -70,19 +72,23 @@ func (f *Fleet) RotateTenant(ctx context.Context, by catalog.Actor, name string,
 		n.Password = rand.Text()
 	}
 	made := &Rotation{Name: name, Password: n.Password}
+	var p *rotating
 	err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
-		if n.Once != nil {
+		if n.Once != nil && !n.Dry {
 			var first Rotation
 			if again, err := n.Once.again(tx, request, &first); again || err != nil {
 				*made = first
 				return err
 			}
 		}
-		p, err := f.planRotation(tx, name, &n)
-		if err != nil {
+		var err error
+		if p, err = f.planRotation(tx, name, &n); err != nil {
 			return err
 		}
 		made.User = p.User
+		if n.Dry {
+			return nil
+		}
 		if made.Operation, err = f.runner.Begin(ctx, tx, "rotate", name, p); err != nil || n.Once == nil {
 			return err
 		}
@@ -91,7 +97,11 @@ func (f *Fleet) RotateTenant(ctx context.Context, by catalog.Actor, name string,
 	if err != nil {
 		return nil, err
 	}
-	return made, nil
+	if n.Dry {
+		made.Password = ""
+		made.Steps, err = p.preview(ctx, f)
+	}
+	return made, err
 }
 
 // hash is the same for the same request of the same client, as NewTenant's.
@@ -167,6 +177,39 @@ func stillValid(user catalog.Settings, now time.Time) (valid []any) {
 		}
 	}
 	return valid
+}
+
+// forgetPasswords removes old verifiers that have expired: nobody is let in by them, and
+// they are of passwords that may be in use elsewhere.
+func (f *Fleet) forgetPasswords(ctx context.Context) error {
+	contents, err := f.Catalog.Load(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, e := range contents.Entries {
+		old := texts(e.Settings, oldVerifiersSetting)
+		if e.Kind != catalog.User || len(old) == len(stillValid(e.Settings, now)) {
+			continue
+		}
+		err := f.Catalog.Change(ctx, itself, func(tx *catalog.Tx) error {
+			u, err := tx.Entry(catalog.User, e.Name)
+			if errors.Is(err, catalog.ErrNotFound) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			patch := map[string]any{oldVerifiersSetting: nil}
+			if valid := stillValid(u.Settings, now); len(valid) > 0 {
+				patch[oldVerifiersSetting] = valid
+			}
+			return tx.Update(catalog.User, u.Name, u.Revision, patched(u.Settings, patch))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withKey is the user's entry when the server may know one key or the other.

@@ -22,6 +22,7 @@ func (f *Fleet) schedules() []jobs.Schedule {
 		{Name: "purge", Every: 30 * time.Second, Run: f.PurgeOld},
 		{Name: configureRoles, Every: rolesEvery, Run: f.ConfigureRoles},
 		{Name: "sweep-exports", Every: time.Hour, Run: f.sweepExports},
+		{Name: "forget-passwords", Every: time.Hour, Run: f.forgetPasswords},
 		{Name: "forget-answers", Every: time.Hour, Run: f.forgetAnswers},
 	}
 }

@@ -118,8 +118,25 @@ func (f *Fleet) DeleteEntry(ctx context.Context, by catalog.Actor, kind catalog.
 		if _, err := f.entry(tx, kind, name); err != nil {
 			return err
 		}
+		if kind == catalog.Cluster {
+			if err := keepsNothing(tx, name); err != nil {
+				return err
+			}
+		}
 		return tx.Delete(kind, name, expect)
 	})
+}
+
+// keepsNothing is an error where databases of dropped or moved tenants are kept on a
+// cluster: without it nobody could bring them back, or purge them.
+func keepsNothing(tx *catalog.Tx, cluster string) error {
+	var count int
+	var name string
+	err := tx.QueryRow("select count(*), coalesce(min(name), '') from howdah.dropped where settings ->> 'cluster' = $1", cluster).Scan(&count, &name)
+	if err == nil && count > 0 {
+		err = invalid("", "databases of %d dropped or moved tenants are kept on cluster %q, such as %q: purge them first", count, cluster, name)
+	}
+	return err
 }
 
 func (f *Fleet) hasEntry(kind catalog.Kind, name string) bool {

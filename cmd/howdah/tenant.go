@@ -340,9 +340,13 @@ func setCommand(noun string, change func(*cobra.Command, *printer, *client, stri
 // tenantJob is a command that begins a job on a tenant and waits for it.
 func tenantJob(verb, short, method, path, ask string) *cobra.Command {
 	var p printer
+	var dry bool
 	cmd := &cobra.Command{
 		Use: verb + " NAME", Short: short, Args: oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dry {
+				return p.dryRun(cmd, verb, args[0])
+			}
 			if ask != "" {
 				if err := p.confirm(cmd, fmt.Sprintf(ask, args[0])); err != nil {
 					return err
@@ -354,7 +358,27 @@ func tenantJob(verb, short, method, path, ask string) *cobra.Command {
 	if ask != "" {
 		cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
 	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	return p.jobFlags(cmd)
+}
+
+// dryRun prints what an operation on a tenant would do.
+func (p *printer) dryRun(cmd *cobra.Command, operation, name string) error {
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	var plan struct {
+		Steps []string `json:"steps"`
+	}
+	if err := c.do(cmd.Context(), http.MethodGet, fmt.Sprintf("/tenants/%s/plan?operation=%s", url.PathEscape(name), operation), nil, &plan); err != nil {
+		return err
+	}
+	if p.json {
+		return object(cmd.OutOrStdout(), plan)
+	}
+	printSteps(cmd, plan.Steps)
+	return nil
 }
 
 func tenantRename() *cobra.Command {
@@ -415,13 +439,16 @@ func tenantRename() *cobra.Command {
 func tenantDrop() *cobra.Command {
 	var p printer
 	var keep time.Duration
-	var unexported bool
+	var unexported, dry bool
 	cmd := &cobra.Command{
 		Use: "drop NAME", Short: "Drop a tenant; its database is kept for a while", Args: oneName,
 		Long: "Drop a tenant: its clients are refused, its database is put away, closed, and is gone for good after --keep.\n\n" +
 			"Where there is a store it is exported too, as it is when nobody can write any more. If that fails, the tenant is\n" +
 			"there again, or the job waits for you to mend what is wrong.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dry {
+				return p.dryRun(cmd, "drop", args[0])
+			}
 			if err := p.confirm(cmd, fmt.Sprintf("drop tenant %q", args[0])); err != nil {
 				return err
 			}
@@ -429,6 +456,7 @@ func tenantDrop() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	cmd.Flags().DurationVar(&keep, "keep", 7*24*time.Hour, "for how long the database is kept, so that `tenant undrop` can bring it back")
 	cmd.Flags().BoolVar(&unexported, "no-export", false, "do not export it, though there is a store")
 	return p.jobFlags(cmd)

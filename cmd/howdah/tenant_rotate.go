@@ -15,11 +15,12 @@ import (
 
 // rotationRow is what `tenant rotate` prints.
 type rotationRow struct {
-	Name     string `json:"name"`
-	User     string `json:"user"`
-	Password string `json:"password"`
-	URL      string `json:"url"`
-	Job      string `json:"job"`
+	Name     string   `json:"name"`
+	User     string   `json:"user"`
+	Password string   `json:"password"`
+	URL      string   `json:"url"`
+	Job      string   `json:"job"`
+	Steps    []string `json:"steps,omitempty"` // of a dry run
 }
 
 func tenantRotate() *cobra.Command {
@@ -31,13 +32,14 @@ func tenantRotate() *cobra.Command {
 	}
 	var overlap time.Duration
 	var from string
+	var dry bool
 	cmd := &cobra.Command{
 		Use: "rotate NAME", Short: "Give a tenant another password; the old one goes on for a while", Args: oneName,
 		Long: "Sessions go on whichever password they logged in with. Without a master key (master_key_file in [catalog])\n" +
 			"only --overlap 0 can be: the password is the server's too, and connected clients get further servers\n" +
 			"once one has logged in with the new one. With it the tenant becomes a managed one.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if overlap == 0 {
+			if overlap == 0 && !dry {
 				if err := p.confirm(cmd, fmt.Sprintf("end the passwords of tenant %q at once", args[0])); err != nil {
 					return err
 				}
@@ -55,10 +57,13 @@ func tenantRotate() *cobra.Command {
 				rotationRow
 				Operation *job `json:"operation"`
 			}
-			if err := c.do(cmd.Context(), http.MethodPost, "/tenants/"+url.PathEscape(args[0])+"/rotate", body, &made); err != nil {
+			if err := c.do(cmd.Context(), http.MethodPost, fmt.Sprintf("/tenants/%s/rotate?dry_run=%t", url.PathEscape(args[0]), dry), body, &made); err != nil {
 				return err
 			}
 			row := &made.rotationRow
+			if dry {
+				return p.rotationPlan(cmd, row)
+			}
 			row.Job = made.Operation.ID
 			row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.poolerAt, Path: "/" + row.Name}).String()
 			if !p.noWait {
@@ -75,7 +80,16 @@ func tenantRotate() *cobra.Command {
 	f.StringVar(&from, "password-file", "", "file with the new password on its first line, - for standard input (default: a new one)")
 	f.BoolVar(&body.Server, "server", false, "change the secret with which Howdah logs in to the server too")
 	f.BoolVar(&p.yes, "yes", false, "do not ask")
+	f.BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	return p.jobFlags(cmd)
+}
+
+func (p *printer) rotationPlan(cmd *cobra.Command, row *rotationRow) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), row)
+	}
+	printSteps(cmd, row.Steps)
+	return nil
 }
 
 // rotated prints the new password. It is told once.

@@ -116,6 +116,13 @@ func TestTenants(t *testing.T) {
 	if got := p.done("tenant", "create", "dry", "--dry-run"); !strings.Contains(got, `create database`) {
 		t.Errorf("the plan is %s", got)
 	}
+	for verb, want := range map[string]string{
+		"suspend": "refuse clients", "drop": `keep database "initech"`, "rotate": `the new password of user "initech"`,
+	} {
+		if got := p.done("tenant", verb, "initech", "--dry-run"); !strings.Contains(got, want) {
+			t.Errorf("the plan of %s is %s", verb, got)
+		}
+	}
 
 	p.done("tenant", "suspend", "initech")
 	if err := p.try(initech, "select 1"); err == nil || !strings.Contains(err.Error(), "suspended") {

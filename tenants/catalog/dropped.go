@@ -17,15 +17,16 @@ type Dropped struct {
 	Name      string    `json:"name"`
 	Settings  Settings  `json:"settings"`
 	User      Settings  `json:"-"`                  // of its user's entry
+	UserID    string    `json:"-"`                  // of that entry, which another tenant may have kept; "" = it is not known
 	OID       uint32    `json:"oid" format:"int64"` // of the database
 	At        time.Time `json:"dropped"`
 	Purge     time.Time `json:"purge"` // when it will be gone for good
 }
 
-const droppedColumns = "operation::text, id::text, name, settings, user_settings, oid, dropped_at, purge_at"
+const droppedColumns = "operation::text, id::text, name, settings, user_settings, coalesce(user_id::text, ''), oid, dropped_at, purge_at"
 
 func scanDropped(row pgx.CollectableRow) (d Dropped, err error) {
-	err = row.Scan(&d.Operation, &d.ID, &d.Name, &d.Settings, &d.User, &d.OID, &d.At, &d.Purge)
+	err = row.Scan(&d.Operation, &d.ID, &d.Name, &d.Settings, &d.User, &d.UserID, &d.OID, &d.At, &d.Purge)
 	return d, err
 }
 
@@ -33,14 +34,14 @@ func scanDropped(row pgx.CollectableRow) (d Dropped, err error) {
 // that were dropped. operation has put its database away, which has that OID.
 func (t *Tx) Drop(e *Entry, operation string, oid uint32, purge time.Time) error {
 	user := e.Settings.Text("user")
-	own := Settings{}
+	own, id := Settings{}, ""
 	u, err := t.Entry(User, user)
 	if err == nil {
-		own = u.Settings
+		own, id = u.Settings, u.ID
 	} else if !errors.Is(err, ErrNotFound) { // one of howdah.toml, or whom the cluster knows
 		return err
 	}
-	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, User: own, OID: oid, Purge: purge})
+	err = t.AddDropped(&Dropped{Operation: operation, ID: e.ID, Name: e.Name, Settings: e.Settings, User: own, UserID: id, OID: oid, Purge: purge})
 	if err != nil {
 		return err
 	}
@@ -87,8 +88,8 @@ func (t *Tx) Strike(e *Entry) error {
 
 // AddDropped is Drop for a tenant that has no entry.
 func (t *Tx) AddDropped(d *Dropped) error {
-	_, err := t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, user_settings, oid, purge_at) values ($1, $2, $3, $4, $5, $6, $7)",
-		d.Operation, d.ID, d.Name, d.Settings, d.User, d.OID, d.Purge)
+	_, err := t.tx.Exec(t.ctx, "insert into howdah.dropped (operation, id, name, settings, user_settings, oid, purge_at, user_id) values ($1, $2, $3, $4, $5, $6, $7, nullif($8, '')::uuid)",
+		d.Operation, d.ID, d.Name, d.Settings, d.User, d.OID, d.Purge, d.UserID)
 	if err != nil {
 		return fmt.Errorf("drop tenant %q: %w", d.Name, err)
 	}

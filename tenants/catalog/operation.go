@@ -158,7 +158,11 @@ func (c *Catalog) Operation(ctx context.Context, id string) (*Operation, error) 
 
 // Operations returns the newest operations, of one tenant or of all ("").
 func (c *Catalog) Operations(ctx context.Context, tenant string, most int) ([]Operation, error) {
-	rows, err := c.pool.Query(ctx, "select "+operationColumns+" from howdah.operation where $1 in ('', tenant) order by created_at desc, id limit $2", tenant, most)
+	where, arguments := "true", []any{most}
+	if tenant != "" {
+		where, arguments = "tenant = $2", append(arguments, tenant)
+	}
+	rows, err := c.pool.Query(ctx, "select "+operationColumns+" from howdah.operation where "+where+" order by created_at desc, id limit $1", arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("list operations: %w", err)
 	}
