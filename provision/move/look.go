@@ -36,7 +36,7 @@ var always = []obstacle{
 		SELECT DISTINCT format('%s (%s)', pg_describe_object(classid, objid, objsubid), pg_get_userbyid(refobjid))
 		FROM pg_shdepend s WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND refclassid = 'pg_authid'::regclass AND refobjid <> $1::regrole AND pg_get_userbyid(refobjid) !~ '^pg_' AND $2 <> ''
-			AND classid <> 'pg_extension'::regclass -- the target has its own
+			AND classid NOT IN ('pg_extension'::regclass, 'pg_publication'::regclass) -- the target has its own; they are looked for below
 			AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = s.classid AND d.objid = s.objid AND deptype = 'e')
 		UNION SELECT format('database (%s)', pg_get_userbyid(grantee)) FROM pg_database, aclexplode(datacl)
 			WHERE datname = current_database() AND grantee NOT IN (0, datdba)
