@@ -19,6 +19,9 @@ import (
 	"howdah/wire/wiretest"
 )
 
+// servers are lent to tests: see TestMain.
+var servers wiretest.Lender
+
 const patience = time.Minute
 
 var anna = catalog.Actor{Name: "anna", Door: "test"}
@@ -59,7 +62,7 @@ func newManagedHouse(t *testing.T) *house {
 
 func newHouse(t *testing.T, others ...*postgres.Server) *house {
 	t.Helper()
-	s := wiretest.StartPostgres(t)
+	s := servers.Lend(t)
 	if err := s.Exec(t.Context(), postgres.Superuser, "create database catalog"); err != nil {
 		t.Fatal(err)
 	}

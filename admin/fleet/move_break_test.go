@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"howdah/admin/fleet"
 	"howdah/tenants/catalog"
@@ -73,7 +72,6 @@ func TestMoveIsCancelledSoak(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		time.Sleep(6 * time.Second) // until that is heard of, which nothing else tells
 	})
 	p.run()
 	made := p.create("acme")

@@ -23,7 +23,12 @@ type pair struct {
 
 func newPair(t *testing.T, options ...wiretest.PostgresOption) *pair {
 	t.Helper()
-	other := wiretest.StartPostgres(t, options...)
+	var other *postgres.Server
+	if len(options) == 0 {
+		other = servers.Lend(t)
+	} else {
+		other = wiretest.StartPostgres(t, options...)
+	}
 	h := newHouse(t, other)
 	for i, s := range []*postgres.Server{h.server, other} { // as which Howdah logs in is not who has made the server
 		if err := s.Exec(t.Context(), postgres.Superuser, "create role keeper superuser login password 'secret'"); err != nil {

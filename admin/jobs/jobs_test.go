@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,18 @@ const patience = 60 * time.Second
 
 var anna = catalog.Actor{Name: "anna", Door: "test"}
 
+// servers are lent to tests.
+var servers wiretest.Lender
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := servers.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
 // yard is a catalog with nodes that run its operations.
 type yard struct {
 	t       *testing.T
@@ -30,7 +43,12 @@ type yard struct {
 
 func newYard(t *testing.T) *yard {
 	t.Helper()
-	c, err := catalog.Open(t.Context(), wiretest.StartPostgres(t).AdminURL(postgres.Superuser))
+	s := servers.Lend(t)
+	err := s.Exec(t.Context(), postgres.Superuser, "create database catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := catalog.Open(t.Context(), s.AdminURL("catalog"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,7 @@ type Run struct {
 	runner   *Runner
 	finished bool
 	lost     bool // another node has it
+	heed     func()
 }
 
 // Decode reads the operation's parameters.
@@ -50,6 +51,11 @@ func (r *Run) under(ctx context.Context, f func(context.Context, *Run) error) er
 	defer cancel(nil)
 	renewed := make(chan struct{})
 	going := r.Cancel // it is being undone: it is not to be cancelled a second time
+	r.heed = func() {
+		if r.Cancel && !going {
+			cancel(errCancelled)
+		}
+	}
 	go func() {
 		defer close(renewed)
 		for last := time.Now(); ; {
@@ -89,8 +95,7 @@ func (r *Run) under(ctx context.Context, f func(context.Context, *Run) error) er
 
 // Step runs one step of the operation, and notes it before and after.
 func (r *Run) Step(ctx context.Context, name string, done, total int, f func(context.Context) error) error {
-	c := r.runner.catalog
-	if err := c.NoteStep(ctx, r.Operation, name, true, done, total); err != nil {
+	if err := r.note(ctx, name, true, done, total); err != nil {
 		return err
 	}
 	r.stepped(name, true)
@@ -98,7 +103,20 @@ func (r *Run) Step(ctx context.Context, name string, done, total int, f func(con
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	r.stepped(name, false)
-	return c.NoteStep(ctx, r.Operation, name, false, done+1, total)
+	return r.note(ctx, name, false, done+1, total)
+}
+
+// note notes how far the operation is. One that somebody wants cancelled has its context
+// ended by that, before a step begins or behind it.
+func (r *Run) note(ctx context.Context, step string, begun bool, done, total int) error {
+	if err := r.runner.catalog.NoteStep(ctx, r.Operation, step, begun, done, total); err != nil {
+		return err
+	}
+	r.heed()
+	if begun {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // Progress notes how far the step is that runs now.
@@ -106,7 +124,7 @@ func (r *Run) Progress(ctx context.Context, done, total int) error {
 	if o := r.Operation; o.Done == done && o.Total == total {
 		return nil
 	}
-	return r.runner.catalog.NoteStep(ctx, r.Operation, r.Operation.Step, true, done, total)
+	return r.note(ctx, r.Operation.Step, true, done, total)
 }
 
 func (r *Run) stepped(name string, begun bool) {

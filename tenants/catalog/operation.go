@@ -215,10 +215,12 @@ func (c *Catalog) Renew(ctx context.Context, o *Operation, lease time.Duration) 
 	return cancel, err
 }
 
-// NoteStep notes that a step begins, or has ended.
+// NoteStep notes that a step begins, or has ended, and whether somebody wants the operation
+// cancelled.
 func (c *Catalog) NoteStep(ctx context.Context, o *Operation, step string, begun bool, done, total int) error {
-	tag, err := c.pool.Exec(ctx, "update howdah.operation set step = $3, step_begun = $4, done = $5, total = $6 where id = $1 and turn = $2 and state = 'running'", o.ID, o.turn, step, begun, done, total)
-	if err == nil && tag.RowsAffected() == 0 {
+	err := c.pool.QueryRow(ctx, "update howdah.operation set step = $3, step_begun = $4, done = $5, total = $6 where id = $1 and turn = $2 and state = 'running' returning cancel",
+		o.ID, o.turn, step, begun, done, total).Scan(&o.Cancel)
+	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrChanged
 	}
 	if err != nil {

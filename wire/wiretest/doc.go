@@ -5,5 +5,5 @@
 // half a message, a reset, silence. client.go runs the same steps in the
 // client's role. answer.go is a fake that answers every query the same way, to
 // thousands of connections. certificate.go makes certificates. postgres.go starts
-// the real thing.
+// the real thing, which lend.go lends to one test after the other.
 package wiretest

@@ -3,6 +3,7 @@ package wiretest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -51,8 +52,18 @@ func StartPostgresOf(tb testing.TB, binaries postgres.Binaries, options ...Postg
 	dir := ServerDir(tb)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	server, err := initServer(ctx, binaries, dir, SocketDir(tb, dir), FreePort(tb), options)
+	if err != nil {
+		tb.Fatalf("make a PostgreSQL server: %v", err)
+	}
+	startForTest(ctx, tb, server)
+	return server
+}
+
+// initServer makes a server for tests.
+func initServer(ctx context.Context, binaries postgres.Binaries, dir, sockets string, port int, options []PostgresOption) (*postgres.Server, error) {
 	cfg := postgres.Config{
-		Dir: filepath.Join(dir, "data"), SocketDir: SocketDir(tb, dir), Port: FreePort(tb), NoSync: true,
+		Dir: filepath.Join(dir, "data"), SocketDir: sockets, Port: port, NoSync: true,
 		Settings: map[string]string{
 			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 			"shared_buffers": "32MB", "wal_level": "logical", "autovacuum": "off",
@@ -62,12 +73,7 @@ func StartPostgresOf(tb testing.TB, binaries postgres.Binaries, options ...Postg
 	for _, change := range options {
 		change(&cfg)
 	}
-	server, err := postgres.Init(ctx, binaries, cfg)
-	if err != nil {
-		tb.Fatalf("make a PostgreSQL server: %v", err)
-	}
-	startForTest(ctx, tb, server)
-	return server
+	return postgres.Init(ctx, binaries, cfg)
 }
 
 // StartStandby runs a standby that streams from primary through the slot
@@ -177,7 +183,7 @@ func NewerPostgres(tb testing.TB) postgres.Binaries {
 // ServerDir makes a folder that servers can reach and removes it with the test.
 func ServerDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "howdah-pg-")
+	dir, err := serverDir()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -186,10 +192,15 @@ func ServerDir(tb testing.TB) string {
 			tb.Error(err)
 		}
 	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		tb.Fatal(err)
-	}
 	return dir
+}
+
+func serverDir() (string, error) {
+	dir, err := os.MkdirTemp("", "howdah-pg-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
 }
 
 // SocketDir makes a folder for Unix sockets inside dir, or a shorter one.
@@ -212,23 +223,25 @@ func SocketDir(tb testing.TB, dir string) string {
 // takes it before the test does.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return port
+}
+
+func freePort() (int, error) {
 	for range 100 {
 		n, err := rand.Int(rand.Reader, big.NewInt(20000))
 		if err != nil {
-			tb.Fatal(err)
+			return 0, err
 		}
 		port := 12000 + int(n.Int64())
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
 		}
-		if err := l.Close(); err != nil {
-			tb.Fatal(err)
-		}
-		return port
 	}
-	tb.Fatal("no free port among 100 tried")
-	return 0
+	return 0, errors.New("no free port among 100 tried")
 }
 
 func logTail(tb testing.TB, path string) {
