@@ -105,8 +105,16 @@ func (h *house) node(o *catalog.Operation, crash int) (killed bool) {
 // left behind.
 func TestCrashAtEveryStep(t *testing.T) {
 	h := newHouse(t)
+	through := map[string]bool{} // what has been killed at each of its moments is not done again
 	for crash, more := 0, true; more; crash++ {
 		more = false
+		killed := false
+		part := func(what string, do func()) {
+			if killed = false; !through[what] {
+				do()
+				through[what] = !killed
+			}
+		}
 		name := "t" + strconv.Itoa(crash)
 		run := func(o *catalog.Operation, err error) {
 			t.Helper()
@@ -114,7 +122,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 				t.Fatalf("crash %d: %v", crash, err)
 			}
 			if h.node(o, crash) {
-				more = true
+				more, killed = true, true
 				h.node(o, -1)
 			}
 		}
@@ -133,48 +141,33 @@ func TestCrashAtEveryStep(t *testing.T) {
 			}
 		}
 		lives("created")
-		run(h.fleet.SuspendTenant(t.Context(), anna, name))
-		if h.can(name, made.Password) == nil {
-			t.Errorf("crash %d, suspended: clients are let in", crash)
-		}
-		run(h.fleet.ResumeTenant(t.Context(), anna, name))
-		lives("resumed")
-		var old string
-		for _, n := range []struct {
-			what   string
-			key    *catalog.MasterKey
-			change fleet.NewPassword
-		}{
-			{"rotated, not managed", nil, fleet.NewPassword{}},
-			{"rotated, becomes managed", theMasterKey(), fleet.NewPassword{Overlap: time.Hour}},
-			{"rotated with the server's secret", theMasterKey(), fleet.NewPassword{Overlap: time.Hour, Server: true}},
-			{"rotated at once", theMasterKey(), fleet.NewPassword{}},
-		} {
-			h.key.Store(n.key)
-			rotation, err := h.fleet.RotateTenant(t.Context(), anna, name, n.change)
+		part("suspend and resume", func() {
+			run(h.fleet.SuspendTenant(t.Context(), anna, name))
+			if h.can(name, made.Password) == nil {
+				t.Errorf("crash %d, suspended: clients are let in", crash)
+			}
+			run(h.fleet.ResumeTenant(t.Context(), anna, name))
+			lives("resumed")
+		})
+		part("rotate", func() { h.crashRotating(name, &made.Password, run, lives) })
+		part("drop and undrop", func() {
+			run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
+			run(h.fleet.UndropTenant(t.Context(), anna, name))
+			lives("undropped")
+		})
+		part("follow", func() {
+			h.crashFollowing(name, strconv.Itoa(crash), run)
+			lives("beside databases that its user has made and dropped")
+		})
+		part("rename", func() {
+			renamed, err := h.fleet.RenameTenant(t.Context(), anna, name, name+"-new", "", false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			run(rotation.Operation, nil)
-			old, made.Password = made.Password, rotation.Password
-			lives(n.what)
-			if err := h.can(name, old); (err == nil) != (n.change.Overlap > 0) {
-				t.Errorf("crash %d, %s: the old password: %v", crash, n.what, err)
-			}
-		}
-		h.key.Store(nil)
-		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
-		run(h.fleet.UndropTenant(t.Context(), anna, name))
-		lives("undropped")
-		h.crashFollowing(name, strconv.Itoa(crash), run)
-		lives("beside databases that its user has made and dropped")
-		renamed, err := h.fleet.RenameTenant(t.Context(), anna, name, name+"-new", "", false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name += "-new"
-		run(renamed.Operation, nil)
-		lives("renamed")
+			name += "-new"
+			run(renamed.Operation, nil)
+			lives("renamed")
+		})
 		run(h.fleet.DropTenant(t.Context(), anna, name, time.Hour))
 		run(h.fleet.PurgeTenant(t.Context(), anna, name))
 		if got := h.holds(); got != "|" {
@@ -189,4 +182,33 @@ func TestCrashAtEveryStep(t *testing.T) {
 			t.Errorf("crash %d: %d holds are left, %v", crash, held, err)
 		}
 	}
+}
+
+// crashRotating gives a tenant's user one password after the other.
+func (h *house) crashRotating(name string, password *string, run func(*catalog.Operation, error), lives func(string)) {
+	h.t.Helper()
+	for _, n := range []struct {
+		what   string
+		key    *catalog.MasterKey
+		change fleet.NewPassword
+	}{
+		{"rotated, not managed", nil, fleet.NewPassword{}},
+		{"rotated, becomes managed", theMasterKey(), fleet.NewPassword{Overlap: time.Hour}},
+		{"rotated with the server's secret", theMasterKey(), fleet.NewPassword{Overlap: time.Hour, Server: true}},
+		{"rotated at once", theMasterKey(), fleet.NewPassword{}},
+	} {
+		h.key.Store(n.key)
+		rotation, err := h.fleet.RotateTenant(h.t.Context(), anna, name, n.change)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		run(rotation.Operation, nil)
+		old := *password
+		*password = rotation.Password
+		lives(n.what)
+		if err := h.can(name, old); (err == nil) != (n.change.Overlap > 0) {
+			h.t.Errorf("%s of %s: the old password: %v", name, n.what, err)
+		}
+	}
+	h.key.Store(nil)
 }

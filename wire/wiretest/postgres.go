@@ -67,7 +67,7 @@ func initServer(ctx context.Context, binaries postgres.Binaries, dir, sockets st
 		Settings: map[string]string{
 			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 			"shared_buffers": "32MB", "wal_level": "logical", "autovacuum": "off",
-			"log_line_prefix": "%m [%p] %q%u@%d ",
+			"log_line_prefix": "%m [%p] %q%u@%d ", "wal_retrieve_retry_interval": "100ms",
 		},
 	}
 	for _, change := range options {
