@@ -47,6 +47,9 @@ func Plan(op Operation, s State) ([]Step, error) {
 	if err := op.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if err := s.unmistakable(op.interest().ids); err != nil {
+		return nil, err
+	}
 	steps, err := op.plan(&s)
 	return locked(op, steps), err
 }
@@ -58,6 +61,9 @@ func Plan(op Operation, s State) ([]Step, error) {
 func Undo(op Operation, s State) ([]Step, error) {
 	if err := op.validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := s.unmistakable(op.interest().ids); err != nil {
+		return nil, err
 	}
 	steps, err := op.undo(&s)
 	return locked(op, steps), err

@@ -43,11 +43,37 @@ func (s *State) database(name string) *Database {
 	return nil
 }
 
-// live returns the tenant's database, open or suspended; nil is none.
+// live returns the tenant's database, open or suspended; nil is none. Whoever owns a
+// database can give it a mark, another tenant's too: of several, the one is meant whose
+// owner is the tenant's by a mark that only superusers give. See unmistakable.
 func (s *State) live(id string) *Database {
+	var live *Database
 	for i := range s.Databases {
-		if s.Databases[i].mark().of(id) {
-			return &s.Databases[i]
+		d := &s.Databases[i]
+		if d.mark().of(id) && (live == nil || s.vouched(d, id) && !s.vouched(live, id)) {
+			live = d
+		}
+	}
+	return live
+}
+
+// vouched reports whether a database with the tenant's mark belongs to the tenant's own
+// role or to Howdah.
+func (s *State) vouched(d *Database, id string) bool {
+	r := s.role(d.Owner)
+	return d.Owner == s.Admin || r != nil && parseMark(r.Comment).id == id
+}
+
+// unmistakable returns an error if nobody can say which database is the own one of one of
+// these tenants.
+func (s *State) unmistakable(ids []string) error {
+	for _, id := range ids {
+		live := s.live(id)
+		for i := range s.Databases {
+			d := &s.Databases[i]
+			if d != live && d.mark().of(id) && s.vouched(d, id) == s.vouched(live, id) {
+				return conflict("databases %q and %q both bear the mark of tenant %s: say COMMENT ON DATABASE … IS NULL for the one that is not its own", live.Name, d.Name, id)
+			}
 		}
 	}
 	return nil
