@@ -186,7 +186,7 @@ func permissions() map[string]struct {
 		"POST /api/v1/tenants/{name}/rename":  {"operator", false},
 		"POST /api/v1/tenants/{name}/rotate":  {"admin", false},
 		"POST /api/v1/master-key/reseal":      {"admin", false},
-		"POST /api/v1/imports":                {"operator", false},
+		"POST /api/v1/imports":                {"admin", false},
 		"POST /api/v1/tenants/{name}/exports": {"operator", false},
 		"GET /api/v1/tenants/{name}/exports":  {"viewer", false},
 		"GET /api/v1/exports":                 {"viewer", false},

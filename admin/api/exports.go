@@ -13,7 +13,7 @@ import (
 func (s *server) exports(api huma.API) {
 	huma.Register(api, operation("export-tenant", "POST", "/tenants/{name}/exports", "Export a tenant into the store; its clients work on", operator, accepted), s.exportTenant)
 	huma.Register(api, operation("list-exports-of-tenant", "GET", "/tenants/{name}/exports", "List exports of a tenant, the newest first; of one that was dropped too", viewer), s.exportsOfTenant)
-	huma.Register(api, operation("import-tenant", "POST", "/imports", "Make a tenant of an export", operator, accepted), s.importTenant)
+	huma.Register(api, operation("import-tenant", "POST", "/imports", "Make a tenant of an export", admin, accepted), s.importTenant)
 	huma.Register(api, operation("list-exports", "GET", "/exports", "List exports of all tenants, the newest first", viewer), s.listExports)
 }
 

@@ -114,8 +114,8 @@ func (f *Fleet) drop(ctx context.Context, r *jobs.Run) error {
 	if err != nil {
 		return err
 	}
-	release() // who waits is told that there is no such tenant
 	f.settle(ctx, func(*tenants.Snapshot) bool { return !f.inRegistry(r.Tenant) })
+	release() // nobody waits for the export
 	if p.Export == "" {
 		return r.Finish(ctx, nil, nil)
 	}

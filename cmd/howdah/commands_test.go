@@ -146,7 +146,7 @@ func commandRoles() map[string]string {
 		"audit export":                "admin",
 		"audit verify":                "admin",
 
-		"tenant import x --from acme.20260131T120000Z.abcdef": "operator",
+		"tenant import x --from acme.20260131T120000Z.abcdef": "admin",
 	}
 }
 
