@@ -133,11 +133,13 @@ func (c *CutOver) quiet(ctx context.Context) error {
 	return c.move.unchanged(ctx, c.from)
 }
 
+// emit commits something that is written out before it is answered, and with it commits
+// before it that nobody waited for. A transaction that changes nothing would not be.
+const emit = "SELECT pg_logical_emit_message(true, 'howdah', 'moved')"
+
 // catchUp waits until the target has applied all that was committed at the source.
 func (c *CutOver) catchUp(ctx context.Context) error {
-	// Commits that nobody waited for, where synchronous_commit is off, are written out with
-	// this one. It must have something to commit: one that has not is not waited for either.
-	if _, err := c.admin.Exec(ctx, "SELECT pg_logical_emit_message(true, 'howdah', 'moved')"); err != nil {
+	if _, err := c.admin.Exec(ctx, emit); err != nil {
 		return fmt.Errorf("end the source's changes: %w", err)
 	}
 	var last string
@@ -153,10 +155,27 @@ func (c *CutOver) catchUp(ctx context.Context) error {
 		if time.Now().After(end) {
 			return ErrBehind
 		}
+		if err := c.hurry(ctx); err != nil {
+			return err
+		}
 		if err := sleep(ctx, catchUpPoll); err != nil {
 			return err
 		}
 	}
+}
+
+// hurry has the target say at once how far it is. By itself it does so when the server's
+// WAL writer has written what it applied, and then when it next looks, as it does for
+// whether its subscription is still to be followed: up to a second later. So what is
+// applied is written out now, and more at the source makes it look.
+func (c *CutOver) hurry(ctx context.Context) error {
+	if _, err := c.to.Exec(ctx, emit); err != nil {
+		return fmt.Errorf("write out what the target has applied: %w", err)
+	}
+	if _, err := c.admin.Exec(ctx, emit); err != nil {
+		return fmt.Errorf("have the target look: %w", err)
+	}
+	return nil
 }
 
 // Facts are what the source's database has become by now.
@@ -178,6 +197,9 @@ func (c *CutOver) stopFollowing(ctx context.Context) error {
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("%d workers at the target do not end", left)
+		}
+		if err := c.hurry(ctx); err != nil {
+			return err
 		}
 		if err := sleep(ctx, catchUpPoll); err != nil {
 			return err
