@@ -134,9 +134,11 @@ func (g guard) check(ctx context.Context, q querier) (oid uint32, done bool, err
 // OID 0 is none.
 func (g guard) look(ctx context.Context, q querier, name string) (oid uint32, m mark, owned bool, err error) {
 	var comment string
-	err = q.QueryRow(ctx, `SELECT oid, coalesce(pg_catalog.shobj_description(oid, 'pg_database'), ''),
-			pg_catalog.pg_get_userbyid(datdba) OPERATOR(pg_catalog.=) current_user
-		FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) $1`, name).Scan(&oid, &comment, &owned)
+	err = q.QueryRow(ctx, `SELECT d.oid, coalesce(s.description, ''),
+			pg_catalog.pg_get_userbyid(d.datdba) OPERATOR(pg_catalog.=) current_user
+		FROM pg_catalog.pg_database d LEFT JOIN pg_catalog.pg_shdescription s
+			ON s.objoid OPERATOR(pg_catalog.=) d.oid AND s.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_database'::pg_catalog.regclass
+		WHERE d.datname OPERATOR(pg_catalog.=) $1`, name).Scan(&oid, &comment, &owned)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, mark{}, false, nil
 	}

@@ -16,9 +16,11 @@ import (
 // where package provision writes it. A server is used only where no other tenant's
 // identity stands there. Once open it stays with the database, whatever that is called.
 
-// ownerText asks for the comment, whatever the tenant's search_path.
-const ownerText = `select pg_catalog.shobj_description(oid, 'pg_database') from pg_catalog.pg_database
-	where datname operator(pg_catalog.=) pg_catalog.current_database()`
+// ownerText asks for the comment, whatever the tenant's search_path. 1262 is pg_database's
+// own OID.
+const ownerText = `select s.description from pg_catalog.pg_database d join pg_catalog.pg_shdescription s
+	on s.objoid operator(pg_catalog.=) d.oid and s.classoid operator(pg_catalog.=) 1262
+	where d.datname operator(pg_catalog.=) pg_catalog.current_database()`
 
 // ownerPrefix is in front of the identity.
 const ownerPrefix = "howdah:"
