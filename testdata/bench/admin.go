@@ -24,7 +24,15 @@ type adminPlane struct {
 	main, other *postgres.Server // clusters of those names
 	web         string           // URL of the HTTP side
 	client      *http.Client
+	patience    time.Duration // between two questions whether a job is done
 }
+
+// Of many who wait each asks less often: their questions would take the processors that
+// the jobs need.
+const (
+	impatient = 10 * time.Millisecond
+	patient   = 50 * time.Millisecond
+)
 
 // adminToken is whose requests these are.
 const adminToken = "howdah_bench"
@@ -50,7 +58,7 @@ func (b *bench) runAdmin(ctx context.Context) error {
 
 // onAdminPlane runs a section on servers of its own.
 func (b *bench) onAdminPlane(ctx context.Context, name string, run func(context.Context, *adminPlane) error) error {
-	a := &adminPlane{bench: b, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	a := &adminPlane{bench: b, patience: impatient, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	for _, s := range []struct {
 		name   string
 		server **postgres.Server
@@ -230,7 +238,7 @@ func (a *adminPlane) done(ctx context.Context, id string) error {
 			return fmt.Errorf("job %s is %s: %s", id, j.State, j.Error)
 		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(a.patience):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

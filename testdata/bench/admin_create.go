@@ -98,6 +98,8 @@ func (a *adminPlane) createEach(ctx context.Context, prefix string, n int) (took
 
 // createAll has tenants made at once, and returns how many there are in a second.
 func (a *adminPlane) createAll(ctx context.Context, prefix string) (perSecond float64, err error) {
+	a.patience = patient
+	defer func() { a.patience = impatient }()
 	begun := time.Now()
 	err = together(creators, createsTogether, func(i int) error { return a.createAndEnter(ctx, fmt.Sprintf("%s-%d", prefix, i)) })
 	return createsTogether / time.Since(begun).Seconds(), err
