@@ -35,8 +35,8 @@ func (s *server) cloneTenant(ctx context.Context, in *struct {
 	}
 	b := &in.Body
 	n := fleet.NewClone{Name: b.Name, Cluster: b.Cluster, Tier: b.Tier, Password: b.Password, How: b.How, Neutralise: b.Neutralise}
-	if in.IdempotencyKey != "" {
-		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
+	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+		return nil, err
 	}
 	made, err := f.CloneTenant(ctx, actor(ctx), in.Name, n, in.DryRun)
 	if err != nil {

@@ -69,8 +69,8 @@ func (s *server) importTenant(ctx context.Context, in *struct {
 		Name: b.Name, Cluster: b.Cluster, Database: b.Database, User: b.User, Tier: b.Tier, Password: b.Password,
 		Settings: b.Settings, Export: b.Export,
 	}
-	if in.IdempotencyKey != "" {
-		n.Once = &fleet.Once{Key: in.IdempotencyKey, Secret: in.Authorization}
+	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+		return nil, err
 	}
 	made, err := f.ImportTenant(ctx, actor(ctx), n, in.DryRun)
 	if err != nil {

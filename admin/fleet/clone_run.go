@@ -51,7 +51,7 @@ func (f *Fleet) clone(ctx context.Context, r *jobs.Run) error {
 	if err != nil {
 		return err
 	}
-	there, err := x.arrived(ctx)
+	there, err := x.f.lives(ctx, x.Cluster, x.ID)
 	if err == nil && !there {
 		err = x.make(ctx)
 	}
@@ -93,17 +93,6 @@ func (x *aClone) outcome() map[string]any {
 		result["done"] = x.report
 	}
 	return result
-}
-
-// arrived reports whether the clone is there already.
-func (x *aClone) arrived(ctx context.Context) (there bool, err error) {
-	conn, err := x.f.connect(ctx, x.Cluster)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, "select exists (select from pg_catalog.pg_database where pg_catalog.shobj_description(oid, 'pg_database') = 'howdah:' || $1)", x.ID).Scan(&there)
-	return there, err
 }
 
 // make makes the database, and opens it when it has settled.
