@@ -179,6 +179,42 @@ func (o *operating) end() error {
 	return nil
 }
 
+// clauses read what may follow a keyword.
+type clauses map[string]func() error
+
+// named reads a name and the clauses behind it, in any order.
+func (o *operating) named(name *string, of clauses) error {
+	err := o.text(name)()
+	for err == nil && len(o.words) > 0 {
+		word := o.words[0]
+		read := of[strings.ToLower(word.text)]
+		if word.kind != tokenWord || read == nil {
+			return o.bad()
+		}
+		o.words = o.words[1:]
+		err = read()
+	}
+	return err
+}
+
+// text is of clauses that have one operand.
+func (o *operating) text(into *string) func() error {
+	return func() (err error) {
+		*into, err = o.operand()
+		return err
+	}
+}
+
+// cluster is the clause ON CLUSTER.
+func (o *operating) cluster(into *string) func() error {
+	return func() error {
+		if !o.take("cluster") {
+			return o.bad()
+		}
+		return o.text(into)()
+	}
+}
+
 // settings reads key = value, and more behind commas. A value in quotes is a string,
 // another one what it is in JSON, if it is that.
 func (o *operating) settings() (catalog.Settings, error) {

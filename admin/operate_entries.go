@@ -79,23 +79,16 @@ func tokenOperations() []Command {
 // createToken is also how the first token comes to be.
 func createToken(ctx context.Context, o *operating) error {
 	var t catalog.Token
-	var err error
-	t.Name, err = o.operand()
-	for err == nil && len(o.words) > 0 {
-		switch {
-		case o.take("role"):
-			t.Role, err = o.operand()
-		case o.take("tenant"):
-			t.Tenant, err = o.operand()
-		case o.take("for"):
-			var lasts time.Duration
-			lasts, err = o.duration()
+	err := o.named(&t.Name, clauses{
+		"role":   o.text(&t.Role),
+		"tenant": o.text(&t.Tenant),
+		"for": func() error {
+			lasts, err := o.duration()
 			end := time.Now().Add(lasts)
 			t.Expires = &end
-		default:
-			return o.bad()
-		}
-	}
+			return err
+		},
+	})
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"howdah/admin/fleet"
-	"howdah/provision/odoo"
 	"howdah/tenants/catalog"
 )
 
@@ -30,6 +29,10 @@ func tenantOperations() []Command {
 		{
 			Name: "IMPORT TENANT", operate: importTenant,
 			Usage: "IMPORT TENANT name FROM 'export' [ON CLUSTER name] [TIER name] [DATABASE name] [OWNER name] [PASSWORD 'text'] [SET key = value, ...]",
+		},
+		{
+			Name: "ROTATE TENANT", operate: rotateTenant,
+			Usage: "ROTATE TENANT name [PASSWORD 'text'] [OVERLAP 'time'] [SERVER]",
 		},
 		{Name: "DROP TENANT", Usage: "DROP TENANT name [KEEP 'time'] [WITHOUT EXPORT]", operate: dropTenant},
 		{Name: "UNDROP TENANT", Usage: "UNDROP TENANT name", operate: onTenant((*fleet.Fleet).UndropTenant)},
@@ -93,33 +96,17 @@ func (o *operating) made(made *fleet.Creation) {
 }
 
 // newTenant reads what a tenant is to be.
-func (o *operating) newTenant() (n *fleet.NewTenant, err error) {
-	n = &fleet.NewTenant{}
-	n.Name, err = o.operand()
-	for err == nil && len(o.words) > 0 {
-		switch {
-		case o.take("on"):
-			if !o.take("cluster") {
-				return nil, o.bad()
-			}
-			n.Cluster, err = o.operand()
-		case o.take("tier"):
-			n.Tier, err = o.operand()
-		case o.take("database"):
-			n.Database, err = o.operand()
-		case o.take("owner"):
-			n.User, err = o.operand()
-		case o.take("template"):
-			n.Template, err = o.operand()
-		case o.take("password"):
-			n.Password, err = o.operand()
-		case o.take("set"):
-			n.Settings, err = o.settings()
-		default:
-			return nil, o.bad()
-		}
-	}
-	return n, err
+func (o *operating) newTenant() (*fleet.NewTenant, error) {
+	n := &fleet.NewTenant{}
+	return n, o.named(&n.Name, clauses{
+		"on":       o.cluster(&n.Cluster),
+		"tier":     o.text(&n.Tier),
+		"database": o.text(&n.Database),
+		"owner":    o.text(&n.User),
+		"template": o.text(&n.Template),
+		"password": o.text(&n.Password),
+		"set":      func() (err error) { n.Settings, err = o.settings(); return err },
+	})
 }
 
 func cloneTenant(ctx context.Context, o *operating) error {
@@ -146,31 +133,35 @@ func cloneTenant(ctx context.Context, o *operating) error {
 }
 
 // newClone reads what a clone is to be.
-func (o *operating) newClone() (n *fleet.NewClone, err error) {
-	n = &fleet.NewClone{}
-	n.Name, err = o.operand()
-	for err == nil && len(o.words) > 0 {
-		switch {
-		case o.take("on"):
-			if !o.take("cluster") {
-				return nil, o.bad()
-			}
-			n.Cluster, err = o.operand()
-		case o.take("tier"):
-			n.Tier, err = o.operand()
-		case o.take("password"):
-			n.Password, err = o.operand()
-		case o.take("by"):
-			n.How, err = o.operand()
-		case o.take("neutralise"):
-			var way string
-			way, err = o.operand()
-			n.Neutralise = odoo.Way(way)
-		default:
-			return nil, o.bad()
-		}
+func (o *operating) newClone() (*fleet.NewClone, error) {
+	n := &fleet.NewClone{}
+	return n, o.named(&n.Name, clauses{
+		"on":         o.cluster(&n.Cluster),
+		"tier":       o.text(&n.Tier),
+		"password":   o.text(&n.Password),
+		"by":         o.text(&n.How),
+		"neutralise": o.text((*string)(&n.Neutralise)),
+	})
+}
+
+func rotateTenant(ctx context.Context, o *operating) error {
+	name, n := "", fleet.NewPassword{Overlap: fleet.Overlap}
+	err := o.named(&name, clauses{
+		"password": o.text(&n.Password),
+		"overlap":  func() (err error) { n.Overlap, err = o.duration(); return err },
+		"server":   func() error { n.Server = true; return nil },
+	})
+	if err != nil {
+		return err
 	}
-	return n, err
+	made, err := o.fleet.RotateTenant(ctx, o.by, name, n)
+	if err != nil {
+		return err
+	}
+	o.begin(columns("tenant s, user s, password s, job s")).row(made.Name, made.User, made.Password, made.Operation.ID)
+	o.notice("the password is told once: keep it", "")
+	o.jobNotice(made.Operation.ID)
+	return nil
 }
 
 func moveTenant(ctx context.Context, o *operating) error {

@@ -139,6 +139,11 @@ func TestOperations(t *testing.T) {
 	if got := one("GRACE TENANT initech FOR '0s'", 3); strings.Contains(got[1], "grace") {
 		t.Errorf("no grace: %q", got)
 	}
+	h.add(t, "umbrella")
+	rotated := one("ROTATE TENANT umbrella OVERLAP '0s' PASSWORD 'battery staple'", 4)
+	if got := strings.Join(rotated[:3], "|"); got != "umbrella|umbrella|battery staple" {
+		t.Errorf("rotated: %q", rotated)
+	}
 	one("CREATE TIER silver SET weight = 2", 3)
 	if got := one("ALTER TIER silver SET pool_size = 1", 3); got[1] != `{"pool_size":1,"weight":2}` {
 		t.Errorf("alter tier: %q", got)
@@ -171,7 +176,7 @@ func TestOperations(t *testing.T) {
 		said = append(said, r.Action+" "+r.Name)
 	}
 	const want = "begin create hooli, begin create pied-piper, begin suspend initech, cancel initech, change initech, change initech, " +
-		"change initech, grace initech, change initech, grace initech, " +
+		"change initech, grace initech, change initech, grace initech, begin rotate umbrella, " +
 		"create silver, change silver, create second, delete silver, delete second, create ci, create first, delete ci"
 	if got := strings.Join(said, ", "); got != want {
 		t.Errorf("the audit log says\n%s\nwant\n%s", got, want)
@@ -180,7 +185,7 @@ func TestOperations(t *testing.T) {
 		t.Errorf("SHOW AUDIT: %q", got)
 	}
 	for _, r := range rows(t, conn, "SHOW AUDIT") {
-		for _, secret := range []string{"correct horse", "marked", token[4]} {
+		for _, secret := range []string{"correct horse", "battery staple", "marked", token[4]} {
 			if strings.Contains(strings.Join(r, " "), secret) {
 				t.Errorf("the audit log has a secret: %q", r)
 			}
@@ -219,6 +224,12 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"GRACE TENANT initech UNTIL '1h'", "42601", "Write GRACE TENANT name"},
 		{"GRACE TENANT nobody", "42704", "nobody"},
 		{"GRACE TENANT acme", "55000", "howdah.toml"},
+		{"ROTATE TENANT initech OVERLAP '1h'", "22023", "overlap"},
+		{"ROTATE TENANT initech OVERLAP '0s'", "55006", "under way"},
+		{"ROTATE TENANT nobody", "42704", "nobody"},
+		{"ROTATE TENANT acme", "55000", "howdah.toml"},
+		{"ROTATE TENANT initech PASSWORD 'hidden' NOW", "42601", "Write ROTATE TENANT name"},
+		{"ROTATE TENANT initech SERVER OVERLAP '0s'", "22023", "master_key_file"},
 		{"RENAME TENANT initech TO gavin OWNER belson", "55006", "under way"},
 		{"RENAME TENANT initech TO postgres", "22023", "reserved"},
 		{"RENAME TENANT initech", "42601", "RENAME TENANT name TO"},
