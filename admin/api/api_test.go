@@ -78,7 +78,7 @@ func newDesk(t *testing.T) *desk {
 		Console: &admin.Console{Pooler: figures{}},
 		Limits:  func() api.Limits { return *d.limits.Load() },
 		ClientRole: func(name string) string {
-			return map[string]string{"deploy": "operator", "grafana": "viewer"}[name]
+			return map[string]string{"deploy": "operator", "grafana": "viewer", "keeper": "admin"}[name]
 		},
 		Fleet: func() (*fleet.Fleet, error) {
 			if d.away {

@@ -23,10 +23,8 @@ type cloningAnswer struct {
 
 func (s *server) cloneTenant(ctx context.Context, in *struct {
 	ByName
-	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
-	Authorization  string `header:"Authorization" hidden:"true"`
-	Body           newClone
+	Asking
+	Body newClone
 },
 ) (*cloningAnswer, error) {
 	f, err := s.fleet()
@@ -35,16 +33,12 @@ func (s *server) cloneTenant(ctx context.Context, in *struct {
 	}
 	b := &in.Body
 	n := fleet.NewClone{Name: b.Name, Cluster: b.Cluster, Tier: b.Tier, Password: b.Password, How: b.How, Neutralise: b.Neutralise}
-	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+	if n.Once, err = in.once(ctx, true); err != nil {
 		return nil, err
 	}
 	made, err := f.CloneTenant(ctx, actor(ctx), in.Name, n, in.DryRun)
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	answer := &cloningAnswer{Body: made}
-	if made.Operation != nil {
-		answer.Location = prefix + "/jobs/" + made.Operation.ID
-	}
-	return answer, nil
+	return &cloningAnswer{location(made.Operation), made}, nil
 }

@@ -148,7 +148,7 @@ func TestClientCertificates(t *testing.T) {
 	first, second := wiretest.MakeCertificate(t, t.TempDir(), "127.0.0.1"), wiretest.MakeCertificate(t, t.TempDir(), "127.0.0.1")
 	authorities := x509.NewCertPool()
 	var shown []tls.Certificate
-	for _, name := range []string{"deploy", "grafana", "stranger"} {
+	for _, name := range []string{"deploy", "grafana", "stranger", "keeper"} {
 		c := wiretest.MakeCertificate(t, t.TempDir(), name)
 		authorities.AddCert(c.Leaf)
 		shown = append(shown, load(t, c))
@@ -158,17 +158,16 @@ func TestClientCertificates(t *testing.T) {
 	config.Store(&tls.Config{ClientCAs: authorities, ClientAuth: tls.VerifyClientCertIfGiven, Certificates: []tls.Certificate{load(t, first)}})
 	address := d.serve(t, config.Load)
 
-	const made = "/api/v1/tenants"
+	const made, cloned, imported, rotated = "/api/v1/tenants", "/api/v1/tenants/acme/clone", "/api/v1/imports", "/api/v1/tenants/acme/rotate"
+	bodies := map[string]string{
+		made: `{"name":"initech"}`, cloned: `{"name":"copy"}`, imported: `{"name":"back","export":"acme.20260131T120000Z.abcdef"}`, rotated: `{}`,
+	}
 	ask := func(trust *x509.CertPool, certificates []tls.Certificate, token, method, path string) (int, string) {
 		t.Helper()
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: trust, Certificates: certificates}, DisableKeepAlives: true,
 		}}
-		var body io.Reader
-		if method == "POST" && path == made {
-			body = strings.NewReader(`{"name":"initech"}`)
-		}
-		r, err := http.NewRequestWithContext(t.Context(), method, "https://"+address+path, body)
+		r, err := http.NewRequestWithContext(t.Context(), method, "https://"+address+path, strings.NewReader(bodies[path]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,8 +199,11 @@ func TestClientCertificates(t *testing.T) {
 		{"a viewer's certificate", shown[1:2], "", "GET", list, 200},
 		{"a viewer's certificate, for what operators may", shown[1:2], "", "POST", suspend, 403},
 		{"a password that a certificate cannot seal", shown[:1], "", "POST", made, 422},
+		{"a clone's password that a certificate cannot seal", shown[3:], "", "POST", cloned, 422},
+		{"an imported tenant's password that a certificate cannot seal", shown[3:], "", "POST", imported, 422},
+		{"a rotated password that a certificate cannot seal", shown[3:], "", "POST", rotated, 422},
 		{"a password that a token seals", shown[:1], d.tokens["operator"], "POST", made, 202},
-		{"a certificate without a role", shown[2:], "", "GET", list, 401},
+		{"a certificate without a role", shown[2:3], "", "GET", list, 401},
 		{"a token goes before a certificate", shown[:1], d.tokens["viewer"], "POST", suspend, 403},
 		{"a certificate that nobody signed", []tls.Certificate{unsigned}, "", "GET", list, 0},
 	} {

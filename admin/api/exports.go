@@ -7,7 +7,6 @@ import (
 
 	"howdah/admin/fleet"
 	"howdah/backup/export"
-	"howdah/tenants/catalog"
 )
 
 func (s *server) exports(api huma.API) {
@@ -35,52 +34,22 @@ func (s *server) exportTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	answer := &exportAnswer{Body: made}
-	if made.Operation != nil {
-		answer.Location = prefix + "/jobs/" + made.Operation.ID
-	}
-	return answer, nil
+	return &exportAnswer{location(made.Operation), made}, nil
 }
 
 type newImport struct {
-	Export   string           `json:"export" maxLength:"200" doc:"the id of an export"`
-	Name     string           `json:"name" maxLength:"63" doc:"of the tenant that is made: a to z, 0 to 9, _ . and -"`
-	Cluster  string           `json:"cluster,omitempty" doc:"where there is room, if not given; its PostgreSQL must not be older than the exported one"`
-	Database string           `json:"database,omitempty" maxLength:"63" doc:"the name, if not given"`
-	User     string           `json:"user,omitempty" maxLength:"63" doc:"the name, if not given"`
-	Tier     string           `json:"tier,omitempty"`
-	Password string           `json:"password,omitempty" doc:"a new one, if not given"`
-	Settings catalog.Settings `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
+	NewTenant
+	Export string `json:"export" maxLength:"200" doc:"the id of an export; the cluster's PostgreSQL must not be older than the exported one"`
 }
 
 func (s *server) importTenant(ctx context.Context, in *struct {
-	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
-	Authorization  string `header:"Authorization" hidden:"true"`
-	Body           newImport
+	Asking
+	Body newImport
 },
 ) (*creationAnswer, error) {
-	f, err := s.fleet()
-	if err != nil {
-		return nil, err
-	}
-	b := &in.Body
-	n := fleet.NewTenant{
-		Name: b.Name, Cluster: b.Cluster, Database: b.Database, User: b.User, Tier: b.Tier, Password: b.Password,
-		Settings: b.Settings, Export: b.Export,
-	}
-	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
-		return nil, err
-	}
-	made, err := f.ImportTenant(ctx, actor(ctx), n, in.DryRun)
-	if err != nil {
-		return nil, s.problem(err)
-	}
-	answer := &creationAnswer{Body: made}
-	if made.Operation != nil {
-		answer.Location = prefix + "/jobs/" + made.Operation.ID
-	}
-	return answer, nil
+	n := in.Body.asked()
+	n.Export = in.Body.Export
+	return s.make(ctx, &in.Asking, n, (*fleet.Fleet).ImportTenant)
 }
 
 func (s *server) exportsOfTenant(ctx context.Context, in *ByName) (*struct{ Body []export.Manifest }, error) {

@@ -30,9 +30,5 @@ func (s *server) moveTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	answer := &moveAnswer{Body: moving}
-	if moving.Operation != nil {
-		answer.Location = prefix + "/jobs/" + moving.Operation.ID
-	}
-	return answer, nil
+	return &moveAnswer{location(moving.Operation), moving}, nil
 }

@@ -128,7 +128,7 @@ type operationAnswer struct {
 }
 
 func answerOperation(o *catalog.Operation) *operationAnswer {
-	return &operationAnswer{Location: prefix + "/jobs/" + o.ID, Body: o}
+	return &operationAnswer{location(o), o}
 }
 
 func (s *server) tenants(api huma.API) {
@@ -229,7 +229,8 @@ func (s *server) oneTenant(ctx context.Context, name string) (*Tenant, error) {
 	return nil, s.problem(err)
 }
 
-type newTenant struct {
+// NewTenant is what a tenant is to be, whatever it is made of.
+type NewTenant struct {
 	Name     string           `json:"name" maxLength:"63" doc:"what clients connect to as database: a to z, 0 to 9, _ . and -"`
 	Cluster  string           `json:"cluster,omitempty" doc:"where there is room, if not given"`
 	Database string           `json:"database,omitempty" maxLength:"63" doc:"the name, if not given"`
@@ -237,7 +238,17 @@ type newTenant struct {
 	Tier     string           `json:"tier,omitempty"`
 	Password string           `json:"password,omitempty" doc:"a new one, if not given"`
 	Settings catalog.Settings `json:"settings,omitempty" doc:"its own, by their names in howdah.toml"`
-	Template string           `json:"template,omitempty" doc:"a database to copy"`
+}
+
+func (n *NewTenant) asked() fleet.NewTenant {
+	return fleet.NewTenant{
+		Name: n.Name, Cluster: n.Cluster, Database: n.Database, User: n.User, Tier: n.Tier, Password: n.Password, Settings: n.Settings,
+	}
+}
+
+type newTenant struct {
+	NewTenant
+	Template string `json:"template,omitempty" doc:"a database to copy"`
 }
 
 type creationAnswer struct {
@@ -246,33 +257,29 @@ type creationAnswer struct {
 }
 
 func (s *server) createTenant(ctx context.Context, in *struct {
-	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
-	Authorization  string `header:"Authorization" hidden:"true"`
-	Body           newTenant
+	Asking
+	Body newTenant
 },
 ) (*creationAnswer, error) {
+	n := in.Body.asked()
+	n.Template = in.Body.Template
+	return s.make(ctx, &in.Asking, n, (*fleet.Fleet).CreateTenant)
+}
+
+// make has a tenant be made.
+func (s *server) make(ctx context.Context, in *Asking, n fleet.NewTenant, by func(*fleet.Fleet, context.Context, catalog.Actor, fleet.NewTenant, bool) (*fleet.Creation, error)) (*creationAnswer, error) {
 	f, err := s.fleet()
 	if err != nil {
 		return nil, err
 	}
-	b := &in.Body
-	n := fleet.NewTenant{
-		Name: b.Name, Cluster: b.Cluster, Database: b.Database, User: b.User, Tier: b.Tier, Password: b.Password,
-		Settings: b.Settings, Template: b.Template,
-	}
-	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+	if n.Once, err = in.once(ctx, true); err != nil {
 		return nil, err
 	}
-	made, err := f.CreateTenant(ctx, actor(ctx), n, in.DryRun)
+	made, err := by(f, ctx, actor(ctx), n, in.DryRun)
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	answer := &creationAnswer{Body: made}
-	if made.Operation != nil {
-		answer.Location = prefix + "/jobs/" + made.Operation.ID
-	}
-	return answer, nil
+	return &creationAnswer{location(made.Operation), made}, nil
 }
 
 func (s *server) setTenant(ctx context.Context, in *struct {
@@ -365,20 +372,6 @@ func (s *server) planTenant(ctx context.Context, in *struct {
 	return &struct{ Body planned }{planned{steps}}, nil
 }
 
-// once is of a request with an Idempotency-Key; nil where it has none. An answer that has a
-// password is kept sealed with the client's token, which one with a certificate has not.
-func once(ctx context.Context, key, authorization string, password bool) (*fleet.Once, error) {
-	switch token := strings.HasPrefix(authorization, "Bearer "); {
-	case key == "":
-		return nil, nil
-	case token:
-		return &fleet.Once{Key: key, Secret: authorization}, nil
-	case password:
-		return nil, huma.Error422UnprocessableEntity("an Idempotency-Key needs a token here: the answer has a password in it, and is kept sealed with the token; a certificate seals nothing")
-	}
-	return &fleet.Once{Key: key, Secret: actor(ctx).Name}, nil
-}
-
 type renamingAnswer struct {
 	Location string `header:"Location"`
 	Body     *fleet.Renaming
@@ -386,10 +379,8 @@ type renamingAnswer struct {
 
 func (s *server) renameTenant(ctx context.Context, in *struct {
 	ByName
-	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
-	Authorization  string `header:"Authorization" hidden:"true"`
-	Body           struct {
+	Asking
+	Body struct {
 		Name string `json:"name" maxLength:"63" doc:"the new name, of the database too"`
 		User string `json:"user,omitempty" maxLength:"63" doc:"the user's new name; if not given, that is the tenant's where it was before and the user is no other tenant's"`
 	}
@@ -399,7 +390,7 @@ func (s *server) renameTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	key, err := once(ctx, in.IdempotencyKey, in.Authorization, false)
+	key, err := in.once(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -407,11 +398,7 @@ func (s *server) renameTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	answer := &renamingAnswer{Body: made}
-	if made.Operation != nil {
-		answer.Location = prefix + "/jobs/" + made.Operation.ID
-	}
-	return answer, nil
+	return &renamingAnswer{location(made.Operation), made}, nil
 }
 
 // begin is of operations that need to know no more than a tenant's name.
@@ -442,10 +429,8 @@ type rotationAnswer struct {
 
 func (s *server) rotateTenant(ctx context.Context, in *struct {
 	ByName
-	DryRun         bool   `query:"dry_run" doc:"say what would be done"`
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"asked a second time with the same key, it is not done a second time"`
-	Authorization  string `header:"Authorization" hidden:"true"`
-	Body           newPassword
+	Asking
+	Body newPassword
 },
 ) (*rotationAnswer, error) {
 	f, err := s.fleet()
@@ -456,18 +441,14 @@ func (s *server) rotateTenant(ctx context.Context, in *struct {
 	if o := in.Body.Overlap; o != nil {
 		n.Overlap = time.Duration(*o * float64(time.Second))
 	}
-	if n.Once, err = once(ctx, in.IdempotencyKey, in.Authorization, true); err != nil {
+	if n.Once, err = in.once(ctx, true); err != nil {
 		return nil, err
 	}
 	made, err := f.RotateTenant(ctx, actor(ctx), in.Name, n)
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	answer := &rotationAnswer{Body: made}
-	if made.Operation != nil {
-		answer.Location = prefix + "/jobs/" + made.Operation.ID
-	}
-	return answer, nil
+	return &rotationAnswer{location(made.Operation), made}, nil
 }
 
 type resealing struct {
