@@ -26,9 +26,12 @@ import (
 )
 
 // imports begins an import.
-func (e *exporter) imports(name, id string) *fleet.Creation {
+func (e *exporter) imports(name, id string) *fleet.Creation { return e.importsTo("", name, id) }
+
+// importsTo begins an import on a cluster.
+func (e *exporter) importsTo(cluster, name, id string) *fleet.Creation {
 	e.t.Helper()
-	made, err := e.fleet.ImportTenant(e.t.Context(), anna, fleet.NewTenant{Name: name, Export: id}, false)
+	made, err := e.fleet.ImportTenant(e.t.Context(), anna, fleet.NewTenant{Name: name, Export: id, Cluster: cluster}, false)
 	if err != nil {
 		e.t.Fatal(err)
 	}
