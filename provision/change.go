@@ -39,10 +39,11 @@ func (o Suspend) plan(s *State) ([]Step, error) {
 	if d == nil {
 		return nil, notFound("tenant %s has no database", o.ID)
 	}
-	if d.mark().state == stateSuspended && !d.Open && d.Backends == 0 {
+	m := mark{id: o.ID, state: stateSuspended}
+	if d.mark() == m && !d.Open && d.Backends == 0 {
 		return nil, nil
 	}
-	step := closeStep(d, mark{id: o.ID, state: stateSuspended})
+	step := closeStep(d, m)
 	step.Name = "suspend"
 	return []Step{step}, nil
 }

@@ -15,7 +15,7 @@
 // is made as howdah_new_<job>, Howdah's own and closed to all but superusers
 // (make.go); one transaction gives it its name, owner, rights and comment, and
 // the tenant is there (birth.go). Drop renames it to
-// howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). Databases
+// howdah_drop_<job>, closed and Howdah's again, until Purge (drop.go). What is closed Reach lets superusers into, for an export (held.go). Databases
 // made in advance are howdah_warm_<id> (warm.go; shelf.go counts them). Suspending,
 // renaming and rotating are in change.go, what a tenant's role has set in configure.go. A database that its owner has made without Howdah is
 // marked as a tenant's by adopt.go.

@@ -114,7 +114,7 @@ const (
 	statePrepared  = "prepared"  // being made; what is not the owner's is in it
 	stateReceiving = "receiving" // being filled by its owner to be, before it is the owner's
 	stateArrived   = "arrived"   // the owner's, closed until it is admitted
-	stateSuspended = "suspended" // closed until it is resumed
+	stateSuspended = "suspended" // closed until it is resumed; then, while superusers are let in, the limit of connections it had
 	stateHeld      = "held"      // dropped, not yet purged; then the name it had, and its owner's OID
 	stateWarm      = "warm"      // made in advance; then what it was made of
 )

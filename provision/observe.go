@@ -72,7 +72,7 @@ WITH d AS (
 		CASE WHEN description LIKE 'howdah:%' THEN string_to_array(substr(description, 8), ' ') ELSE '{}' END AS mark
 	FROM pg_database d LEFT JOIN pg_shdescription s ON s.objoid = d.oid AND s.classoid = 'pg_database'::regclass
 )
-SELECT oid, datname::text, pg_get_userbyid(datdba)::text, datallowconn, datconnlimit = -2, comment, coalesce(sessions, 0)
+SELECT oid, datname::text, pg_get_userbyid(datdba)::text, datallowconn, datconnlimit = -2, comment, coalesce(sessions, 0), datconnlimit
 FROM d LEFT JOIN (SELECT datid, count(*) AS sessions FROM pg_stat_activity GROUP BY datid) a ON a.datid = d.oid
 WHERE datname = ANY ($1) OR mark[1] = ANY ($2) OR mark[2] = 'warm' AND mark[3] = $3
 	OR datname IN (SELECT mark[3] FROM d WHERE mark[1] = ANY ($2) AND mark[2] = 'held')

@@ -172,7 +172,7 @@ func closeStep(d *Database, m mark) Step {
 		Name: "close", NeedsHold: true,
 		Says: fmt.Sprintf("let nobody into database %q and end the sessions in it", d.Name),
 		actions: []action{
-			{kind: change, database: staying(d), sql: []string{alter(d.Name, "ALLOW_CONNECTIONS false"), remark(d.Name, m)}},
+			{kind: change, database: staying(d), sql: []string{alter(d.Name, "ALLOW_CONNECTIONS false"+d.limitBack()), remark(d.Name, m)}},
 			{kind: cutOff, database: staying(d)},
 		},
 	}
@@ -198,7 +198,7 @@ func openStep(d *Database) Step {
 	return Step{
 		Name: "open", Says: fmt.Sprintf("allow connections to database %q", d.Name),
 		actions: []action{{kind: change, database: staying(d), sql: []string{
-			alter(d.Name, "ALLOW_CONNECTIONS true"), remark(d.Name, mark{id: d.mark().id}),
+			alter(d.Name, "ALLOW_CONNECTIONS true"+d.limitBack()), remark(d.Name, mark{id: d.mark().id}),
 		}}},
 	}
 }

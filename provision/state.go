@@ -20,6 +20,7 @@ type Database struct {
 	Invalid  bool   `json:",omitempty"` // an interrupted DROP left it: it can only be dropped
 	Comment  string `json:",omitempty"`
 	Backends int    `json:",omitempty"` // connections to it, of all kinds
+	Limit    int    `json:",omitempty"` // of connections, as datconnlimit has it: -1 is none
 }
 
 // Role is a row of pg_authid.

@@ -82,10 +82,13 @@ func (f *Fleet) canExport(ctx context.Context, name string) error {
 		return why(err)
 	}
 	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
-	if err != nil || stateOf(e) == suspended {
+	if err != nil {
 		return nil //nolint:nilerr // whoever begins the drop finds out
 	}
 	p := exportingOf(e, "")
+	if p.Closed { // that is known when superusers can look into it
+		return nil
+	}
 	facts, err := f.look(ctx, p.Cluster, p.Database, p.User)
 	if err != nil {
 		return nil //nolint:nilerr // so does the drop
@@ -119,28 +122,12 @@ func (f *Fleet) drop(ctx context.Context, r *jobs.Run) error {
 	if p.Export == "" {
 		return r.Finish(ctx, nil, nil)
 	}
-	m, err := f.exportHeld(ctx, r, &p, c.done+1)
+	out := exporting{onTenant: p.onTenant, Database: p.Database, User: p.User, Export: p.Export}
+	m, err := f.exportReached(ctx, r, &out, provision.HeldName(r.ID), provision.Reach{ID: p.ID, JobID: r.ID}, c.done+1)
 	if err != nil {
 		return exportRefusal(err)
 	}
 	return r.Finish(ctx, exportResult(m), nil)
-}
-
-// exportHeld exports the database that was put away. Behind so many steps.
-func (f *Fleet) exportHeld(ctx context.Context, r *jobs.Run, p *dropping, done int) (*export.Manifest, error) {
-	reach := func(open bool, done int) error {
-		c := &changing{run: r, cluster: p.Cluster, op: provision.Reach{ID: p.ID, JobID: r.ID, Open: open}, holds: []string{}, done: done, after: exportParts}
-		_, err := f.change(ctx, c, provision.Plan)
-		return err
-	}
-	if err := reach(true, done); err != nil {
-		return nil, err
-	}
-	m, err := f.exportFrom(ctx, r, &exporting{p.onTenant, p.Database, p.User, p.Export}, provision.HeldName(r.ID), done+1)
-	if err != nil {
-		return nil, err
-	}
-	return m, reach(false, done+exportParts)
 }
 
 // strike moves a tenant's entry to those that were dropped, unless that is done.

@@ -11,6 +11,7 @@ import (
 	"howdah/admin/jobs"
 	"howdah/backup/export"
 	"howdah/backup/store"
+	"howdah/provision"
 	"howdah/provision/dump"
 	"howdah/tenants/catalog"
 )
@@ -62,10 +63,11 @@ type exporting struct {
 	Database string `json:"database"`
 	User     string `json:"user"`
 	Export   string `json:"export"`
+	Closed   bool   `json:"closed,omitempty"` // the tenant is suspended
 }
 
 func exportingOf(e *catalog.Entry, id string) exporting {
-	return exporting{onTenant{e.ID, e.Settings.Text("cluster")}, e.Settings.Text("database"), e.Settings.Text("user"), id}
+	return exporting{onTenant{e.ID, e.Settings.Text("cluster")}, e.Settings.Text("database"), e.Settings.Text("user"), id, stateOf(e) == suspended}
 }
 
 // ExportTenant begins to export a tenant, or with dry says what it would do. Its clients
@@ -84,27 +86,61 @@ func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string,
 	}
 	p := exportingOf(e, id)
 	made := &Exporting{Name: name, Export: id}
-	facts, err := f.look(ctx, p.Cluster, p.Database, p.User)
-	if err != nil {
+	if made.Size, err = f.sizeToExport(ctx, &p); err != nil {
 		return nil, err
 	}
-	made.Size = facts.size
-	if err := f.hasRoom(facts.size); err != nil {
-		return nil, &InvalidError{Reason: err}
-	}
 	if dry {
-		made.Steps = exportSteps(p.Database, f.scratch(), id, facts.size)
+		made.Steps = p.says(f.scratch(), made.Size)
 		return made, nil
 	}
 	made.Operation, err = f.begin(ctx, by, "export", name, func(now *catalog.Entry) any { return exportingOf(now, id) })
 	return made, err
 }
 
-func exportSteps(database, scratch, id string, size int64) []string {
-	return []string{
-		fmt.Sprintf("dump database %q, about %s, into a folder below %q; its clients work on", database, dump.Size(size), scratch),
-		fmt.Sprintf("compress, encrypt and store it as export %q", id),
+// sizeToExport says about how many bytes there are to be read, if there is room for them.
+// Of a database that nobody can look into yet that is not known so well.
+func (f *Fleet) sizeToExport(ctx context.Context, p *exporting) (size int64, err error) {
+	if p.Closed {
+		return f.sizeOutside(ctx, p)
 	}
+	facts, err := f.look(ctx, p.Cluster, p.Database, p.User)
+	if err != nil {
+		return 0, err
+	}
+	if err := f.hasRoom(facts.size); err != nil {
+		return 0, &InvalidError{Reason: err}
+	}
+	return facts.size, nil
+}
+
+// sizeOutside says how large a database is, its indexes included.
+func (f *Fleet) sizeOutside(ctx context.Context, p *exporting) (size int64, err error) {
+	conn, err := f.connect(ctx, p.Cluster)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, "select pg_catalog.pg_database_size($1::name)", p.Database).Scan(&size)
+	if err != nil {
+		return 0, fmt.Errorf("look at database %q: %w", p.Database, err)
+	}
+	return size, nil
+}
+
+// says are the steps of a dry run.
+func (p *exporting) says(scratch string, size int64) (steps []string) {
+	meanwhile := "its clients work on"
+	if p.Closed {
+		meanwhile = "its clients are refused as before"
+		steps = append(steps, fmt.Sprintf("let superusers, and nobody else, into database %q", p.Database))
+	}
+	steps = append(steps,
+		fmt.Sprintf("dump database %q, about %s, into a folder below %q; %s", p.Database, dump.Size(size), scratch, meanwhile),
+		fmt.Sprintf("compress, encrypt and store it as export %q", p.Export))
+	if p.Closed {
+		steps = append(steps, fmt.Sprintf("let nobody into database %q", p.Database))
+	}
+	return steps
 }
 
 // exportable returns the entry of a tenant that can be exported.
@@ -115,8 +151,6 @@ func (f *Fleet) exportable(ctx context.Context, name string) (*catalog.Entry, er
 		return nil, fmt.Errorf("tenant %q: %w", name, ErrFile)
 	case err != nil:
 		return nil, err
-	case stateOf(e) == suspended:
-		return nil, invalid("", "tenant %q is suspended, and nobody can look into its database: resume it, then export it; or drop it, which exports it", name)
 	}
 	return e, nil
 }
@@ -127,11 +161,18 @@ func (f *Fleet) export(ctx context.Context, r *jobs.Run) error {
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	m, err := f.exportFrom(ctx, r, &p, p.Database, 0)
+	m, err := f.exportOpen(ctx, r, &p)
 	if err != nil {
 		return exportRefusal(err)
 	}
 	return r.Finish(ctx, exportResult(m), nil)
+}
+
+func (f *Fleet) exportOpen(ctx context.Context, r *jobs.Run, p *exporting) (*export.Manifest, error) {
+	if p.Closed {
+		return f.exportReached(ctx, r, p, p.Database, provision.Reach{ID: p.ID}, 0)
+	}
+	return f.exportFrom(ctx, r, p, p.Database, 0)
 }
 
 func exportResult(m *export.Manifest) map[string]any {
@@ -156,6 +197,12 @@ func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
 	var p exporting
 	if err := r.Decode(&p); err != nil {
 		return err
+	}
+	if p.Closed {
+		_, err := f.change(ctx, &changing{run: r, cluster: p.Cluster, op: provision.Reach{ID: p.ID}}, provision.Plan)
+		if err != nil && !errors.Is(err, provision.ErrNotFound) {
+			return err
+		}
 	}
 	m, err := f.abandonExport(ctx, r, p.Export)
 	if err != nil || m == nil {

@@ -67,7 +67,9 @@ func (f *Fleet) look(ctx context.Context, cluster, database, role string) (*data
 }
 
 // factsQuery asks by to_jsonb for columns that older servers do not have.
-const factsQuery = `select pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit,
+// The limit of connections of a suspended database is in its comment while it is reached.
+const factsQuery = `select pg_encoding_to_char(encoding), datcollate, datctype,
+	coalesce(substring(shobj_description(oid, 'pg_database') from '^howdah:[^ ]+ suspended (-?[0-9]{1,9})$')::int, datconnlimit),
 	case coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') when 'c' then 'libc' when 'i' then 'icu' when 'b' then 'builtin' else 'another' end,
 	array(select extname::text from pg_extension where extname <> 'plpgsql' order by 1), current_setting('server_version_num')::int / 10000
 	from pg_database d where datname = current_database()`
@@ -143,6 +145,27 @@ func (f *Fleet) exportFrom(ctx context.Context, r *jobs.Run, p *exporting, datab
 		return nil, err
 	}
 	return f.storeDump(ctx, r, place, scratch, facts.manifest(r, p, taken), before)
+}
+
+// exportReached is exportFrom for a database that is closed: superusers are let into it
+// meanwhile.
+func (f *Fleet) exportReached(ctx context.Context, r *jobs.Run, p *exporting, database string, reach provision.Reach, before int) (*export.Manifest, error) {
+	c := &changing{run: r, cluster: p.Cluster, holds: []string{}, done: before, after: exportParts}
+	look := func(open bool) error {
+		reach.Open = open
+		c.op = reach
+		_, err := f.change(ctx, c, provision.Plan)
+		return err
+	}
+	if err := look(true); err != nil {
+		return nil, err
+	}
+	m, err := f.exportFrom(ctx, r, p, database, before+1)
+	if err != nil {
+		return nil, err
+	}
+	c.done, c.after = before+exportParts, 0
+	return m, look(false)
 }
 
 func (f *Fleet) removeScratch(r *jobs.Run, scratch *dump.Scratch) {

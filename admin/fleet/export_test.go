@@ -179,19 +179,80 @@ func TestExportRefuses(t *testing.T) {
 	refused(nowhere, "acme", "give [backup] store and recipients")
 	away := newFleet(t.Context(), "away", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store+"-not"))
 	refused(away, "acme", "is it mounted?")
-	var busy *catalog.BusyError
-	o, err := e.fleet.SuspendTenant(t.Context(), anna, "acme")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false); !errors.As(err, &busy) && (err == nil || !strings.Contains(err.Error(), "suspended")) {
-		t.Errorf("while it is being suspended: %v", err)
-	}
-	e.await(o, catalog.Done)
-	refused(e.fleet, "acme", "resume it, then export it")
 	if keys := e.keys(); keys != nil {
 		t.Errorf("the store has %v", keys)
 	}
+}
+
+// suspend suspends acme.
+func (e *exporter) suspend() {
+	e.t.Helper()
+	o, err := e.fleet.SuspendTenant(e.t.Context(), anna, "acme")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+}
+
+// closedAs is what the server says of a suspended database.
+const closedAs = "select concat_ws(' ', datallowconn, datconnlimit, regexp_replace(shobj_description(oid, 'pg_database'), '^howdah:[^ ]+ ', '')) from pg_database where datname = "
+
+// A suspended tenant is exported and stays suspended: nobody but who exports it gets into
+// its database meanwhile. So it is when the export is cancelled.
+func TestExportOfSuspended(t *testing.T) {
+	var e *exporter
+	let, cancels := error(nil), false
+	e = newExporter(t, func(c *fleet.Config) {
+		c.Stepped = func(kind, step string, begun bool) {
+			if kind != "export" || step != "dump" || begun {
+				return
+			}
+			let = e.can("acme", e.password)
+			if all, err := e.catalog.Operations(t.Context(), "acme", 1); cancels && err == nil {
+				if err := e.fleet.CancelOperation(t.Context(), anna, all[0].ID); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	e.run()
+	e.make()
+	e.exec("alter database acme connection limit 7")
+	want := e.all()
+	e.suspend()
+	plan, err := e.fleet.ExportTenant(t.Context(), anna, "acme", true)
+	if err != nil || len(plan.Steps) != 4 || plan.Size <= 0 {
+		t.Errorf("dry run: %+v, %v", plan, err)
+	}
+	stays := func(what string) {
+		t.Helper()
+		if let == nil || !strings.Contains(let.Error(), "too many connections") {
+			t.Errorf("while it is %s, a client at the server itself meets %v", what, let)
+		}
+		if got := value(t, e.server, "postgres", closedAs+"'acme'"); got != "f 7 suspended" {
+			t.Errorf("%s, the database is %s", what, got)
+		}
+		entry, err := e.catalog.Entry(t.Context(), catalog.Tenant, "acme")
+		if err != nil || entry.Settings.Text("state") != "suspended" {
+			t.Errorf("%s, the tenant is %+v, %v", what, entry, err)
+		}
+		let = nil
+	}
+	m := e.export()
+	stays("exported")
+	cancels = true
+	made, err := e.fleet.ExportTenant(t.Context(), anna, "acme", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.await(made.Operation, catalog.Cancelled)
+	stays("cancelled")
+	e.gone("acme")
+	e.await(e.imports("acme", m.ID).Operation, catalog.Done)
+	if got := e.all(); got != want {
+		t.Errorf("what is different:\n%s", difference(want, got))
+	}
+	e.tidy()
 }
 
 // An export that is cancelled leaves nothing.

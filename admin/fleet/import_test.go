@@ -392,8 +392,8 @@ func TestExportOnFullDisks(t *testing.T) {
 	}
 }
 
-// TestExportCrashSoak has a node die by KILL at moments of an export, of a drop with its
-// export and of an import, and another go on. With HOWDAH_SOAK it is at every moment.
+// TestExportCrashSoak has a node die by KILL at moments of an export, of an import, and of
+// the export and the drop of a suspended tenant, and another go on. With HOWDAH_SOAK it is at every moment.
 func TestExportCrashSoak(t *testing.T) {
 	every := 5
 	if os.Getenv("HOWDAH_SOAK") != "" {
@@ -441,6 +441,19 @@ func TestExportCrashSoak(t *testing.T) {
 		if a, b := value(t, e.server, "acme", rows), value(t, e.server, name, rows); a != b {
 			t.Errorf("crash %d: the rows differ", crash)
 		}
+		suspended, err := e.fleet.SuspendTenant(t.Context(), anna, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.node(suspended, -1)
+		if exported, err = e.fleet.ExportTenant(t.Context(), anna, name, false); err != nil {
+			t.Fatal(err)
+		}
+		run(exported.Operation)
+		if got := value(t, e.server, "postgres", closedAs+"'"+name+"'"); got != "f -1 suspended" {
+			t.Errorf("crash %d: exported, the suspended database is %s", crash, got)
+		}
+		e.unstore(exported.Export)
 		dropped, err := e.fleet.DropTenant(t.Context(), anna, name, time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -463,17 +476,22 @@ func TestExportCrashSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.node(dropped, -1)
-		for _, id := range []string{m.ID, last[0].ID} {
-			if err := e.place().Remove(t.Context(), id); err != nil {
-				t.Fatal(err)
-			}
-			if err := e.place().Store.Delete(t.Context(), "exports/manifests/"+id); err != nil {
-				t.Fatal(err)
-			}
-		}
+		e.unstore(m.ID)
+		e.unstore(last[0].ID)
 		e.tidy()
 	}
 	if got := e.all(); got != want {
 		t.Errorf("what is different in the exported tenant:\n%s", difference(want, got))
+	}
+}
+
+// unstore has the store be as if an export had never been.
+func (e *exporter) unstore(id string) {
+	e.t.Helper()
+	if err := e.place().Remove(e.t.Context(), id); err != nil {
+		e.t.Fatal(err)
+	}
+	if err := e.place().Store.Delete(e.t.Context(), "exports/manifests/"+id); err != nil {
+		e.t.Fatal(err)
 	}
 }
