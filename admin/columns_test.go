@@ -71,7 +71,7 @@ func contract() map[string]string {
 		"EXPORTS":    "export:s tenant:s cluster:s taken:s server:i size:q stored:q",
 		"DROPPED":    "tenant:s cluster:s dropped:s kept_until:s",
 		"AUDIT":      "seq:q at:s actor:s door:s from:s action:s kind:s name:s before:s after:s",
-		"TOKENS":     "token:s role:s tenant:s created:s expires:s",
+		"TOKENS":     "token:s role:s tenant:s created:s expires:s old_until:s",
 		"TOP":        "tenant:s shape:s calls:q total_ms:N mean_ms:N max_ms:N rows:q",
 		"LISTS":      "list:s items:i",
 		"STATE":      "key:s value:s",

@@ -66,6 +66,7 @@ func settingsText(s catalog.Settings) string {
 func tokenOperations() []Command {
 	return []Command{
 		{Name: "CREATE TOKEN", Usage: "CREATE TOKEN name ROLE viewer | operator | admin | tenant [TENANT name] [FOR 'time']", operate: createToken},
+		{Name: "ROTATE TOKEN", Usage: "ROTATE TOKEN name [OVERLAP 'time']", operate: rotateToken},
 		{Name: "DROP TOKEN", Usage: "DROP TOKEN name", operate: func(ctx context.Context, o *operating) error {
 			name, err := o.only()
 			if err != nil {
@@ -96,9 +97,28 @@ func createToken(ctx context.Context, o *operating) error {
 	if err != nil {
 		return err
 	}
-	o.begin(columns("token s, role s, tenant s, expires T, secret s")).row(made.Name, made.Role, orNull(made.Tenant), timeOrNull(made.Expires), text)
-	o.notice("the secret is told once: keep it", "")
+	o.token(made, text)
 	return nil
+}
+
+func rotateToken(ctx context.Context, o *operating) error {
+	name, overlap := "", time.Duration(0)
+	err := o.named(&name, clauses{"overlap": func() (err error) { overlap, err = o.duration(); return err }})
+	if err != nil {
+		return err
+	}
+	made, text, err := o.fleet.RotateToken(ctx, o.by, name, overlap)
+	if err != nil {
+		return err
+	}
+	o.token(made, text)
+	return nil
+}
+
+// token tells of a token with its text.
+func (o *operating) token(t *catalog.Token, text string) {
+	o.begin(columns("token s, role s, tenant s, expires T, secret s")).row(t.Name, t.Role, orNull(t.Tenant), timeOrNull(t.Expires), text)
+	o.notice("the secret is told once: keep it", "")
 }
 
 func timeOrNull(t *time.Time) any {

@@ -161,6 +161,12 @@ func TestOperations(t *testing.T) {
 		t.Errorf("%+v, %v", found, err)
 	}
 	expectRows(t, "SHOW TOKENS", cut(rows(t, conn, "SHOW TOKENS"), 0, 3), "ci|tenant|initech")
+	again := one("ROTATE TOKEN ci OVERLAP '1 hour'", 5)
+	for _, text := range []string{token[4], again[4]} {
+		if found, err := h.fleet.Catalog.TokenOf(t.Context(), text); err != nil || found.Name != "ci" {
+			t.Errorf("%+v, %v", found, err)
+		}
+	}
 	one("CREATE TOKEN first ROLE admin", 5)
 	if _, err := ask(conn, "DROP TOKEN ci"); err != nil {
 		t.Error(err)
@@ -177,7 +183,7 @@ func TestOperations(t *testing.T) {
 	}
 	const want = "begin create hooli, begin create pied-piper, begin suspend initech, cancel initech, change initech, change initech, " +
 		"change initech, grace initech, change initech, grace initech, begin rotate umbrella, " +
-		"create silver, change silver, create second, delete silver, delete second, create ci, create first, delete ci"
+		"create silver, change silver, create second, delete silver, delete second, create ci, rotate ci, create first, delete ci"
 	if got := strings.Join(said, ", "); got != want {
 		t.Errorf("the audit log says\n%s\nwant\n%s", got, want)
 	}
@@ -185,7 +191,7 @@ func TestOperations(t *testing.T) {
 		t.Errorf("SHOW AUDIT: %q", got)
 	}
 	for _, r := range rows(t, conn, "SHOW AUDIT") {
-		for _, secret := range []string{"correct horse", "battery staple", "marked", token[4]} {
+		for _, secret := range []string{"correct horse", "battery staple", "marked", token[4], again[4]} {
 			if strings.Contains(strings.Join(r, " "), secret) {
 				t.Errorf("the audit log has a secret: %q", r)
 			}
@@ -245,6 +251,9 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"CREATE TOKEN x ROLE root", "22023", "root"},
 		{"CREATE TOKEN x ROLE tenant", "22023", "names its tenant"},
 		{"CREATE TOKEN x ROLE viewer FOR 'soon'", "22023", "soon"},
+		{"ROTATE TOKEN nobody", "42704", "nobody"},
+		{"ROTATE TOKEN x OVERLAP '9999 days'", "22023", "go on"},
+		{"ROTATE TOKEN x FOR '1h'", "42601", "Write ROTATE TOKEN name"},
 		{"DROP TOKEN nobody", "42704", "nobody"},
 		{"CANCEL JOB 'x'", "42704", "x"},
 		{"RESUME JOB '00000000-0000-4000-8000-000000000000'", "42704", "not found"},

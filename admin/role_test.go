@@ -38,7 +38,7 @@ func operations() []string {
 		"EXPORT TENANT initech", "CLONE TENANT initech AS initrode", "IMPORT TENANT x FROM 'acme.20260131T120000Z.abcdef'", "DROP TENANT initech", "UNDROP TENANT initech", "MOVE TENANT initech TO CLUSTER other", "PURGE TENANT initech",
 		"CREATE CLUSTER x", "ALTER CLUSTER x SET budget = 3", "DROP CLUSTER x",
 		"CREATE TIER x", "ALTER TIER x SET weight = 3", "DROP TIER x",
-		"CREATE TOKEN x ROLE admin", "DROP TOKEN x", "CANCEL JOB x", "RESUME JOB x", "END REVIEW",
+		"CREATE TOKEN x ROLE admin", "ROTATE TOKEN x", "DROP TOKEN x", "CANCEL JOB x", "RESUME JOB x", "END REVIEW",
 		"SHOW AUDIT", "SHOW TOKENS", // which change nothing, and are not for stats users either
 	}
 }

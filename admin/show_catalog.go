@@ -88,9 +88,9 @@ func showTokens(ctx context.Context, o *operating) error {
 	if err != nil {
 		return err
 	}
-	row := o.begin(columns("token s, role s, tenant s, created T, expires T")).row
+	row := o.begin(columns("token s, role s, tenant s, created T, expires T, old_until T")).row
 	for _, t := range all {
-		row(t.Name, t.Role, orNull(t.Tenant), t.Created, timeOrNull(t.Expires))
+		row(t.Name, t.Role, orNull(t.Tenant), t.Created, timeOrNull(t.Expires), timeOrNull(t.OldUntil))
 	}
 	return nil
 }

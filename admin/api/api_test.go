@@ -213,6 +213,7 @@ func permissions() map[string]struct {
 		"POST /api/v1/jobs/{id}/resume":       {"operator", false},
 		"GET /api/v1/tokens":                  {"admin", false},
 		"POST /api/v1/tokens":                 {"admin", false},
+		"POST /api/v1/tokens/{name}/rotate":   {"admin", false},
 		"DELETE /api/v1/tokens/{name}":        {"admin", false},
 		"GET /api/v1/audit":                   {"admin", false},
 		"POST /api/v1/review/end":             {"admin", false},
@@ -313,6 +314,9 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/api/v1/tokens", `{"name":"admin","role":"viewer"}`, 409, "exists"},
 		{"POST", "/api/v1/tokens", `{"name":"x","role":"viewer","expires":"2001-01-01T00:00:00Z"}`, 422, "expired"},
 		{"POST", "/api/v1/tokens", `{"name":"x","role":"tenant","tenant":"nobody"}`, 422, `tenant \"nobody\"`},
+		{"POST", "/api/v1/tokens/nobody/rotate", `{}`, 404, "nobody"},
+		{"POST", "/api/v1/tokens/viewer/rotate", `{"overlap":-1}`, 422, "overlap"},
+		{"POST", "/api/v1/tokens/viewer/rotate", `{"overlap":1e300}`, 422, "overlap"},
 		{"POST", "/api/v1/tenants", `{"name":"ok","password":"a\u0000b"}`, 422, "NUL"},
 		{"POST", "/api/v1/tenants", `{"name":"ok","password":"told-nobody","nmae":1}`, 422, "nmae"},
 		{"POST", "/api/v1/tenants", `{"name":"ok","password":"told-nobody"`, 400, "JSON"},
@@ -321,14 +325,23 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/api/v1/tenants/%ff", "", 422, "UTF-8"},
 		{"GET", "/api/v1/jobs?tenant=%00", "", 422, "NUL"},
 		{"GET", "/api/v1/audit?after=99999", "", 404, "99999"},
-		{"GET", "/api/v1/nothing", "", 404, ""},
+		{"GET", "/api/v1/nothing", "", 404, "/openapi.json"},
+		{"POST", "/api/v2/tenants", `{"name":"told-nobody"}`, 404, "endpoint"},
+		{"GET", "/api/", "", 404, "endpoint"},
+		{"GET", "/api/v1/tenants/", "", 404, "endpoint"},
+		{"GET", "/api/v1//nothing", "", 404, "endpoint"},
+		{"PUT", "/api/v1/tenants/acme", `{}`, 405, "DELETE, GET, HEAD, PATCH"},
+		{"BREW", "/api/v1/jobs", "", 405, "GET"},
 	} {
 		status, text, header := d.ask(test.method, test.path, admin, test.body)
 		if status != test.status || !strings.Contains(text, test.says) {
 			t.Errorf("%s %s %s: %d %s, want %d with %q", test.method, test.path, test.body, status, text, test.status, test.says)
 		}
-		if kind := header.Get("Content-Type"); status >= 400 && test.path != "/api/v1/nothing" && kind != "application/problem+json" {
+		if kind := header.Get("Content-Type"); status >= 400 && kind != "application/problem+json" {
 			t.Errorf("%s %s: an error as %s", test.method, test.path, kind)
+		}
+		if allow := header.Get("Allow"); (status == http.StatusMethodNotAllowed) != (allow != "") || !strings.Contains(text, allow) {
+			t.Errorf("%s %s: allowed is %q", test.method, test.path, allow)
 		}
 		if strings.Contains(text, "told-nobody") {
 			t.Errorf("%s %s: a password is told: %s", test.method, test.path, text)
@@ -380,6 +393,51 @@ func TestETags(t *testing.T) {
 	e, err := d.fleet.Catalog.Entry(t.Context(), catalog.Tier, "silver")
 	if err != nil || e.Settings["weight"] != int64(3) {
 		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+// A token goes on with the text that it had for as long as was said, and its role stays.
+func TestRotateToken(t *testing.T) {
+	d := newDesk(t)
+	rotate := func(body string) (made api.NewToken) {
+		t.Helper()
+		status, text, _ := d.ask("POST", "/api/v1/tokens/operator/rotate", d.tokens["admin"], body)
+		if status != http.StatusOK || json.Unmarshal([]byte(text), &made) != nil || made.Role != "operator" {
+			t.Fatal(status, text)
+		}
+		return made
+	}
+	first := d.tokens["operator"]
+	second := rotate(`{"overlap":3600}`)
+	if second.OldUntil == nil || time.Until(*second.OldUntil) > time.Hour {
+		t.Errorf("%+v", second)
+	}
+	let := func(want int, tokens ...string) {
+		t.Helper()
+		for i, token := range tokens {
+			if status, text, _ := d.ask("POST", "/api/v1/tenants/acme/suspend", token, ""); status != want {
+				t.Errorf("token %d: %d %s, want %d", i, status, text, want)
+			}
+		}
+	}
+	let(http.StatusConflict, first, second.Text) // it may, but acme is howdah.toml's
+	third := rotate(`{}`)
+	let(http.StatusUnauthorized, first, second.Text)
+	let(http.StatusConflict, third.Text)
+	last, err := d.fleet.Catalog.LastRecords(t.Context(), "operator", 1)
+	if err != nil || len(last) != 1 || last[0].Action != "rotate" || last[0].Actor != "admin" || last[0].After["overlap"] != "0s" {
+		t.Errorf("the audit log says %+v, %v", last, err)
+	}
+	expired := time.Now().Add(-time.Hour)
+	err = d.fleet.Catalog.Change(t.Context(), catalog.Actor{Name: "test"}, func(tx *catalog.Tx) error {
+		_, err := tx.AddToken(catalog.Token{Name: "gone", Role: "viewer", Expires: &expired}, catalog.NewTokenText())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, text, _ := d.ask("POST", "/api/v1/tokens/gone/rotate", d.tokens["admin"], `{}`); status != 422 || !strings.Contains(text, "expired") {
+		t.Errorf("a token that has expired: %d %s", status, text)
 	}
 }
 

@@ -18,6 +18,7 @@ type NewToken struct {
 func (s *server) tokens(api huma.API) {
 	huma.Register(api, operation("list-tokens", "GET", "/tokens", "List tokens", admin), s.listTokens)
 	huma.Register(api, operation("create-token", "POST", "/tokens", "Make a token", admin, func(o *huma.Operation) { o.DefaultStatus = 201 }), s.createToken)
+	huma.Register(api, operation("rotate-token", "POST", "/tokens/{name}/rotate", "Give a token another text; the old one may go on for a while", admin), s.rotateToken)
 	huma.Register(api, operation("delete-token", "DELETE", "/tokens/{name}", "End a token", admin), s.deleteToken)
 }
 
@@ -48,6 +49,24 @@ func (s *server) createToken(ctx context.Context, in *struct {
 	}
 	b := &in.Body
 	made, text, err := f.CreateToken(ctx, actor(ctx), catalog.Token{Name: b.Name, Role: b.Role, Tenant: b.Tenant, Expires: b.Expires})
+	if err != nil {
+		return nil, s.problem(err)
+	}
+	return &struct{ Body NewToken }{NewToken{*made, text}}, nil
+}
+
+func (s *server) rotateToken(ctx context.Context, in *struct {
+	ByName
+	Body struct {
+		Overlap float64 `json:"overlap,omitempty" minimum:"0" maximum:"31622400" doc:"for how many seconds the old text goes on; 0, if not given, ends it at once"`
+	}
+},
+) (*struct{ Body NewToken }, error) {
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	made, text, err := f.RotateToken(ctx, actor(ctx), in.Name, time.Duration(in.Body.Overlap*float64(time.Second)))
 	if err != nil {
 		return nil, s.problem(err)
 	}

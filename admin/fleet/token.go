@@ -35,6 +35,22 @@ func (f *Fleet) CreateToken(ctx context.Context, by catalog.Actor, t catalog.Tok
 	return made, text, err
 }
 
+// RotateToken gives a token another text, which nobody is told again. The one before goes on
+// for overlap; 0 ends it.
+func (f *Fleet) RotateToken(ctx context.Context, by catalog.Actor, name string, overlap time.Duration) (made *catalog.Token, text string, err error) {
+	if overlap < 0 || overlap > maxOverlap {
+		return nil, "", invalid("overlap", "%v is no time for which the old token may go on: 0 to %v", overlap, maxOverlap)
+	}
+	text = catalog.NewTokenText()
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
+		if made, err = tx.RotateToken(name, text, overlap); err == nil && made.Expires != nil && made.Expires.Before(time.Now()) {
+			err = invalid("", "token %q has expired: remove it, and make another", name)
+		}
+		return err
+	})
+	return made, text, err
+}
+
 // knownTenant is an error for a name that no tenant has: who had a token for it could see
 // whoever gets the name later.
 func (f *Fleet) knownTenant(tx *catalog.Tx, name string) error {

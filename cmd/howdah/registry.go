@@ -147,10 +147,10 @@ func entryRemove(noun string, path func(string) string) *cobra.Command {
 
 func newTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "token", Short: "Make and end tokens for the HTTP API", Args: knownSubcommand,
+		Use: "token", Short: "Make, rotate and end tokens for the HTTP API", Args: knownSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(tokenCreate(), tokenList(), tokenRemove())
+	cmd.AddCommand(tokenCreate(), tokenList(), tokenRotate(), tokenRemove())
 	return cmd
 }
 
@@ -161,6 +161,8 @@ type tokenRow struct {
 	Tenant  string     `json:"tenant,omitempty"`
 	Expires *time.Time `json:"expires,omitempty"`
 	Token   string     `json:"token,omitempty"`
+
+	OldUntil *time.Time `json:"old_until,omitempty"` // the text before goes on
 }
 
 func tokenCreate() *cobra.Command {
@@ -214,15 +216,46 @@ func tokenList() *cobra.Command {
 			}
 			var rows [][]string
 			for _, t := range all {
-				expires := "-"
-				if t.Expires != nil {
-					expires = t.Expires.Format(time.RFC3339)
-				}
-				rows = append(rows, []string{t.Name, t.Role, orDash(t.Tenant), expires})
+				rows = append(rows, []string{t.Name, t.Role, orDash(t.Tenant), timeOrDash(t.Expires), timeOrDash(t.OldUntil)})
 			}
-			return table(cmd.OutOrStdout(), "NAME ROLE TENANT EXPIRES", rows)
+			return table(cmd.OutOrStdout(), "NAME ROLE TENANT EXPIRES OLD_UNTIL", rows)
 		},
 	})
+}
+
+func timeOrDash(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Format(time.RFC3339)
+}
+
+func tokenRotate() *cobra.Command {
+	var p printer
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use: "rotate NAME", Short: "Give a token another text, and print it once", Args: oneName,
+		Long: "Give a token another text: its name, its role and when it expires stay. With --overlap the text before goes on\n" +
+			"for so long, and any that is older ends.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient()
+			if err != nil {
+				return err
+			}
+			var made tokenRow
+			body := map[string]float64{"overlap": overlap.Seconds()}
+			if err := c.do(cmd.Context(), http.MethodPost, "/tokens/"+url.PathEscape(args[0])+"/rotate", body, &made); err != nil {
+				return err
+			}
+			if p.json {
+				return object(cmd.OutOrStdout(), made)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), made.Token)
+			return err
+		},
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", 0, "for how long the old text goes on (default: it ends at once)")
+	return p.flags(cmd)
 }
 
 func tokenRemove() *cobra.Command {

@@ -408,6 +408,33 @@ func testTokens(t *testing.T, c *catalog.Catalog, _ *postgres.Server) {
 			t.Errorf("added %+v", bad)
 		}
 	}
+	rotate := func(overlap time.Duration) (text string) {
+		t.Helper()
+		text = catalog.NewTokenText()
+		change(t, c, func(tx *catalog.Tx) error { _, err := tx.RotateToken("ci", text, overlap); return err })
+		return text
+	}
+	second, third := rotate(0), rotate(time.Hour)
+	for text, good := range map[string]bool{secret: false, second: true, third: true} {
+		got, err := c.TokenOf(t.Context(), text)
+		if good != (err == nil) || good && (got.Name != "ci" || got.OldUntil == nil || time.Until(*got.OldUntil) < 59*time.Minute) {
+			t.Errorf("of the three texts %+v, %v: want one that is let in: %v", got, err, good)
+		}
+	}
+	secret = rotate(time.Millisecond)
+	time.Sleep(2 * time.Millisecond)
+	for _, text := range []string{second, third} {
+		if got, err := c.TokenOf(t.Context(), text); !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("a text that has ended is %+v, %v", got, err)
+		}
+	}
+	if got, err := c.TokenOf(t.Context(), secret); err != nil || got.OldUntil != nil {
+		t.Errorf("the last text is %+v, %v", got, err)
+	}
+	err = c.Change(t.Context(), anna, func(tx *catalog.Tx) error { _, err := tx.RotateToken("nobody", "t", 0); return err })
+	if !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("rotated nobody's token: %v", err)
+	}
 	change(t, c, func(tx *catalog.Tx) error { return tx.DeleteToken("ci") })
 	if _, err := c.TokenOf(t.Context(), secret); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("a deleted token: %v", err)

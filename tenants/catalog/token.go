@@ -21,6 +21,8 @@ type Token struct {
 	Tenant  string     `json:"tenant,omitempty"` // the one it is bound to
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires,omitempty"`
+
+	OldUntil *time.Time `json:"old_until,omitempty" doc:"until when it is let in by the text that it had before, too"`
 }
 
 // tokenPrefix makes tokens easy to find for those who look for secrets in files.
@@ -39,10 +41,10 @@ func hashToken(text string) []byte {
 	return sum[:]
 }
 
-const tokenColumns = "id::text, name, role, coalesce(tenant, ''), created_at, expires_at"
+const tokenColumns = "id::text, name, role, coalesce(tenant, ''), created_at, expires_at, case when old_until > now() then old_until end"
 
 func scanToken(row pgx.CollectableRow) (t Token, err error) {
-	err = row.Scan(&t.ID, &t.Name, &t.Role, &t.Tenant, &t.Created, &t.Expires)
+	err = row.Scan(&t.ID, &t.Name, &t.Role, &t.Tenant, &t.Created, &t.Expires, &t.OldUntil)
 	return t, err
 }
 
@@ -62,6 +64,25 @@ func (t *Tx) AddToken(token Token, text string) (*Token, error) {
 		return nil, fmt.Errorf("add token: %w", err)
 	}
 	return &made, t.audit("create", "token", token.Name, nil, Settings{"role": token.Role, "tenant": token.Tenant})
+}
+
+// RotateToken gives a token another text. The one before goes on for overlap, and any older
+// one ends.
+func (t *Tx) RotateToken(name, text string, overlap time.Duration) (*Token, error) {
+	rows, err := t.tx.Query(t.ctx, `update howdah.token set hash = $2,
+		old_hash = case when $3 > interval '0' then hash end, old_until = case when $3 > interval '0' then now() + $3 end
+		where name = $1 returning `+tokenColumns, name, hashToken(text), overlap)
+	if err != nil {
+		return nil, fmt.Errorf("rotate token: %w", err)
+	}
+	made, err := pgx.CollectExactlyOneRow(rows, scanToken)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("token %q: %w", name, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rotate token: %w", err)
+	}
+	return &made, t.audit("rotate", "token", name, nil, Settings{"overlap": overlap.String()})
 }
 
 // DeleteToken ends a token.
@@ -85,9 +106,10 @@ func (c *Catalog) Tokens(ctx context.Context) ([]Token, error) {
 	return pgx.CollectRows(rows, scanToken)
 }
 
-// TokenOf returns the token that a text is, or ErrNotFound, of one that has expired too.
+// TokenOf returns the token that a text is, or was if that goes on, or ErrNotFound, of one
+// that has expired too.
 func (c *Catalog) TokenOf(ctx context.Context, text string) (*Token, error) {
-	rows, err := c.pool.Query(ctx, "select "+tokenColumns+" from howdah.token where hash = $1 and (expires_at is null or expires_at > now())", hashToken(text))
+	rows, err := c.pool.Query(ctx, "select "+tokenColumns+" from howdah.token where (hash = $1 or old_hash = $1 and old_until > now()) and (expires_at is null or expires_at > now())", hashToken(text))
 	if err != nil {
 		return nil, fmt.Errorf("look up token: %w", err)
 	}
