@@ -76,7 +76,7 @@ func New(c Config) *API {
 	s.audit(api)
 	s.figures(api)
 	listsAreNoNulls(api.OpenAPI())
-	return &API{http.MaxBytesHandler(mux, maxBody), authenticate}
+	return &API{http.MaxBytesHandler(orProblem(mux), maxBody), authenticate}
 }
 
 // listsAreNoNulls has the document say what is so: a list without entries is [], which
