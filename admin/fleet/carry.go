@@ -2,7 +2,10 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
@@ -46,6 +49,29 @@ func (f *Fleet) tools(ctx context.Context, cluster string) (postgres.Binaries, e
 	}
 	tools, err := postgres.FindClient(major)
 	return tools, jobs.Refuse(err)
+}
+
+// isFull reports whether an error is of a full disk, a server's or ours: who asked shall
+// make space, and ask again. What is half made is not kept: while a server cannot write
+// out its pages it has no checkpoint, whosever else it is.
+func isFull(err error) bool {
+	if errors.Is(err, dump.ErrNoSpace) {
+		return true
+	}
+	var pg *pgconn.PgError
+	// With the pages of a new database not written out, the first login finds the disk full.
+	return errors.As(err, &pg) && (pg.Code == "53100" || pg.Message == "could not write init file")
+}
+
+// needsSpace says what to do about a full disk, where a cluster is being filled.
+func needsSpace(cluster string, err error) error {
+	switch {
+	case errors.Is(err, dump.ErrServerFull):
+		return fmt.Errorf("cluster %q needs more space, then do it again: %w", cluster, err)
+	case isFull(err) && !errors.Is(err, dump.ErrNoSpace):
+		return fmt.Errorf("a cluster has no space left on its disk, make some, then do it again: %w", err)
+	}
+	return err
 }
 
 // adminLogin is that of a cluster's admin.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
@@ -56,7 +55,7 @@ func (f *Fleet) clone(ctx context.Context, r *jobs.Run) error {
 		err = x.make(ctx)
 	}
 	if err != nil {
-		return cloneRefusal(err)
+		return cloneRefusal(needsSpace(x.Cluster, err))
 	}
 	err = x.step(ctx, "enter into the registry", func(ctx context.Context) error {
 		return f.register(ctx, r, x.ID, r.Tenant, x.Settings, x.UserSettings, "")
@@ -69,12 +68,8 @@ func (f *Fleet) clone(ctx context.Context, r *jobs.Run) error {
 
 // cloneRefusal makes an error that time does not mend one that ends the operation.
 func cloneRefusal(err error) error {
-	var e *pgconn.PgError
 	var invalid *InvalidError
-	switch {
-	case errors.Is(err, dump.ErrContents), errors.Is(err, dump.ErrNoSpace), errors.Is(err, odoo.ErrFailed), errors.As(err, &invalid):
-		return jobs.Refuse(err)
-	case errors.As(err, &e) && e.Code == "53100": // disk_full
+	if errors.Is(err, dump.ErrContents) || errors.Is(err, odoo.ErrFailed) || errors.As(err, &invalid) || isFull(err) {
 		return jobs.Refuse(err)
 	}
 	return refusal(err)

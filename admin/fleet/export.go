@@ -182,12 +182,15 @@ func exportResult(m *export.Manifest) map[string]any {
 // exportRefusal makes an error that time does not mend one that ends the operation.
 func exportRefusal(err error) error {
 	for _, hopeless := range []error{
-		dump.ErrNoSpace, syscall.ENOSPC, fs.ErrPermission, errNoStore, export.ErrAbandoned, export.ErrNewer,
+		syscall.ENOSPC, fs.ErrPermission, errNoStore, export.ErrAbandoned, export.ErrNewer,
 		store.ErrDamaged, store.ErrNoIdentity, store.ErrNotFound, dump.ErrContents,
 	} {
 		if errors.Is(err, hopeless) {
 			return jobs.Refuse(err)
 		}
+	}
+	if isFull(err) {
+		return jobs.Refuse(err)
 	}
 	return refusal(err)
 }

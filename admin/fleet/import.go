@@ -127,7 +127,7 @@ func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
 		err = f.fill(ctx, r, &p)
 	}
 	if err != nil {
-		return exportRefusal(err)
+		return exportRefusal(needsSpace(p.Cluster, err))
 	}
 	err = r.Step(ctx, "enter into the registry", importParts-1, importParts, func(ctx context.Context) error {
 		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings, "")

@@ -209,14 +209,14 @@ func (f *Fleet) move(ctx context.Context, r *jobs.Run) error {
 		err = x.replicated(ctx)
 	}
 	if err != nil {
-		return moveRefusal(err)
+		return moveRefusal(needsSpace(x.To, err))
 	}
 	return x.leave(ctx)
 }
 
 // moveRefusal makes an error that time does not mend one that ends the operation.
 func moveRefusal(err error) error {
-	if errors.Is(err, move.ErrRefused) || errors.Is(err, move.ErrDefinitions) || errors.Is(err, dump.ErrContents) {
+	if errors.Is(err, move.ErrRefused) || errors.Is(err, move.ErrDefinitions) || errors.Is(err, dump.ErrContents) || isFull(err) {
 		return jobs.Refuse(err)
 	}
 	return refusal(err)

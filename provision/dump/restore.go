@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -31,8 +32,8 @@ func Connections(n int) int { return jobs(n) + 2 }
 
 // Restore restores the dump in the scratch folder's Data. All becomes the role's that
 // logs in. What the database has already (extensions, schema public) is left as it is.
-// It ends at the first error, which is ErrContents, or at the end of ctx; then the
-// database is half full, and good for nothing.
+// It ends at the first error, which is ErrContents or ErrServerFull, or at the end of ctx;
+// then the database is half full, and good for nothing.
 func Restore(ctx context.Context, o In, from *Scratch) error {
 	name := o.Into["dbname"]
 	conn, err := pgx.Connect(ctx, o.Into.String())
@@ -75,6 +76,8 @@ func Restore(ctx context.Context, o In, from *Scratch) error {
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("restore into database %q: %w", name, context.Cause(ctx))
+	case errors.Is(err, ErrNoSpace): // it reads files, and writes none
+		return fmt.Errorf("restore into database %q: %w: %w", name, ErrServerFull, err)
 	case alive(conn):
 		return fmt.Errorf("restore into database %q: %w: %w", name, ErrContents, err)
 	}

@@ -84,6 +84,9 @@ const maxErrors = 10
 // ErrNoSpace is of a disk that is full.
 var ErrNoSpace = errors.New("no space left on the disk")
 
+// ErrServerFull is of a server whose disk is full: no other dump could be restored either.
+var ErrServerFull = errors.New("the server's disk is full")
+
 // ErrContents is of a dump that does not fit where it goes: trying again is of no use.
 var ErrContents = errors.New("the dump cannot be restored")
 

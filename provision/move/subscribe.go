@@ -132,7 +132,7 @@ func (m *Move) Progress(ctx context.Context) (p Progress, err error) {
 		err := conn.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE srsubstate IN ('s', 'r')), pg_database_size(current_database()), `+failures+`
 			FROM pg_subscription_rel r JOIN pg_subscription s ON s.oid = srsubid WHERE subname = $1`, m.name()).Scan(&p.Tables, &p.Copied, &p.Bytes, &failed)
 		if err == nil && failed >= maxFailures {
-			err = refused("the target has failed %d times to copy or apply rows; its server's log says why", failed)
+			err = refused("the target has failed %d times to copy or apply rows: %s", failed, whyFailed(ctx, conn))
 		}
 		return err
 	})
@@ -150,6 +150,17 @@ func (m *Move) Progress(ctx context.Context) (p Progress, err error) {
 		return err
 	})
 	return p, err
+}
+
+// whyFailed says why rows cannot be applied, as far as that is known here. The server tells
+// its log alone; but that its disk is full, whoever writes finds out.
+func whyFailed(ctx context.Context, conn *pgx.Conn) string {
+	_, err := conn.Exec(ctx, "CREATE TEMPORARY TABLE attempt AS SELECT md5(i::text) FROM generate_series(1, 20000) i")
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == "53100" { // disk_full
+		return "its server has no space left on its disk, and needs more: " + e.Message
+	}
+	return "its server's log says why"
 }
 
 // Ready makes what is only at the target: contents of materialized views, and what the
@@ -182,8 +193,8 @@ func (m *Move) Ready(ctx context.Context, password string) error {
 // TidyTarget leaves nothing of the move in the target's database, which has this name
 // now.
 func (m *Move) TidyTarget(ctx context.Context, database string) error {
-	found, err := exists(ctx, m.To, database)
-	if err != nil || !found {
+	follows, err := m.follows(ctx, database)
+	if err != nil || !follows {
 		return err
 	}
 	return Within(ctx, m.To, database, func(conn *pgx.Conn) error {
@@ -203,15 +214,18 @@ func (m *Move) TidyTarget(ctx context.Context, database string) error {
 	})
 }
 
+// follows reports whether a database of the target's has the subscription. It is asked from
+// another one: on a full disk nobody may be able to log in to a new one.
+func (m *Move) follows(ctx context.Context, database string) (follows bool, err error) {
+	err = Within(ctx, m.To, "", func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE subname = $1 AND datname = $2)", m.name(), database).Scan(&follows)
+	})
+	return follows, err
+}
+
 // unsubscribe ends the subscription, and leaves its slots for TidySource: the source may
 // let nobody in.
 func (m *Move) unsubscribe(ctx context.Context, conn *pgx.Conn) error {
-	var there bool
-	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_subscription WHERE subname = $1
-		AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()))`, m.name()).Scan(&there)
-	if err != nil || !there {
-		return err
-	}
 	for _, sql := range []string{"ALTER SUBSCRIPTION %s DISABLE", "ALTER SUBSCRIPTION %s SET (slot_name = NONE)", "DROP SUBSCRIPTION %s"} {
 		if _, err := conn.Exec(ctx, fmt.Sprintf(sql, quote(m.name()))); err != nil {
 			return fmt.Errorf("end the subscription: %w", err)
