@@ -42,7 +42,13 @@ type house struct {
 
 func startHouse(t *testing.T, options ...wiretest.PostgresOption) *house {
 	t.Helper()
-	h := &house{Server: wiretest.StartPostgres(t, options...), keys: map[string]*wire.ScramKeys{}}
+	return houseOf(t, wiretest.StartPostgres(t, options...))
+}
+
+// houseOf is startHouse with a server of one's own.
+func houseOf(t *testing.T, server *postgres.Server) *house {
+	t.Helper()
+	h := &house{Server: server, keys: map[string]*wire.ScramKeys{}}
 	for _, name := range []string{"acme", "globex"} {
 		wiretest.CreateTenant(t, h.Server, name, secret)
 		h.users = append(h.users, tenants.User{Name: name, Verifier: wiretest.Verifier(t, h.Server, name)})

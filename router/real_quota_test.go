@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,17 @@ import (
 )
 
 // TestRealQuota has tenants be over their quotas.
-func TestRealQuota(t *testing.T) {
-	h := startHouse(t)
+func TestRealQuota(t *testing.T) { quotas(t, startHouse(t)) }
+
+// TestRealQuotaNewerSoak is TestRealQuota on a newer major version.
+func TestRealQuotaNewerSoak(t *testing.T) {
+	if os.Getenv("HOWDAH_SOAK") == "" {
+		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
+	}
+	quotas(t, houseOf(t, wiretest.StartPostgresOf(t, wiretest.NewerPostgres(t))))
+}
+
+func quotas(t *testing.T, h *house) {
 	h.sql(t, "create role cleaner login password '"+strings.ReplaceAll(secret, "'", "''")+"'")
 	h.users = append(h.users, tenants.User{Name: "cleaner", Verifier: wiretest.Verifier(t, h.Server, "cleaner")})
 	h.sql(t,
@@ -124,9 +134,12 @@ func attempts() [][]string {
 		{"update sales set n = NN where n = 0"},
 		{"drop table sales"},
 		{"select nextval('numbers')"},
+		{"select setval('numbers', 7)"},
+		{"merge into sales using (values (NN)) v (n) on false when not matched then insert values (v.n)"},
 		{"select lo_create(0)"},
 		{"select lo_from_bytea(0, 'x')"},
 		{`select "lo_creat"(-1)`},
+		{"begin", "select lo_put(lo_create(0), 0, 'x')", "commit"},
 		{"set role acme", write},
 		{"set client_encoding = 'SJIS'", "select '\x95\x5c'; commit; begin read write; " + write + "; commit"},
 		{"set client_encoding = 'SJIS'", "begin; set transaction read write; " + write + "; commit; select '\x95\x5c'"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -163,8 +164,17 @@ func TestWatchMeasuresWhatTheFallbackFinds(t *testing.T) {
 	})
 }
 
-func TestSizes(t *testing.T) {
-	server := wiretest.StartPostgres(t, wiretest.WithTrust())
+func TestSizes(t *testing.T) { sizes(t, wiretest.StartPostgres(t)) }
+
+// TestSizesNewerSoak is TestSizes on a newer major version.
+func TestSizesNewerSoak(t *testing.T) {
+	if os.Getenv("HOWDAH_SOAK") == "" {
+		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
+	}
+	sizes(t, wiretest.StartPostgresOf(t, wiretest.NewerPostgres(t)))
+}
+
+func sizes(t *testing.T, server *postgres.Server) {
 	sizes, err := quota.Sizes(t.Context(), &tenants.Cluster{AdminURL: server.AdminURL(postgres.Superuser)}, []string{"postgres", "nowhere", "template0"})
 	if err != nil {
 		t.Fatal(err)
