@@ -49,6 +49,7 @@ type Runner struct {
 	node    string
 	kinds   map[string]Kind
 	log     *slog.Logger
+	quiet   *quiet
 	client  *river.Client[pgx.Tx]
 
 	schedules []Schedule
@@ -69,13 +70,12 @@ func (arguments) Kind() string { return "operation" }
 // New returns a Runner and makes River's tables. node names this node, the same after a
 // restart.
 func New(ctx context.Context, c *catalog.Catalog, node string, kinds map[string]Kind, schedules []Schedule, log *slog.Logger) (*Runner, error) {
-	r := &Runner{catalog: c, node: node, kinds: kinds, schedules: schedules, log: log}
+	r := &Runner{catalog: c, node: node, kinds: kinds, schedules: schedules, log: log, quiet: newQuiet()}
 	driver := riverpgxv5.New(c.Pool())
 	if _, err := c.Pool().Exec(ctx, "create schema if not exists "+schema); err != nil {
 		return nil, fmt.Errorf("make the schema of jobs: %w", err)
 	}
-	quiet := slog.New(slog.DiscardHandler)
-	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema, Logger: quiet})
+	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, fmt.Errorf("make the tables of jobs: %w", err)
 	}
@@ -86,7 +86,7 @@ func New(ctx context.Context, c *catalog.Catalog, node string, kinds map[string]
 	river.AddWorker(all, river.WorkFunc(r.work))
 	river.AddWorker(all, &scheduleWorker{runner: r})
 	r.client, err = river.NewClient(driver, &river.Config{
-		ID: node, Schema: schema, Workers: all, Logger: slog.New(onlyErrors{log.Handler()}),
+		ID: node, Schema: schema, Workers: all, Logger: slog.New(riverLog{log.Handler(), r.quiet}),
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}, scheduleQueue: {MaxWorkers: scheduleWorkers}},
 		PeriodicJobs: periodic(schedules),
 		JobTimeout:   -1, RescueStuckJobsAfter: rescueAfter, MaxAttempts: 1000,
@@ -97,13 +97,6 @@ func New(ctx context.Context, c *catalog.Catalog, node string, kinds map[string]
 		return nil, fmt.Errorf("start jobs: %w", err)
 	}
 	return r, nil
-}
-
-// onlyErrors keeps River's chatter out of the log.
-type onlyErrors struct{ slog.Handler }
-
-func (o onlyErrors) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelError && o.Handler.Enabled(ctx, level)
 }
 
 // Begin notes an operation, on a tenant and those that are to be left alone besides, and
@@ -143,6 +136,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 			r.adopt(ctx, "")
+		case <-r.quiet.asked:
+			r.adopt(ctx, "")
 		case <-ctx.Done():
 			tick.Stop()
 			<-r.client.Stopped()
@@ -160,8 +155,8 @@ func (r *Runner) adopt(ctx context.Context, node string) {
 	if err == nil {
 		err = r.wakeForgotten(ctx)
 	}
-	if err != nil && ctx.Err() == nil {
-		r.log.Warn("cannot look for operations that nobody runs", "error", err)
+	if ctx.Err() == nil {
+		r.quiet.found(r.log, err)
 	}
 }
 

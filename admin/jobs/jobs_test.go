@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 // yard is a catalog with nodes that run its operations.
 type yard struct {
 	t       *testing.T
+	server  *postgres.Server
 	catalog *catalog.Catalog
 	runner  *jobs.Runner // that begins operations
 }
@@ -53,13 +54,18 @@ func newYard(t *testing.T) *yard {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return &yard{t: t, catalog: c}
+	return &yard{t: t, server: s, catalog: c}
 }
 
 // start has a node run operations until the returned function is called.
 func (y *yard) start(node string, kinds map[string]jobs.Kind, schedules ...jobs.Schedule) (stop func()) {
 	y.t.Helper()
-	r, err := jobs.New(y.t.Context(), y.catalog, node, kinds, schedules, slog.New(slog.NewTextHandler(y.t.Output(), nil)))
+	return y.startLogging(slog.New(slog.NewTextHandler(y.t.Output(), nil)), node, kinds, schedules...)
+}
+
+func (y *yard) startLogging(log *slog.Logger, node string, kinds map[string]jobs.Kind, schedules ...jobs.Schedule) (stop func()) {
+	y.t.Helper()
+	r, err := jobs.New(y.t.Context(), y.catalog, node, kinds, schedules, log)
 	if err != nil {
 		y.t.Fatal(err)
 	}
