@@ -241,6 +241,7 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"RENAME TENANT initech", "42601", "RENAME TENANT name TO"},
 		{"UNDROP TENANT nobody", "42704", "nobody"},
 		{"CREATE TENANT acme", "42710", "acme"},
+		{"CREATE TENANT x DATABASE acme", "42710", "give another name"},
 		{`CREATE TENANT "a""; drop database acme; --"`, "22023", "character"},
 		{"CREATE TENANT postgres", "22023", "reserved"},
 		{"CREATE TENANT x ON CLUSTER nowhere", "22023", "nowhere"},

@@ -290,6 +290,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/api/v1/tenants", `{"name":"` + strings.Repeat("x", 64) + `"}`, 422, "63"},
 		{"POST", "/api/v1/tenants", `{"name":"ok","cluster":"nowhere"}`, 422, "nowhere"},
 		{"POST", "/api/v1/tenants", `{"name":"acme"}`, 409, "exists"},
+		{"POST", "/api/v1/tenants", `{"name":"ok","database":"acme"}`, 409, `is tenant \"acme\"'s`},
 		{"POST", "/api/v1/tenants", `{"name":"ok","nmae":1}`, 422, "unexpected property"},
 		{"POST", "/api/v1/tenants", `{"name":`, 400, ""},
 		{"POST", "/api/v1/tenants", "", 400, ""},

@@ -97,14 +97,11 @@ func (f *Fleet) lookWhereto(ctx context.Context, p *cloning, facts *cloneFacts) 
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	database, user := p.Settings.Text("database"), p.User
 	var version int
 	var missing []string
-	var taken string
 	err = conn.QueryRow(ctx, `select pg_catalog.current_setting('server_version_num')::int,
-		(select coalesce(array_agg(e), '{}') from unnest($1::text[]) e where e not in (select name from pg_catalog.pg_available_extensions)),
-		coalesce((select 'database ' || datname from pg_catalog.pg_database where datname = $2), (select 'role ' || rolname from pg_catalog.pg_roles where rolname = $3), '')`,
-		facts.Extensions, database, user).Scan(&version, &missing, &taken)
+		(select coalesce(array_agg(e), '{}') from unnest($1::text[]) e where e not in (select name from pg_catalog.pg_available_extensions))`,
+		facts.Extensions).Scan(&version, &missing)
 	switch {
 	case err != nil:
 		return fmt.Errorf("look at cluster %q: %w", p.Cluster, err)
@@ -112,8 +109,6 @@ func (f *Fleet) lookWhereto(ctx context.Context, p *cloning, facts *cloneFacts) 
 		return invalid("cluster", "cluster %q has PostgreSQL %d, the source %d: a clone on an older one is not possible", p.Cluster, version/10000, facts.version/10000)
 	case len(missing) > 0:
 		return invalid("cluster", "cluster %q has no extension %s: install its package there", p.Cluster, strings.Join(missing, ", "))
-	case taken != "" && p.How == "":
-		return invalid("name", "%s is on cluster %q, though no tenant's: take another name", taken, p.Cluster)
 	}
 	return nil
 }

@@ -193,7 +193,7 @@ func TestCloneRefuses(t *testing.T) {
 		{fleet.NewClone{Name: `a"; drop table x`}, "character"},
 		{fleet.NewClone{Name: "acme"}, "exists"},
 		{fleet.NewClone{Name: "taken"}, "exists"},
-		{fleet.NewClone{Name: "strange"}, "role strange"},
+		{fleet.NewClone{Name: "strange"}, `role "strange"`},
 		{fleet.NewClone{Name: "ok", Cluster: "nowhere"}, "nowhere"},
 		{fleet.NewClone{Name: "ok", How: "quickly"}, "none of auto"},
 		{fleet.NewClone{Name: "ok", Neutralise: "a bit"}, "none of auto"},

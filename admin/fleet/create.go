@@ -168,6 +168,9 @@ func (f *Fleet) complete(ctx context.Context, n NewTenant) (_ NewTenant, why str
 	if err == nil {
 		err = checkTemplate(s, n.Cluster, n.Template)
 	}
+	if err == nil {
+		err = f.free(ctx, claim{tenant: n.Name, cluster: n.Cluster, database: n.Database, user: n.User})
+	}
 	return n, why, err
 }
 

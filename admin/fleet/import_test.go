@@ -131,6 +131,8 @@ func TestImportRefuses(t *testing.T) {
 	refused(e.fleet, fleet.NewTenant{Name: "new", Export: icu}, "a locale of icu")
 	refused(e.fleet, fleet.NewTenant{Name: "new", Export: lacking}, "has no extension no_such")
 	refused(e.fleet, fleet.NewTenant{Name: "acme", Export: m.ID}, "exists")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Database: "acme", Export: m.ID}, `tenant "acme"'s`)
+	refused(e.fleet, fleet.NewTenant{Name: "catalog", Export: m.ID}, "though no tenant's")
 	refused(e.fleet, fleet.NewTenant{Name: "a b", Export: m.ID}, "character")
 	refused(e.fleet, fleet.NewTenant{Name: "new", Export: m.ID, Cluster: "nowhere"}, "nowhere")
 	another, _, err := store.NewIdentity()

@@ -53,35 +53,59 @@ func (f *Fleet) RenameTenantOnce(ctx context.Context, by catalog.Actor, name, to
 			return nil, &InvalidError{Field: n.field, Reason: err}
 		}
 	}
-	var made Renaming
-	var p *renaming
 	request := once.hash("rename", name, to, user)
-	err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) (err error) {
-		if once != nil && !dry {
+	if !dry {
+		if first, err := answered[Renaming](ctx, f, by, once, request); first != nil || err != nil {
+			return first, err
+		}
+	}
+	var p *renaming
+	plan := func(tx *catalog.Tx) (err error) {
+		p, err = f.planRename(tx, name, to, user)
+		return err
+	}
+	if err := f.Catalog.Change(ctx, by, plan); err != nil {
+		return nil, err
+	}
+	if err := f.free(ctx, p.claim()); err != nil {
+		return nil, err
+	}
+	made := &Renaming{Names: p.To}
+	if dry {
+		var err error
+		made.Steps, err = f.preview(ctx, p.Cluster, p.operation(p.To))
+		return made, asInvalid(err)
+	}
+	return made, f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		if once != nil { // the same request may have come at the same time
 			var first Renaming
 			if again, err := once.again(tx, request, &first); again || err != nil {
-				made = first
+				*made = first
 				return err
 			}
 		}
-		if p, err = f.planRename(tx, name, to, user); err != nil || dry {
+		err := plan(tx)
+		if err != nil {
 			return err
 		}
 		made.Names = p.To
 		if made.Operation, err = f.runner.Begin(ctx, tx, "rename", name, p); err != nil || once == nil {
 			return err
 		}
-		return once.keep(tx, request, &made)
+		return once.keep(tx, request, made)
 	})
-	if err != nil {
-		return nil, err
+}
+
+// claim is what the new names need.
+func (p *renaming) claim() claim {
+	c := claim{tenant: p.From.Name, id: p.ID, cluster: p.Cluster}
+	if p.To.Database != p.From.Database {
+		c.database = p.To.Database
 	}
-	if dry {
-		made.Names = p.To
-		made.Steps, err = f.preview(ctx, p.Cluster, p.operation(p.To))
-		err = asInvalid(err)
+	if p.To.User != p.From.User {
+		c.user = p.To.User
 	}
-	return &made, err
+	return c
 }
 
 // planRename says by what names a tenant is to go, if it can.

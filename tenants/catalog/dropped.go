@@ -111,14 +111,20 @@ func (c *Catalog) DroppedTenant(ctx context.Context, operation string) (*Dropped
 	return oneDropped(ctx, c.pool, "operation::text = $1", operation)
 }
 
-func oneDropped(ctx context.Context, q querier, where, arg string) (*Dropped, error) {
-	rows, err := q.Query(ctx, "select "+droppedColumns+" from howdah.dropped where "+where, arg)
+// DroppedWithUser returns the tenant on a cluster that was dropped, and whose user that was,
+// of several the one that is kept for longest; or ErrNotFound.
+func (c *Catalog) DroppedWithUser(ctx context.Context, cluster, user string) (*Dropped, error) {
+	return oneDropped(ctx, c.pool, "settings ->> 'user' = $1 and settings ->> 'cluster' = $2 order by purge_at desc limit 1", user, cluster)
+}
+
+func oneDropped(ctx context.Context, q querier, where string, args ...any) (*Dropped, error) {
+	rows, err := q.Query(ctx, "select "+droppedColumns+" from howdah.dropped where "+where, args...)
 	if err != nil {
 		return nil, err
 	}
 	d, err := pgx.CollectExactlyOneRow(rows, scanDropped)
 	if err != nil {
-		return nil, fmt.Errorf("dropped tenant %q: %w", arg, found(err))
+		return nil, fmt.Errorf("dropped tenant %q: %w", args[0], found(err))
 	}
 	return &d, nil
 }
