@@ -11,6 +11,9 @@ import (
 
 	"howdah/backup/export"
 	"howdah/backup/store"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
 )
 
 // backupSection is [backup] with a store beside the file, and a key.
@@ -102,7 +105,29 @@ func TestExportCommands(t *testing.T) {
 	if _, err := os.Stat(elsewhere); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("left behind: %v", err)
 	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withCatalog := func(url string) {
+		t.Helper()
+		writeBeside(t, path, "howdah.toml", string(text)+fmt.Sprintf("\n[catalog]\nurl = %q\n", url))
+	}
+	withCatalog("postgres://howdah@127.0.0.1:1/catalog")
+	give(exitFailed, "must be noted in the audit log", "export", "remove", id, "--yes")
+	give(exitDone, "as it was stored", "export", "verify", id)
+	url := wiretest.StartPostgres(t).AdminURL(postgres.Superuser)
+	withCatalog(url)
 	give(exitDone, "", "export", "remove", id, "--yes")
+	c, err := catalog.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	last, err := c.LastRecords(t.Context(), "", 10)
+	if err != nil || len(last) != 1 || last[0].Action != "remove" || last[0].Kind != "export" || last[0].Name != id || last[0].Door != "command" || last[0].Actor == "" {
+		t.Errorf("the audit log says %+v, %v", last, err)
+	}
 	give(exitNotFound, "no such object", "export", "verify", id)
 }
 

@@ -24,14 +24,14 @@ func newExportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Long: "What is done with exports that are in the store already. The configuration file says where that is, and with what\n" +
 			"key they are opened; no running Howdah is needed. `howdah tenant export` makes one, `howdah tenant import` makes a\n" +
-			"tenant of one.",
+			"tenant of one. Where there is a catalog, what is added and removed is noted in its audit log before it is done.",
 	}
 	cmd.AddCommand(exportList(), exportAdd(), exportVerify(), exportFetch(), exportRemove())
 	return cmd
 }
 
 // atStore is a command that works on the store of a configuration file.
-func atStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, place *export.Place, args []string) error) *cobra.Command {
+func atStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
 	path := cmd.Flags().StringP("config", "c", defaultConfigPath, "configuration `file`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		config, err := LoadConfig(*path)
@@ -45,7 +45,7 @@ func atStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, place *
 		if err != nil {
 			return err
 		}
-		return notThere(do(cmd, place, args))
+		return notThere(do(cmd, &exportStore{place, config.Catalog.URL}, args))
 	}
 	return p.flags(cmd)
 }
@@ -63,8 +63,8 @@ func exportList() *cobra.Command {
 	tenant := ""
 	cmd := &cobra.Command{Use: "list", Short: "List exports, the newest first", Args: noArgs}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
-	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, _ []string) error {
-		all, err := place.List(cmd.Context(), tenant)
+	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, _ []string) error {
+		all, err := at.List(cmd.Context(), tenant)
 		return errors.Join(p.exports(cmd, all), err)
 	})
 }
@@ -75,8 +75,8 @@ func exportVerify() *cobra.Command {
 		Use: "verify EXPORT", Short: "Read an export again, and check that it is as it was stored", Args: oneName,
 		Long: "Read all objects of an export and compare them with their sums. No key is needed for that.",
 	}
-	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
-		m, err := place.Verify(cmd.Context(), args[0], nil)
+	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
+		m, err := at.Verify(cmd.Context(), args[0], nil)
 		if err != nil {
 			return err
 		}
@@ -98,15 +98,15 @@ func exportFetch() *cobra.Command {
 			"What is in it is not encrypted any more.",
 	}
 	cmd.Flags().StringVar(&into, "into", "", "a `folder` that is not there yet, or is empty")
-	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
+	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
 		if into == "" {
 			return usageError{fmt.Errorf("%s: say --into which folder", cmd.CommandPath())}
 		}
-		m, err := place.Manifest(cmd.Context(), args[0])
+		m, err := at.Manifest(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		if err := fetchInto(cmd, place, m, into); err != nil {
+		if err := fetchInto(cmd, at.Place, m, into); err != nil {
 			return err
 		}
 		if p.json {
@@ -143,14 +143,17 @@ func exportRemove() *cobra.Command {
 	var p printer
 	cmd := &cobra.Command{Use: "remove EXPORT", Short: "Delete an export from the store", Args: oneName}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")
-	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
-		if _, err := place.Manifest(cmd.Context(), args[0]); errors.Is(err, store.ErrNotFound) || errors.Is(err, export.ErrID) {
+	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
+		if _, err := at.Manifest(cmd.Context(), args[0]); errors.Is(err, store.ErrNotFound) || errors.Is(err, export.ErrID) {
 			return err
 		} // one that is damaged can be removed
 		if err := p.confirm(cmd, fmt.Sprintf("delete export %q for good", args[0])); err != nil {
 			return err
 		}
-		return place.Remove(cmd.Context(), args[0])
+		if err := at.audit(cmd.Context(), "remove", args[0]); err != nil {
+			return err
+		}
+		return at.Remove(cmd.Context(), args[0])
 	})
 }
 
@@ -165,7 +168,7 @@ func exportAdd() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose export it is to be: a `name`")
 	cmd.Flags().StringVar(&collate, "collate", "C", "the collation that its database is to have")
 	cmd.Flags().StringVar(&ctype, "ctype", "", "its character classes (default: the cluster's)")
-	return atStore(&p, cmd, func(cmd *cobra.Command, place *export.Place, args []string) error {
+	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
 		if err := provision.ValidName(tenant); err != nil {
 			return usageError{fmt.Errorf("--tenant: %w", err)}
 		}
@@ -178,7 +181,10 @@ func exportAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		m, err := addDump(cmd, place, d, export.Manifest{
+		if err := at.audit(cmd.Context(), "add", id); err != nil {
+			return err
+		}
+		m, err := addDump(cmd, at.Place, d, export.Manifest{
 			ID: id, Tenant: tenant, Server: d.Major, Taken: now, Encoding: d.Encoding, Collate: collate, CType: ctype,
 			Provider: "libc", Extensions: append([]string{}, d.Extensions...),
 		})

@@ -48,6 +48,9 @@ func (p *upPlace) exports(t *testing.T, name string) {
 	p.refused(2, "--tenant", "export", "add", into, "-c", config)
 	p.refused(1, "none of pg_dump's", "export", "add", config, "--tenant", "elsewhere", "-c", config)
 	added := strings.TrimSpace(p.done("export", "add", into, "--tenant", "elsewhere", "-c", config))
+	if got := p.done("audit", "list"); !strings.Contains(got, added) {
+		t.Errorf("that it was added is not in the audit log: %s", got)
+	}
 	p.done("tenant", "import", "elsewhere", "--from", added, "--no-wait")
 	if got := p.done("export", "list", "--tenant", "copy", "-c", config); !strings.Contains(got, "copy.") {
 		t.Errorf("of a dropped tenant there is %s", got)

@@ -15,7 +15,7 @@ const channel = "howdah_catalog"
 // Actor is who changes something, and through which door.
 type Actor struct {
 	Name string // of the token, the console's user, or the node itself
-	Door string // "http", "console", "job"
+	Door string // "http", "console", "job", "sql", "command" and the like
 	From string // the address, "" for none
 }
 

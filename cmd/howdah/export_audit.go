@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+
+	"howdah/backup/export"
+	"howdah/tenants/catalog"
+)
+
+// exportStore is where exports are kept, and who is told of what is done there.
+type exportStore struct {
+	*export.Place
+	catalog string // "" = there is none, and no audit log
+}
+
+// audit notes what is about to be done with an export. What cannot be noted is not done.
+func (s *exportStore) audit(ctx context.Context, action, id string) error {
+	if s.catalog == "" {
+		return nil
+	}
+	opened, err := catalog.Open(ctx, s.catalog)
+	if err != nil {
+		return fmt.Errorf("%s export %q: it must be noted in the audit log of [catalog] first: %w", action, id, err)
+	}
+	defer opened.Close()
+	return opened.Change(ctx, atTheShell(), func(tx *catalog.Tx) error { return tx.Audit(action, "export", id, nil) })
+}
+
+// atTheShell is who gives a command that needs no running Howdah.
+func atTheShell() catalog.Actor {
+	by := catalog.Actor{Name: fmt.Sprintf("uid %d", os.Getuid()), Door: "command"}
+	if who, err := user.Current(); err == nil {
+		by.Name = who.Username
+	}
+	by.From, _ = os.Hostname() // "" where there is none
+	return by
+}
