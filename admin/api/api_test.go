@@ -304,6 +304,7 @@ func TestBadRequests(t *testing.T) {
 		{"DELETE", "/api/v1/tenants/acme?keep=1e300", "", 422, "keep"},
 		{"GET", "/api/v1/tenants/acme/plan?operation=explode", "", 422, "operation"},
 		{"GET", "/api/v1/tenants/acme/plan?operation=drop", "", 409, "howdah.toml"},
+		{"GET", "/api/v1/tenants/acme/plan?operation=drop&keep=NaN", "", 422, "keep"},
 		{"GET", "/api/v1/tenants/nobody/plan?operation=undrop", "", 404, "nobody"},
 		{"POST", "/api/v1/dropped/acme/undrop", "", 404, "acme"},
 		{"PUT", "/api/v1/tiers/gold", `{}`, 409, "howdah.toml"},

@@ -332,20 +332,33 @@ func (s *server) graceTenant(ctx context.Context, in *struct {
 	return s.changedTenant(ctx, e)
 }
 
+// Dropping is how a tenant is dropped.
+type Dropping struct {
+	Keep     float64 `query:"keep" minimum:"0" maximum:"3153600000" default:"604800" doc:"of a drop: for how many seconds its database is kept"`
+	NoExport bool    `query:"no_export" doc:"of a drop: do not export it, though there is a store"`
+}
+
+func (d *Dropping) keep() (time.Duration, error) {
+	if math.IsNaN(d.Keep) { // which no bound keeps out
+		return 0, huma.Error422UnprocessableEntity("keep is not a number")
+	}
+	return time.Duration(d.Keep * float64(time.Second)), nil
+}
+
 func (s *server) dropTenant(ctx context.Context, in *struct {
 	Edit
-	Keep     float64 `query:"keep" minimum:"0" maximum:"3153600000" default:"604800" doc:"for how many seconds its database is kept"`
-	NoExport bool    `query:"no_export" doc:"do not export it before, though there is a store"`
+	Dropping
 },
 ) (*operationAnswer, error) {
 	f, expect, err := s.edit(&in.Edit)
 	if err != nil {
 		return nil, err
 	}
-	if math.IsNaN(in.Keep) { // which no bound keeps out
-		return nil, huma.Error422UnprocessableEntity("keep is not a number")
+	keep, err := in.keep()
+	if err != nil {
+		return nil, err
 	}
-	o, err := f.DropTenantOf(ctx, actor(ctx), in.Name, expect, time.Duration(in.Keep*float64(time.Second)), !in.NoExport)
+	o, err := f.DropTenantOf(ctx, actor(ctx), in.Name, expect, keep, !in.NoExport)
 	if err != nil {
 		return nil, s.problem(err)
 	}
@@ -359,13 +372,23 @@ type planned struct {
 func (s *server) planTenant(ctx context.Context, in *struct {
 	ByName
 	Operation string `query:"operation" required:"true" enum:"suspend,resume,drop,undrop,purge"`
+	Dropping
 },
 ) (*struct{ Body planned }, error) {
 	f, err := s.fleet()
 	if err != nil {
 		return nil, err
 	}
-	steps, err := f.PlanTenant(ctx, in.Operation, in.Name)
+	keep, err := in.keep()
+	if err != nil {
+		return nil, err
+	}
+	var steps []string
+	if in.Operation == "drop" {
+		steps, err = f.PlanDrop(ctx, in.Name, keep, !in.NoExport)
+	} else {
+		steps, err = f.PlanTenant(ctx, in.Operation, in.Name)
+	}
 	if err != nil {
 		return nil, s.problem(err)
 	}

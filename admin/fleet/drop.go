@@ -45,17 +45,9 @@ const maxKeep = 100 * 366 * 24 * time.Hour
 // DropTenantOf is DropTenant for a tenant that must be of the revision that is expected, or
 // DropUnexported.
 func (f *Fleet) DropTenantOf(ctx context.Context, by catalog.Actor, name string, expect int64, keep time.Duration, exported bool) (o *catalog.Operation, err error) {
-	if keep < 0 || keep > maxKeep {
-		return nil, invalid("keep", "%v is no time to keep a database for: 0 to %v", keep, maxKeep)
-	}
-	id := ""
-	if exported && f.HasStore() {
-		if err := f.canExport(ctx, name); err != nil {
-			return nil, err
-		}
-		if id, err = export.NewID(name, time.Now()); err != nil {
-			return nil, &InvalidError{Field: "name", Reason: err}
-		}
+	id, err := f.droppable(ctx, name, keep, exported)
+	if err != nil {
+		return nil, err
 	}
 	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
 		e, err := f.tenant(tx, name)
@@ -70,6 +62,24 @@ func (f *Fleet) DropTenantOf(ctx context.Context, by catalog.Actor, name string,
 		return err
 	})
 	return o, err
+}
+
+// droppable says what is wrong with how a tenant is to be dropped, as far as that is known
+// now, and the id of its last export, "" where none is made.
+func (f *Fleet) droppable(ctx context.Context, name string, keep time.Duration, exported bool) (id string, err error) {
+	if keep < 0 || keep > maxKeep {
+		return "", invalid("keep", "%v is no time to keep a database for: 0 to %v", keep, maxKeep)
+	}
+	if !exported || !f.HasStore() {
+		return "", nil
+	}
+	if err := f.canExport(ctx, name); err != nil {
+		return "", err
+	}
+	if id, err = export.NewID(name, time.Now()); err != nil {
+		return "", &InvalidError{Field: "name", Reason: err}
+	}
+	return id, nil
 }
 
 // canExport says why a tenant that is to be dropped could not be exported, as far as that

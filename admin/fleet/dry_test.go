@@ -27,7 +27,18 @@ func TestDryRuns(t *testing.T) {
 	before := h.holds()
 	plan("suspend", `let nobody into database "acme" and end the sessions in it (its clients are held meanwhile); refuse clients`)
 	plan("resume", "take clients again")
-	plan("drop", `keep database "acme" as "howdah_drop_dry-run"`)
+	drop := func(keep time.Duration, exported bool, want string) {
+		t.Helper()
+		steps, err := h.fleet.PlanDrop(t.Context(), "acme", keep, exported)
+		if got := strings.Join(steps, "; "); err != nil || !strings.Contains(got, `keep database "acme" as "howdah_drop_dry-run"`) || !strings.Contains(got, want) {
+			t.Errorf("drop: %s, %v; want %s", got, err, want)
+		}
+	}
+	drop(time.Hour, true, "strike it from the registry, and end the tokens that are bound to it; make no export: there is no store of exports ([backup] store); keep the database, closed, for 1h0m0s")
+	drop(0, false, "make no export, since none is wanted; drop the database for good within")
+	if _, err := h.fleet.PlanDrop(t.Context(), "acme", -1, true); !errors.As(err, new(*fleet.InvalidError)) {
+		t.Errorf("kept for less than no time: %v", err)
+	}
 	for _, test := range []struct {
 		n    fleet.NewPassword
 		want string

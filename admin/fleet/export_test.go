@@ -331,6 +331,12 @@ func TestDropThatCannotExport(t *testing.T) {
 	if _, err := away.DropTenant(t.Context(), anna, "acme", 0); err == nil || !strings.Contains(err.Error(), "without an export") {
 		t.Errorf("it is dropped: %v", err)
 	}
+	if steps, err := away.PlanDrop(t.Context(), "acme", 0, true); err == nil || !strings.Contains(err.Error(), "without an export") {
+		t.Errorf("the plan is %q, %v", steps, err)
+	}
+	if steps, err := e.fleet.PlanDrop(t.Context(), "acme", time.Hour, true); err != nil || !strings.Contains(strings.Join(steps, "; "), "export it, as it is when nobody can write any more, into the store") {
+		t.Errorf("the plan is %q, %v", steps, err)
+	}
 	o, err := e.fleet.DropTenant(t.Context(), anna, "acme", time.Hour)
 	if err != nil {
 		t.Fatal(err)

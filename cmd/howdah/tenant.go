@@ -446,13 +446,14 @@ func tenantDrop() *cobra.Command {
 			"Where there is a store it is exported too, as it is when nobody can write any more. If that fails, the tenant is\n" +
 			"there again, or the job waits for you to mend what is wrong.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			how := fmt.Sprintf("keep=%s&no_export=%t", strconv.FormatFloat(keep.Seconds(), 'f', -1, 64), unexported)
 			if dry {
-				return p.dryRun(cmd, "drop", args[0])
+				return p.dryRun(cmd, "drop&"+how, args[0])
 			}
 			if err := p.confirm(cmd, fmt.Sprintf("drop tenant %q", args[0])); err != nil {
 				return err
 			}
-			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?keep=%s&no_export=%t", url.PathEscape(args[0]), strconv.FormatFloat(keep.Seconds(), 'f', -1, 64), unexported))
+			return p.run(cmd, http.MethodDelete, fmt.Sprintf("/tenants/%s?%s", url.PathEscape(args[0]), how))
 		},
 	}
 	cmd.Flags().BoolVar(&p.yes, "yes", false, "do not ask")

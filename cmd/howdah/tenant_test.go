@@ -117,7 +117,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("the plan is %s", got)
 	}
 	for verb, want := range map[string]string{
-		"suspend": "refuse clients", "drop": `keep database "initech"`, "rotate": `the new password of user "initech"`,
+		"suspend": "refuse clients", "drop": "keep the database, closed, for 168h0m0s", "rotate": `the new password of user "initech"`,
 	} {
 		if got := p.done("tenant", verb, "initech", "--dry-run"); !strings.Contains(got, want) {
 			t.Errorf("the plan of %s is %s", verb, got)
