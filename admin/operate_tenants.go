@@ -28,7 +28,7 @@ func tenantOperations() []Command {
 		{Name: "GRACE TENANT", Usage: "GRACE TENANT name [FOR 'time']", operate: graceTenant},
 		{
 			Name: "IMPORT TENANT", operate: importTenant,
-			Usage: "IMPORT TENANT name FROM 'export' [ON CLUSTER name] [TIER name] [DATABASE name] [OWNER name] [PASSWORD 'text'] [SET key = value, ...]",
+			Usage: "IMPORT TENANT name FROM 'export' [ON CLUSTER name] [TIER name] [DATABASE name] [OWNER name] [PASSWORD 'text'] [NEUTRALISE auto | builtin | none] [SET key = value, ...]",
 		},
 		{
 			Name: "ROTATE TENANT", operate: rotateTenant,
@@ -56,7 +56,7 @@ func onTenant(do func(*fleet.Fleet, context.Context, catalog.Actor, string) (*ca
 }
 
 func createTenant(ctx context.Context, o *operating) error {
-	n, err := o.newTenant()
+	n, err := o.newTenant("")
 	if err != nil {
 		return err
 	}
@@ -75,11 +75,10 @@ func importTenant(ctx context.Context, o *operating) error {
 	}
 	id := o.words[2].text
 	o.words = slices.Delete(o.words, 1, 3)
-	n, err := o.newTenant()
+	n, err := o.newTenant(id)
 	if err != nil {
 		return err
 	}
-	n.Export = id
 	made, err := o.fleet.ImportTenant(ctx, o.by, *n, false)
 	if err == nil {
 		o.made(made)
@@ -95,10 +94,10 @@ func (o *operating) made(made *fleet.Creation) {
 	o.jobNotice(made.Operation.ID)
 }
 
-// newTenant reads what a tenant is to be.
-func (o *operating) newTenant() (*fleet.NewTenant, error) {
-	n := &fleet.NewTenant{}
-	return n, o.named(&n.Name, clauses{
+// newTenant reads what a tenant is to be; export is "" for one that is not imported.
+func (o *operating) newTenant(export string) (*fleet.NewTenant, error) {
+	n := &fleet.NewTenant{Export: export}
+	all := clauses{
 		"on":       o.cluster(&n.Cluster),
 		"tier":     o.text(&n.Tier),
 		"database": o.text(&n.Database),
@@ -106,7 +105,11 @@ func (o *operating) newTenant() (*fleet.NewTenant, error) {
 		"template": o.text(&n.Template),
 		"password": o.text(&n.Password),
 		"set":      func() (err error) { n.Settings, err = o.settings(); return err },
-	})
+	}
+	if export != "" {
+		all["neutralise"] = o.text((*string)(&n.Neutralise))
+	}
+	return n, o.named(&n.Name, all)
 }
 
 func cloneTenant(ctx context.Context, o *operating) error {

@@ -278,6 +278,9 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"CLONE TENANT nobody AS x", "42704", "nobody"},
 		{"CLONE TENANT initech AS x", "55006", "under way"},
 		{"CLONE TENANT initech AS x NEUTRALISE never", "22023", "none of auto"},
+		{"CREATE TENANT x NEUTRALISE auto", "42601", "CREATE TENANT name"},
+		{"IMPORT TENANT x FROM 'y' NEUTRALISE", "42601", "Write"},
+		{"IMPORT TENANT x FROM 'y' NEUTRALISE auto", "22023", "[backup] store"},
 		{"CANCEL JOB", "42601", "Write"},
 		{"END REVIEW now", "42601", "Write"},
 	} {

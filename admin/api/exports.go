@@ -7,6 +7,7 @@ import (
 
 	"howdah/admin/fleet"
 	"howdah/backup/export"
+	"howdah/provision/odoo"
 )
 
 func (s *server) exports(api huma.API) {
@@ -40,6 +41,8 @@ func (s *server) exportTenant(ctx context.Context, in *struct {
 type newImport struct {
 	NewTenant
 	Export string `json:"export" maxLength:"200" doc:"the id of an export; the cluster's PostgreSQL must not be older than the exported one"`
+	// An import is of a live database that comes from elsewhere, if nobody says otherwise.
+	Neutralise odoo.Way `json:"neutralise,omitempty" enum:"auto,builtin,none" default:"none" doc:"none: an Odoo database goes on as what it was, with its uuid, crons and mail servers; auto, builtin: it is a copy for staging, neutralised as a clone is, and gets another uuid and secret"`
 }
 
 func (s *server) importTenant(ctx context.Context, in *struct {
@@ -48,7 +51,7 @@ func (s *server) importTenant(ctx context.Context, in *struct {
 },
 ) (*creationAnswer, error) {
 	n := in.Body.asked()
-	n.Export = in.Body.Export
+	n.Export, n.Neutralise = in.Body.Export, in.Body.Neutralise
 	return s.make(ctx, &in.Asking, n, (*fleet.Fleet).ImportTenant)
 }
 

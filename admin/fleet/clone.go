@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -62,11 +63,9 @@ func (f *Fleet) CloneTenant(ctx context.Context, by catalog.Actor, source string
 	if first, err := answered[Cloning](ctx, f, by, n.Once, request); first != nil || err != nil {
 		return first, err
 	}
-	if n.Neutralise == "" {
-		n.Neutralise = odoo.Auto
-	}
-	if n.Neutralise != odoo.Auto && n.Neutralise != odoo.BuiltIn && n.Neutralise != odoo.None {
-		return nil, invalid("neutralise", "%q is none of auto, builtin and none", n.Neutralise)
+	n.Neutralise = cmp.Or(n.Neutralise, odoo.Auto)
+	if err := checkWay(n.Neutralise); err != nil {
+		return nil, err
 	}
 	e, err := f.clonable(ctx, by, source)
 	if err != nil {
@@ -101,6 +100,13 @@ func (f *Fleet) CloneTenant(ctx context.Context, by catalog.Actor, source string
 		return n.Once.keep(tx, request, made)
 	})
 	return made, err
+}
+
+func checkWay(w odoo.Way) error {
+	if w != odoo.Auto && w != odoo.BuiltIn && w != odoo.None {
+		return invalid("neutralise", "%q is none of auto, builtin and none", w)
+	}
+	return nil
 }
 
 // hash is as NewTenant's.
@@ -145,7 +151,7 @@ func (f *Fleet) planClone(ctx context.Context, e *catalog.Entry, n NewClone) (*c
 	if t.Tier == "" {
 		t.Tier = s.Text("tier")
 	}
-	t, asked, err := f.complete(ctx, t)
+	t, asked, err := f.complete(ctx, t, f.reach)
 	if err != nil {
 		return nil, nil, err
 	}

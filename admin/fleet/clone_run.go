@@ -244,23 +244,27 @@ func (x *aClone) long(ctx context.Context, name string, do func(context.Context,
 	return err
 }
 
-// settle neutralises the copy as the role whose it is to be, before anybody can see it.
+// settle neutralises the copy before anybody can see it.
 func (x *aClone) settle(ctx context.Context) (err error) {
-	into, err := x.f.adminLogin(x.Cluster)
+	x.report, err = x.f.settleAs(ctx, x.Cluster, x.run.ID, x.User, x.password, odoo.Copy{UUID: x.ID, Neutralise: x.Neutralise})
+	return err
+}
+
+// settleAs settles a database that a job is making, as the role whose it is to be.
+func (f *Fleet) settleAs(ctx context.Context, cluster, job, role, password string, c odoo.Copy) (*odoo.Report, error) {
+	into, err := f.adminLogin(cluster)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	conn, err := pgx.Connect(ctx, into.In(provision.NewName(x.run.ID)).As(x.User, x.password).String())
+	conn, err := pgx.Connect(ctx, into.In(provision.NewName(job)).As(role, password).String())
 	if err != nil {
-		return fmt.Errorf("log in to the copy as role %q: %w", x.User, err)
+		return nil, fmt.Errorf("log in to the copy as role %q: %w", role, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	c := odoo.Copy{UUID: x.ID, Neutralise: x.Neutralise}
-	if x.f.OdooAddons != nil {
-		c.Addons = x.f.OdooAddons()
+	if f.OdooAddons != nil {
+		c.Addons = f.OdooAddons()
 	}
-	x.report, err = odoo.Settle(ctx, conn, c)
-	return err
+	return odoo.Settle(ctx, conn, c)
 }
 
 // unclone leaves nothing of a clone that is not to be. One that is there may have been

@@ -13,6 +13,7 @@ import (
 
 	"howdah/admin/jobs"
 	"howdah/provision"
+	"howdah/provision/odoo"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
 	"howdah/wire"
@@ -29,7 +30,10 @@ type NewTenant struct {
 	Settings catalog.Settings // of its own, by their names in howdah.toml
 	Template string           // a database to copy; "" = an empty one
 	Export   string           `json:",omitempty"` // to be imported
-	Once     *Once            // nil = it is another tenant each time
+	// Neutralise is for what is imported; "" = None. Otherwise it is a copy, and gets another
+	// uuid and secret too.
+	Neutralise odoo.Way `json:",omitempty"`
+	Once       *Once    // nil = it is another tenant each time
 }
 
 // Creation is a tenant that is being made.
@@ -73,7 +77,7 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if first, err := answered[Creation](ctx, f, by, n.Once, request); first != nil || err != nil {
 		return first, err
 	}
-	n, why, err := f.complete(ctx, n)
+	n, why, err := f.complete(ctx, n, f.reach)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +129,8 @@ func (n *NewTenant) hash() []byte {
 	return sum[:]
 }
 
-// complete fills in what was not given, and looks whether it can be.
-func (f *Fleet) complete(ctx context.Context, n NewTenant) (_ NewTenant, why string, err error) {
+// complete fills in what was not given, and looks whether it can be. can is as for place.
+func (f *Fleet) complete(ctx context.Context, n NewTenant, can func(ctx context.Context, cluster string) error) (_ NewTenant, why string, err error) {
 	if n.Database == "" {
 		n.Database = n.Name
 	}
@@ -158,7 +162,7 @@ func (f *Fleet) complete(ctx context.Context, n NewTenant) (_ NewTenant, why str
 	}
 	why = "it was asked for"
 	if n.Cluster == "" {
-		n.Cluster, why, err = f.place(ctx, s)
+		n.Cluster, why, err = f.place(ctx, s, can)
 	} else {
 		_, err = f.cluster(n.Cluster)
 		if errors.Is(err, catalog.ErrNotFound) {

@@ -13,6 +13,7 @@ import (
 	"howdah/backup/store"
 	"howdah/provision"
 	"howdah/provision/dump"
+	"howdah/provision/odoo"
 	"howdah/tenants/catalog"
 )
 
@@ -183,7 +184,7 @@ func exportResult(m *export.Manifest) map[string]any {
 func exportRefusal(err error) error {
 	for _, hopeless := range []error{
 		syscall.ENOSPC, fs.ErrPermission, errNoStore, export.ErrAbandoned, export.ErrNewer,
-		store.ErrDamaged, store.ErrNoIdentity, store.ErrNotFound, dump.ErrContents,
+		store.ErrDamaged, store.ErrNoIdentity, store.ErrNotFound, dump.ErrContents, odoo.ErrFailed,
 	} {
 		if errors.Is(err, hopeless) {
 			return jobs.Refuse(err)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"howdah/backup/export"
 	"howdah/backup/store"
 	"howdah/provision/dump"
+	"howdah/provision/odoo"
 	"howdah/tenants/catalog"
 	"howdah/wire"
 )
@@ -17,8 +19,13 @@ import (
 // importing are the parameters of the operation.
 type importing struct {
 	creation
-	Export string `json:"export"`
+	Export     string   `json:"export"`
+	Neutralise odoo.Way `json:"neutralise,omitempty"` // "" is None
 }
+
+// copies reports whether what is imported becomes a copy: neutralised, and with an identity
+// of its own. Otherwise it stays the database that it was.
+func (p *importing) copies() bool { return p.Neutralise != "" && p.Neutralise != odoo.None }
 
 // ImportTenant begins to make a tenant of an export, or with dry says what it would do.
 // What must be given of n is the name; its Export is meant.
@@ -34,7 +41,10 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if n.Template != "" {
 		return nil, invalid("template", "a tenant that is imported has no template")
 	}
-	n, why, err := f.complete(ctx, n)
+	if err := checkWay(cmp.Or(n.Neutralise, odoo.None)); err != nil {
+		return nil, err
+	}
+	n, why, err := f.complete(ctx, n, func(ctx context.Context, cluster string) error { return f.takes(ctx, cluster, m) })
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +59,7 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 		return nil, err
 	}
 	made := &Creation{Name: n.Name, Cluster: n.Cluster, Why: why, Database: n.Database, User: n.User, Password: n.Password}
-	p := importing{creation{ID: newID(), Cluster: n.Cluster, User: n.User, UserSettings: user, ServerVerifier: serverVerifier, Settings: n.entry()}, n.Export}
+	p := importing{creation{ID: newID(), Cluster: n.Cluster, User: n.User, UserSettings: user, ServerVerifier: serverVerifier, Settings: n.entry()}, n.Export, n.Neutralise}
 	if dry {
 		made.Password = ""
 		made.Steps = p.says(m)
@@ -75,6 +85,8 @@ func (f *Fleet) importable(ctx context.Context, id string) (*export.Manifest, er
 		return nil, fmt.Errorf("export %q: %w", id, catalog.ErrNotFound)
 	case err != nil:
 		return nil, &StoreError{err}
+	case m.Provider != "libc":
+		return nil, invalid("export", "export %q is of a database with a locale of %s: only those of the C library can be made here; `howdah export fetch` makes a folder for pg_restore", m.ID, m.Provider)
 	}
 	return m, nil
 }
@@ -94,11 +106,9 @@ func (f *Fleet) takes(ctx context.Context, cluster string, m *export.Manifest) e
 	case err != nil:
 		return fmt.Errorf("look at cluster %q: %w", cluster, err)
 	case m.Server > major:
-		return invalid("cluster", "export %q is of PostgreSQL %d, and cluster %q has %d: a dump goes to the same version or a newer one; name another cluster", m.ID, m.Server, cluster, major)
+		return invalid("cluster", "cluster %q has PostgreSQL %d, and export %q is of PostgreSQL %d: a dump goes to the same version or a newer one", cluster, major, m.ID, m.Server)
 	case len(missing) > 0:
 		return invalid("cluster", "cluster %q has no extension %s, which export %q needs: install its package there", cluster, strings.Join(missing, ", "), m.ID)
-	case m.Provider != "libc":
-		return invalid("export", "export %q is of a database with a locale of %s: only those of the C library can be made here; `howdah export fetch` makes a folder for pg_restore", m.ID, m.Provider)
 	}
 	return nil
 }
@@ -106,13 +116,17 @@ func (f *Fleet) takes(ctx context.Context, cluster string, m *export.Manifest) e
 // says are the steps of a dry run.
 func (p *importing) says(m *export.Manifest) []string {
 	database := p.Settings.Text("database")
-	return []string{
+	steps := []string{
 		fmt.Sprintf("fetch export %q of tenant %q, %s, and check its sums", m.ID, m.Tenant, dump.Size(m.Size)),
 		fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.Cluster),
 		fmt.Sprintf("restore the dump as role %q, which can do no more there than the tenant will", p.User),
-		fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", database, p.User),
-		"enter the tenant into the registry",
 	}
+	if p.copies() {
+		steps = append(steps, fmt.Sprintf("if it is an Odoo database, neutralise it as role %q, and give it another uuid and secret", p.User))
+	}
+	return append(steps,
+		fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", database, p.User),
+		"enter the tenant into the registry")
 }
 
 // importTenant makes a tenant of an export. What is half full of an earlier attempt is
@@ -122,9 +136,10 @@ func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
+	result := map[string]any{"cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User, "export": p.Export}
 	there, err := f.lives(ctx, p.Cluster, p.ID)
 	if err == nil && !there {
-		err = f.fill(ctx, r, &p)
+		err = f.fill(ctx, r, &p, result)
 	}
 	if err != nil {
 		return exportRefusal(needsSpace(p.Cluster, err))
@@ -135,7 +150,7 @@ func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
 	if err != nil {
 		return err
 	}
-	return r.Finish(ctx, map[string]string{"cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User, "export": p.Export}, nil)
+	return r.Finish(ctx, result, nil)
 }
 
 // lives reports whether a tenant's database is on a cluster, and its own.

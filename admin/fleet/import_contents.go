@@ -18,6 +18,7 @@ import (
 	"howdah/backup/export"
 	"howdah/provision"
 	"howdah/provision/dump"
+	"howdah/provision/odoo"
 	"howdah/wire"
 	"howdah/wire/postgres"
 )
@@ -41,8 +42,9 @@ type filling struct {
 	password string // of the role, for as long as it fills the database
 }
 
-// fill makes the database and has it be the tenant's.
-func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing) error {
+// fill makes the database and has it be the tenant's. What is to be told of it is added
+// to the result.
+func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing, result map[string]any) error {
 	x := &filling{importing: p, f: f, run: r, password: rand.Text()}
 	place, err := f.exports()
 	if err != nil {
@@ -73,6 +75,9 @@ func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing) error {
 		return impossible(err)
 	}
 	if err := x.restore(ctx); err != nil {
+		return err
+	}
+	if err := x.settle(ctx, result); err != nil {
 		return err
 	}
 	return x.arrive(ctx)
@@ -213,10 +218,23 @@ func (x *filling) keepPlain(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// settle makes a copy of what is to be one, before anybody can see it.
+func (x *filling) settle(ctx context.Context, result map[string]any) error {
+	if !x.copies() {
+		return nil
+	}
+	const done = 2*importShare + importReceive
+	return x.run.Step(ctx, "settle in", done, importParts, func(ctx context.Context) error {
+		report, err := x.f.settleAs(ctx, x.Cluster, x.run.ID, x.User, x.password, odoo.Copy{UUID: x.ID, Neutralise: x.Neutralise})
+		result["neutralise"], result["done"] = x.Neutralise, report
+		return err
+	})
+}
+
 // arrive gives the role its own secret and the database, and opens that.
 func (x *filling) arrive(ctx context.Context) error {
 	return x.change(ctx, provision.Arrive{
 		ID: x.ID, JobID: x.run.ID, Database: x.Settings.Text("database"), Role: x.User, Verifier: x.ServerVerifier,
 		Settings: x.details.Settings, ConnectionLimit: x.details.ConnectionLimit,
-	}, provision.Plan, 2*importShare+importReceive)
+	}, provision.Plan, 2*importShare+importReceive+1)
 }

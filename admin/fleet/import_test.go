@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"howdah/backup/export"
 	"howdah/backup/store"
 	"howdah/provision/dump"
+	"howdah/provision/odoo"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
@@ -135,6 +137,14 @@ func TestImportRefuses(t *testing.T) {
 	refused(e.fleet, fleet.NewTenant{Name: "catalog", Export: m.ID}, "though no tenant's")
 	refused(e.fleet, fleet.NewTenant{Name: "a b", Export: m.ID}, "character")
 	refused(e.fleet, fleet.NewTenant{Name: "new", Export: m.ID, Cluster: "nowhere"}, "nowhere")
+	refused(e.fleet, fleet.NewTenant{Name: "new", Export: m.ID, Neutralise: "a bit"}, "none of auto")
+	two := newFleet(t.Context(), "two", e.key.Load, e.catalog, append(slices.Clone(e.admins), servers.Lend(t).AdminURL(postgres.Superuser)), e.pooler, e.log, nil, withStore(e.store))
+	for name, id := range map[string]string{"is of PostgreSQL 99": newer, "has no extension no_such": lacking} { // of both clusters it is said why
+		_, err := two.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: "new", Export: id}, false)
+		if err == nil || strings.Count(err.Error(), name) != 2 || !strings.Contains(err.Error(), `"main"`) || !strings.Contains(err.Error(), `"other"`) {
+			t.Errorf("two clusters, %s: %v", name, err)
+		}
+	}
 	another, _, err := store.NewIdentity()
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +158,62 @@ func TestImportRefuses(t *testing.T) {
 	if got := e.holds(); got != "acme|acme" {
 		t.Errorf("there is %s", got)
 	}
+}
+
+// An Odoo that is imported goes on as what it was, or is a copy where that is asked for:
+// then nobody can see it before it is neutralised, and one that cannot be leaves nothing.
+func TestImportOfOdoo(t *testing.T) {
+	e := newExporter(t)
+	e.run()
+	e.make()
+	e.do("acme", "set role acme", odoo17(t))
+	m := e.export()
+	for _, test := range []struct {
+		name  string
+		way   odoo.Way
+		quiet string
+	}{{"live", "", "3 not"}, {"same", odoo.None, "3 not"}, {"staging", odoo.Auto, "1 true"}} {
+		plan, err := e.fleet.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: test.name, Export: m.ID, Neutralise: test.way}, true)
+		if err != nil || strings.Contains(strings.Join(plan.Steps, ";"), "neutralise") != (test.quiet == "1 true") {
+			t.Errorf("%s: dry run %+v, %v", test.name, plan, err)
+		}
+		made, err := e.fleet.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: test.name, Export: m.ID, Neutralise: test.way}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := e.await(made.Operation, catalog.Done)
+		entry, err := e.catalog.Entry(t.Context(), catalog.Tenant, test.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		uuid := "old"
+		if test.way == odoo.Auto {
+			uuid = entry.ID
+		}
+		if got := value(t, e.server, test.name, quiet) + " " + value(t, e.server, test.name, newUUID); got != test.quiet+" "+uuid {
+			t.Errorf("%s: active crons, neutralised and uuid are %s", test.name, got)
+		}
+		if strings.Contains(string(o.Result), `"odoo": "17.0.1.3"`) != (test.way == odoo.Auto) {
+			t.Errorf("%s: the job says %s", test.name, o.Result)
+		}
+		if err := e.can(test.name, made.Password); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	e.do("acme", "set role acme", "alter table public.ir_mail_server add needed int not null default 1", "alter table public.ir_mail_server alter needed drop default")
+	m = e.export()
+	before := e.holds()
+	made, err := e.fleet.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: "bad", Export: m.ID, Neutralise: odoo.BuiltIn}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := e.await(made.Operation, catalog.Failed); !strings.Contains(o.Error, "cannot be neutralised") {
+		t.Errorf("what cannot be neutralised: %s", o.Error)
+	}
+	if got := e.holds(); got != before {
+		t.Errorf("there is %s, before %s", got, before)
+	}
+	e.tidy()
 }
 
 // forge stores an export that is none, and returns its id.

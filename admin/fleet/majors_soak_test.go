@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"howdah/admin/fleet"
+	"howdah/backup/store"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
@@ -44,6 +46,34 @@ func newMajors(t *testing.T) *pair {
 func sumsOf(t *testing.T, s *postgres.Server) string {
 	t.Helper()
 	return strings.ReplaceAll(value(t, s, "acme", sums), "arwdDxtm/", "arwdDxt/") // 17 has MAINTAIN
+}
+
+// TestImportOfNewerMajorSoak: what is exported from a newer major version comes to a
+// cluster of that, by itself, and to none that is older.
+func TestImportOfNewerMajorSoak(t *testing.T) {
+	p := newMajors(t)
+	e := &exporter{house: p.house}
+	e.store = filepath.Join(wiretest.ServerDir(t), "store")
+	if err := store.MakeDir(e.store); err != nil {
+		t.Fatal(err)
+	}
+	e.fleet = newFleet(t.Context(), "house", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store))
+	e.run()
+	made, err := e.fleet.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: "acme", Cluster: "other"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.await(made.Operation, catalog.Done)
+	m := e.export()
+	_, err = e.fleet.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: "new", Export: m.ID, Cluster: "main"}, false)
+	if err == nil || !strings.Contains(err.Error(), `cluster "main" has PostgreSQL 15`) || !strings.Contains(err.Error(), "is of PostgreSQL 18") {
+		t.Errorf("to an older one: %v", err)
+	}
+	made = e.imports("new", m.ID) // "main" has fewer tenants
+	if made.Cluster != "other" || !strings.Contains(made.Why, `cluster "main" has PostgreSQL 15`) {
+		t.Errorf("it comes to %q: %s", made.Cluster, made.Why)
+	}
+	e.await(made.Operation, catalog.Done)
 }
 
 // TestMoveToNewerMajorSoak moves a tenant to a newer major version in both ways. It cannot

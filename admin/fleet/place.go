@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"howdah/tenants"
@@ -46,9 +47,10 @@ const unlimitedSeats = 1000
 // reachWithin is for how long a cluster may take to answer that a tenant is to be placed on.
 const reachWithin = 3 * time.Second
 
-// place chooses the cluster for a new tenant, and says why: of those that can be reached,
-// the one with the fewest tenants for each seat of its budget.
-func (f *Fleet) place(ctx context.Context, s *tenants.Snapshot) (name, why string, err error) {
+// place chooses the cluster for a new tenant, and says why: of those that can have it, the
+// one with the fewest tenants for each seat of its budget. can is an error for one that
+// cannot: an InvalidError is told, others are of clusters that cannot be reached.
+func (f *Fleet) place(ctx context.Context, s *tenants.Snapshot, can func(ctx context.Context, cluster string) error) (name, why string, err error) {
 	all := candidates(s)
 	if len(all) == 0 {
 		return "", "", invalid("cluster", "no cluster has an admin_url, by which databases are made")
@@ -57,8 +59,15 @@ func (f *Fleet) place(ctx context.Context, s *tenants.Snapshot) (name, why strin
 		return all[0].name, "it is the only one", nil
 	}
 	var away error
+	var unfit []string
 	for _, c := range all {
-		if err := f.reach(ctx, c.name); err != nil {
+		err := within(ctx, reachWithin, func(ctx context.Context) error { return can(ctx, c.name) })
+		var invalid *InvalidError
+		switch {
+		case errors.As(err, &invalid):
+			unfit = append(unfit, invalid.Reason.Error())
+			continue
+		case err != nil:
 			away = errors.Join(away, err)
 			continue
 		}
@@ -66,19 +75,29 @@ func (f *Fleet) place(ctx context.Context, s *tenants.Snapshot) (name, why strin
 		if away != nil {
 			why += ", of those that can be reached"
 		}
+		if unfit != nil {
+			why += "; " + strings.Join(unfit, "; ")
+		}
 		return c.name, why, nil
 	}
-	f.Log.Warn("no cluster can be reached", "error", away)
-	return "", "", invalid("cluster", "none of the %d clusters can be reached now; the log says why", len(all))
+	if away != nil {
+		f.Log.Warn("clusters cannot be reached", "error", away)
+		unfit = append(unfit, fmt.Sprintf("%d of %d clusters cannot be reached now; the log says why", len(all)-len(unfit), len(all)))
+	}
+	return "", "", invalid("cluster", "no cluster can have it: %s", strings.Join(unfit, "; "))
+}
+
+func within(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	ctx, done := context.WithTimeout(ctx, limit)
+	defer done()
+	return do(ctx)
 }
 
 // reach logs in to a cluster, and out.
 func (f *Fleet) reach(ctx context.Context, cluster string) error {
-	reaching, done := context.WithTimeout(ctx, reachWithin)
-	defer done()
-	conn, err := f.connect(reaching, cluster)
+	conn, err := f.connect(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	return conn.Close(reaching)
+	return conn.Close(ctx)
 }

@@ -91,6 +91,8 @@ type newTenantFlags struct {
 		Template string         `json:"template,omitempty"`
 		Export   string         `json:"export,omitempty"`
 		Settings map[string]any `json:"settings,omitempty"`
+
+		Neutralise string `json:"neutralise,omitempty"`
 	}
 	settings []string
 	dry      bool

@@ -108,7 +108,10 @@ func tenantImport() *cobra.Command {
 		Use: "import NAME --from EXPORT", Short: "Make a tenant of an export", Args: oneName,
 		Long: "Make a tenant of an export that is in the store of [backup]; identity_file is needed there to open it.\n\n" +
 			"The dump is restored as the new tenant's role, which owns everything then: rights that others had are not restored.\n" +
-			"The cluster's PostgreSQL must be of the same version or a newer one. An import that fails leaves nothing.",
+			"The cluster's PostgreSQL must be of the same version or a newer one. An import that fails leaves nothing.\n\n" +
+			"An Odoo database goes on as what it was: with its uuid, its crons and its mail servers, for an import is mostly a\n" +
+			"database that comes here to stay. For a copy, for staging, say --neutralise auto (or builtin): it is neutralised as\n" +
+			"`howdah tenant clone` does it, before anybody can see it, and gets another uuid and secret.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if n.body.Export == "" {
 				return usageError{fmt.Errorf("%s: say --from which export; `howdah tenant exports` lists them", cmd.CommandPath())}
@@ -117,5 +120,6 @@ func tenantImport() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&n.body.Export, "from", "", "the id of an export")
+	cmd.Flags().StringVar(&n.body.Neutralise, "neutralise", "none", "auto, builtin or none")
 	return n.flags(cmd)
 }

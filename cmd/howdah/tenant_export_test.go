@@ -30,6 +30,10 @@ func (p *upPlace) exports(t *testing.T, name string) {
 	p.refused(1, "no export's id", "tenant", "import", "copy", "--from", "nonsense")
 	p.refused(4, "not found", "tenant", "import", "copy", "--from", name+".20260131T120000Z.abcdef")
 	p.refused(5, "exists", "tenant", "import", name, "--from", id)
+	p.refused(1, "neutralise", "tenant", "import", "copy", "--from", id, "--neutralise", "never")
+	if got := p.done("tenant", "import", "copy", "--from", id, "--neutralise", "auto", "--dry-run"); !strings.Contains(got, `neutralise it as role "copy"`) {
+		t.Errorf("an import of a copy: %s", got)
+	}
 	var made struct{ User, Password string }
 	if err := json.Unmarshal([]byte(p.done("tenant", "import", "copy", "--from", id, "--json")), &made); err != nil {
 		t.Fatal(err)
