@@ -12,7 +12,7 @@ type newClone struct {
 	Cluster    string   `json:"cluster,omitempty" doc:"the source's, if not given"`
 	Tier       string   `json:"tier,omitempty" doc:"the source's, if not given"`
 	Password   string   `json:"password,omitempty" doc:"a new one, if not given"`
-	How        string   `json:"how,omitempty" enum:"auto,template,dump" default:"auto" doc:"template: the database is copied while the source's clients are held; dump: it is dumped from one snapshot and restored while they work; auto: template if that takes under a second, else dump"`
+	How        string   `json:"how,omitempty" enum:"auto,template,dump" default:"auto" doc:"template: the database is copied while the source's clients are held; dump: it is dumped from one snapshot and restored while they work; auto: template if that should take under a second, else dump; when clients have been held for 1.5 s all the same, the copy is broken off, and it is dumped"`
 	Neutralise odoo.Way `json:"neutralise,omitempty" enum:"auto,builtin,none" default:"auto" doc:"of an Odoo database, by what crons, mail servers, payment providers and the like are switched off: auto: the modules' own data, where odoo_addons_path has it, else a built-in list; builtin: that list; none: nothing is"`
 }
 

@@ -46,6 +46,10 @@ type cloning struct {
 	How        string   `json:"how"`
 	Neutralise odoo.Way `json:"neutralise"`
 	Model      float64  `json:"model"` // for how many seconds clients would be held on a cluster of which nothing is known
+	// Bounded has a copy by template be broken off when it holds clients for longer than was
+	// guessed: nobody has asked for that. BrokenOff says for how many seconds it held them.
+	Bounded   bool    `json:"bounded,omitempty"`
+	BrokenOff float64 `json:"broken_off,omitempty"`
 }
 
 // origin is the tenant of which a copy is made.
@@ -179,6 +183,7 @@ func (f *Fleet) planClone(ctx context.Context, e *catalog.Entry, n NewClone) (*c
 		return nil, nil, err
 	}
 	p.How, p.Model = made.How, facts.copyTime().Seconds()
+	p.Bounded = made.How == Template && n.How != Template
 	return p, made, nil
 }
 
@@ -218,11 +223,14 @@ func (c *cloneFacts) copyTime() time.Duration {
 }
 
 // paceOf says how many times as long as the guess a cluster's copies take: what the
-// slowest of the last ones took, and a quarter more.
+// slowest of the last ones took, and a quarter more. Of one that was broken off it is known
+// that it would have taken longer; it counts for a day, as then nothing that is as slow
+// would be tried again.
 func (f *Fleet) paceOf(ctx context.Context, cluster string) (factor float64, err error) {
 	err = f.Catalog.Pool().QueryRow(ctx, `select coalesce(1.25 * max(held / model), 1) from (
 		select (result ->> 'held_seconds')::float8 as held, (result ->> 'model_seconds')::float8 as model from howdah.operation
-		where kind = 'clone' and state = 'done' and result ->> 'how' = 'template' and result ->> 'from' = $1
+		where kind = 'clone' and state = 'done' and result ->> 'from' = $1 and (result ->> 'how' = 'template' or finished_at > now() - interval '1 day')
+			and result ? 'held_seconds'
 		order by finished_at desc limit 5) last where held > 0 and model > 0`, cluster).Scan(&factor)
 	if err != nil {
 		return 0, fmt.Errorf("look how long clones took: %w", err)

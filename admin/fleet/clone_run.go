@@ -81,8 +81,12 @@ func (x *aClone) outcome() map[string]any {
 		"source": x.Source.Name, "from": x.Source.Cluster, "cluster": x.Cluster, "database": x.Settings.Text("database"), "user": x.User,
 		"how": x.How, "neutralise": x.Neutralise,
 	}
-	if x.How == Template && x.held > 0 {
+	switch {
+	case x.How == Template && x.held > 0:
 		result["held_seconds"], result["model_seconds"] = x.held.Seconds(), x.Model
+	case x.BrokenOff > 0:
+		result["held_seconds"], result["model_seconds"] = x.BrokenOff, x.Model
+		result["why_how"] = fmt.Sprintf("a copy by template was broken off: it held the source's clients for %.1f s, longer than was guessed", x.BrokenOff)
 	}
 	if x.report != nil {
 		result["done"] = x.report
@@ -145,9 +149,20 @@ func (x *aClone) copied(ctx context.Context) error {
 		run: x.run, cluster: x.Cluster, op: x.copying(x.temporary()), holds: []string{x.Source.Name}, letGo: true,
 		done: x.done, after: max(x.total-x.done, 1),
 	}
+	if x.Bounded {
+		c.bounded = "copy"
+	}
 	release, err := x.f.change(ctx, c, provision.Plan)
 	defer release()
 	x.done = c.done
+	if errors.Is(err, errHeldTooLong) {
+		begun := time.Now()
+		if err := x.workOn(ctx, nil); err != nil {
+			return err
+		}
+		x.f.letGo(ctx, x.run, release)
+		return x.dumpInstead(ctx, c.lasted+time.Since(begun))
+	}
 	if err != nil {
 		return x.workOn(ctx, err)
 	}
@@ -163,6 +178,25 @@ func (x *aClone) workOn(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), workOnWithin)
 	defer cancel()
 	return errors.Join(err, x.retract(ctx))
+}
+
+// dumpInstead goes on by a dump, for which nobody is held, after a copy that held clients
+// for so long and was taken back.
+func (x *aClone) dumpInstead(ctx context.Context, held time.Duration) error {
+	x.f.Log.Info("a copy by template takes too long: the clone goes on by a dump", "tenant", x.run.Tenant, "source", x.Source.Name, "held", held)
+	if err := x.look(ctx); err != nil {
+		return err
+	}
+	if x.facts.Undumpable != "" {
+		return jobs.Refuse(fmt.Errorf("a copy by template would hold the clients of tenant %q for longer than %s, and it cannot be dumped and restored: %s: say template, and they are held for as long as it takes",
+			x.Source.Name, shortly(heldAtMost), x.facts.Undumpable))
+	}
+	x.How, x.BrokenOff, x.total = Dump, held.Seconds(), x.total+2*dumpSteps
+	err := x.step(ctx, "go on by dump", func(ctx context.Context) error { return x.run.Amend(ctx, x.cloning) })
+	if err != nil {
+		return err
+	}
+	return x.dumped(ctx)
 }
 
 // retract leaves nothing of a clone that is not there yet.

@@ -18,7 +18,8 @@
 // into a database that is the tenant's when all is in it.
 //
 // A tenant is cloned (clone.go decides how, clone_look.go by what, clone_run.go does it) by
-// a copy of its database while its clients are held, or by a dump while they work; the copy
+// a copy of its database while its clients are held, or by a dump while they work; a copy
+// that holds them for longer than was guessed is taken back, and a dump made instead; the copy
 // is settled, which package provision/odoo does, before anybody can see it.
 //
 // What nobody asks for comes on a schedule (schedule.go): dropped tenants are purged when

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/admin/jobs"
 	"howdah/provision"
@@ -29,7 +31,18 @@ type changing struct {
 	// long they were.
 	letGo  bool
 	lasted time.Duration
+	// bounded has a step of that name be broken off when clients have been held for
+	// heldAtMost. "" is none.
+	bounded string
 }
+
+// heldAtMost is for how long clients are held by a step that was guessed to take less than
+// copyAtMost. What takes half as long again was guessed wrong, and who waits cannot know
+// how much more is to come.
+const heldAtMost = copyAtMost + copyAtMost/2
+
+// errHeldTooLong is of a step that was broken off because clients were held by it.
+var errHeldTooLong = errors.New("clients have been held for too long")
 
 // held are the tenants whose clients are held for steps that need it.
 func (c *changing) held() []string {
@@ -70,6 +83,9 @@ func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release 
 			held, since = true, time.Now()
 		}
 		err = c.run.Step(ctx, step.Name, c.done, c.done+len(steps)+c.after, func(ctx context.Context) error {
+			if held && step.Name == c.bounded {
+				return runUntil(ctx, conn, step, since.Add(heldAtMost))
+			}
 			return provision.Run(ctx, conn, step)
 		})
 		if errors.Is(err, provision.ErrChanged) && changed < surprises {
@@ -77,10 +93,31 @@ func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release 
 			continue
 		}
 		if err != nil {
+			if held {
+				c.lasted += time.Since(since)
+			}
 			return release, refusal(err)
 		}
 		c.done++
 	}
+}
+
+// runUntil is provision.Run that is broken off at a time: by the server, which knows that
+// though this process may be gone.
+func runUntil(ctx context.Context, conn *pgx.Conn, step provision.Step, end time.Time) error {
+	left := max(time.Until(end), 0).Milliseconds() + 1 // 0 would be no limit
+	if _, err := conn.Exec(ctx, "select pg_catalog.set_config('statement_timeout', $1, false)", strconv.FormatInt(left, 10)); err != nil {
+		return err
+	}
+	err := provision.Run(ctx, conn, step)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "57014" && !time.Now().Before(end) { // query_canceled
+		return fmt.Errorf("%w: %w", errHeldTooLong, err)
+	}
+	if _, reset := conn.Exec(ctx, "reset statement_timeout"); err == nil {
+		err = reset
+	}
+	return err
 }
 
 // letGo has clients go on whom the operation holds: first those sessions that listen, on

@@ -127,6 +127,11 @@ func (r *Run) Progress(ctx context.Context, done, total int) error {
 	return r.note(ctx, r.Operation.Step, true, done, total)
 }
 
+// Amend has the operation go on by other parameters, after a crash too.
+func (r *Run) Amend(ctx context.Context, parameters any) error {
+	return r.runner.catalog.Amend(ctx, r.Operation, parameters)
+}
+
 func (r *Run) stepped(name string, begun bool) {
 	if f := r.runner.Stepped; f != nil {
 		f(r.Kind, name, begun)

@@ -34,7 +34,8 @@ func tenantClone() *cobra.Command {
 		Use: "clone NAME NEW", Short: "Make a tenant as a copy of another, for staging: neutralised, if it is an Odoo",
 		Long: "Make a tenant as a copy of another, with a role and a password of its own.\n\n" +
 			"template copies the database while the source's clients are held; dump dumps it from one snapshot and restores it\n" +
-			"while they work. auto is template where that should take under a second, else dump; on another cluster it is dump.\n\n" +
+			"while they work. auto is template where that should take under a second, else dump; on another cluster it is dump.\n" +
+			"A copy that auto has chosen is broken off when it has held clients for 1.5 s, and the clone goes on by a dump.\n\n" +
 			"A copy of an Odoo database gets another uuid and secret, and is neutralised before anybody can see it: crons, mail\n" +
 			"servers, payment providers and the like are off, by the modules' own data where odoo_addons_path in [catalog] says\n" +
 			"where those are (auto), else by a built-in list (builtin). Odoo's filestore is not Howdah's: copy it beside.",

@@ -230,6 +230,20 @@ func (c *Catalog) NoteStep(ctx context.Context, o *Operation, step string, begun
 	return nil
 }
 
+// Amend has an operation that runs have other parameters: whoever goes on with it goes by
+// them.
+func (c *Catalog) Amend(ctx context.Context, o *Operation, parameters any) error {
+	err := c.pool.QueryRow(ctx, "update howdah.operation set parameters = $3 where id = $1 and turn = $2 and state = 'running' returning parameters",
+		o.ID, o.turn, parameters).Scan(&o.Parameters)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrChanged
+	}
+	if err != nil {
+		return fmt.Errorf("amend operation %s: %w", o.ID, err)
+	}
+	return nil
+}
+
 // Fail notes that an attempt has failed. The operation is queued again, or with ask
 // waits for an operator.
 func (c *Catalog) Fail(ctx context.Context, o *Operation, reason string, ask bool) error {
