@@ -1,14 +1,11 @@
 package fleet_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +15,6 @@ import (
 	"howdah/provision/odoo"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
-	"howdah/wire/wiretest"
 )
 
 func (p *pair) clone(n fleet.NewClone) *fleet.Cloning {
@@ -422,28 +418,7 @@ func TestCloneIsCancelledSoak(t *testing.T) {
 // one moment: all that was committed until then is in it, and nothing in part.
 func TestCloneUnderLoad(t *testing.T) {
 	p := newPair(t)
-	address := p.door()
-	p.run()
-	made := p.create("acme")
-	tools := wiretest.FindPostgres(t)
-	if out, err := pgbench(t.Context(), tools, p.server.Address(), made.Password, "-i", "-q").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	as(t, p.server, "acme", made.Password, "create table load (s serial, n int, t text)")
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var writer clock
-	var running sync.WaitGroup
-	host, port, _ := net.SplitHostPort(address)
-	running.Go(func() {
-		writer.write(ctx, fmt.Sprintf("host=%s port=%s user=acme dbname=acme password=%s sslmode=disable", host, port, made.Password))
-	})
-	var out []byte
-	var failed error
-	running.Go(func() {
-		out, failed = pgbench(context.WithoutCancel(ctx), tools, address, made.Password, "-n", "-c", "6", "-T", "8", "-M", "prepared").CombinedOutput()
-	})
-	time.Sleep(500 * time.Millisecond) // the load is on; nothing is proved by it
+	l := p.underLoad("")
 	for _, how := range []string{fleet.Template, fleet.Dump} {
 		before := value(t, p.server, "acme", "select count(*)::text from load")
 		clone := p.clone(fleet.NewClone{Name: how, How: how})
@@ -455,21 +430,6 @@ func TestCloneUnderLoad(t *testing.T) {
 		}
 		t.Logf("%s", o.Result)
 	}
-	then := value(t, p.server, "acme", "select count(*)::text from load")
-	p.wait("the writer goes on", func() bool {
-		return value(t, p.server, "acme", "select (count(*) > "+then+")::text from load") == "true"
-	})
-	stop()
-	running.Wait()
-	if failed != nil || writer.err != nil {
-		t.Fatalf("pgbench: %v, the writer: %v\n%s", failed, writer.err, out)
-	}
-	done := regexp.MustCompile(`transactions actually processed: (\d+)`).FindSubmatch(out)
-	if done == nil {
-		t.Fatalf("pgbench says\n%s", out)
-	}
-	if got := value(t, p.server, "acme", "select count(*)::text from pgbench_history"); got != string(done[1]) {
-		t.Errorf("pgbench has done %s transactions, and %s are there", done[1], got)
-	}
-	t.Logf("cloned under %s transactions of pgbench; the writer waited for %v at most", done[1], writer.longest)
+	transactions := l.end(t, p.server)
+	t.Logf("cloned under %s transactions of pgbench; the writer waited for %v at most", transactions, l.writer.longest)
 }

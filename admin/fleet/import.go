@@ -155,12 +155,18 @@ func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
 
 // lives reports whether a tenant's database is on a cluster, and its own.
 func (f *Fleet) lives(ctx context.Context, cluster, id string) (there bool, err error) {
+	there, _, err = f.marked(ctx, cluster, "howdah:"+id)
+	return there, err
+}
+
+// marked reports whether a database with that mark is on a cluster, and whether it is open.
+func (f *Fleet) marked(ctx context.Context, cluster, mark string) (there, open bool, err error) {
 	conn, err := f.connect(ctx, cluster)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, `select exists (select from pg_catalog.pg_database
-		where pg_catalog.shobj_description(oid, 'pg_database') = 'howdah:' || $1)`, id).Scan(&there)
-	return there, err
+	err = conn.QueryRow(ctx, `select count(*) > 0, coalesce(bool_or(datallowconn), false) from pg_catalog.pg_database
+		where pg_catalog.shobj_description(oid, 'pg_database') = $1`, mark).Scan(&there, &open)
+	return there, open, err
 }

@@ -264,24 +264,12 @@ func (x *aMove) readyToEnter(ctx context.Context) (bool, error) {
 	if x.run.Operation.Step == "" {
 		return false, nil
 	}
-	arrived, err := x.holds(ctx, x.To, "howdah:"+x.ID+" arrived", false)
-	if !arrived || err != nil {
+	arrived, open, err := x.f.marked(ctx, x.To, "howdah:"+x.ID+" arrived")
+	if !arrived || open || err != nil {
 		return false, err
 	}
-	open, err := x.holds(ctx, x.Cluster, "howdah:"+x.ID, true)
+	_, open, err = x.f.marked(ctx, x.Cluster, "howdah:"+x.ID)
 	return !open && err == nil, err
-}
-
-// holds reports whether a cluster has a database with that mark, which is open or not.
-func (x *aMove) holds(ctx context.Context, cluster, mark string, open bool) (there bool, err error) {
-	conn, err := x.f.connect(ctx, cluster)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, `select exists (select from pg_catalog.pg_database where datallowconn = $2
-		and pg_catalog.shobj_description(oid, 'pg_database') = $1)`, mark, open).Scan(&there)
-	return there, err
 }
 
 // receive looks at both clusters, and has the target have a database to be filled.

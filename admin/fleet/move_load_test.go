@@ -133,59 +133,86 @@ func (c *clock) write(ctx context.Context, url string) {
 	}
 }
 
+// load are clients of acme at work, through a router.
+type load struct {
+	writer  clock
+	running sync.WaitGroup
+	stop    context.CancelFunc
+	out     []byte // of pgbench
+	failed  error  // pgbench
+}
+
+// underLoad makes acme, with more beside what its clients use, and has them work.
+func (p *pair) underLoad(more string) *load {
+	p.t.Helper()
+	address := p.door()
+	p.run()
+	made := p.create("acme")
+	tools := wiretest.FindPostgres(p.t)
+	if out, err := pgbench(p.t.Context(), tools, p.server.Address(), made.Password, "-i", "-q").CombinedOutput(); err != nil {
+		p.t.Fatalf("%v: %s", err, out)
+	}
+	as(p.t, p.server, "acme", made.Password, "create table load (s serial, n int, t text); "+more)
+	l := &load{}
+	ctx, stop := context.WithCancel(p.t.Context())
+	l.stop = stop
+	p.t.Cleanup(func() { stop(); l.running.Wait() })
+	host, port, _ := net.SplitHostPort(address)
+	l.running.Go(func() {
+		l.writer.write(ctx, fmt.Sprintf("host=%s port=%s user=acme dbname=acme password=%s sslmode=disable", host, port, made.Password))
+	})
+	l.running.Go(func() {
+		l.out, l.failed = pgbench(context.WithoutCancel(ctx), tools, address, made.Password, "-n", "-c", "6", "-T", "8", "-M", "prepared").CombinedOutput()
+	})
+	time.Sleep(500 * time.Millisecond) // the load is on; nothing is proved by it
+	return l
+}
+
+// processed matches how many transactions pgbench says that it has done.
+var processed = regexp.MustCompile(`transactions actually processed: (\d+)`)
+
+// end waits until the writer has written more, and pgbench is through. No client has met an
+// error, and what pgbench has done is at the server; how many transactions, it returns.
+func (l *load) end(t *testing.T, at *postgres.Server) (transactions string) {
+	t.Helper()
+	then := value(t, at, "acme", "select count(*)::text from load")
+	for end := time.Now().Add(patience); value(t, at, "acme", "select (count(*) > "+then+")::text from load") != "true"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the writer does not go on")
+		}
+	}
+	l.stop()
+	l.running.Wait()
+	if l.failed != nil || l.writer.err != nil {
+		t.Fatalf("pgbench: %v, the writer: %v\n%s", l.failed, l.writer.err, l.out)
+	}
+	done := processed.FindSubmatch(l.out)
+	if done == nil {
+		t.Fatalf("pgbench says\n%s", l.out)
+	}
+	if got := value(t, at, "acme", "select count(*)::text from pgbench_history"); got != string(done[1]) {
+		t.Errorf("pgbench has done %s transactions, and %s are there", done[1], got)
+	}
+	return string(done[1])
+}
+
 // A tenant under load moves there and back, and no client meets an error. All that was
 // committed is at the target, and nothing was written at the source behind the move.
 func TestMoveUnderLoad(t *testing.T) {
 	p := newPair(t)
-	address := p.door()
-	p.run()
-	made := p.create("acme")
-	tools := wiretest.FindPostgres(t)
-	if out, err := pgbench(t.Context(), tools, p.server.Address(), made.Password, "-i", "-q").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	as(t, p.server, "acme", made.Password, "create table load (s serial, n int, t text); create table big (n int); insert into big select generate_series(1, 200000); select lo_from_bytea(0, 'x') from generate_series(1, 20)")
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var writer clock
-	var running sync.WaitGroup
-	host, port, _ := net.SplitHostPort(address)
-	running.Go(func() {
-		writer.write(ctx, fmt.Sprintf("host=%s port=%s user=acme dbname=acme password=%s sslmode=disable", host, port, made.Password))
-	})
-	var out []byte
-	var failed error
-	running.Go(func() {
-		out, failed = pgbench(context.WithoutCancel(ctx), tools, address, made.Password, "-n", "-c", "6", "-T", "8", "-M", "prepared").CombinedOutput()
-	})
-	time.Sleep(500 * time.Millisecond) // the load is on; nothing is proved by it
+	l := p.underLoad("create table big (n int); insert into big select generate_series(1, 200000); select lo_from_bytea(0, 'x') from generate_series(1, 20)")
 	o := p.await(p.start("other", fleet.Replicate), catalog.Done)
-	then := value(t, p.other, "acme", "select count(*)::text from load")
-	p.wait("the writer goes on at the target", func() bool { // pgbench may have come to its end
-		return value(t, p.other, "acme", "select (count(*) > "+then+")::text from load") == "true"
-	})
-	stop()
-	running.Wait()
-	if failed != nil || writer.err != nil {
-		t.Fatalf("pgbench: %v, the writer: %v\n%s", failed, writer.err, out)
-	}
-	done := regexp.MustCompile(`transactions actually processed: (\d+)`).FindSubmatch(out)
-	if done == nil {
-		t.Fatalf("pgbench says\n%s", out)
-	}
-	if got := value(t, p.other, "acme", "select count(*)::text from pgbench_history"); got != string(done[1]) {
-		t.Errorf("pgbench has done %s transactions, and %s are at the target", done[1], got)
-	}
+	transactions := l.end(t, p.other)
 	const balance = "select concat_ws(' ', (select sum(abalance) from pgbench_accounts), (select sum(tbalance) from pgbench_tellers), (select sum(bbalance) from pgbench_branches), (select sum(delta) from pgbench_history))"
 	delta := value(t, p.other, "acme", "select sum(delta)::text from pgbench_history")
 	if got := value(t, p.other, "acme", balance); got != fmt.Sprint(delta, " ", delta, " ", delta, " ", delta) {
 		t.Errorf("balances are %s", got)
 	}
-	if got := value(t, p.other, "acme", "select concat_ws(' ', count(*), count(distinct s), count(distinct n), min(t), max(t)) from load"); got != fmt.Sprintf("%d %d %d xy xy", writer.rows, writer.rows, writer.rows) {
-		t.Errorf("the writer has written %d rows, and there is %s", writer.rows, got)
+	if got := value(t, p.other, "acme", "select concat_ws(' ', count(*), count(distinct s), count(distinct n), min(t), max(t)) from load"); got != fmt.Sprintf("%d %d %d xy xy", l.writer.rows, l.writer.rows, l.writer.rows) {
+		t.Errorf("the writer has written %d rows, and there is %s", l.writer.rows, got)
 	}
 	if got := left(t, p.server); got != "howdah_drop_"+o.ID+" | acme |" {
 		t.Errorf("at the source there is %s", got)
 	}
-	t.Logf("moved under %s transactions of pgbench; the writer waited for %v at most", done[1], writer.longest)
+	t.Logf("moved under %s transactions of pgbench; the writer waited for %v at most", transactions, l.writer.longest)
 }
