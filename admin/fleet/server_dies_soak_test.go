@@ -105,7 +105,8 @@ func TestServerDiesInOperationsSoak(t *testing.T) {
 // and has it come back.
 type killer struct {
 	server *postgres.Server
-	kind   string // of operations; "" = any
+	kind   string          // of operations; "" = any
+	later  []time.Duration // behind the moment, for one crash after the other; nil is usual
 
 	mu    sync.Mutex // guards what follows
 	left  int        // moments before the one
@@ -129,7 +130,10 @@ func (k *killer) stepped(kind, step string, begun bool) {
 	if k.kind != "" && kind != k.kind {
 		return
 	}
-	later := []time.Duration{0, 3 * time.Millisecond, 20 * time.Millisecond}
+	later := k.later
+	if later == nil {
+		later = []time.Duration{0, 3 * time.Millisecond, 20 * time.Millisecond}
+	}
 	if k.left == 0 {
 		k.at = fmt.Sprintf("crash %d in %s at %q, begun: %v", k.crash, kind, step, begun)
 		came, pause := k.came, later[k.crash%len(later)]
