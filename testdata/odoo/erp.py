@@ -21,7 +21,8 @@ TROUBLE = re.compile(
 class Odoo:
     """Odoo with two HTTP workers, two cron workers and the gevent worker."""
 
-    def __init__(self, folder, tree, pooler, postgres):
+    def __init__(self, folder, tree, pooler, postgres, tenant=None):
+        """A tenant is a row of the console: an Odoo of it has its database alone, and is its user."""
         self.tree, self.packages = tree, f"{tree}/lib/python3/dist-packages"
         self.config, self.log = f"{folder}/odoo.conf", f"{folder}/odoo.log"
         self.http_port, self.gevent_port = free_port(), free_port()
@@ -33,7 +34,8 @@ class Odoo:
             "admin_passwd": self.master_password,
             "db_host": "127.0.0.1", "db_port": pooler.port,
             "db_replica_host": "127.0.0.1", "db_replica_port": pooler.port,
-            "db_user": ROLE, "db_password": postgres.password, "db_sslmode": "disable",
+            "db_user": tenant["user"] if tenant else ROLE, "db_sslmode": "disable",
+            "db_password": tenant["password"] if tenant else postgres.password,
             "pg_path": postgres.bin,
             "http_interface": "127.0.0.1", "http_port": self.http_port, "gevent_port": self.gevent_port,
             "without_demo": True,
@@ -41,6 +43,8 @@ class Odoo:
             "smtp_server": "127.0.0.1", "smtp_port": 1,
             "publisher_warranty_url": "http://127.0.0.1:1/",
         }
+        if tenant:
+            settings["db_name"] = tenant["database"]
         with open(self.config, "w", opener=private, encoding="utf-8") as file:
             file.write("[options]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
 
@@ -80,7 +84,7 @@ class Odoo:
             raise RuntimeError(f"Odoo ended, see {self.log}")
         try:
             return requests.get(f"http://127.0.0.1:{self.http_port}/web/health", timeout=10).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):  # it is busy with its start
             return False
 
     def stop(self):

@@ -3,6 +3,7 @@ makes, renames and drops by SQL are tenants, and SHOW TENANTS agrees with what O
 checks.py has what is checked beside."""
 
 import checks
+import clone
 from checks import COPY, TWIN, require
 from client import Browser
 from erp import DATABASE
@@ -125,4 +126,4 @@ def provoked(line):
 
 
 ALL = (checks.install, checks.start, checks.log_in, first, checks.read, checks.write, create, checks.backup,
-       restore, restore_dump, duplicate, rename, cannot, drop, checks.still_serves, quiet, checks.stop)
+       restore, restore_dump, duplicate, rename, cannot, drop, clone.by_template, clone.by_dump, checks.still_serves, quiet, checks.stop)

@@ -98,10 +98,10 @@ class Postgres:
             raise RuntimeError(f"PostgreSQL ended at once, see {self.log}")
         return os.path.exists(f"{self.sockets}/.s.PGSQL.{self.port}") and self.ask("SELECT 1")
 
-    def ask(self, query):
+    def ask(self, query, database="postgres"):
         """Rows of a query by the superuser, past whatever is in front."""
         try:
-            connection = psycopg2.connect(host=self.sockets, port=self.port, user="postgres", dbname="postgres")
+            connection = psycopg2.connect(host=self.sockets, port=self.port, user="postgres", dbname=database)
         except psycopg2.OperationalError as error:
             # Its socket is there a moment before anybody listens on it.
             if any(text in str(error) for text in ("starting up", "not yet accepting connections", "Connection refused")):
