@@ -177,6 +177,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a tenant after a restart: %v", err)
 	}
 	p.renameUnderLoad(t)
+	p.sqlOnTwoNodes(t)
 	p.rotateUnderLoad(t)
 	p.overTLS(t)
 	p.secretsStaySecret(t, up)
