@@ -11,16 +11,17 @@ type taint struct {
 	known, asking, tainted bool
 }
 
-// taintText asks for functions that do not come with PostgreSQL or an extension
-// and have a body that names what outlives a transaction, or that nobody can
-// read; and for extensions that are not known to keep nothing.
+// taintText asks for functions that do not come with PostgreSQL (whose OIDs are below
+// 16384) or an extension and have a body that names what outlives a transaction, or that
+// nobody can read; and for extensions that are not known to keep nothing. It is asked in a
+// session that has nothing cached: the operator ~ in place of regexp_match would take
+// twice as long as all the rest, to guess how many rows it finds.
 const taintText = `select exists(select from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
-  where p.pronamespace <> all (array(select oid from pg_catalog.pg_namespace where nspname in ('pg_catalog', 'information_schema')))
-  and not exists(select from pg_catalog.pg_depend d
+  where p.oid >= 16384 and not exists(select from pg_catalog.pg_depend d
     where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and d.objid = p.oid and d.deptype = 'e')
   and (l.lanname not in ('sql', 'plpgsql') or l.lanname = 'sql' and p.prosrc = ''
-    or p.prosrc ~* '\m(set_config|temp|temporary|pg_temp|pg_(try_)?advisory_lock(_shared)?|prepare|listen|declare|load|dblink_connect|currval|lastval|setseed|execute)\M'
-    or p.prosrc ~* '(^|;|\mbegin|\mthen|\melse|\mloop)\s*(set|reset|discard)\s'))::int
+    or pg_catalog.regexp_match(p.prosrc, '\m(set_config|temp|temporary|pg_temp|pg_(try_)?advisory_lock(_shared)?|prepare|listen|declare|load|dblink_connect|currval|lastval|setseed|execute)\M', 'i') is not null
+    or pg_catalog.regexp_match(p.prosrc, '(^|;|\mbegin|\mthen|\melse|\mloop)\s*(set|reset|discard)\s', 'i') is not null))::int
   | exists(select from pg_catalog.pg_extension where extname <> all ('{plpgsql,pg_trgm,unaccent,uuid-ossp,pgcrypto,btree_gin,btree_gist,hstore,citext,
     intarray,ltree,pg_stat_statements,tablefunc,fuzzystrmatch,cube,earthdistance,isn,lo,seg,vector,postgis,pg_buffercache,pgstattuple,dblink,
     postgres_fdw,file_fdw,dict_int,dict_xsyn,bloom,amcheck,pageinspect,pgrowlocks,pg_prewarm,pg_freespacemap,pg_visibility,tsm_system_rows,
