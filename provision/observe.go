@@ -88,11 +88,12 @@ func (s *State) readDatabases(ctx context.Context, tx pgx.Tx, want interest) err
 }
 
 // Of what depends on a role only shared objects that are its count for 0: what it
-// is merely allowed on them goes with it.
+// is merely allowed on them goes with it. Howdah's own role owns what is in all databases
+// that are kept ready: nobody wants to know.
 const rolesQuery = `
 SELECT oid, rolname::text, comment, coalesce(rolpassword LIKE 'md5%', false), coalesce(sha256(convert_to(rolpassword, 'UTF8')) = $4, false),
-	(SELECT array_agg(DISTINCT dbid ORDER BY dbid) FROM pg_shdepend s
-	 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND (s.dbid <> 0 OR s.deptype = 'o'))
+	CASE WHEN rolname <> current_user THEN (SELECT array_agg(DISTINCT dbid ORDER BY dbid) FROM pg_shdepend s
+		WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND (s.dbid <> 0 OR s.deptype = 'o')) END
 FROM (SELECT r.*, coalesce(description, '') AS comment
 	FROM pg_authid r LEFT JOIN pg_shdescription s ON s.objoid = r.oid AND s.classoid = 'pg_authid'::regclass) r
 WHERE rolname = ANY ($1) OR rolname = ANY ($2)
