@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -254,14 +255,18 @@ func (f *Fleet) create(ctx context.Context, r *jobs.Run) error {
 // until clients find it, and has its role have the settings that the registry gives it.
 func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, settings, userSettings catalog.Settings, userID string) error {
 	err := r.Change(ctx, func(tx *catalog.Tx) error {
-		if e, err := tx.Entry(catalog.Tenant, name); err == nil && e.ID == id {
+		entries, err := tx.Entries()
+		if err != nil {
+			return err
+		}
+		if e := entry(entries, catalog.Tenant, name); e != nil && e.ID == id {
 			return nil
 		}
-		if err := f.fits(tx, name, settings, userSettings, userID); err != nil {
+		if err := f.fitsAmong(entries, name, settings, userSettings, userID); err != nil {
 			return err
 		}
 		user := settings.Text("user")
-		if _, err := tx.Entry(catalog.User, user); errors.Is(err, catalog.ErrNotFound) && len(userSettings) > 0 {
+		if entry(entries, catalog.User, user) == nil && len(userSettings) > 0 {
 			if err := tx.Create(catalog.User, user, "", userSettings); err != nil {
 				return err
 			}
@@ -282,22 +287,23 @@ func (f *Fleet) register(ctx context.Context, r *jobs.Run, id, name string, sett
 // with all that the catalog holds, on every node. A user that is there already must be
 // this one, by its entry's UUID or its verifier: else whoever knows its password would be let in.
 func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog.Settings, userID string) error {
-	if _, err := tx.Entry(catalog.Tenant, name); err == nil {
-		return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
-	} else if !errors.Is(err, catalog.ErrNotFound) {
-		return err
-	}
 	entries, err := tx.Entries()
 	if err != nil {
 		return err
 	}
+	return f.fitsAmong(entries, name, settings, userSettings, userID)
+}
+
+func (f *Fleet) fitsAmong(entries []catalog.Entry, name string, settings, userSettings catalog.Settings, userID string) error {
+	if entry(entries, catalog.Tenant, name) != nil {
+		return fmt.Errorf("tenant %q: %w", name, catalog.ErrExists)
+	}
 	user := settings.Text("user")
-	switch u, err := tx.Entry(catalog.User, user); {
-	case errors.Is(err, catalog.ErrNotFound) && len(userSettings) == 0: // not of the catalog
-	case errors.Is(err, catalog.ErrNotFound):
+	entries = slices.Clip(entries)
+	switch u := entry(entries, catalog.User, user); {
+	case u == nil && len(userSettings) == 0: // not of the catalog
+	case u == nil:
 		entries = append(entries, catalog.Entry{Kind: catalog.User, Name: user, Settings: userSettings})
-	case err != nil:
-		return err
 	case u.ID == userID: // with another password by now
 	case u.Settings.Text("verifier") != userSettings.Text("verifier"):
 		return fmt.Errorf("user %q: %w", user, catalog.ErrExists)
@@ -305,6 +311,16 @@ func (f *Fleet) fits(tx *catalog.Tx, name string, settings, userSettings catalog
 	entries = append(entries, catalog.Entry{Kind: catalog.Tenant, Name: name, Settings: settings})
 	if err := f.Check(entries); err != nil {
 		return &InvalidError{Reason: err}
+	}
+	return nil
+}
+
+// entry returns the one of that name, nil for none.
+func entry(entries []catalog.Entry, kind catalog.Kind, name string) *catalog.Entry {
+	for i := range entries {
+		if entries[i].Kind == kind && entries[i].Name == name {
+			return &entries[i]
+		}
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -50,30 +49,26 @@ func (t *Tx) audit(action string, kind Kind, name string, before, after Settings
 		At: time.Now().UTC().Truncate(time.Microsecond), Actor: t.actor.Name, Door: t.actor.Door, From: t.actor.From,
 		Action: action, Kind: kind, Name: name, Before: before.WithoutSecrets(), After: after.WithoutSecrets(),
 	}
-	var previous []byte
-	err := t.tx.QueryRow(t.ctx, "select seq, hash from howdah.audit order by seq desc limit 1").Scan(&r.Seq, &previous)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("read audit log: %w", err)
-	}
-	r.Seq++
 	text, err := json.Marshal(r)
+	if err == nil {
+		t.last.At = r.At
+		err = t.tx.QueryRow(t.ctx, appendQuery, r.At, string(text)).Scan(&t.last.Seq, &t.last.Hash)
+	}
 	if err != nil {
-		return fmt.Errorf("write audit log: %w", err)
-	}
-	// What jsonb makes of it is what is read again: it is what is hashed.
-	err = t.tx.QueryRow(t.ctx, "select $1::jsonb::text", string(text)).Scan(&text)
-	if err != nil {
-		return fmt.Errorf("write audit log: %w", err)
-	}
-	if previous == nil {
-		previous = []byte{}
-	}
-	t.last = Point{r.Seq, chain(r.Seq, previous, text), r.At}
-	if _, err := t.tx.Exec(t.ctx, "insert into howdah.audit values ($1, $2, $3::jsonb, $4, $5)", r.Seq, r.At, string(text), previous, t.last.Hash); err != nil {
 		return fmt.Errorf("write audit log: %w", err)
 	}
 	return nil
 }
+
+// appendQuery gives a line its number, and its hash as chain has it: of what jsonb makes
+// of it, which is what is read again.
+const appendQuery = `
+insert into howdah.audit (seq, at, record, previous, hash)
+select seq, $1, record, previous, sha256(int8send(seq) || previous || convert_to(record::text, 'UTF8'))
+from (select seq, previous, $2::jsonb || jsonb_build_object('seq', seq) as record
+	from (select coalesce(max(seq), 0) + 1 as seq, coalesce((select hash from howdah.audit order by seq desc limit 1), '') as previous
+		from howdah.audit) last) line
+returning seq, hash`
 
 // Audit notes what was done that changes no entry.
 func (t *Tx) Audit(action string, kind Kind, name string, details Settings) error {

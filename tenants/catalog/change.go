@@ -60,11 +60,11 @@ func (t *Tx) finish() error {
 	if !t.changed {
 		return nil
 	}
-	if _, err := t.tx.Exec(t.ctx, "update howdah.catalog set revision = $1, stamp = gen_random_uuid()", t.revision); err != nil {
+	_, err := t.tx.Exec(t.ctx, "with raised as (update howdah.catalog set revision = $1, stamp = gen_random_uuid()) select pg_notify('"+channel+"', $1::bigint::text)", t.revision)
+	if err != nil {
 		return fmt.Errorf("raise the catalog's revision: %w", err)
 	}
-	_, err := t.tx.Exec(t.ctx, "select pg_notify('"+channel+"', $1::text)", fmt.Sprint(t.revision))
-	return err
+	return nil
 }
 
 // Raw is the transaction, for rows that belong with the change.
