@@ -58,6 +58,7 @@ type Fleet struct {
 	Config
 	runner   *jobs.Runner
 	compared compared
+	kept     connections
 }
 
 // New returns a Fleet. Its operations are run while Run runs, on this node or another.
@@ -99,6 +100,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	watching.Go(func() { f.watchRoles(ctx) })
 	defer watching.Wait()
 	defer cancel()
+	defer f.kept.close()
 	return f.runner.Run(ctx)
 }
 

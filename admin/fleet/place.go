@@ -93,11 +93,12 @@ func within(ctx context.Context, limit time.Duration, do func(context.Context) e
 	return do(ctx)
 }
 
-// reach logs in to a cluster, and out.
+// reach says whether a cluster answers, and lets Howdah in.
 func (f *Fleet) reach(ctx context.Context, cluster string) error {
-	conn, err := f.connect(ctx, cluster)
+	_, back, err := f.borrow(ctx, cluster)
 	if err != nil {
 		return err
 	}
-	return conn.Close(ctx)
+	back(nil)
+	return nil
 }

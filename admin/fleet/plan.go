@@ -60,11 +60,11 @@ const surprises = 10
 // returned function lets the tenant's clients go on, if they are held.
 func (f *Fleet) change(ctx context.Context, c *changing, plan planner) (release func(), err error) {
 	release = func() {}
-	conn, err := f.connect(ctx, c.cluster)
+	conn, back, err := f.borrow(ctx, c.cluster)
 	if err != nil {
 		return release, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { back(err) }()
 	held, since := false, time.Time{}
 	for changed := 0; ; {
 		steps, err := observed(ctx, conn, c.op, plan)
@@ -170,11 +170,11 @@ func (e *ClusterError) Told() string {
 
 // preview says what an operation would do, for --dry-run.
 func (f *Fleet) preview(ctx context.Context, cluster string, op provision.Operation) (says []string, err error) {
-	conn, err := f.connect(ctx, cluster)
+	conn, back, err := f.borrow(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { back(err) }()
 	steps, err := observed(ctx, conn, op, provision.Plan)
 	for _, s := range steps {
 		text := s.Says

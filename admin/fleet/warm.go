@@ -60,11 +60,11 @@ func (f *Fleet) tendShelf(ctx context.Context, c *tenants.Cluster) (again bool, 
 	if busy, err := f.creating(ctx, c.Name); busy || err != nil {
 		return false, err
 	}
-	conn, err := f.connect(ctx, c.Name)
+	conn, back, err := f.borrow(ctx, c.Name)
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { back(err) }()
 	shelf, err := provision.LookAtShelf(ctx, conn, content())
 	if err != nil {
 		return false, err
