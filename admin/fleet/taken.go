@@ -76,11 +76,11 @@ const claimed = `select 'database', datname::text, coalesce(pg_catalog.shobj_des
 func (f *Fleet) freeThere(ctx context.Context, c *claim) error {
 	looking, done := context.WithTimeout(ctx, reachWithin)
 	defer done()
-	conn, err := f.connect(looking, c.cluster)
+	conn, back, err := f.borrow(looking, c.cluster)
 	if err != nil {
 		return nil //nolint:nilerr // so does the operation find out
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer back(nil) // one that an error came of is broken, and known to be
 	rows, err := conn.Query(looking, claimed, c.database, c.user)
 	if err != nil {
 		return nil //nolint:nilerr // so does the operation find out
