@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -98,6 +99,15 @@ func (f *Fleet) CreateTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 
 // beginNew begins an operation that makes a tenant. The request is answered by made.
 func (f *Fleet) beginNew(ctx context.Context, by catalog.Actor, kind string, n *NewTenant, request []byte, made *Creation, p *creation, parameters any) error {
+	// Whether the registry can have it takes a look at all of it, for which no other change
+	// is to wait: once the database is made it is looked at again, in the change itself.
+	contents, err := f.Catalog.Contents(ctx)
+	if err == nil {
+		err = f.fitsAmong(contents.Entries, n.Name, p.Settings, p.UserSettings, "")
+	}
+	if err != nil && (n.Once == nil || !errors.Is(err, catalog.ErrExists)) { // else it may be of this very request
+		return err
+	}
 	return f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
 		if n.Once != nil { // the same request may have come at the same time
 			var first Creation
@@ -106,10 +116,10 @@ func (f *Fleet) beginNew(ctx context.Context, by catalog.Actor, kind string, n *
 				return err
 			}
 		}
-		err := f.fits(tx, n.Name, p.Settings, p.UserSettings, "")
-		if err != nil {
-			return err
+		if _, err := tx.Entry(catalog.Tenant, n.Name); !errors.Is(err, catalog.ErrNotFound) {
+			return cmp.Or(err, fmt.Errorf("tenant %q: %w", n.Name, catalog.ErrExists))
 		}
+		var err error
 		if made.Operation, err = f.runner.Begin(ctx, tx, kind, n.Name, parameters); err != nil || n.Once == nil {
 			return err
 		}

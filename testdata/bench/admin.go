@@ -31,7 +31,7 @@ type adminPlane struct {
 // the jobs need.
 const (
 	impatient = 10 * time.Millisecond
-	patient   = 50 * time.Millisecond
+	patient   = 200 * time.Millisecond
 )
 
 // adminToken is whose requests these are.

@@ -12,11 +12,10 @@ import (
 	"howdah/wire/postgres"
 )
 
-// How many are made: one after the other, and by so many at once.
+// How many are made in each run: one after the other, and asked for at once.
 const (
-	createsAlone    = 4 // in each run
+	createsAlone    = 4
 	createsTogether = 40
-	creators        = 8
 )
 
 // runCreate measures how long it takes from the request for a tenant to its user's first
@@ -101,7 +100,7 @@ func (a *adminPlane) createAll(ctx context.Context, prefix string) (perSecond fl
 	a.patience = patient
 	defer func() { a.patience = impatient }()
 	begun := time.Now()
-	err = together(creators, createsTogether, func(i int) error { return a.createAndEnter(ctx, fmt.Sprintf("%s-%d", prefix, i)) })
+	err = together(createsTogether, createsTogether, func(i int) error { return a.createAndEnter(ctx, fmt.Sprintf("%s-%d", prefix, i)) })
 	return createsTogether / time.Since(begun).Seconds(), err
 }
 
