@@ -83,7 +83,7 @@ const objectsQuery = `select concat_ws(', ', (select count(*) || ' databases' fr
 	(select count(*) || ' tablespaces' from pg_tablespace), (select count(*) || ' comments' from pg_shdescription), (select count(*) || ' settings' from pg_db_role_setting))`
 
 const rowsQuery = `select concat_ws(', ', (select count(*) || ' entries' from howdah.entry), (select count(*) || ' dropped' from howdah.dropped),
-	(select count(*) || ' roles known' from howdah.role), (select count(*) || ' holds' from howdah.hold),
+	(select count(*) || ' roles known' from howdah.role), (select count(*) || ' holds' from howdah.hold where until > now() and not ending),
 	(select count(*) || ' operations not ended' from howdah.operation where state in ('queued', 'running', 'attention')),
 	(select count(*) || ' jobs not ended' from river.river_job where state in ('available', 'running', 'retryable') and queue <> 'schedule'))`
 
