@@ -41,6 +41,7 @@ func importRules() []importRule {
 		{"provision/move", []string{"wire", "provision"}, "carrying contents needs two logins and names: who is held meanwhile is the caller's business"},
 		{"provision/odoo", nil, "what is done to a copy needs a login to it: whose it is is the caller's business"},
 		{"backup", []string{"wire", "backup/store"}, "recovery must work when everything else is down"},
+		{"backup/replication", nil, "the replication protocol knows nobody's business: where WAL goes is the caller's"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
 		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
 		{"backup/store/storetest", []string{"backup/store"}, "it tests drivers, and nothing else of ours"},
