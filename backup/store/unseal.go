@@ -55,7 +55,7 @@ func Verify(ctx context.Context, from Store, key string) (Sums, error) {
 // Open reads the plaintext of a sealed object. Its reader says io.EOF only after
 // it has checked all of it; before that, what it has given is right as far as it
 // goes, but may not be all. It holds a few megabytes, whatever the length.
-func (s *Sealer) Open(ctx context.Context, from Store, key string) (io.ReadCloser, Info, error) {
+func (s *Sealer) Open(ctx context.Context, from Store, key string) (*SealedReader, Info, error) {
 	if len(s.identities) == 0 {
 		return nil, Info{}, fmt.Errorf("open object %q: %w: only a recipient's private key opens it: set identity_file", key, ErrNoIdentity)
 	}
@@ -63,7 +63,7 @@ func (s *Sealer) Open(ctx context.Context, from Store, key string) (io.ReadClose
 	if err != nil {
 		return nil, Info{}, err
 	}
-	r := &sealedReader{src: src, key: key, body: newBody(src), plain: sha256.New()}
+	r := &SealedReader{src: src, key: key, body: newBody(src), plain: sha256.New()}
 	if err := r.begin(s.identities); err != nil {
 		src.Close()
 		return nil, Info{}, fmt.Errorf("open object %q: %w", key, err)
@@ -71,8 +71,9 @@ func (s *Sealer) Open(ctx context.Context, from Store, key string) (io.ReadClose
 	return r, info, nil
 }
 
-// sealedReader goes from the store to body to age to zstd.
-type sealedReader struct {
+// SealedReader reads the plaintext of a sealed object, on one goroutine. It goes from the
+// store to body to age to zstd.
+type SealedReader struct {
 	src  io.Closer
 	key  string
 	body *body
@@ -83,7 +84,7 @@ type sealedReader struct {
 	err   error // set once there is no more to read
 }
 
-func (r *sealedReader) begin(identities []age.Identity) error {
+func (r *SealedReader) begin(identities []age.Identity) error {
 	decrypted, err := age.Decrypt(r.body, identities...)
 	if err != nil {
 		if none := (*age.NoIdentityMatchError)(nil); errors.As(err, &none) {
@@ -95,7 +96,10 @@ func (r *sealedReader) begin(identities []age.Identity) error {
 	return err
 }
 
-func (r *sealedReader) Read(p []byte) (int, error) {
+// Sums says what the object holds, once Read has said io.EOF.
+func (r *SealedReader) Sums() Sums { return r.body.sums }
+
+func (r *SealedReader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
@@ -115,7 +119,7 @@ func (r *sealedReader) Read(p []byte) (int, error) {
 }
 
 // check returns io.EOF if all is as it was sealed.
-func (r *sealedReader) check() error {
+func (r *SealedReader) check() error {
 	if n, err := r.body.Read(make([]byte, 1)); n > 0 || err != io.EOF {
 		return r.body.blame(errors.New("more comes after its end"))
 	}
@@ -129,7 +133,8 @@ func (r *sealedReader) check() error {
 	return io.EOF
 }
 
-func (r *sealedReader) Close() error {
+// Close ends it, wherever it is.
+func (r *SealedReader) Close() error {
 	r.zstd.Close()
 	return r.src.Close()
 }

@@ -1,0 +1,226 @@
+package base
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// format is the version of the layout. A reader refuses newer ones.
+const format = 1
+
+// Manifest says what a base backup is, to whoever may read the store: it is not sealed.
+type Manifest struct {
+	Format  int             `json:"format"`
+	ID      string          `json:"id"`
+	Cluster string          `json:"cluster"`
+	System  string          `json:"system_identifier"`
+	Major   int             `json:"major"`            // PostgreSQL's version
+	Segment replication.LSN `json:"wal_segment_size"` // bytes
+	Label   string          `json:"label"`
+	// The WAL that makes a cluster of the files goes from Start to Stop.
+	Start    Position  `json:"start"`
+	Stop     Position  `json:"stop"`
+	Started  time.Time `json:"started"` // by the clock of who took it
+	Finished time.Time `json:"finished"`
+
+	Tablespaces []Tablespace `json:"tablespaces,omitempty"`
+	// The names of the databases by their OIDs, when the backup began and when it ended.
+	DatabasesAtStart map[uint32]string `json:"databases_at_start"`
+	DatabasesAtEnd   map[uint32]string `json:"databases_at_end"`
+
+	Files          int      `json:"files"`
+	Size           int64    `json:"size"`   // bytes of all objects in plain
+	Stored         int64    `json:"stored"` // bytes of all objects, compressed and encrypted
+	Objects        []Object `json:"objects,omitempty"`
+	Index          Sums     `json:"index"`           // of the list of files
+	BackupManifest Sums     `json:"backup_manifest"` // of PostgreSQL's own manifest
+	// Abandoned is of what is no base backup: nobody may store one under this id any more.
+	Abandoned bool `json:"abandoned,omitempty"`
+}
+
+// Position is where on which timeline.
+type Position replication.Position
+
+type positionText struct {
+	LSN      string `json:"lsn"`
+	Timeline uint32 `json:"timeline"`
+}
+
+// MarshalJSON has the LSN be written as PostgreSQL does.
+func (p Position) MarshalJSON() ([]byte, error) {
+	return json.Marshal(positionText{p.LSN.String(), p.Timeline})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Position) UnmarshalJSON(b []byte) (err error) {
+	var text positionText
+	if err := json.Unmarshal(b, &text); err != nil {
+		return err
+	}
+	p.Timeline = text.Timeline
+	p.LSN, err = replication.ParseLSN(text.LSN)
+	return err
+}
+
+// Tablespace is one that the cluster has beside its data directory.
+type Tablespace struct {
+	OID      uint32 `json:"oid"`
+	Location string `json:"location"` // where it was
+}
+
+// Object is a run of entries of one tar archive, all of one database or of none.
+type Object struct {
+	Number     int    `json:"number"`               // from 0, without gaps
+	Tablespace uint32 `json:"tablespace,omitempty"` // whose archive; 0 is the data directory's
+	Database   uint32 `json:"database,omitempty"`   // 0: none
+	Folder     string `json:"folder,omitempty"`     // the database's in that archive
+	Files      int    `json:"files"`
+	Sums
+}
+
+// Sums are the sizes and sums of a sealed object.
+type Sums struct {
+	Size      int64  `json:"size"`       // bytes in plain
+	SHA256    string `json:"sha256"`     // of that
+	Stored    int64  `json:"stored"`     // bytes of the object
+	StoredSum string `json:"stored_sum"` // SHA-256 of the object without its last 32 bytes
+}
+
+// ErrNewer is of a base backup that a newer Howdah has made.
+var ErrNewer = errors.New("it is of a newer Howdah's format: update Howdah")
+
+// sumMeta is where a manifest's metadata has the SHA-256 of its bytes.
+const sumMeta = "sha-256"
+
+func (m *Manifest) encode() (text []byte, meta map[string]string, err error) {
+	if text, err = json.Marshal(m); err != nil {
+		return nil, nil, fmt.Errorf("write manifest: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}, nil
+}
+
+// Commit stores the manifest of a base backup that was taken: from then on it is there.
+// The WAL up to its stop must be durable before.
+func Commit(ctx context.Context, r *repository.Repository, m *Manifest) error {
+	if err := m.check(r, m.ID); err != nil {
+		return fmt.Errorf("commit base backup %q: %w", m.ID, err)
+	}
+	text, meta, err := m.encode()
+	if err != nil {
+		return err
+	}
+	err = r.Store.PutIfAbsent(ctx, manifestKey(r, m.ID), text, meta)
+	if errors.Is(err, store.ErrExists) {
+		if there, look := read(ctx, r, m.ID); look == nil && there.Abandoned {
+			err = errors.New("it was given up meanwhile: it took more than a day to be committed, and what it had stored is removed")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("commit base backup %q: %w", m.ID, err)
+	}
+	return nil
+}
+
+// Read reads the manifest of a base backup; store.ErrNotFound says that there is none.
+func Read(ctx context.Context, r *repository.Repository, id string) (*Manifest, error) {
+	m, err := read(ctx, r, id)
+	if err == nil && m.Abandoned {
+		return nil, fmt.Errorf("base backup %q: %w", id, store.ErrNotFound)
+	}
+	return m, err
+}
+
+// read reads a manifest that may be abandoned.
+func read(ctx context.Context, r *repository.Repository, id string) (*Manifest, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	body, info, err := r.Store.Get(ctx, manifestKey(r, id), 0, -1)
+	if err != nil {
+		return nil, fmt.Errorf("base backup %q: %w", id, err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, err)
+	}
+	m := &Manifest{}
+	sum := sha256.Sum256(text)
+	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, m) != nil {
+		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, store.ErrDamaged)
+	}
+	if m.Format > format {
+		return nil, fmt.Errorf("base backup %q: %w", id, ErrNewer)
+	}
+	if err := m.check(r, id); err != nil {
+		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, err)
+	}
+	return m, nil
+}
+
+// check says what cannot be right about a manifest.
+func (m *Manifest) check(r *repository.Repository, id string) error {
+	switch {
+	case m.ID != id || checkID(id) != nil:
+		return fmt.Errorf("%w: it is of base backup %.60q", store.ErrDamaged, m.ID)
+	case m.Abandoned:
+		return nil
+	case m.Cluster != r.Cluster:
+		return fmt.Errorf("%w: it is of cluster %q", repository.ErrForeign, m.Cluster)
+	case m.Start.Timeline == 0 || m.Stop.Timeline == 0 || m.Stop.LSN < m.Start.LSN || len(m.Objects) == 0:
+		return fmt.Errorf("%w: it does not say what the backup is", store.ErrDamaged)
+	}
+	for i := range m.Objects {
+		if o := &m.Objects[i]; o.Number != i || o.Database != 0 && !o.folderIsItsDatabases() {
+			return fmt.Errorf("%w: it has an object %d with folder %.60q", store.ErrDamaged, o.Number, o.Folder)
+		}
+	}
+	return nil
+}
+
+func (o *Object) folderIsItsDatabases() bool {
+	g := groupOf(o.Tablespace, o.Folder)
+	return g.database == o.Database && g.folder == o.Folder
+}
+
+// List returns the base backups, that which began last first, as far as they can be read:
+// the error tells of those that cannot.
+func List(ctx context.Context, r *repository.Repository) (all []Manifest, err error) {
+	var bad []error
+	for info, err := range r.Store.List(ctx, manifestKey(r, "")) {
+		if err != nil {
+			return nil, fmt.Errorf("list base backups: %w", err)
+		}
+		m, err := Read(ctx, r, strings.TrimPrefix(info.Key, manifestKey(r, "")))
+		switch {
+		case errors.Is(err, store.ErrNotFound): // abandoned, or gone since
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			bad = append(bad, err)
+		default:
+			all = append(all, *m)
+		}
+	}
+	slices.SortFunc(all, newestFirst)
+	return all, errors.Join(bad...)
+}
+
+// newestFirst orders by time, for positions in the WAL begin anew when a cluster does.
+func newestFirst(a, b Manifest) int {
+	return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.System, a.System), cmp.Compare(b.ID, a.ID))
+}

@@ -1,0 +1,132 @@
+package base
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// forgetWithin bounds how long is spent on leaving nothing after an error, for which the
+// context may be at its end.
+const forgetWithin = 10 * time.Second
+
+// forget deletes what was stored of a base backup that will never be one. What that leaves,
+// Sweep finds.
+func forget(ctx context.Context, r *repository.Repository, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetWithin)
+	defer cancel()
+	return deleteData(ctx, r, id)
+}
+
+// deleteData deletes all of a base backup but its manifest.
+func deleteData(ctx context.Context, r *repository.Repository, id string) error {
+	for _, prefix := range []string{indexPrefix(r, id) + "/", dataPrefix(r, id) + "/"} {
+		for info, err := range r.Store.List(ctx, prefix) {
+			if err == nil {
+				err = r.Store.Delete(ctx, info.Key)
+			}
+			if err != nil {
+				return fmt.Errorf("delete the data of base backup %q: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Delete deletes a base backup: from the start on it is there no more. One that is not
+// there is no error.
+func Delete(ctx context.Context, r *repository.Repository, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	if err := r.Store.Delete(ctx, manifestKey(r, id)); err != nil {
+		return fmt.Errorf("delete base backup %q: %w", id, err)
+	}
+	return deleteData(ctx, r, id)
+}
+
+// leftAfter is for how long objects without a manifest are taken for somebody's who is at
+// it: one takes less than that, and a commit waits no longer.
+const leftAfter = 24 * time.Hour
+
+// Sweep deletes what crashes have left for long: objects that belong to no base backup,
+// unless underway says that it is being taken, and the marks of those that were given up.
+func Sweep(ctx context.Context, r *repository.Repository, underway func(id string) bool) error {
+	if err := sweep(ctx, r, underway, time.Now().Add(-leftAfter)); err != nil {
+		return fmt.Errorf("sweep base backups of cluster %q: %w", r.Cluster, err)
+	}
+	return nil
+}
+
+func sweep(ctx context.Context, r *repository.Repository, underway func(id string) bool, before time.Time) error {
+	newest, err := newestObjects(ctx, r)
+	if err != nil {
+		return err
+	}
+	for id, at := range newest {
+		if at.After(before) || checkID(id) != nil || underway(id) {
+			continue
+		}
+		if err := abandon(ctx, r, id); err != nil {
+			return err
+		}
+	}
+	for info, err := range r.Store.List(ctx, manifestKey(r, "")) {
+		if err != nil {
+			return err
+		}
+		id := strings.TrimPrefix(info.Key, manifestKey(r, ""))
+		if _, left := newest[id]; left || info.Time.After(before) {
+			continue // next time
+		}
+		if m, err := read(ctx, r, id); err == nil && m.Abandoned {
+			if err := r.Store.Delete(ctx, info.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newestObjects tells of each base backup that has objects when the newest was stored.
+func newestObjects(ctx context.Context, r *repository.Repository) (map[string]time.Time, error) {
+	newest := map[string]time.Time{}
+	for _, prefix := range []string{dataPrefix(r, ""), indexPrefix(r, "")} {
+		for info, err := range r.Store.List(ctx, prefix) {
+			if err != nil {
+				return nil, err
+			}
+			id, _, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix), "/")
+			if at := newest[id]; info.Time.After(at) {
+				newest[id] = info.Time
+			}
+		}
+	}
+	return newest, nil
+}
+
+// abandon deletes the objects of what is no base backup, having made sure that it will
+// never be one: whoever is still at it cannot commit it any more.
+func abandon(ctx context.Context, r *repository.Repository, id string) error {
+	mark := Manifest{Format: format, ID: id, Cluster: r.Cluster, Abandoned: true}
+	text, meta, err := mark.encode()
+	if err != nil {
+		return err
+	}
+	err = r.Store.PutIfAbsent(ctx, manifestKey(r, id), text, meta)
+	if errors.Is(err, store.ErrExists) {
+		if m, err := read(ctx, r, id); err != nil || !m.Abandoned {
+			return nil //nolint:nilerr // it is a base backup, or nobody knows: List tells of it
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return deleteData(ctx, r, id)
+}
