@@ -175,20 +175,21 @@ func (c *cluster) databases(ctx context.Context) (map[uint32]string, error) {
 	return all, nil
 }
 
-func (c *cluster) connect() *replication.Conn {
+// begin takes a base backup, on a connection of its own.
+func (c *cluster) begin(ctx context.Context, r *repository.Repository, databases func(context.Context) (map[uint32]string, error), o Options) (*Manifest, error) {
 	c.Helper()
 	conn, err := replication.Connect(c.Context(), c.AdminURL(""))
 	if err != nil {
 		c.Fatal(err)
 	}
-	c.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
+	defer conn.Close(context.Background())
+	return Take(ctx, r, conn, databases, o)
 }
 
 // take takes a base backup, in many objects, and commits it.
 func (c *cluster) take(r *repository.Repository) *Manifest {
 	c.Helper()
-	m, err := Take(c.Context(), r, c.connect(), c.databases, Options{objectSize: 1 << 20})
+	m, err := c.begin(c.Context(), r, c.databases, Options{objectSize: 1 << 20})
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -211,8 +212,7 @@ func (c *cluster) archive() {
 			c.Fatalf("WAL file %s is not archived", file)
 		}
 	}
-	var last string
-	for last < file {
+	for last := ""; last < file; time.Sleep(20 * time.Millisecond) {
 		c.row(postgres.Superuser, "select coalesce(last_archived_wal, '') from pg_stat_archiver", &last)
 	}
 }
@@ -220,7 +220,7 @@ func (c *cluster) archive() {
 // recover starts a server on an unpacked data directory, and has it replay the WAL.
 func (c *cluster) recover(dir string, settings ...string) *postgres.Server {
 	c.Helper()
-	settings = append([]string{"restore_command = 'cp " + c.wal + "/%f %p'", "archive_mode = off", "recovery_target_timeline = latest"}, settings...)
+	settings = append([]string{"restore_command = 'cp " + c.wal + "/%f %p'", "archive_mode = off", "recovery_target_timeline = latest", "wal_retrieve_retry_interval = 50ms"}, settings...)
 	conf, err := os.OpenFile(filepath.Join(dir, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		c.Fatal(err)
@@ -244,7 +244,7 @@ func (c *cluster) recover(dir string, settings ...string) *postgres.Server {
 		c.Fatal(err)
 	}
 	c.Cleanup(s.Kill)
-	for recovering := true; recovering; {
+	for recovering := true; recovering; time.Sleep(20 * time.Millisecond) {
 		if err := s.QueryRow(c.Context(), postgres.Superuser, "select pg_is_in_recovery()", nil, &recovering); err != nil {
 			c.Fatal(err)
 		}

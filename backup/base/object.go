@@ -22,6 +22,12 @@ type opened struct {
 // open opens an object.
 func open(ctx context.Context, r *repository.Repository, key string, want Sums) (*opened, error) {
 	body, _, err := r.Sealer.Open(ctx, r.Store, key)
+	if errors.Is(err, store.ErrNoIdentity) {
+		// It looks so too where it is damaged in the wrong place.
+		if _, damage := store.Verify(ctx, r.Store, key); errors.Is(damage, store.ErrDamaged) {
+			err = damage
+		}
+	}
 	if err != nil {
 		return nil, missing(key, err)
 	}
