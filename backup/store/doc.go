@@ -15,6 +15,11 @@
 //     syncs it, gives it its name in one step, and syncs the folders. What a
 //     crash leaves is a temporary file, which OpenDir (dir.go) removes later.
 //   - dirfile.go: what the file of an object looks like; dirlist.go: lists of them.
+//   - s3put.go, s3stream.go: S3, the driver for a bucket, puts an object with one
+//     request, or a stream in parts that the server makes one object of at the end.
+//     What a crash leaves is an upload that nobody sees, which OpenS3 (s3.go)
+//     aborts a day later. s3config.go reads its URL, s3get.go and s3list.go read
+//     from it, s3error.go says what its answers mean.
 //   - unseal.go: Verify reads an object and compares it with its trailer, without a
 //     key. Open needs one, and its reader says io.EOF only when all was checked.
 //   - dir.go: Delete removes the object, and the folders that are empty then.

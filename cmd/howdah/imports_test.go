@@ -67,6 +67,7 @@ func keepers() map[string]string {
 		"golang.org/x/time":             "admin/api",
 		"github.com/riverqueue":         "admin/jobs",
 		"github.com/klauspost/compress": "backup/store",
+		"github.com/minio/minio-go":     "backup/store",
 		"filippo.io/age":                "backup/store, tenants/catalog",
 	}
 }
@@ -92,6 +93,7 @@ func dependencies() map[string]string {
 		"google.golang.org/protobuf":                         "walks the parser's trees: a list of every field of every node",
 		"filippo.io/age":                                     "encryption for public keys, in a format that other programs read",
 		"github.com/klauspost/compress":                      "zstd, in Go",
+		"github.com/minio/minio-go/v7":                       "S3: signing requests, their XML and their errors",
 	}
 }
 
