@@ -31,9 +31,9 @@ type S3 struct {
 // OpenS3 asks the server whether the bucket is there and may be read, and aborts
 // the uploads that killed writers have left in it more than a day ago.
 func OpenS3(ctx context.Context, config S3Config) (*S3, error) {
-	s, err := newS3(config)
+	s, err := NewS3(config)
 	if err != nil {
-		return nil, fmt.Errorf("open store in bucket %q: %w", config.Bucket, err)
+		return nil, err
 	}
 	if err := s.again.do(ctx, func(try *try) error { return s.here(try.ctx) }); err != nil {
 		return nil, fmt.Errorf("open store in bucket %q: %w", config.Bucket, err)
@@ -44,9 +44,18 @@ func OpenS3(ctx context.Context, config S3Config) (*S3, error) {
 	return s, nil
 }
 
+// NewS3 is OpenS3 without asking: for who reads an object or two and is gone.
+func NewS3(config S3Config) (*S3, error) {
+	s, err := newS3(config)
+	if err != nil {
+		return nil, fmt.Errorf("open store in bucket %q: %w", config.Bucket, err)
+	}
+	return s, nil
+}
+
 func newS3(config S3Config) (*S3, error) {
 	if err := config.check(); err != nil {
-		return nil, fmt.Errorf("the store's URL %w", err)
+		return nil, fmt.Errorf("its URL %w", err)
 	}
 	s := &S3{config: config, endpoint: config.endpoint()}
 	if config.Prefix != "" {

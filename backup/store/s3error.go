@@ -59,15 +59,15 @@ func (s *S3) answered(a minio.ErrorResponse) error {
 		return &s3Error{fmt.Sprintf(format, args...) + s.said(a), fs.ErrPermission}
 	}
 	switch {
-	case is(minio.NoSuchKey) && a.XMLName.Local == "":
-		return &s3Error{text: fmt.Sprintf("%s says 404 and not what is missing: is it an S3 server?", s.endpoint)}
+	case a.StatusCode == http.StatusNotFound && a.XMLName.Local == "":
+		return refused("%s says 404 and not what is missing: is it an S3 server?", s.endpoint)
 	case is(minio.NoSuchKey):
 		return ErrNotFound
 	case is(minio.PreconditionFailed):
 		return ErrExists
 	case is(minio.NoSuchBucket):
 		return refused("there is no bucket %q at %s", s.config.Bucket, s.endpoint)
-	case is(minio.InvalidAccessKeyID):
+	case is(minio.InvalidAccessKeyID), is("XAdminUserNotFound"):
 		return refused("%s does not know the access key", s.endpoint)
 	case is(minio.SignatureDoesNotMatch):
 		return refused("the secret key is not the access key's, or a proxy changes requests on their way to %s", s.endpoint)

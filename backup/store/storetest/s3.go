@@ -32,6 +32,7 @@ type S3 struct {
 	Endpoint string // https://127.0.0.1:PORT
 	CAFile   string // of its certificate
 	Data     string // the folder with a folder for each bucket
+	ReadOnly bool   // what Start makes of it from then on
 
 	args []string
 	cmd  *exec.Cmd
@@ -66,6 +67,9 @@ func (s *S3) Start(t testing.TB) {
 	log := &strings.Builder{}
 	s.cmd = exec.Command(s.args[0], s.args[1:]...)
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+S3Credentials().AccessKey, "ROOT_SECRET_KEY="+S3Credentials().SecretKey)
+	if s.ReadOnly {
+		s.cmd.Env = append(s.cmd.Env, "VGW_READ_ONLY=true")
+	}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
