@@ -10,7 +10,8 @@
 //     then age for the recipients' public keys, then a trailer with the SHA-256 of
 //     what came in and of what went out. So the one who writes cannot read.
 //   - retry.go, retrystream.go: Retry stands between the caller and a driver, and
-//     tries again what failed, so often and no more.
+//     tries again what failed, so often and no more. In front of it limit.go keeps
+//     to a bandwidth; behind it meter.go counts calls, bytes and errors.
 //   - dirput.go: Dir, the driver for a local directory, writes a temporary file and
 //     syncs it, gives it its name in one step, and syncs the folders. What a
 //     crash leaves is a temporary file, which OpenDir (dir.go) removes later.

@@ -18,7 +18,8 @@ import (
 	"howdah/backup/store/storetest"
 )
 
-// Behind a network on which every third call fails, Retry is a store like any.
+// Behind a network on which every third call fails, Retry is a store like any,
+// and so it is between Limit and Meter.
 func TestRetryKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, madeDir, func(t *testing.T, where string) store.Store {
@@ -29,10 +30,10 @@ func TestRetryKeepsTheContract(t *testing.T) {
 			}
 			return nil
 		}
-		return &store.Retry{Store: &faulty{
+		return store.NewLimit(&store.Retry{Store: &store.Meter{Store: &faulty{
 			Store:  openDir(t, where),
 			before: func(_ context.Context, call string) error { return third(call) },
-		}, Pause: time.Microsecond, Tries: 20}
+		}}, Pause: time.Microsecond, Tries: 20}, 1<<40, 1<<40)
 	})
 }
 
