@@ -307,6 +307,18 @@ func uploadsIn(t *testing.T, server *storetest.S3, bucket string) []string {
 	})
 }
 
+// wantPart waits until the first part of an upload has arrived.
+func wantPart(t *testing.T, upload string) {
+	t.Helper()
+	for range 200 {
+		if _, err := os.Stat(filepath.Join(upload, "1")); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("no part of upload %s arrives in 10 seconds", upload)
+}
+
 // testS3Leftovers leaves uploads behind as killed writers do.
 func testS3Leftovers(t *testing.T, server *storetest.S3) {
 	where := server.URL(t, "leftovers", "ours")
@@ -333,6 +345,7 @@ func testS3Leftovers(t *testing.T, server *storetest.S3) {
 	killed := begin(s, "killed")
 	defer killed.Abort()
 	old := uploadsIn(t, server, "leftovers")
+	wantPart(t, old[0])
 	for _, w := range []store.Writer{begin(s, "alive"), begin(other, "others")} {
 		defer w.Abort()
 	}

@@ -17,11 +17,27 @@ func newBackupCommand() *cobra.Command {
 	return cmd
 }
 
+// makeStore makes the store unless there is one, and says where it is.
+func (c *Config) makeStore() (where string, err error) {
+	if c.Backup.bucket != nil {
+		return c.Backup.bucket.tryOut()
+	}
+	folder, err := storeFolder(c.Backup.Store)
+	if err == nil {
+		err = store.MakeDir(folder)
+	}
+	if err == nil {
+		_, err = c.openStore()
+	}
+	return folder, err
+}
+
 func backupInit() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use: "init", Short: "Make an empty store where [backup] store says, unless there is one", Args: noArgs,
-		Long: "Make an empty store where [backup] store says. A store that is there stays as it is.\n\n" +
+		Long: "Make an empty store where [backup] store says. A store that is there stays as it is. A bucket is not made: it is\n" +
+			"tried whether it is there and does what Howdah needs.\n\n" +
 			"Howdah never does that by itself: a disk that is not mounted must not pass for a store without objects.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := LoadConfig(path)
@@ -31,17 +47,11 @@ func backupInit() *cobra.Command {
 			if config.Backup.Store == "" {
 				return fmt.Errorf("%s has no store: give [backup] store", path)
 			}
-			folder, err := storeFolder(config.Backup.Store)
-			if err == nil {
-				err = store.MakeDir(folder)
-			}
+			where, err := config.makeStore()
 			if err != nil {
 				return err
 			}
-			if _, err := config.exportPlace(); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "there is a store in %s\n", folder)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "there is a store in %s\n", where)
 			return err
 		},
 	}

@@ -115,8 +115,12 @@ type Catalog struct {
 type Backup struct {
 	Store        string   // "" = nowhere
 	Recipients   []string // age's public keys
-	IdentityFile string   // this and the next: absolute, or ""
+	IdentityFile string   // this and the next two: absolute, or ""
 	ScratchDir   string
+	// CredentialsFile says who asks for a bucket; "" is the environment.
+	CredentialsFile string
+
+	bucket *openBucket // of Store, if that is one
 }
 
 // LoadConfig reads the file. If anything in it is wrong the error is a

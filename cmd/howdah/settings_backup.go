@@ -5,8 +5,13 @@ func backupSettings() []setting {
 	return []setting{
 		{
 			section: in, name: "store", shown: "backup_store", initial: "", reload: true,
-			doc: "The object store in which exports are kept: \"file:///path\" is a local directory, \"file:path\" one that is looked for from this file's folder, the same for every node; `howdah backup init` makes it. \"\" is none.",
+			doc: "The object store in which exports are kept, the same for every node. \"file:///path\" is a local directory, \"file:path\" one that is looked for from this file's folder; `howdah backup init` makes it. \"s3://bucket/prefix\" is a bucket of S3, or of a server that speaks its protocol, that is there already. Its options follow as in \"?endpoint=https://host:9000&region=eu-1\": path_style=true or false, ca_file (certificates of authorities, PEM), insecure=true (http), storage_class, sse=AES256 or aws:kms with kms_key, lock=GOVERNANCE or COMPLIANCE with lock_days, checksum=crc32c, md5 or none. \"\" is none.",
 			at:  func(p *place) any { return &p.backup.Store },
+		},
+		{
+			section: in, name: "credentials_file", initial: "", reload: true,
+			doc: "Who asks for the bucket: a file as Amazon's tools have it (aws_access_key_id = …, aws_secret_access_key = …, perhaps aws_session_token = …), that nobody but its owner may read. \"\" takes AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN of the environment.",
+			at:  func(p *place) any { return &p.backup.CredentialsFile },
 		},
 		{
 			section: in, name: "recipients", initial: []any{}, reload: true,
