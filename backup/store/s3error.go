@@ -71,6 +71,8 @@ func (s *S3) answered(a minio.ErrorResponse) error {
 		return refused("%s does not know the access key", s.endpoint)
 	case is(minio.SignatureDoesNotMatch):
 		return refused("the secret key is not the access key's, or a proxy changes requests on their way to %s", s.endpoint)
+	case is(minio.NoSuchUpload):
+		return refused("the upload is not in bucket %q any more: it was aborted, or completed by a request whose answer was lost", s.config.Bucket)
 	case isOneOf(a.Code, codesRegion) || a.StatusCode == http.StatusMovedPermanently:
 		return refused("bucket %q is in another region than %q, or at another endpoint than %s", s.config.Bucket, s.config.Region, s.endpoint)
 	case is(minio.RequestTimeTooSkewed):
