@@ -58,3 +58,12 @@ func inUse(err error) error {
 	}
 	return err
 }
+
+// DropSlot removes a slot. It is for one that the server has given up, which is of no use
+// any more.
+func (c *Conn) DropSlot(ctx context.Context, name string) error {
+	if _, err := c.pg.Exec(ctx, "DROP_REPLICATION_SLOT "+quote(name)).ReadAll(); err != nil {
+		return fmt.Errorf("DROP_REPLICATION_SLOT: %w", inUse(err))
+	}
+	return nil
+}

@@ -66,7 +66,7 @@ func (c *Conn) Receive(ctx context.Context) (*WAL, *End, error) {
 		w, err := parseWAL(m.Data)
 		return w, nil, err
 	case *pgproto3.CopyDone:
-		end, err := c.endOfTimeline(ctx)
+		end, err := c.endOfTimeline(context.WithoutCancel(ctx)) // half of the answer would be of no use
 		return nil, end, err
 	case *pgproto3.CommandComplete: // the server has been told to stop
 		return nil, &End{}, nil
@@ -133,12 +133,18 @@ func (c *Conn) endOfTimeline(ctx context.Context) (*End, error) {
 // Report tells the server up to where WAL has been received, and is safe: it need not
 // keep what is in front of that. Nothing is ever reported to be applied, for a commit that
 // waits for that would be let go on too early.
-func (c *Conn) Report(received, safe LSN) error {
+func (c *Conn) Report(received, safe LSN) error { return c.report(received, safe, 0) }
+
+// Ask reports, and asks the server to answer that it is there.
+func (c *Conn) Ask(received, safe LSN) error { return c.report(received, safe, 1) }
+
+func (c *Conn) report(received, safe LSN, reply byte) error {
 	b := make([]byte, 1+8+8+8+8+1)
 	b[0] = 'r'
 	binary.BigEndian.PutUint64(b[1:], uint64(received))
 	binary.BigEndian.PutUint64(b[9:], uint64(safe))
 	binary.BigEndian.PutUint64(b[25:], uint64(time.Now().UnixMicro()-epoch))
+	b[33] = reply
 	c.pg.Frontend().Send(&pgproto3.CopyData{Data: b})
 	return c.pg.Frontend().Flush()
 }

@@ -1,0 +1,15 @@
+// Package wal keeps a cluster's WAL in a repository, and gives it back. backup/FORMAT.md
+// says how it lies there.
+//
+// Reading, in the order of the files: List (contents.go) says what there is, by timeline:
+// segments, parts of segments, histories (history.go), and records of gaps (gap.go); names.go
+// reads keys, and believes none that our own code would not have written. Reaches (path.go)
+// follows the way to a timeline and says up to where WAL is complete. Fetch (fetch.go) gives
+// a file as a restore_command is asked for it; it is put together and checked in a spool
+// (spool.go) before any of it is given away. TargetOf (samples.go) says which position the
+// primary had reached by a time.
+//
+// A restore_command runs Get (get.go), which asks over a Unix socket whoever runs Serve
+// (serve.go): it runs as the server's OS user, who can read neither store nor key. A Source
+// (source.go) fetches segments before they are asked for.
+package wal

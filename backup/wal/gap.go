@@ -1,0 +1,86 @@
+package wal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// Gap is a record that WAL was lost: the server had it no more when somebody came to
+// receive it. What lies between cannot be restored, nor can anything be restored across it.
+type Gap struct {
+	Format int                  `json:"format"`
+	From   replication.Position `json:"from"` // the end of what was stored before
+	To     replication.Position `json:"to"`   // the start of what is stored after
+	Found  time.Time            `json:"found"`
+	Why    string               `json:"why"`
+}
+
+const (
+	gapFormat = 1
+	gapMost   = 64 << 10 // more than a gap record has bytes
+)
+
+func (g *Gap) String() string {
+	return fmt.Sprintf("WAL from %s on timeline %d to %s on timeline %d was lost (%s: %s)",
+		g.From.LSN, g.From.Timeline, g.To.LSN, g.To.Timeline, g.Found.Format(time.RFC3339), g.Why)
+}
+
+func (g *Gap) key() string {
+	return fmt.Sprintf("gaps/%08X-%016X-%08X-%016X", g.To.Timeline, uint64(g.To.LSN), g.From.Timeline, uint64(g.From.LSN))
+}
+
+// putGap stores the record of a gap, once: who is killed behind it finds the gap again.
+func putGap(ctx context.Context, r *repository.Repository, g *Gap) error {
+	g.Format, g.Found = gapFormat, g.Found.UTC().Truncate(time.Second)
+	text, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return err
+	}
+	err = r.Store.PutIfAbsent(ctx, r.Key(g.key()), text, sumOf(text))
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("record a gap: %w", err)
+	}
+	return nil
+}
+
+// listGaps reads the gap records.
+func listGaps(ctx context.Context, r *repository.Repository) (gaps []Gap, err error) {
+	base := r.Key("gaps") + "/"
+	for info, err := range r.Store.List(ctx, base) {
+		if err != nil {
+			return nil, fmt.Errorf("list the gaps in the WAL of cluster %q: %w", r.Cluster, err)
+		}
+		g, err := readGap(ctx, r, "gaps/"+strings.TrimPrefix(info.Key, base))
+		if errors.Is(err, store.ErrNotFound) {
+			continue // deleted since
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the gap record %q: %w", info.Key, err)
+		}
+		gaps = append(gaps, *g)
+	}
+	return gaps, nil
+}
+
+func readGap(ctx context.Context, r *repository.Repository, key string) (*Gap, error) {
+	text, err := readPlain(ctx, r, key, gapMost)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gap{}
+	if err := json.Unmarshal(text, g); err != nil || g.key() != key {
+		return nil, fmt.Errorf("%w: it does not say which WAL was lost", store.ErrDamaged)
+	}
+	if g.Format > gapFormat {
+		return nil, fmt.Errorf("it has format %d; this Howdah reads up to %d: use a newer one", g.Format, gapFormat)
+	}
+	return g, nil
+}

@@ -1,0 +1,147 @@
+package wal
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"howdah/backup/replication"
+)
+
+// Path returns the way to a timeline, 0 being the newest there is: its legs, the oldest
+// first. The history files say it.
+func (c *Contents) Path(timeline uint32) ([]Leg, error) {
+	if timeline == 0 {
+		if len(c.Timelines) == 0 {
+			return nil, fmt.Errorf("%w: no WAL is stored", ErrHole)
+		}
+		timeline = c.Timelines[len(c.Timelines)-1].ID
+	}
+	t := c.timeline(timeline)
+	switch {
+	case t == nil:
+		return nil, fmt.Errorf("%w: nothing is stored of timeline %d", ErrHole, timeline)
+	case t.Legs != nil:
+		return t.Legs, nil
+	case timeline == 1:
+		return []Leg{{Timeline: 1}}, nil
+	}
+	return nil, fmt.Errorf("%w: the history file of timeline %d is missing", ErrHole, timeline)
+}
+
+// Reaches says whether WAL is complete from a position up to a target, 0 being the newest
+// position that is stored, along the way to a timeline, 0 being the newest. It returns the
+// target, or that newest position. The error, ErrHole, names the first hole.
+func (c *Contents) Reaches(from replication.Position, target replication.LSN, timeline uint32) (replication.Position, error) {
+	w, err := c.walk(from, timeline)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	end := from.LSN
+	for end < target || target == 0 {
+		next, whole := w.cover(end.SegmentStart(w.size))
+		end = max(end, next)
+		if whole {
+			continue
+		}
+		if end < target || end < w.last {
+			return replication.Position{}, w.hole(end, target)
+		}
+		break
+	}
+	if target != 0 {
+		end = target
+	}
+	return replication.Position{LSN: end, Timeline: w.timelineOf(end)}, nil
+}
+
+// walk is a way through what is stored, segment by segment.
+type walk struct {
+	c    *Contents
+	legs []Leg
+	size replication.LSN // of segments
+	last replication.LSN // the start of the last segment of which something is stored on the way
+}
+
+func (c *Contents) walk(from replication.Position, timeline uint32) (*walk, error) {
+	legs, err := c.Path(timeline)
+	if err != nil {
+		return nil, err
+	}
+	newest := legs[len(legs)-1].Timeline
+	i := slices.IndexFunc(legs, func(l Leg) bool { return l.Timeline == from.Timeline })
+	switch {
+	case i < 0:
+		return nil, fmt.Errorf("timeline %d does not lead to timeline %d", from.Timeline, newest)
+	case legs[i].End != 0 && from.LSN > legs[i].End:
+		return nil, fmt.Errorf("%s on timeline %d is behind %s, where the way to timeline %d leaves it", from.LSN, from.Timeline, legs[i].End, newest)
+	case from.LSN < legs[i].Begin:
+		return nil, fmt.Errorf("%s is before timeline %d begins, at %s", from.LSN, from.Timeline, legs[i].Begin)
+	}
+	w := &walk{c: c, legs: legs, size: c.Identity.Segment}
+	for _, l := range legs {
+		t := c.timeline(l.Timeline)
+		if t == nil {
+			continue
+		}
+		for _, s := range slices.Backward(t.Segments) {
+			if l.End == 0 || s.Start < l.End {
+				w.last = max(w.last, s.Start)
+				break
+			}
+		}
+	}
+	return w, nil
+}
+
+// cover says up to where the segment is there, on the newest timeline that has any of it,
+// as PostgreSQL asks for it; and whether that is all of it.
+func (w *walk) cover(start replication.LSN) (end replication.LSN, whole bool) {
+	for _, l := range slices.Backward(w.legs) {
+		if start < l.Begin.SegmentStart(w.size) || l.End != 0 && start >= l.End {
+			continue
+		}
+		s := w.c.timeline(l.Timeline).segment(start)
+		if s == nil {
+			continue
+		}
+		// The beginning of a timeline's first segment is that of the timeline before it. One
+		// that has no more than that is of no use yet.
+		if end = s.end(w.size); end <= l.Begin && start < l.Begin {
+			continue
+		}
+		if l.End != 0 {
+			end = min(end, l.End)
+		}
+		return end, end == start+w.size
+	}
+	return start, false
+}
+
+func (w *walk) timelineOf(at replication.LSN) uint32 {
+	for _, l := range w.legs {
+		if l.End == 0 || at <= l.End {
+			return l.Timeline
+		}
+	}
+	return 0
+}
+
+// hole tells of the hole at a position, and of what is known of it.
+func (w *walk) hole(at, target replication.LSN) error {
+	name := replication.SegmentName(w.timelineOf(at), at, w.size)
+	for i := range w.c.Gaps {
+		if g := &w.c.Gaps[i]; g.From.LSN <= at && at < g.To.LSN {
+			return fmt.Errorf("%w at %s, in %s: %s", ErrHole, at, name, g)
+		}
+	}
+	if at >= w.last {
+		return fmt.Errorf("%w at the end: WAL is stored up to %s only, in %s, and not to %s", ErrHole, at, name, target)
+	}
+	return fmt.Errorf("%w at %s, in %s: WAL is missing there, and stored again after it", ErrHole, at, name)
+}
+
+// byPosition orders parts of a segment.
+func byPosition(a, b Span) int {
+	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+}

@@ -1,0 +1,156 @@
+package wal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// Receiver stores a cluster's WAL as it is written. Its fields are set before Run.
+type Receiver struct {
+	Repo *repository.Repository
+	// URL returns replication_url: one connection string, of a role that may replicate. It
+	// may name several hosts, with target_session_attrs=primary.
+	URL func() string
+	// SampleURL returns admin_url, by which the primary is asked once a second where it is
+	// in the WAL; nil is that nobody asks, and then no time is known to be reachable.
+	SampleURL func() string
+	Slot      string        // "" is "howdah"
+	Interval  time.Duration // how old a part may get before it is stored; 0 is a second
+	Log       *slog.Logger
+
+	samples sampler
+	gone    replication.Position // the server has said that it has this no more; Run's own
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// Stats tells how far a Receiver is.
+type Stats struct {
+	Connected bool // to the cluster's primary, and receiving
+	Elsewhere bool // another node receives: it has the slot
+	Timeline  uint32
+	Received  replication.LSN
+	Durable   replication.LSN // all before it is in the store
+	// Sampled is the newest time of which it is known that all is in the store that had
+	// been committed before it, by the primary's clock.
+	Sampled  time.Time
+	SlotLost time.Time // when a slot was found that the server had given up; zero: never
+	Gaps     int       // that are recorded
+
+	Objects           int64 // stored
+	BytesIn, BytesOut int64 // of WAL that was received, and of objects that were stored
+
+	LastError   string // "" after WAL was stored again
+	LastErrorAt time.Time
+}
+
+// Stats returns how far it is.
+func (r *Receiver) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stats
+}
+
+func (r *Receiver) update(change func(*Stats)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.stats)
+}
+
+const (
+	firstPause   = time.Second      // before it connects again
+	longestPause = 30 * time.Second // where the pauses stop doubling
+	otherPause   = 5 * time.Second  // while another node has the slot
+	foreignPause = time.Minute      // while there is what only a person can mend
+	connectTime  = 30 * time.Second // for connecting, and each command
+)
+
+// Run receives until the context is done, whatever happens: what it cannot mend it tells
+// in Stats and in the log, and tries again.
+func (r *Receiver) Run(ctx context.Context) error {
+	var sampling sync.WaitGroup
+	defer sampling.Wait()
+	if r.SampleURL != nil {
+		sampling.Go(func() { r.samples.run(ctx, r.SampleURL) })
+	}
+	again := false
+	for pause := firstPause; ctx.Err() == nil; {
+		before := r.Stats().Durable
+		err := r.session(ctx)
+		r.update(func(s *Stats) { s.Connected = false })
+		if r.Stats().Durable != before {
+			pause = firstPause
+		}
+		wait := pause
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errAgain) && !again:
+			again = true
+			continue
+		case errors.Is(err, replication.ErrSlotInUse):
+			r.update(func(s *Stats) { s.Elsewhere = true })
+			wait = otherPause
+		case errors.Is(err, repository.ErrForeign), errors.Is(err, ErrConflict):
+			r.failed(err)
+			wait = foreignPause
+		default:
+			r.failed(err)
+			pause = min(2*pause, longestPause)
+		}
+		again = false
+		sleep(ctx, wait)
+	}
+	return nil
+}
+
+// failed tells of an error, in the log once as long as it stays the same.
+func (r *Receiver) failed(err error) {
+	text, same := err.Error(), false
+	r.update(func(s *Stats) {
+		same = s.LastError == text
+		s.LastError, s.LastErrorAt, s.Elsewhere = text, time.Now(), false
+	})
+	if !same {
+		r.Log.Error("WAL is not being stored", "cluster", r.Repo.Cluster, "error", text)
+	}
+}
+
+func (r *Receiver) slot() string { return cmp.Or(r.Slot, "howdah") }
+
+func (r *Receiver) interval() time.Duration {
+	if r.Interval <= 0 {
+		return time.Second
+	}
+	return r.Interval
+}
+
+// counted returns the repository with a store that counts what is stored.
+func (r *Receiver) counted() *repository.Repository {
+	counted := *r.Repo
+	counted.Store = &counting{r.Repo.Store, r}
+	return &counted
+}
+
+// counting counts the bytes of objects that are stored.
+type counting struct {
+	store.Store
+	r *Receiver
+}
+
+func (c *counting) PutIfAbsent(ctx context.Context, key string, data []byte, meta map[string]string) error {
+	err := c.Store.PutIfAbsent(ctx, key, data, meta)
+	if err == nil {
+		c.r.update(func(s *Stats) { s.BytesOut += int64(len(data)) })
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package wal
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/backup/replication"
+)
+
+const (
+	sampling     = time.Second
+	samplesAhead = 120 // samples that wait to be taken, while nobody receives
+)
+
+// where is asked of the primary. The time is read first: what was committed before it is
+// in front of the position. The segment's name tells the timeline.
+const where = `select clock_timestamp(), l::text, pg_walfile_name(l), (select system_identifier::text from pg_control_system())
+from pg_current_wal_insert_lsn() l`
+
+// sampler asks the primary once a second where it is.
+type sampler struct {
+	mu      sync.Mutex
+	samples []taken
+}
+
+// taken is a sample, and of whom.
+type taken struct {
+	Sample
+	timeline uint32
+	system   string
+}
+
+// run asks until the context is done. What fails it tries again: that samples are missing
+// shows in their age.
+func (s *sampler) run(ctx context.Context, url func() string) {
+	for ctx.Err() == nil {
+		_ = s.connected(ctx, url())
+		sleep(ctx, sampling)
+	}
+}
+
+func (s *sampler) connected(ctx context.Context, url string) error {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	config.RuntimeParams["application_name"] = "howdah"
+	config.ConnectTimeout = connectTime
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	for ctx.Err() == nil {
+		sample, err := ask(ctx, conn)
+		if err != nil {
+			return err
+		}
+		s.put(sample)
+		sleep(ctx, sampling)
+	}
+	return nil
+}
+
+func ask(ctx context.Context, conn *pgx.Conn) (t taken, err error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	var lsn, file string
+	if err := conn.QueryRow(ctx, where).Scan(&t.Time, &lsn, &file, &t.system); err != nil {
+		return t, err
+	}
+	if t.LSN, err = replication.ParseLSN(lsn); err != nil {
+		return t, err
+	}
+	t.LSN = behindHeader(t.LSN)
+	timeline, err := strconv.ParseUint(file[:min(8, len(file))], 16, 32)
+	t.timeline = uint32(timeline)
+	return t, err
+}
+
+// behindHeader takes the header of a page off that nothing is behind yet: where the next
+// record goes is not reached before there is one.
+func behindHeader(l replication.LSN) replication.LSN {
+	const page, short, long = 8192, 24, 40
+	switch l % page {
+	case short:
+		return l - short
+	case long:
+		return l - long // in front of a segment; or a record of 16 bytes behind a header, which there is none of
+	}
+	return l
+}
+
+func (s *sampler) put(t taken) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.samples = append(s.samples, t)
+	if n := len(s.samples); n > samplesAhead {
+		s.samples = s.samples[n-samplesAhead:]
+	}
+}
+
+// take returns the samples of a timeline of a system, and forgets all.
+func (s *sampler) take(system string, timeline uint32) (samples []Sample) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.samples {
+		if t.system == system && t.timeline == timeline {
+			samples, _ = add(samples, t.Sample)
+		}
+	}
+	s.samples = nil
+	return samples
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
