@@ -28,7 +28,7 @@ func (u *unpacking) finish(ctx context.Context) error {
 	if !u.control {
 		return fmt.Errorf("%w: it has no %s", store.ErrDamaged, controlFile)
 	}
-	if u.spaces != (len(u.m.Tablespaces) > 0) {
+	if !u.spaces && len(u.m.Tablespaces) > 0 { // without any there is an empty one
 		return fmt.Errorf("%w: its tablespaces are not those of its %s", store.ErrDamaged, spacesFile)
 	}
 	spaces, err := u.link()
