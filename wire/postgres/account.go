@@ -64,6 +64,18 @@ func (a account) chown(path string) error {
 	return os.Chown(path, a.uid, a.gid)
 }
 
+// Own gives path to the OS user that servers run as. Only root needs to.
+func Own(path string) error {
+	a, err := serverAccount()
+	if err != nil {
+		return err
+	}
+	return a.chown(path)
+}
+
+// IsOther reports whether servers run as another OS user than the caller.
+func IsOther() bool { return os.Geteuid() == 0 }
+
 // prepare makes cmd run as the account, able to reach dir, outside our process
 // group (so that Ctrl-C in a terminal reaches us alone) and free of the
 // caller's PG* and locale variables.

@@ -34,6 +34,8 @@ type Config struct {
 	Settings map[string]string // postgresql.conf settings, values unquoted; used at creation only
 	HBA      []string          // pg_hba.conf lines put before ours; used at creation only
 	NoSync   bool              // creation does not wait for the disk: for tests
+
+	Override map[string]string // settings given at every start: they go before those of all files
 }
 
 func (c Config) withDefaults() Config {

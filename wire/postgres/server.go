@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -136,6 +138,9 @@ func (s *Server) launchLocked() (_ *Child, err error) {
 	}
 	if s.follow != "" {
 		args = append(args, "-c", "primary_conninfo="+s.follow, "-c", "primary_slot_name="+s.slot)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.cfg.Override)) {
+		args = append(args, "-c", name+"="+s.cfg.Override[name])
 	}
 	cmd := exec.Command(s.binaries.Path("postgres"), args...) //nolint:noctx // it outlives every context
 	cmd.Stdout, cmd.Stderr = log, log

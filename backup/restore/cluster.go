@@ -1,0 +1,48 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"howdah/backup/base"
+	"howdah/backup/repository"
+	"howdah/wire/postgres"
+)
+
+// Cluster puts a cluster back into a new directory.
+type Cluster struct {
+	Repo        *repository.Repository
+	Dir         string            // absolute: there is none yet, or an empty one
+	Tablespaces map[uint32]string // where each goes, by OID; those that are not given go into Dir
+	Binaries    postgres.Binaries // of the cluster's major version
+	// Get is the command by which the server gets WAL, in front of the socket's path: this
+	// program's "wal archive-get --socket".
+	Get      []string
+	Progress func(base.Progress) // nil is nobody
+}
+
+// Run unpacks the base backup, and has a server recover until the target is met. Then the
+// directory is a cluster's that was shut down, on a timeline of its own. After an error
+// there is nothing left of it, unless it is the recovery's: then it can be looked at, and
+// the error says where.
+func (c *Cluster) Run(ctx context.Context, p *Plan) error {
+	beside, err := postgres.MakeScratchDir()
+	if err != nil {
+		return fmt.Errorf("make a folder for the restore: %w", err)
+	}
+	defer os.RemoveAll(beside) // it holds nothing that anybody wants
+	err = base.Unpack(ctx, c.Repo, p.Base, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.Own, Progress: c.Progress})
+	if err != nil {
+		return err
+	}
+	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: beside, timeline: p.Timeline}
+	s, err := r.serveAndRun(ctx, c.Repo, p, c.Get)
+	if err == nil {
+		err = s.Stop(ctx, postgres.Fast)
+	}
+	if err != nil {
+		return fmt.Errorf("recover in %q to %s: %w", c.Dir, p.Target, err)
+	}
+	return nil
+}

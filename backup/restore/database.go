@@ -1,0 +1,267 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/backup/base"
+	"howdah/backup/repository"
+	"howdah/wire/postgres"
+)
+
+// Database gets one database of a cluster as it was at a moment, as a dump: of the base
+// backup only its part is fetched. All that is put on disk meanwhile is in a folder that
+// only servers can enter, and is gone afterwards.
+type Database struct {
+	Repo      *repository.Repository
+	Name      string // at the moment
+	Superuser string // of the cluster; "" is postgres
+	Into      string // absolute: a folder that is not there yet, for pg_restore
+	Binaries  postgres.Binaries
+	Get       []string // as in Cluster
+	Jobs      int      // of pg_dump at a time; 0 is one
+	Progress  func(base.Progress)
+}
+
+// ErrNoDatabase is of a database that was not there at the moment.
+var ErrNoDatabase = errors.New("restore: there was no such database then")
+
+// errOther is of a database whose files were not fetched: another had its name when the
+// base backup was taken.
+var errOther = errors.New("its name was another database's when the base backup was taken")
+
+// Run makes the dump.
+func (d *Database) Run(ctx context.Context, p *Plan) error {
+	if _, err := os.Lstat(d.Into); err == nil {
+		return fmt.Errorf("folder %q is there already: name one that is not", d.Into)
+	}
+	want := d.fetched(p.Base)
+	oid, err := d.attempt(ctx, p, want)
+	if errors.Is(err, errOther) {
+		_, err = d.attempt(ctx, p, oid)
+	}
+	if err != nil {
+		return fmt.Errorf("restore database %q to %s: %w", d.Name, p.Target, err)
+	}
+	return nil
+}
+
+// fetched returns the OID of the database that had the name at the end of the base backup;
+// 0 is that none had: it was made later, and all of it is in the WAL.
+func (d *Database) fetched(m *base.Manifest) uint32 {
+	for _, names := range []map[uint32]string{m.DatabasesAtEnd, m.DatabasesAtStart} {
+		for oid, name := range names {
+			if name == d.Name {
+				return oid
+			}
+		}
+	}
+	return 0
+}
+
+// shared are databases that a server cannot do without, or is logged in to: template1,
+// template0 and postgres, by the OIDs that initdb gives them. They moved between versions.
+func shared(major int) []uint32 {
+	if major < 15 {
+		return []uint32{1}
+	}
+	return []uint32{1, 4, 5}
+}
+
+// attempt restores with the files of one database, and returns the OID of the one that has
+// the name at the moment.
+func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint32, err error) {
+	beside, err := postgres.MakeScratchDir()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(beside)) }()
+	keep := d.kept(p.Base, want)
+	dir := filepath.Join(beside, "data")
+	err = base.Unpack(ctx, d.Repo, p.Base, dir, base.UnpackOptions{
+		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.Own, Progress: d.Progress,
+	})
+	if err != nil {
+		return 0, err
+	}
+	r := &recovery{
+		binaries: d.Binaries, dir: dir, beside: beside, timeline: p.Timeline, extra: partial(d.Binaries.Major),
+		hba: "local all all trust\n", // of a socket in a folder that nobody else can enter
+	}
+	s, err := r.serveAndRun(ctx, d.Repo, p, d.Get)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Kill() // nobody wants what it has
+	oid, err = d.find(ctx, s, p.Base, keep)
+	if err == nil {
+		err = r.gate(append(keep, oid))
+	}
+	if err == nil {
+		err = d.check(ctx, s)
+	}
+	if err == nil {
+		err = d.dump(ctx, s)
+	}
+	return oid, err
+}
+
+// kept are the databases whose files are fetched.
+func (d *Database) kept(m *base.Manifest, want uint32) []uint32 {
+	keep := shared(m.Major)
+	for oid, name := range m.DatabasesAtEnd {
+		if name == "postgres" && !slices.Contains(keep, oid) { // dropped and made again once
+			keep = append(keep, oid)
+		}
+	}
+	if want != 0 {
+		keep = append(keep, want)
+	}
+	return keep
+}
+
+// partial are settings of a server that lacks the files of databases that nobody asks for:
+// what WAL says of them is read over.
+func partial(major int) map[string]string {
+	s := map[string]string{
+		"ignore_invalid_pages": "on", "autovacuum_freeze_max_age": "2000000000", "autovacuum_multixact_freeze_max_age": "2000000000",
+		"max_connections": "50",
+	}
+	if major >= 17 {
+		s["event_triggers"] = "off"
+	}
+	return s
+}
+
+// invalid is a line of the log that tells of a page that WAL is about and that is not
+// there; the path has the OID of the database, or is one of those that all share.
+var invalid = regexp.MustCompile(`page \d+ of relation (\S+) (does not exist|is uninitialized)`)
+
+// gate is an error where a page was missing that is no left-out database's.
+func (r *recovery) gate(kept []uint32) error {
+	text, err := os.ReadFile(r.log())
+	if err != nil {
+		return err
+	}
+	for _, found := range invalid.FindAllSubmatch(text, -1) {
+		path := string(found[1])
+		parts := strings.Split(path, "/")
+		if len(parts) < 3 { // global/1262
+			return fmt.Errorf("WAL is about a page of %s that is not there: what was restored is not whole", path)
+		}
+		oid, err := strconv.ParseUint(parts[len(parts)-2], 10, 32)
+		if err != nil || slices.Contains(kept, uint32(oid)) {
+			return fmt.Errorf("WAL is about a page of %s that is not there: what was restored is not whole", path)
+		}
+	}
+	return nil
+}
+
+func (d *Database) connect(ctx context.Context, s *postgres.Server, database string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig("")
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port, config.User, config.Database = s.SocketDir(), uint16(s.Port()), d.superuser(), database
+	config.TLSConfig, config.Fallbacks = nil, nil
+	return pgx.ConnectConfig(ctx, config)
+}
+
+func (d *Database) superuser() string {
+	if d.Superuser == "" {
+		return postgres.Superuser
+	}
+	return d.Superuser
+}
+
+// find returns the OID that the database has, and lets nobody into those whose files are
+// not there: to log in to one can bring the server down.
+func (d *Database) find(ctx context.Context, s *postgres.Server, m *base.Manifest, keep []uint32) (oid uint32, err error) {
+	conn, err := d.connect(ctx, s, "postgres")
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, "select oid from pg_catalog.pg_database where datname = $1", d.Name).Scan(&oid)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, ErrNoDatabase
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, before := m.DatabasesAtStart[oid]
+	_, after := m.DatabasesAtEnd[oid]
+	if (before || after) && !slices.Contains(keep, oid) {
+		return oid, errOther
+	}
+	_, err = conn.Exec(ctx, "update pg_catalog.pg_database set datallowconn = (oid = any ($1))", append(slices.Clone(keep), oid))
+	return oid, err
+}
+
+// check has the server compare each index with itself: what is missing shows there.
+func (d *Database) check(ctx context.Context, s *postgres.Server) error {
+	conn, err := d.connect(ctx, s, d.Name)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	// In a schema of its own: the tenant's may have functions of these names.
+	for _, sql := range []string{
+		"drop schema if exists howdah_check cascade", "create schema howdah_check", "drop extension if exists amcheck", "create extension amcheck schema howdah_check",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("prepare to check indexes: %w", err)
+		}
+	}
+	rows, err := conn.Query(ctx, `select c.oid, c.oid::pg_catalog.regclass::text from pg_catalog.pg_index i
+		join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_am a on a.oid = c.relam
+		where a.amname = 'btree' and c.relkind = 'i' and c.relpersistence = 'p' and i.indisready and i.indisvalid order by 1`)
+	if err != nil {
+		return err
+	}
+	indexes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct {
+		OID  uint32
+		Name string
+	}])
+	if err != nil {
+		return err
+	}
+	for _, i := range indexes {
+		if _, err := conn.Exec(ctx, "select howdah_check.bt_index_check($1::oid::pg_catalog.regclass)", i.OID); err != nil {
+			return fmt.Errorf("index %s: %w", i.Name, err)
+		}
+	}
+	if _, err = conn.Exec(ctx, "drop extension amcheck"); err == nil {
+		_, err = conn.Exec(ctx, "drop schema howdah_check")
+	}
+	return err
+}
+
+// dump writes the database to Into.
+func (d *Database) dump(ctx context.Context, s *postgres.Server) (err error) {
+	var said strings.Builder
+	cmd := exec.CommandContext(ctx, d.Binaries.Path("pg_dump"), "--format=directory", "--jobs="+strconv.Itoa(max(d.Jobs, 1)), "--no-password",
+		"--host="+s.SocketDir(), "--port="+strconv.Itoa(s.Port()), "--username="+d.superuser(), "--file="+d.Into, "--dbname="+connectionName(d.Name))
+	cmd.Env = postgres.CleanEnviron(os.Environ())
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return errors.Join(fmt.Errorf("pg_dump: %w: %s", err, strings.TrimSpace(said.String())), os.RemoveAll(d.Into))
+	}
+	return nil
+}
+
+// connectionName makes a database's name one that programs do not take for a connection
+// string.
+func connectionName(name string) string {
+	return "dbname='" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(name) + "'"
+}

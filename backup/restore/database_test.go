@@ -1,0 +1,124 @@
+package restore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/backup/base"
+	"howdah/backup/restore"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// in runs statements in a database of the house.
+func (h *house) in(database string, statements ...string) {
+	h.Helper()
+	conn, err := pgx.Connect(h.Context(), h.AdminURL(database))
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, sql := range statements {
+		if _, err := conn.Exec(h.Context(), sql); err != nil {
+			h.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// sum is what a database has in its tables.
+func (h *house) sum(database string) (text string) {
+	h.Helper()
+	err := h.QueryRow(h.Context(), database, "select coalesce(count(*), 0) || ' ' || coalesce(sum(hashtext(i::text)), 0) from invoice i", nil, &text)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return text
+}
+
+// fill makes a database with invoices.
+func (h *house) fill(name string, n int) {
+	h.Helper()
+	h.exec("create database " + name + " strategy wal_log")
+	h.in(name, "create table invoice (id int primary key, name text)", "create index on invoice (lower(name))",
+		fmt.Sprintf("insert into invoice select n, 'invoice ' || n || repeat('x', n %% 100) from generate_series(1, %d) n", n))
+}
+
+// load makes into a new database what a dump has, and returns its sum.
+func (h *house) load(t *testing.T, folder string) string {
+	t.Helper()
+	h.exec("drop database if exists loaded")
+	h.exec("create database loaded")
+	cmd := exec.Command(h.binaries.Path("pg_restore"), "--exit-on-error", "--no-owner", "--dbname="+h.AdminURL("loaded"), folder)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("pg_restore: %v\n%s", err, out)
+	}
+	return h.sum("loaded")
+}
+
+func TestRestoreDatabase(t *testing.T) {
+	for _, binaries := range []postgres.Binaries{wiretest.FindPostgres(t), wiretest.NewerPostgres(t)} {
+		t.Run(strconv.Itoa(binaries.Major), func(t *testing.T) { testRestoreDatabase(t, binaries) })
+	}
+}
+
+func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
+	h := newHouse(t, binaries)
+	names := []string{"acme", "globex", "initech"}
+	for _, name := range names {
+		h.fill(name, 5000)
+	}
+	m := h.backUp()
+	// The others do what has a server miss their pages: they are vacuumed, cut and dropped.
+	for _, name := range names {
+		h.in(name, "update invoice set name = name || '!' where id % 3 = 0", "delete from invoice where id > 4000", "vacuum (freeze, analyze) invoice",
+			"create table later as select * from invoice", "truncate later")
+	}
+	h.exec("alter database initech rename to moved")
+	h.exec("alter database globex rename to initech")
+	h.exec("checkpoint")
+	h.fill("born", 100)
+	h.in("acme", "insert into invoice values (9000, 'paid')")
+	wanted := map[string]string{"acme": h.sum("acme"), "moved": h.sum("moved"), "initech": h.sum("initech"), "born": h.sum("born")}
+	at := h.now()
+	h.in("acme", "delete from invoice") // which is what they call for
+	h.exec("drop database moved")
+	h.write(3)
+	p := h.plan(at)
+	for name, want := range wanted {
+		t.Run(name, func(t *testing.T) {
+			into := filepath.Join(t.TempDir(), "dump")
+			var read int64
+			d := &restore.Database{
+				Repo: h.repo, Name: name, Into: into, Binaries: binaries, Get: []string{os.Args[0], "get"}, Jobs: 2,
+				Progress: func(p base.Progress) { read = p.Done },
+			}
+			if err := d.Run(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if got := h.load(t, into); got != want {
+				t.Errorf("restored %s, not %s", got, want)
+			}
+			if read == 0 || read > m.Size {
+				t.Errorf("%d of %d bytes were read", read, m.Size)
+			}
+		})
+	}
+	t.Run("one that was not there", func(t *testing.T) {
+		into := filepath.Join(t.TempDir(), "dump")
+		d := &restore.Database{Repo: h.repo, Name: "never", Into: into, Binaries: binaries, Get: []string{os.Args[0], "get"}}
+		if err := d.Run(t.Context(), p); !errors.Is(err, restore.ErrNoDatabase) {
+			t.Errorf("it is restored: %v", err)
+		}
+		if _, err := os.Lstat(into); err == nil {
+			t.Error("there is a dump of it")
+		}
+	})
+}

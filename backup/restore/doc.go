@@ -1,0 +1,9 @@
+// Package restore puts a cluster back to a moment, from a repository alone: no server and
+// no daemon need be there.
+//
+// target.go reads the moment that is meant. plan.go looks whether it can be reached: with
+// which base backup, and whether all WAL is there from it on. cluster.go unpacks the base
+// backup into a new directory, and has a PostgreSQL server of its own recover there until
+// the moment is reached; recovery.go is that server, which nobody can log in to, and to
+// which WAL comes over a socket.
+package restore

@@ -1,0 +1,115 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"howdah/backup/base"
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/wal"
+)
+
+// Plan says how a target is reached.
+type Plan struct {
+	Identity *repository.Identity
+	Base     *base.Manifest
+	Target   Target
+	Timeline uint32               // on which the target is
+	Until    replication.Position // up to here WAL is stored, without a hole since the base backup
+	// Past, of a target that is a time, is a position that the server had reached after it.
+	Past replication.LSN
+
+	contents *wal.Contents
+}
+
+// ErrUnreachable is of a target that what is stored does not lead to.
+var ErrUnreachable = errors.New("restore: the target cannot be reached")
+
+// Make looks how a target can be reached on a timeline; 0 is the newest. id names a base
+// backup to begin with; "" is the newest that ended before the target. Nothing is changed
+// by it, and nothing read but lists and what is small.
+func Make(ctx context.Context, r *repository.Repository, target Target, timeline uint32, id string) (*Plan, error) {
+	p := &Plan{Target: target, Timeline: timeline}
+	var err error
+	if p.Identity, err = r.Identity(ctx); err != nil {
+		return nil, err
+	}
+	if p.contents, err = wal.List(ctx, r); err != nil {
+		return nil, err
+	}
+	until := target.LSN
+	if !target.Time.IsZero() {
+		reachable := false
+		if p.Past, reachable, err = p.contents.TargetOf(ctx, r, target.Time); err != nil {
+			return nil, err
+		}
+		if !reachable {
+			return nil, p.beyond(ctx, r)
+		}
+		until = p.Past
+	}
+	if p.Base, err = p.choose(ctx, r, id); err != nil {
+		return nil, err
+	}
+	if p.Timeline == 0 {
+		p.Timeline = p.contents.Newest().Timeline
+	}
+	from := replication.Position(p.Base.Start)
+	p.Until, err = p.contents.Reaches(from, max(until, p.Base.Stop.LSN), p.Timeline)
+	if err != nil {
+		return nil, fmt.Errorf("%w from base backup %s: %w", ErrUnreachable, p.Base.ID, err)
+	}
+	return p, nil
+}
+
+// beyond says how far what is stored goes, of a time that it does not reach.
+func (p *Plan) beyond(context.Context, *repository.Repository) error {
+	if now := time.Now(); p.Target.Time.After(now) {
+		return fmt.Errorf("%w: %s is in the future: it is %s now", ErrUnreachable, p.Target, now.UTC().Format(time.RFC3339))
+	}
+	return fmt.Errorf("%w: it is not known that all WAL of before %s is stored; what is stored ends at %s: restore to latest, or to an earlier time", ErrUnreachable, p.Target, p.contents.Newest().LSN)
+}
+
+// choose returns the base backup to begin with.
+func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string) (*base.Manifest, error) {
+	if id != "" {
+		m, err := base.Read(ctx, r, id)
+		if err == nil && !p.after(m) {
+			err = fmt.Errorf("%w: base backup %s ended at %s, after it", ErrUnreachable, id, m.Finished.Format(time.RFC3339))
+		}
+		return m, err
+	}
+	all, err := base.List(ctx, r) // the newest first; of those that cannot be read err tells
+	for i := range all {
+		if p.after(&all[i]) {
+			return &all[i], nil
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) == 0:
+		return nil, fmt.Errorf("%w: there is no base backup of cluster %q", ErrUnreachable, r.Cluster)
+	}
+	oldest := all[len(all)-1]
+	return nil, fmt.Errorf("%w: the oldest base backup, %s, ended at %s (%s), after %s", ErrUnreachable, oldest.ID, oldest.Finished.Format(time.RFC3339), oldest.Stop.LSN, p.Target)
+}
+
+// after reports whether the target is behind the end of a base backup: before that a
+// server does not get to where its data are right.
+func (p *Plan) after(m *base.Manifest) bool {
+	switch {
+	case !p.Target.Time.IsZero():
+		return p.Target.Time.After(m.Finished) && p.Past >= m.Stop.LSN
+	case p.Target.LSN != 0:
+		return p.Target.LSN >= m.Stop.LSN
+	}
+	return true
+}
+
+// WALBytes is how much WAL there is between the base backup's start and the target, at
+// most: where a target is a transaction or a name nobody knows how far it is.
+func (p *Plan) WALBytes() int64 { return int64(p.Until.LSN - p.Base.Start.LSN) }

@@ -1,0 +1,174 @@
+package restore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"howdah/wire/postgres"
+)
+
+// recovery is a server that recovers in a data directory until it is where it is to be,
+// and to which nobody can log in over the network.
+type recovery struct {
+	binaries postgres.Binaries
+	dir      string   // the data directory
+	beside   string   // a folder of our own, the server user's: sockets, settings, a copy of the program
+	get      []string // the command that gets WAL, without what it is to get and where to
+	timeline uint32
+	extra    map[string]string // settings beside those of quiet
+	hba      string            // pg_hba.conf; "" lets nobody in
+}
+
+// quiet are settings under which a server does nothing but to recover, whatever its files
+// say: a restored cluster archives nowhere, follows nobody, answers nobody, and starts
+// nothing of its own (facts of PostgreSQL's manual, chapter "Continuous Archiving").
+func quiet() map[string]string {
+	return map[string]string{
+		"archive_mode": "off", "archive_command": "", "primary_conninfo": "", "primary_slot_name": "", "synchronous_standby_names": "",
+		"max_logical_replication_workers": "0", "shared_preload_libraries": "", "hot_standby": "off", "autovacuum": "off",
+		"ssl": "off", "logging_collector": "off", "log_destination": "stderr", "log_min_messages": "warning", "lc_messages": "C",
+		"huge_pages": "off", "shared_buffers": "128MB", "restart_after_crash": "off", "listen_addresses": "",
+		"unix_socket_permissions": "0700", "external_pid_file": "", "recovery_target_action": "promote",
+		"recovery_end_command": "", "archive_cleanup_command": "",
+	}
+}
+
+// settings are those of the command line, for a target.
+func (r *recovery) settings(t Target) map[string]string {
+	s := quiet()
+	maps.Copy(s, r.extra)
+	s["config_file"] = filepath.Join(r.beside, "postgresql.conf")
+	s["hba_file"] = filepath.Join(r.beside, "pg_hba.conf")
+	s["ident_file"] = filepath.Join(r.beside, "pg_ident.conf")
+	s["restore_command"] = shellCommand(r.get) + " %f %p"
+	s["recovery_target_timeline"] = fmt.Sprint(r.timeline)
+	switch {
+	case !t.Time.IsZero():
+		s["recovery_target_time"] = t.Time.UTC().Format("2006-01-02 15:04:05.999999+00")
+	case t.LSN != 0:
+		s["recovery_target_lsn"] = t.LSN.String()
+	case t.XID != 0:
+		s["recovery_target_xid"] = fmt.Sprint(t.XID)
+	case t.Name != "":
+		s["recovery_target_name"] = t.Name
+	}
+	return s
+}
+
+// shellCommand quotes words for a shell, and the percent signs in them for PostgreSQL.
+func shellCommand(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = "'" + strings.NewReplacer("'", `'\''`, "%", "%%").Replace(w) + "'"
+	}
+	return strings.Join(quoted, " ")
+}
+
+// errEndOfWAL is of a server that has read all WAL there is, and has not met its target.
+var errEndOfWAL = errors.New("all WAL was read before the target was met")
+
+// run recovers until a plan's target is met and the server has begun a timeline of its
+// own, on which it goes on running.
+func (r *recovery) run(ctx context.Context, p *Plan) (*postgres.Server, error) {
+	s, err := r.start(ctx, p.Target)
+	if errors.Is(err, errEndOfWAL) && p.Past != 0 {
+		// No transaction has ended between the target and the end of all WAL that was
+		// stored when the plan was made, which goes beyond the target: so the end is it.
+		s, err = r.start(ctx, Target{})
+	}
+	return s, err
+}
+
+func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s, err := postgres.Open(r.binaries, postgres.Config{Dir: r.dir, SocketDir: r.beside, Port: port, Log: r.log(), Override: r.settings(t)})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(ctx); err != nil {
+		text, _ := os.ReadFile(r.log()) // without it the error is told as it is
+		if strings.Contains(string(text), "recovery ended before configured recovery target was reached") {
+			return nil, errEndOfWAL
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (r *recovery) log() string { return filepath.Join(r.beside, "log") }
+
+// freePort returns a number for the name of a socket. Nobody listens on the port itself.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	return port, l.Close()
+}
+
+// files are what is read in place of the data directory's own.
+func (r *recovery) files() map[string]string {
+	return map[string]string{
+		"postgresql.conf": "", "pg_ident.conf": "",
+		"pg_hba.conf": cmp.Or(r.hba, "local all all reject\n"),
+	}
+}
+
+// targetLine is a line that says where a recovery is to stop.
+var targetLine = regexp.MustCompile(`(?m)^\s*recovery_target(_(time|lsn|name|xid|inclusive))?\s*=.*\n?`)
+
+// dropTargets takes out of a file what an earlier recovery was to stop at: one that is set
+// beside another is an error, and that cannot be unset from outside.
+func dropTargets(path string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	rest := targetLine.ReplaceAll(text, nil)
+	if len(rest) == len(text) {
+		return nil
+	}
+	return os.WriteFile(path, rest, 0o600) // it stays its owner's
+}
+
+// prepare writes what the server starts by.
+func (r *recovery) prepare(own func(path string) error) error {
+	files := r.files()
+	paths := map[string]string{}
+	for name, text := range files {
+		paths[filepath.Join(r.beside, name)] = text
+	}
+	paths[filepath.Join(r.dir, "recovery.signal")] = ""
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		if err := os.WriteFile(path, []byte(paths[path]), 0o600); err != nil {
+			return err
+		}
+		if err := own(path); err != nil {
+			return err
+		}
+	}
+	if err := dropTargets(filepath.Join(r.dir, "postgresql.auto.conf")); err != nil {
+		return err
+	}
+	// Of a backup of a standby: it would follow, and never be done.
+	if err := os.Remove(filepath.Join(r.dir, "standby.signal")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
