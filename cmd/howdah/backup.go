@@ -10,10 +10,10 @@ import (
 
 func newBackupCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "backup", Short: "Make the store in which exports are kept", Args: knownSubcommand,
+		Use: "backup", Short: "Base backups of clusters, and the store that they are in", Args: knownSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(backupInit())
+	cmd.AddCommand(backupInit(), backupNow(), backupList())
 	return cmd
 }
 

@@ -1,6 +1,9 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What a command's error means to the shell that ran it.
 var (
@@ -13,6 +16,20 @@ type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
+
+// exitError is of a command whose exit code another program reads.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+func (e exitError) Unwrap() error { return e.err }
 
 // The exit codes, which scripts rely on.
 const (
@@ -28,9 +45,12 @@ const (
 func exitCode(err error) int {
 	var config *ConfigError
 	var usage usageError
+	var exit exitError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &exit):
+		return exit.code
 	case errors.As(err, &config):
 		return exitConfiguration
 	case errors.As(err, &usage):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	_ "time/tzdata" // restores take times by the names of zones, which a machine need not have
 )
 
 func main() {

@@ -35,6 +35,8 @@ func newRootCommand() *cobra.Command {
 		newAuditCommand(),
 		newExportCommand(),
 		newBackupCommand(),
+		newRestoreCommand(),
+		newWALCommand(),
 		newImportPgbouncerCommand(),
 		newVersionCommand(),
 		newSettingsTopic(),

@@ -333,6 +333,7 @@ func (d *daemon) run(ctx context.Context) error {
 	serving.Go(func() { d.console.Run(ctx) })
 	watch := quota.Watch{Registry: d.registry, Tell: d.router.SetUsage, Log: d.log}
 	serving.Go(func() { watch.Run(ctx) })
+	serving.Go(func() { d.receiveWAL(ctx) })
 	if c := d.config.Catalog; c.URL != "" {
 		serving.Go(func() { d.followCatalog(ctx, c) })
 	}

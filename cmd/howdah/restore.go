@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"howdah/backup/restore"
+	"howdah/provision/dump"
+	"howdah/wire/postgres"
+)
+
+// restoring is what `howdah restore` is told.
+type restoring struct {
+	printer
+	clusterFlag
+	to, into, base string
+	database       string
+	superuser      string
+	timeline       uint32
+	tablespaces    []string
+	dry            bool
+}
+
+func newRestoreCommand() *cobra.Command {
+	var r restoring
+	cmd := &cobra.Command{
+		Use: "restore --to WHEN --into DIR", Short: "Put a cluster, or one database of it, back to a moment, into a new directory", Args: noArgs,
+		Long: "Put a cluster back to a moment, from the store alone: no daemon, and no server, need be there. The programs of the\n" +
+			"cluster's PostgreSQL version must be installed, and identity_file must be given.\n\n" +
+			"The newest base backup before the moment is unpacked into DIR, and a server that nobody can log in to recovers\n" +
+			"there. When the command is done DIR is a data directory that was shut down, on a timeline of its own: start it as\n" +
+			"any other. Tablespaces go into DIR too, unless --tablespace says where else: never to where they were.\n\n" +
+			"With --database only that one's part of the base backup is fetched, and DIR becomes a dump of it, which pg_restore reads:\n" +
+			"`howdah export add DIR --tenant NAME` and `howdah tenant import` make a tenant of it, beside the one that lives. Its\n" +
+			"indexes are checked before. What is unpacked meanwhile is in a folder for temporary files, and is removed.\n\n" +
+			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
+			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
+	}
+	cmd.Flags().StringVar(&r.to, "to", "", "the moment (`WHEN`)")
+	cmd.Flags().StringVar(&r.into, "into", "", "a `folder` that is not there yet, or is empty")
+	cmd.Flags().StringVar(&r.database, "database", "", "restore only the database that had this `name` at the moment")
+	cmd.Flags().StringVar(&r.superuser, "superuser", postgres.Superuser, "the `name` of the cluster's superuser, for --database")
+	cmd.Flags().StringVar(&r.base, "base", "", "the `id` of the base backup to begin with (default: the newest before the moment)")
+	cmd.Flags().Uint32Var(&r.timeline, "timeline", 0, "the timeline that the moment is on (default: the newest)")
+	cmd.Flags().StringArrayVar(&r.tablespaces, "tablespace", nil, "`OID=FOLDER`: where a tablespace goes")
+	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "say whether it can be done, and what will be read")
+	r.clusterFlag.flags(cmd)
+	return r.printer.flags(cmd)
+}
+
+func (r *restoring) run(cmd *cobra.Command) error {
+	if r.to == "" || r.into == "" && !r.dry {
+		return usageError{fmt.Errorf("%s: say --to when, and --into which folder", cmd.CommandPath())}
+	}
+	target, err := restore.ParseTarget(r.to)
+	if err != nil {
+		return usageError{err}
+	}
+	spaces, err := parseTablespaces(r.tablespaces)
+	if err != nil {
+		return usageError{err}
+	}
+	_, repo, err := r.open(cmd)
+	if err != nil {
+		return err
+	}
+	plan, err := restore.Make(cmd.Context(), repo, target, r.timeline, r.base)
+	if err != nil {
+		return notThere(err)
+	}
+	if r.dry {
+		return r.told(cmd, plan, "")
+	}
+	into, err := filepath.Abs(r.into)
+	if err != nil {
+		return err
+	}
+	binaries, err := postgres.Find(plan.Identity.Major)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program, which the server gets WAL by: %w", err)
+	}
+	if !r.json {
+		if err := r.told(cmd, plan, ""); err != nil {
+			return err
+		}
+	}
+	begun := time.Now()
+	get := []string{self, "wal", "archive-get", "--socket"}
+	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d", into, plan.Identity.Major)
+	if r.database != "" {
+		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
+		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Jobs: runtime.NumCPU()}
+		err = d.Run(cmd.Context(), plan)
+	} else {
+		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get}
+		err = c.Run(cmd.Context(), plan)
+	}
+	if err != nil {
+		return err
+	}
+	if r.json {
+		return r.told(cmd, plan, into)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored in %s: %s\n", time.Since(begun).Round(time.Second/10), outcome)
+	return err
+}
+
+// restoreRow is what a restore does, or has done.
+type restoreRow struct {
+	Cluster  string `json:"cluster"`
+	Target   string `json:"target"`
+	Base     string `json:"base_backup"`
+	Taken    string `json:"taken"`
+	From     string `json:"from_lsn"`
+	Until    string `json:"stored_until_lsn"`
+	Timeline uint32 `json:"timeline"`
+	Bytes    int64  `json:"base_backup_bytes"`
+	WAL      int64  `json:"wal_bytes_at_most"`
+	Into     string `json:"into,omitempty"`
+}
+
+func (r *restoring) told(cmd *cobra.Command, p *restore.Plan, into string) error {
+	row := restoreRow{
+		Cluster: r.cluster, Target: p.Target.String(), Base: p.Base.ID, Taken: p.Base.Finished.Format(time.RFC3339),
+		From: p.Base.Start.LSN.String(), Until: p.Until.LSN.String(), Timeline: p.Timeline, Bytes: p.Base.Size, WAL: p.WALBytes(), Into: into,
+	}
+	if r.json {
+		return object(cmd.OutOrStdout(), row)
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "cluster %s to %s: base backup %s (%s, taken %s), then at most %s of WAL from %s on, stored until %s on timeline %d\n",
+		row.Cluster, row.Target, row.Base, dump.Size(row.Bytes), row.Taken, dump.Size(row.WAL), row.From, row.Until, row.Timeline)
+	return err
+}
+
+// parseTablespaces reads OID=FOLDER.
+func parseTablespaces(all []string) (map[uint32]string, error) {
+	spaces := map[uint32]string{}
+	for _, text := range all {
+		oid, folder, _ := strings.Cut(text, "=")
+		n, err := strconv.ParseUint(oid, 10, 32)
+		if err != nil || !filepath.IsAbs(folder) {
+			return nil, fmt.Errorf("--tablespace %q: write OID=/absolute/path", text)
+		}
+		if _, twice := spaces[uint32(n)]; twice {
+			return nil, errors.New("--tablespace: " + oid + " is given twice")
+		}
+		spaces[uint32(n)] = folder
+	}
+	return spaces, nil
+}

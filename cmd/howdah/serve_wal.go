@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"howdah/backup/wal"
+	"howdah/tenants"
+)
+
+// walSlot is the replication slot that Howdah receives by: all nodes the same one, of which
+// one has it at a time.
+const walSlot = "howdah"
+
+// receivers store the WAL of the clusters that have a replication_url, if there is a store.
+type receivers struct {
+	d       *daemon
+	running map[string]*receiving // by cluster
+}
+
+type receiving struct {
+	*wal.Receiver
+	store string // where it stores
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// receiveWAL has receivers run for the clusters that the registry has, until ctx ends.
+func (d *daemon) receiveWAL(ctx context.Context) {
+	changes, stop := d.registry.Watch()
+	defer stop()
+	r := &receivers{d: d, running: map[string]*receiving{}}
+	for {
+		r.match(ctx)
+		select {
+		case <-changes:
+		case <-ctx.Done():
+			var all sync.WaitGroup
+			for _, one := range r.running {
+				all.Go(func() { <-one.done })
+			}
+			all.Wait()
+			return
+		}
+	}
+}
+
+// match starts receivers that are missing, and stops those that are to be no more.
+func (r *receivers) match(ctx context.Context) {
+	config := r.d.current()
+	wanted := map[string]*tenants.Cluster{}
+	for c := range r.d.registry.Snapshot().Clusters() {
+		if c.ReplicationURL != "" && config.Backup.Store != "" {
+			wanted[c.Name] = c
+		}
+	}
+	for name, one := range r.running {
+		if wanted[name] == nil || one.store != config.Backup.Store {
+			one.stop()
+			<-one.done
+			delete(r.running, name)
+		}
+	}
+	for name := range wanted {
+		if r.running[name] == nil {
+			r.start(ctx, config, name)
+		}
+	}
+}
+
+func (r *receivers) start(ctx context.Context, config *Config, cluster string) {
+	log := r.d.log.With("cluster", cluster)
+	repo, err := config.repositoryOf(cluster)
+	if err != nil {
+		log.Error("cannot store WAL", "error", err)
+		return
+	}
+	url := func(of func(*tenants.Cluster) string) func() string {
+		return func() string {
+			if c, ok := r.d.registry.Snapshot().Cluster(cluster); ok {
+				return of(c)
+			}
+			return ""
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	one := &receiving{store: config.Backup.Store, stop: stop, done: make(chan struct{}), Receiver: &wal.Receiver{
+		Repo: repo, Slot: walSlot, Interval: time.Second, Log: log,
+		URL:       url(func(c *tenants.Cluster) string { return c.ReplicationURL }),
+		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),
+	}}
+	r.running[cluster] = one
+	go func() {
+		defer close(one.done)
+		defer stop()
+		if err := one.Run(ctx); err != nil && ctx.Err() == nil {
+			log.Error("WAL is not stored any more", "error", err)
+		}
+	}()
+}
