@@ -31,7 +31,9 @@ type Server struct {
 const Oldest = 15
 
 // Connect logs in to a member of a cluster as a role that may replicate, and asks what it
-// is.
+// is. If the URL names several hosts, the first that answers; with
+// target_session_attrs=primary the first that is no standby. The attribute's other values
+// are good for nothing here.
 func Connect(ctx context.Context, url string) (*Conn, error) {
 	config, err := pgconn.ParseConfig(url)
 	if err != nil {
@@ -40,6 +42,9 @@ func Connect(ctx context.Context, url string) (*Conn, error) {
 	config.RuntimeParams["replication"] = "true"
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "howdah"
+	}
+	if validate := config.ValidateConnect; validate != nil {
+		config.ValidateConnect = func(ctx context.Context, pg *pgconn.PgConn) error { return primary(pg, validate(ctx, pg)) }
 	}
 	pg, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
@@ -51,6 +56,19 @@ func Connect(ctx context.Context, url string) (*Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// primary answers for target_session_attrs=primary, which is asked by a query that a
+// walsender does not answer. What the server has said at the beginning tells it too.
+func primary(pg *pgconn.PgConn, err error) error {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) { // it was no query, or the connection is broken
+		return err
+	}
+	if pg.ParameterStatus("in_hot_standby") != "off" {
+		return errors.New("it is a standby")
+	}
+	return nil
 }
 
 // withoutURL keeps a password out of what is told of a URL that cannot be read.

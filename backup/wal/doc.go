@@ -1,6 +1,14 @@
 // Package wal keeps a cluster's WAL in a repository, and gives it back. backup/FORMAT.md
 // says how it lies there.
 //
+// Receiving: a Receiver (receiver.go) connects, and connects again. Each connection is a
+// session (session.go), which finds out where to go on: where the repository ends, or, after
+// a gap, where the server's slot begins. It receives one timeline after the other, each as a
+// stream (stream.go), one goroutine that owns all of it and has the store served by jobs. A
+// chunk (chunk.go) is a segment that comes: stored in parts, folded, at last stored whole. The
+// server is told of what is stored only; what it has not been told it keeps. sampler.go asks
+// the primary where it is, once a second.
+//
 // Reading, in the order of the files: List (contents.go) says what there is, by timeline:
 // segments, parts of segments, histories (history.go), and records of gaps (gap.go); names.go
 // reads keys, and believes none that our own code would not have written. Reaches (path.go)

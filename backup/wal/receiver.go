@@ -26,8 +26,9 @@ type Receiver struct {
 	Interval  time.Duration // how old a part may get before it is stored; 0 is a second
 	Log       *slog.Logger
 
-	samples sampler
-	gone    replication.Position // the server has said that it has this no more; Run's own
+	patience time.Duration // for how long a server has to wait that stops; 0 is the constant
+	samples  sampler
+	gone     replication.Position // the server has said that it has this no more; Run's own
 
 	mu    sync.Mutex
 	stats Stats
@@ -154,3 +155,5 @@ func (c *counting) PutIfAbsent(ctx context.Context, key string, data []byte, met
 	}
 	return err
 }
+
+func (r *Receiver) patient() time.Duration { return cmp.Or(r.patience, patience) }

@@ -94,6 +94,15 @@ func (s *stream) run(ctx context.Context) (*replication.End, error) {
 	defer s.jobs.Wait()
 	defer cancel()
 	end, err := s.receiveAll(ctx, storing)
+	switch {
+	case err == nil:
+	case err == ctx.Err():
+		defer func() { _ = s.conn.Report(s.received, s.durable) }()
+	default: // a server that stops must not wait until the store is back
+		closing, cancel := context.WithTimeout(storing, time.Second)
+		s.conn.Close(closing)
+		cancel()
+	}
 	if drainErr := s.drain(ctx, storing); drainErr != nil && (err == nil || errors.Is(drainErr, ErrConflict)) {
 		err = drainErr
 	}
@@ -146,7 +155,6 @@ func (s *stream) drain(ctx, storing context.Context) error {
 		case s.conflict != nil:
 			return s.conflict
 		case s.running == 0 && s.allStored():
-			_ = s.conn.Report(s.received, s.durable) // the connection may be gone
 			return nil
 		}
 		waiting, cancel := context.WithTimeout(storing, 100*time.Millisecond)
@@ -203,8 +211,8 @@ func (s *stream) receive(ctx context.Context, now time.Time) (*replication.WAL, 
 		return nil, nil, nil
 	}
 	w, end, err := s.conn.Receive(waiting)
-	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
-		return nil, nil, nil // time is up, or a job is done; a broken connection is told again
+	if err != nil && waiting.Err() != nil && (replication.Timeout(err) || errors.Is(err, waiting.Err())) {
+		return nil, nil, ctx.Err() // time is up, or a job is done
 	}
 	s.heard = now
 	if err == nil && w == nil && end == nil {
@@ -221,7 +229,7 @@ func (s *stream) keepalive(now time.Time) error {
 		if s.asked.IsZero() {
 			s.asked = now
 		}
-		if now.Sub(s.asked) > patience {
+		if now.Sub(s.asked) > s.r.patient() {
 			return errStopped
 		}
 	}
