@@ -294,19 +294,20 @@ func testStopping(t *testing.T, primary *postgres.Server) {
 }
 
 func TestKilledReceiver(t *testing.T) {
-	testKilled(t, wiretest.FindPostgres(t))
+	testKilled(t, wiretest.FindPostgres(t), 12*time.Second)
 }
 
-func TestKilledReceiverNewer(t *testing.T) {
-	if os.Getenv("HOWDAH_TEST_PG18") == "" && testing.Short() {
-		t.Skip("short")
+func TestSoakKilledReceiver(t *testing.T) {
+	long, err := time.ParseDuration(os.Getenv("HOWDAH_SOAK"))
+	if err != nil {
+		t.Skip("it unpacks another PostgreSQL, and takes minutes: HOWDAH_SOAK=1m runs it")
 	}
-	testKilled(t, wiretest.NewerPostgres(t))
+	testKilled(t, wiretest.NewerPostgres(t), long)
 }
 
 // testKilled kills a receiver at random moments, then the primary, and has PostgreSQL
 // recover from what is stored.
-func testKilled(t *testing.T, binaries postgres.Binaries) {
+func testKilled(t *testing.T, binaries postgres.Binaries, long time.Duration) {
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("HOWDAH_TEST_SEED"); text != "" {
 		seed, _ = strconv.ParseUint(text, 10, 64)
@@ -319,7 +320,7 @@ func testKilled(t *testing.T, binaries postgres.Binaries) {
 	g := newRig(t)
 	url := primary.AdminURL("postgres")
 	stopLoad, count := load(t, url)
-	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(long); time.Now().Before(end); {
 		cmd := g.spawn(t, url)
 		time.Sleep(time.Duration(100+random.IntN(1400)) * time.Millisecond)
 		_ = cmd.Process.Kill()
