@@ -28,7 +28,8 @@ const (
 	sealMark    = "howdah-1"
 	sealedSums  = sha256.Size + 8 + len(sealMark) // the trailer without its last sum
 	trailerSize = sealedSums + sha256.Size
-	window      = 4 << 20 // of zstd, in bytes: memory for each stream
+	window      = 1 << 20 // of zstd, in bytes: twice that is memory for each stream
+	widest      = 4 << 20 // that is read: objects were written so
 )
 
 // ErrNoIdentity means that the private key is missing that opens the object.
@@ -184,7 +185,7 @@ func (s *Sealer) encoder() (*zstd.Encoder, error) {
 	}
 	// One goroutine each, the caller's: a stream that is aborted leaves none.
 	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
+		zstd.WithWindowSize(window), zstd.WithZeroFrames(true))
 }
 
 // SealedWriter takes the plaintext of a sealed object, from one goroutine. It

@@ -92,7 +92,7 @@ func (r *SealedReader) begin(identities []age.Identity) error {
 		}
 		return r.body.blame(err)
 	}
-	r.zstd, err = zstd.NewReader(decrypted, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+	r.zstd, err = zstd.NewReader(decrypted, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(widest))
 	return err
 }
 
