@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"howdah/backup/repository"
@@ -17,16 +18,39 @@ func TestRealServer(t *testing.T) {
 	r, m := testTakeAndUnpack(t, c)
 	t.Run("one database", func(t *testing.T) { testOneDatabase(t, c, r, m) })
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, r, m) })
+	t.Run("no incremental ones", func(t *testing.T) {
+		if _, err := c.begin(t.Context(), r, c.databases, Options{Since: &Since{Manifest: m}}); err == nil || !strings.Contains(err.Error(), "17 is the oldest") {
+			t.Errorf("it says %v", err)
+		}
+	})
 	t.Run("killed", func(t *testing.T) { testKilled(t, c) })
 	t.Run("trouble while it is taken", func(t *testing.T) { testTrouble(t, c) })
 	t.Run("given up and deleted", func(t *testing.T) { testGivenUp(t, c) })
 }
 
-func TestNewerServer(t *testing.T) {
+// TestNewerServerSoak is TestRealServer on a newer major version, which has incremental base
+// backups, and pages with checksums.
+func TestNewerServerSoak(t *testing.T) {
+	if os.Getenv("HOWDAH_SOAK") == "" {
+		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
+	}
 	c := newCluster(t, wiretest.NewerPostgres(t))
 	r, m := testTakeAndUnpack(t, c)
 	t.Run("one database", func(t *testing.T) { testOneDatabase(t, c, r, m) })
+	t.Run("incremental", func(t *testing.T) { testIncremental(t, c) })
 	t.Run("a bad page", func(t *testing.T) { testBadPage(t, c) }) // last: the server has it then
+}
+
+// TestWithoutTablespaces has a server that has none send an empty map of them.
+func TestWithoutTablespaces(t *testing.T) {
+	c := &cluster{T: t, binaries: wiretest.FindPostgres(t), Server: wiretest.StartPostgres(t)}
+	r, _ := newRepository(t)
+	m := c.take(r)
+	dir := filepath.Join(t.TempDir(), "restored")
+	if err := Unpack(t.Context(), r, m, dir, UnpackOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.verifybackup(dir)
 }
 
 // testTakeAndUnpack takes a base backup under load, and makes a server of it.

@@ -13,5 +13,8 @@
 // of some of its databases; finish.go has what makes it a good one. Delete and Sweep
 // (sweep.go) leave nothing of it, or of one that was never committed.
 //
+// From PostgreSQL 17 on it may be an incremental one, which has only what has changed since
+// another. UnpackChain (combine.go) has PostgreSQL's pg_combinebackup put them together.
+//
 // What is where in the store is in ../FORMAT.md. WAL is the caller's business.
 package base

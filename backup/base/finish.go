@@ -28,8 +28,8 @@ func (u *unpacking) finish(ctx context.Context) error {
 	if !u.control {
 		return fmt.Errorf("%w: it has no %s", store.ErrDamaged, controlFile)
 	}
-	if !u.spaces && len(u.m.Tablespaces) > 0 { // without any there is an empty one
-		return fmt.Errorf("%w: its tablespaces are not those of its %s", store.ErrDamaged, spacesFile)
+	if !u.spaces && len(u.m.Tablespaces) > 0 {
+		return fmt.Errorf("%w: it has tablespaces, and no %s", store.ErrDamaged, spacesFile)
 	}
 	spaces, err := u.link()
 	if err == nil {
@@ -68,31 +68,43 @@ func syncFolder(path string) error {
 }
 
 // link has the data directory refer to where the tablespaces are now, by the links that the
-// server uses, and by the map from which recovery makes them.
+// server uses, and by the map from which recovery makes them. Where there are none the
+// server has sent an empty map.
 func (u *unpacking) link() (*serverFile, error) {
-	if len(u.places) == 1 {
+	if !u.spaces {
 		return nil, nil
 	}
 	data := u.places[0]
 	if err := u.folder(data, "pg_tblspc", 0); err != nil {
 		return nil, err
 	}
-	var text strings.Builder
 	for _, p := range u.places[1:] {
 		if err := data.root.Symlink(p.path, fmt.Sprintf("pg_tblspc/%d", p.tablespace)); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&text, "%d %s\n", p.tablespace, spacesEscaper.Replace(p.path))
 	}
-	if err := u.write(spacesFile, func(w io.Writer) error { _, err := io.WriteString(w, text.String()); return err }); err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256([]byte(text.String()))
-	return &serverFile{Path: spacesFile, Size: int64(text.Len()), Algorithm: "SHA256", Checksum: hex.EncodeToString(sum[:])}, nil
+	text := spacesMap(u.places[1:])
+	err := u.write(spacesFile, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+	return spacesEntry(text), err
 }
 
 // spacesEscaper writes a path as the server does in a tablespace_map.
 var spacesEscaper = strings.NewReplacer(`\`, `\\`, "\n", "\\\n", "\r", "\\\r")
+
+// spacesMap is a tablespace_map of these places.
+func spacesMap(places []*place) string {
+	var text strings.Builder
+	for _, p := range places {
+		fmt.Fprintf(&text, "%d %s\n", p.tablespace, spacesEscaper.Replace(p.path))
+	}
+	return text.String()
+}
+
+// spacesEntry is how PostgreSQL's manifest has a tablespace_map.
+func spacesEntry(text string) *serverFile {
+	sum := sha256.Sum256([]byte(text))
+	return &serverFile{Path: spacesFile, Size: int64(len(text)), Algorithm: "SHA256", Checksum: hex.EncodeToString(sum[:])}
+}
 
 // write makes a file of our own in the data directory.
 func (u *unpacking) write(name string, text func(io.Writer) error) error {

@@ -3,6 +3,7 @@ package base
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -73,8 +74,15 @@ func newCluster(t *testing.T, binaries postgres.Binaries) *cluster {
 			t.Fatal(err)
 		}
 	}
-	c.Server = wiretest.StartPostgresOf(t, binaries, wiretest.WithSetting("wal_level", "replica"), wiretest.WithSetting("full_page_writes", "on"),
-		wiretest.WithSetting("archive_mode", "on"), wiretest.WithSetting("archive_command", "cp %p "+c.wal+"/%f"))
+	settings := map[string]string{"wal_level": "replica", "full_page_writes": "on", "archive_mode": "on", "archive_command": "cp %p " + c.wal + "/%f"}
+	if binaries.Major >= oldestIncremental {
+		settings["summarize_wal"] = "on"
+	}
+	var options []wiretest.PostgresOption
+	for name, value := range settings {
+		options = append(options, wiretest.WithSetting(name, value))
+	}
+	c.Server = wiretest.StartPostgresOf(t, binaries, options...)
 	c.exec(postgres.Superuser, "create tablespace side location '"+c.space+"'")
 	c.row(postgres.Superuser, "select oid from pg_tablespace where spcname = 'side'", &c.spaceOID)
 	for _, tenant := range tenants {
@@ -189,7 +197,13 @@ func (c *cluster) begin(ctx context.Context, r *repository.Repository, databases
 // take takes a base backup, in many objects, and commits it.
 func (c *cluster) take(r *repository.Repository) *Manifest {
 	c.Helper()
-	m, err := c.begin(c.Context(), r, c.databases, Options{objectSize: 1 << 20})
+	return c.takeSince(r, nil, nil)
+}
+
+// takeSince is take for what has changed since.
+func (c *cluster) takeSince(r *repository.Repository, since *Since, keep io.Writer) *Manifest {
+	c.Helper()
+	m, err := c.begin(c.Context(), r, c.databases, Options{objectSize: 1 << 20, Since: since, Keep: keep})
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -31,8 +31,11 @@ type Manifest struct {
 	Segment replication.LSN `json:"wal_segment_size"` // bytes
 	Label   string          `json:"label"`
 	// The WAL that makes a cluster of the files goes from Start to Stop.
-	Start    Position  `json:"start"`
-	Stop     Position  `json:"stop"`
+	Start Position `json:"start"`
+	Stop  Position `json:"stop"`
+	// Since is the id of the base backup since which this one has what has changed; "" is
+	// that it has all.
+	Since    string    `json:"since,omitempty"`
 	Started  time.Time `json:"started"` // by the clock of who took it
 	Finished time.Time `json:"finished"`
 
@@ -119,6 +122,9 @@ func Commit(ctx context.Context, r *repository.Repository, m *Manifest) error {
 	if err := m.check(r, m.ID); err != nil {
 		return fmt.Errorf("commit base backup %q: %w", m.ID, err)
 	}
+	if _, err := Chain(ctx, r, m); err != nil {
+		return fmt.Errorf("commit base backup %q: %w", m.ID, err)
+	}
 	text, meta, err := m.encode()
 	if err != nil {
 		return err
@@ -172,6 +178,25 @@ func read(ctx context.Context, r *repository.Repository, id string) (*Manifest, 
 	return m, nil
 }
 
+// longestChain is more than anybody takes before there is a whole one again.
+const longestChain = 1000
+
+// Chain returns the base backups of which one is made up: one that has all, then those that
+// have what has changed since the one before, and at last m itself.
+func Chain(ctx context.Context, r *repository.Repository, m *Manifest) (chain []*Manifest, err error) {
+	for chain = []*Manifest{m}; m.Since != ""; chain = append(chain, m) {
+		since := m.Since
+		if m, err = Read(ctx, r, since); err != nil {
+			return nil, fmt.Errorf("what %q has is what changed since: %w", chain[len(chain)-1].ID, err)
+		}
+		if last := chain[len(chain)-1]; m.Start.LSN >= last.Start.LSN || m.System != last.System || len(chain) > longestChain {
+			return nil, fmt.Errorf("%w: base backup %q cannot be since %q", store.ErrDamaged, last.ID, m.ID)
+		}
+	}
+	slices.Reverse(chain)
+	return chain, nil
+}
+
 // check says what cannot be right about a manifest.
 func (m *Manifest) check(r *repository.Repository, id string) error {
 	switch {
@@ -181,6 +206,8 @@ func (m *Manifest) check(r *repository.Repository, id string) error {
 		return nil
 	case m.Cluster != r.Cluster:
 		return fmt.Errorf("%w: it is of cluster %q", repository.ErrForeign, m.Cluster)
+	case m.Since != "" && checkID(m.Since) != nil:
+		return fmt.Errorf("%w: it is since %.60q", store.ErrDamaged, m.Since)
 	case m.Start.Timeline == 0 || m.Stop.Timeline == 0 || m.Stop.LSN < m.Start.LSN || len(m.Objects) == 0:
 		return fmt.Errorf("%w: it does not say what the backup is", store.ErrDamaged)
 	}

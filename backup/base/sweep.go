@@ -38,11 +38,23 @@ func deleteData(ctx context.Context, r *repository.Repository, id string) error 
 	return nil
 }
 
+// ErrNeeded is of a base backup without which another one is nothing.
+var ErrNeeded = errors.New("it is needed")
+
 // Delete deletes a base backup: from the start on it is there no more. One that is not
-// there is no error.
+// there is no error; one since which there is another is ErrNeeded.
 func Delete(ctx context.Context, r *repository.Repository, id string) error {
 	if err := checkID(id); err != nil {
 		return err
+	}
+	all, err := List(ctx, r)
+	if err != nil && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, ErrNewer) {
+		return err
+	}
+	for i := range all {
+		if all[i].Since == id {
+			return fmt.Errorf("delete base backup %q: %w: base backup %q has only what has changed since", id, ErrNeeded, all[i].ID)
+		}
 	}
 	if err := r.Store.Delete(ctx, manifestKey(r, id)); err != nil {
 		return fmt.Errorf("delete base backup %q: %w", id, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,10 +21,36 @@ type Options struct {
 	Label   string // PostgreSQL writes it into backup_label; "" is "howdah" and the id
 	MaxRate int    // kB a second, 32 to 1048576; 0 is as fast as it goes
 	Spread  bool   // the checkpoint takes its time; else it is made at once
+	// Since, if not nil, has only what has changed since another base backup be taken.
+	Since *Since
+	// Keep, if not nil, gets PostgreSQL's own manifest as it comes, for a later Since: the
+	// store may have it sealed for others only.
+	Keep io.Writer
 	// Progress, if not nil, is told how far it is, often.
 	Progress func(Progress)
 
 	objectSize int64 // 0 is the usual
+}
+
+// Since is a base backup since which there is to be an incremental one. The server must
+// have summarize_wal, since before that, and be PostgreSQL 17 or later.
+type Since struct {
+	Manifest *Manifest
+	// BackupManifest is what Keep got.
+	BackupManifest io.Reader
+}
+
+// oldestIncremental is the oldest version that has incremental base backups.
+const oldestIncremental = 17
+
+func (s *Since) check(server replication.Server) error {
+	switch {
+	case server.Major < oldestIncremental:
+		return fmt.Errorf("an incremental base backup cannot be taken of PostgreSQL %d: %d is the oldest version that has them", server.Major, oldestIncremental)
+	case s.Manifest.System != server.System:
+		return fmt.Errorf("%w: base backup %q, since which there is to be an incremental one, is of the system %s, and the server is %s", repository.ErrForeign, s.Manifest.ID, s.Manifest.System, server.System)
+	}
+	return nil
 }
 
 // Progress is how far something is.
@@ -48,6 +75,11 @@ func Take(ctx context.Context, r *repository.Repository, conn *replication.Conn,
 	if _, err := r.Claim(ctx, server); err != nil {
 		return nil, err
 	}
+	if o.Since != nil {
+		if err := o.Since.check(server); err != nil {
+			return nil, err
+		}
+	}
 	now := time.Now().UTC()
 	m := &Manifest{
 		Format: format, ID: newID(now), Cluster: r.Cluster, System: server.System, Major: server.Major, Segment: server.Segment,
@@ -71,7 +103,13 @@ func take(ctx context.Context, r *repository.Repository, conn *replication.Conn,
 	}
 	u := newUploads(ctx, r)
 	defer u.abort()
-	b, err := conn.BaseBackup(u.ctx, replication.BaseOptions{Label: m.Label, Spread: o.Spread, MaxRate: o.MaxRate})
+	if o.Since != nil {
+		m.Since = o.Since.Manifest.ID
+		if err := conn.UploadManifest(u.ctx, o.Since.BackupManifest); err != nil {
+			return err
+		}
+	}
+	b, err := conn.BaseBackup(u.ctx, replication.BaseOptions{Label: m.Label, Spread: o.Spread, MaxRate: o.MaxRate, Incremental: o.Since != nil})
 	if err != nil {
 		return err
 	}
@@ -151,10 +189,7 @@ func (t *taking) part(p *replication.Part) error {
 	case replication.PartData:
 		switch {
 		case t.manifest != nil:
-			if _, err := t.manifest.Write(p.Data); err != nil {
-				return err
-			}
-			return t.copy.write(p.Data)
+			return t.manifestData(p.Data)
 		case t.archive != nil:
 			t.tell(len(p.Data))
 			return t.archive.write(p.Data)
@@ -162,6 +197,18 @@ func (t *taking) part(p *replication.Part) error {
 		return errors.New("BASE_BACKUP: data come in front of an archive's beginning")
 	}
 	return nil
+}
+
+func (t *taking) manifestData(p []byte) error {
+	if _, err := t.manifest.Write(p); err != nil {
+		return err
+	}
+	if t.o.Keep != nil {
+		if _, err := t.o.Keep.Write(p); err != nil {
+			return fmt.Errorf("keep PostgreSQL's manifest: %w", err)
+		}
+	}
+	return t.copy.write(p)
 }
 
 func (t *taking) tell(n int) {

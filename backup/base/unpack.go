@@ -31,6 +31,8 @@ type UnpackOptions struct {
 	Parallel int // objects that are unpacked at a time; 0 is 4
 	// Progress, if not nil, is told how far it is, often, by one goroutine at a time.
 	Progress func(Progress)
+
+	changes bool // to be unpacked although it has only what has changed
 }
 
 // Unpack makes a data directory of a base backup, in a folder that is empty or not there
@@ -101,6 +103,9 @@ func (u *unpacking) wants(database uint32) bool {
 
 // prepare finds out what is to be done and whether it can be. It changes nothing.
 func (u *unpacking) prepare(ctx context.Context, dir string) (err error) {
+	if u.m.Since != "" && !u.o.changes {
+		return fmt.Errorf("it has only what has changed since base backup %q: they are unpacked together", u.m.Since)
+	}
 	if err := u.m.check(u.repo, u.m.ID); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -83,6 +84,50 @@ const (
 	PartData     PartKind = 'd'
 	PartProgress PartKind = 'p'
 )
+
+// UploadManifest sends PostgreSQL's own manifest of a base backup, for an incremental one;
+// PostgreSQL 17 and later.
+func (c *Conn) UploadManifest(ctx context.Context, manifest io.Reader) error {
+	if err := c.send("UPLOAD_MANIFEST"); err != nil {
+		return err
+	}
+	m, err := c.receive(ctx)
+	if err != nil {
+		return fmt.Errorf("UPLOAD_MANIFEST: %w", err)
+	}
+	if _, ok := m.(*pgproto3.CopyInResponse); !ok {
+		return fmt.Errorf("UPLOAD_MANIFEST: unexpected %T", m)
+	}
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := manifest.Read(buffer)
+		if n > 0 {
+			c.pg.Frontend().Send(&pgproto3.CopyData{Data: buffer[:n]})
+			if err := c.pg.Frontend().Flush(); err != nil {
+				return fmt.Errorf("UPLOAD_MANIFEST: %w", err)
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read the manifest to be uploaded: %w", err)
+		}
+	}
+	c.pg.Frontend().Send(&pgproto3.CopyDone{})
+	if err := c.pg.Frontend().Flush(); err != nil {
+		return fmt.Errorf("UPLOAD_MANIFEST: %w", err)
+	}
+	for {
+		m, err := c.receive(ctx)
+		if err != nil {
+			return fmt.Errorf("UPLOAD_MANIFEST: %w", err)
+		}
+		if _, ok := m.(*pgproto3.ReadyForQuery); ok {
+			return nil
+		}
+	}
+}
 
 // BaseBackup begins a base backup.
 func (c *Conn) BaseBackup(ctx context.Context, o BaseOptions) (*Base, error) {

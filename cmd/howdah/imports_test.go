@@ -44,7 +44,7 @@ func importRules() []importRule {
 		{"backup/replication", nil, "the replication protocol knows nobody's business: where WAL goes is the caller's"},
 		{"backup/repository", []string{"backup/store", "backup/replication"}, "where a cluster's objects are, and whose: what is in them is the caller's business"},
 		{"backup/wal", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "WAL goes from a server to a store and back: who asks for it is the caller's business"},
-		{"backup/base", []string{"backup/store", "backup/replication", "backup/repository"}, "a base backup is files and a place in the WAL: keeping the WAL is the caller's business"},
+		{"backup/base", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "a base backup is files and a place in the WAL: keeping the WAL is the caller's business"},
 		{"backup/restore", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "what was stored is enough to restore: no server, daemon or registry need be there"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
 		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
