@@ -95,6 +95,16 @@ func storeFolder(text string) (string, error) {
 // exportPlace opens where exports are kept; nil is nowhere.
 func (c *Config) exportPlace() (*export.Place, error) {
 	s, err := c.openStore()
+	return c.placeIn(s, err)
+}
+
+// exportsToRead is exportPlace for who writes nothing.
+func (c *Config) exportsToRead() (*export.Place, error) {
+	s, err := c.storeToRead()
+	return c.placeIn(s, err)
+}
+
+func (c *Config) placeIn(s store.Store, err error) (*export.Place, error) {
 	if s == nil || err != nil {
 		return nil, err
 	}
@@ -124,9 +134,9 @@ func (c *Config) openStore() (store.Store, error) {
 	return &store.Retry{Store: dir}, nil
 }
 
-// readerOfStore opens the store for who only reads an object or two, with no
-// request of its own; nil is none.
-func (c *Config) readerOfStore() (store.Store, error) {
+// storeToRead is openStore for who writes nothing: a bucket is asked for nothing
+// but the objects.
+func (c *Config) storeToRead() (store.Store, error) {
 	if c.Backup.bucket == nil {
 		return c.openStore()
 	}

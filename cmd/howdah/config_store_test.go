@@ -126,6 +126,18 @@ func TestExportsInABucket(t *testing.T) {
 	if found, _ := filepath.Glob(filepath.Join(server.Data, "exports", "eu", "howdah", "exports", "data", id, "*", "*")); len(found) != 1 {
 		t.Errorf("the export's pieces in the bucket: %q", found)
 	}
+	restart := func(readOnly bool) {
+		server.Kill()
+		server.ReadOnly = readOnly
+		server.Start(t)
+	}
+	restart(true)
+	give(exitDone, id, "export", "list")
+	give(exitDone, "as it was stored: 1 objects", "export", "verify", id)
+	give(exitFailed, "does not allow that for bucket", "export", "remove", id, "--yes")
+	give(exitFailed, "does not allow that for bucket", "backup", "init")
+	restart(false)
+	give(exitDone, "as it was stored: 1 objects", "export", "verify", id)
 	give(exitDone, "", "export", "remove", id, "--yes")
 	give(exitNotFound, "no such object", "export", "verify", id)
 	path = configure(server.URL(t, "exports", "eu/howdah"), "wrong")

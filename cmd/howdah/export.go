@@ -32,13 +32,22 @@ func newExportCommand() *cobra.Command {
 
 // atStore is a command that works on the store of a configuration file.
 func atStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
+	return withStore(p, cmd, (*Config).exportPlace, do)
+}
+
+// fromStore is one that only reads it.
+func fromStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
+	return withStore(p, cmd, (*Config).exportsToRead, do)
+}
+
+func withStore(p *printer, cmd *cobra.Command, open func(*Config) (*export.Place, error), do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
 	path := cmd.Flags().StringP("config", "c", defaultConfigPath, "configuration `file`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		config, err := LoadConfig(*path)
 		if err != nil {
 			return err
 		}
-		place, err := config.exportPlace()
+		place, err := open(config)
 		if err == nil && place == nil {
 			err = fmt.Errorf("%s has no store: give [backup] store", *path)
 		}
@@ -63,7 +72,7 @@ func exportList() *cobra.Command {
 	tenant := ""
 	cmd := &cobra.Command{Use: "list", Short: "List exports, the newest first", Args: noArgs}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
-	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, _ []string) error {
+	return fromStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, _ []string) error {
 		all, err := at.List(cmd.Context(), tenant)
 		return errors.Join(p.exports(cmd, all), err)
 	})
@@ -75,7 +84,7 @@ func exportVerify() *cobra.Command {
 		Use: "verify EXPORT", Short: "Read an export again, and check that it is as it was stored", Args: oneName,
 		Long: "Read all objects of an export and compare them with their sums. No key is needed for that.",
 	}
-	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
+	return fromStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
 		m, err := at.Verify(cmd.Context(), args[0], nil)
 		if err != nil {
 			return err
@@ -98,7 +107,7 @@ func exportFetch() *cobra.Command {
 			"What is in it is not encrypted any more.",
 	}
 	cmd.Flags().StringVar(&into, "into", "", "a `folder` that is not there yet, or is empty")
-	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
+	return fromStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
 		if into == "" {
 			return usageError{fmt.Errorf("%s: say --into which folder", cmd.CommandPath())}
 		}
