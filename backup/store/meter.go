@@ -12,8 +12,12 @@ import (
 // Meter is a Store that counts what another is asked for. Below Retry it counts
 // tries, above it what came of them.
 type Meter struct {
-	Store Store
+	Store  Store
+	Counts *Counts // which several may share
+}
 
+// Counts are what Meters have counted.
+type Counts struct {
 	mu    sync.Mutex
 	stats MeterStats
 }
@@ -51,16 +55,16 @@ func LatencyBounds() []time.Duration {
 }
 
 // Stats returns the counts.
-func (m *Meter) Stats() MeterStats {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stats
+func (c *Counts) Stats() MeterStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
 }
 
 // meterCall is a call, or all of a stream's.
 type meterCall struct {
-	m     *Meter
-	of    *CallStats // guarded by m.mu
+	in    *Counts
+	of    *CallStats // guarded by in.mu
 	bytes uint64
 	took  time.Duration
 	err   error
@@ -84,8 +88,8 @@ func (c *meterCall) end() {
 		return
 	}
 	c.ended = true
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
 	c.of.Calls++
 	c.of.Bytes += c.bytes
 	c.of.Took += c.took
@@ -95,7 +99,7 @@ func (c *meterCall) end() {
 		}
 	}
 	if c.err == nil || isAnswer(c.err) {
-		c.m.stats.LastSuccess = time.Now()
+		c.in.stats.LastSuccess = time.Now()
 	} else {
 		c.of.Failed++
 	}
@@ -108,7 +112,7 @@ func isAnswer(err error) bool {
 
 // count counts a call of one request, which has moved so many bytes.
 func (m *Meter) count(of *CallStats, bytes int, request func() error) error {
-	c := &meterCall{m: m, of: of}
+	c := &meterCall{in: m.Counts, of: of}
 	err := c.do(request)
 	if err == nil {
 		c.bytes = uint64(bytes)
@@ -119,17 +123,17 @@ func (m *Meter) count(of *CallStats, bytes int, request func() error) error {
 
 // Put stores data under key, in place of what was there.
 func (m *Meter) Put(ctx context.Context, key string, data []byte, meta map[string]string) error {
-	return m.count(&m.stats.Put, len(data), func() error { return m.Store.Put(ctx, key, data, meta) })
+	return m.count(&m.Counts.stats.Put, len(data), func() error { return m.Store.Put(ctx, key, data, meta) })
 }
 
 // PutIfAbsent stores data under key unless there is an object.
 func (m *Meter) PutIfAbsent(ctx context.Context, key string, data []byte, meta map[string]string) error {
-	return m.count(&m.stats.Put, len(data), func() error { return m.Store.PutIfAbsent(ctx, key, data, meta) })
+	return m.count(&m.Counts.stats.Put, len(data), func() error { return m.Store.PutIfAbsent(ctx, key, data, meta) })
 }
 
 // Stat describes the object.
 func (m *Meter) Stat(ctx context.Context, key string) (info Info, err error) {
-	err = m.count(&m.stats.Stat, 0, func() error {
+	err = m.count(&m.Counts.stats.Stat, 0, func() error {
 		info, err = m.Store.Stat(ctx, key)
 		return err
 	})
@@ -138,13 +142,13 @@ func (m *Meter) Stat(ctx context.Context, key string) (info Info, err error) {
 
 // Delete removes the object.
 func (m *Meter) Delete(ctx context.Context, key string) error {
-	return m.count(&m.stats.Delete, 0, func() error { return m.Store.Delete(ctx, key) })
+	return m.count(&m.Counts.stats.Delete, 0, func() error { return m.Store.Delete(ctx, key) })
 }
 
 // List yields the objects whose keys begin with prefix.
 func (m *Meter) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		c := &meterCall{m: m, of: &m.stats.List}
+		c := &meterCall{in: m.Counts, of: &m.Counts.stats.List}
 		defer c.end()
 		begun := time.Now()
 		for info, err := range m.Store.List(ctx, prefix) {
@@ -161,7 +165,7 @@ func (m *Meter) List(ctx context.Context, prefix string) iter.Seq2[Info, error] 
 
 // Get reads a range of the object.
 func (m *Meter) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, Info, error) {
-	r := &meterReader{call: meterCall{m: m, of: &m.stats.Get}}
+	r := &meterReader{call: meterCall{in: m.Counts, of: &m.Counts.stats.Get}}
 	var info Info
 	err := r.call.do(func() (err error) {
 		r.from, info, err = m.Store.Get(ctx, key, offset, length)
@@ -195,7 +199,7 @@ func (r *meterReader) Close() error {
 
 // Create begins an object.
 func (m *Meter) Create(ctx context.Context, key string, meta map[string]string) (Writer, error) {
-	w := &meterWriter{call: meterCall{m: m, of: &m.stats.Stream}}
+	w := &meterWriter{call: meterCall{in: m.Counts, of: &m.Counts.stats.Stream}}
 	err := w.call.do(func() (err error) {
 		w.to, err = m.Store.Create(ctx, key, meta)
 		return err

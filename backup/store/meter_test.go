@@ -14,7 +14,7 @@ func TestMeterCounts(t *testing.T) {
 	where := makeDir(t, t.TempDir())
 	synctest.Test(t, func(t *testing.T) {
 		broken := false
-		m := &store.Meter{Store: &faulty{Store: openDir(t, where), before: func(context.Context, string) error {
+		m := &store.Meter{Counts: &store.Counts{}, Store: &faulty{Store: openDir(t, where), before: func(context.Context, string) error {
 			time.Sleep(50 * time.Millisecond)
 			if broken {
 				return errNetwork
@@ -45,7 +45,7 @@ func TestMeterCounts(t *testing.T) {
 		if _, err := m.Stat(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
 			t.Error(err)
 		}
-		s := m.Stats()
+		s := m.Counts.Stats()
 		for name, c := range map[string]struct {
 			got          store.CallStats
 			calls, bytes uint64

@@ -30,7 +30,7 @@ func TestRetryKeepsTheContract(t *testing.T) {
 			}
 			return nil
 		}
-		return store.NewLimit(&store.Retry{Store: &store.Meter{Store: &faulty{
+		return store.NewLimit(&store.Retry{Store: &store.Meter{Counts: &store.Counts{}, Store: &faulty{
 			Store:  openDir(t, where),
 			before: func(_ context.Context, call string) error { return third(call) },
 		}}, Pause: time.Microsecond, Tries: 20}, 1<<40, 1<<40)

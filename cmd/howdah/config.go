@@ -120,7 +120,8 @@ type Backup struct {
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
 
-	bucket *openBucket // of Store, if that is one
+	bucket *openBucket   // of Store, if that is one
+	counts *store.Counts // of what Store was asked for; nil without one
 }
 
 // LoadConfig reads the file. If anything in it is wrong the error is a

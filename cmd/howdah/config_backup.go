@@ -26,6 +26,7 @@ func (r *configReader) checkBackup() {
 		}
 		return
 	}
+	b.counts = &store.Counts{}
 	r.readStore(at)
 	if len(b.Recipients) == 0 && !r.isWrong(at("recipients")) {
 		r.wrong(at("store"), `write recipients = ["age1…"], the public key that age-keygen prints`, "nobody could open what is in the store: there are no recipients")

@@ -53,7 +53,7 @@ func (r *configReader) readBucket(at func(name string) []string) {
 	} else {
 		bucket.Credentials = r.readCredentials(at("credentials_file"))
 	}
-	b.bucket = &openBucket{config: bucket}
+	b.bucket = &openBucket{config: bucket, counts: b.counts}
 }
 
 // readCredentials reads credentials_file.
@@ -131,7 +131,12 @@ func (c *Config) openStore() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store.Retry{Store: dir}, nil
+	return tried(dir, c.Backup.counts), nil
+}
+
+// tried is a store of which each call is counted, and tried again if it fails.
+func tried(s store.Store, counts *store.Counts) store.Store {
+	return &store.Retry{Store: &store.Meter{Store: s, Counts: counts}}
 }
 
 // storeToRead is openStore for who writes nothing: a bucket is asked for nothing
@@ -144,12 +149,13 @@ func (c *Config) storeToRead() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &store.Retry{Store: s}, nil
+	return tried(s, c.Backup.counts), nil
 }
 
 // openBucket keeps a bucket open, with its connections.
 type openBucket struct {
 	config store.S3Config
+	counts *store.Counts
 
 	mu    sync.Mutex
 	tried time.Time   // when it was opened last, or failed to; 0 = never
@@ -181,7 +187,7 @@ func (b *openBucket) openNow() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	retry := &store.Retry{Store: s}
+	retry := tried(s, b.counts)
 	// Who may not write can still read.
 	if err := b.probe(ctx, retry); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
@@ -207,4 +213,12 @@ func (b *openBucket) tryOut() (where string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
 	return fmt.Sprintf("bucket %q", b.config.Bucket), b.probe(ctx, s)
+}
+
+// storeStats are what the store was asked for since the configuration was read.
+func (c *Config) storeStats() store.MeterStats {
+	if c.Backup.counts == nil {
+		return store.MeterStats{}
+	}
+	return c.Backup.counts.Stats()
 }

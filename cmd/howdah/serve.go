@@ -23,6 +23,7 @@ import (
 
 	"howdah/admin"
 	"howdah/admin/fleet"
+	"howdah/backup/store"
 	"howdah/provision/quota"
 	"howdah/router"
 	"howdah/tenants"
@@ -357,6 +358,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	api := d.api()
 	w := &admin.Web{API: api, Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
+	admin.RegisterStore(w.Registry, func() store.MeterStats { return d.current().storeStats() })
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil
 }
