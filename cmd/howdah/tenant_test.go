@@ -138,6 +138,7 @@ func TestTenants(t *testing.T) {
 		t.Errorf("a resumed tenant: %v", err)
 	}
 	p.exports(t, "initech")
+	p.restores(t, "initech")
 	p.done("tenant", "drop", "initech", "--yes", "--keep", "720h")
 	if err := p.try(initech, "select 1"); err == nil {
 		t.Error("a dropped tenant answers")
