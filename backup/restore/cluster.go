@@ -3,7 +3,9 @@ package restore
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"howdah/backup/base"
 	"howdah/backup/repository"
@@ -32,7 +34,7 @@ func (c *Cluster) Run(ctx context.Context, p *Plan) error {
 		return fmt.Errorf("make a folder for the restore: %w", err)
 	}
 	defer os.RemoveAll(beside) // it holds nothing that anybody wants
-	err = base.Unpack(ctx, c.Repo, p.Base, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.Own, Progress: c.Progress})
+	err = base.Unpack(ctx, c.Repo, p.Base, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.OwnScratch, Progress: c.Progress})
 	if err != nil {
 		return err
 	}
@@ -41,8 +43,32 @@ func (c *Cluster) Run(ctx context.Context, p *Plan) error {
 	if err == nil {
 		err = s.Stop(ctx, postgres.Fast)
 	}
+	if err == nil {
+		err = c.handOver()
+	}
 	if err != nil {
 		return fmt.Errorf("recover in %q to %s: %w", c.Dir, p.Target, err)
+	}
+	return nil
+}
+
+// handOver gives the directory, and its tablespaces, to the OS user that servers run as:
+// until now it was the scratch server's.
+func (c *Cluster) handOver() error {
+	folders := []string{c.Dir}
+	for _, folder := range c.Tablespaces {
+		folders = append(folders, folder)
+	}
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return postgres.Own(path)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

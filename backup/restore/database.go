@@ -89,7 +89,7 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	keep := d.kept(p.Base, want)
 	dir := filepath.Join(beside, "data")
 	err = base.Unpack(ctx, d.Repo, p.Base, dir, base.UnpackOptions{
-		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.Own, Progress: d.Progress,
+		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.OwnScratch, Progress: d.Progress,
 	})
 	if err != nil {
 		return 0, err

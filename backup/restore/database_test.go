@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -121,4 +122,47 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 			t.Error("there is a dump of it")
 		}
 	})
+}
+
+// A tablespace that is made after the base backup is at a path that is the live server's
+// too: a recovery on the same machine must not touch what is there.
+func TestRestoreLeavesLiveTablespacesAlone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Log("servers of one OS user cannot be kept from each other's files: this proves less")
+	}
+	h := newHouse(t, wiretest.FindPostgres(t))
+	h.fill("acme", 1000)
+	h.backUp()
+	space := filepath.Join(filepath.Dir(h.Dir()), "space")
+	if err := os.Mkdir(space, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Own(space); err != nil {
+		t.Fatal(err)
+	}
+	h.exec("create tablespace space location '" + space + "'")
+	h.in("acme", "create table later tablespace space as select * from invoice", "alter table invoice set tablespace space")
+	before := h.sum("acme")
+	h.write(3)
+	p := h.plan("lsn:" + h.text("select pg_current_wal_insert_lsn()::text"))
+	d := &restore.Database{Repo: h.repo, Name: "acme", Into: filepath.Join(t.TempDir(), "dump"), Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+	c := &restore.Cluster{Repo: h.repo, Dir: filepath.Join(wiretest.ServerDir(t), "restored"), Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+	for what, run := range map[string]func(context.Context, *restore.Plan) error{"a database": d.Run, "a cluster": c.Run} {
+		if err := run(t.Context(), p); os.Geteuid() == 0 && (err == nil || !strings.Contains(err.Error(), "tablespace was made after")) {
+			t.Errorf("restoring %s: %v", what, err)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	h.conn.Close(context.Background())
+	if err := h.Stop(t.Context(), postgres.Immediate); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := h.sum("acme"); after != before {
+		t.Errorf("the live database had %s and has %s", before, after)
+	}
 }

@@ -93,14 +93,17 @@ func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := postgres.Open(r.binaries, postgres.Config{Dir: r.dir, SocketDir: r.beside, Port: port, Log: r.log(), Override: r.settings(t)})
+	s, err := postgres.Open(r.binaries, postgres.Config{Dir: r.dir, SocketDir: r.beside, Port: port, Log: r.log(), Scratch: true, Override: r.settings(t)})
 	if err != nil {
 		return nil, err
 	}
 	if err := s.Start(ctx); err != nil {
 		text, _ := os.ReadFile(r.log()) // without it the error is told as it is
-		if strings.Contains(string(text), "recovery ended before configured recovery target was reached") {
+		switch {
+		case strings.Contains(string(text), "recovery ended before configured recovery target was reached"):
 			return nil, errEndOfWAL
+		case strings.Contains(string(text), "Tablespace/CREATE"):
+			err = fmt.Errorf("a tablespace was made after the base backup, and a recovery would write to where it is: restore to before that, or from a base backup taken after it: %w", err)
 		}
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	if err != nil {
 		return nil, err
 	}
-	if err := postgres.Own(socket); err != nil {
+	if err := postgres.OwnScratch(socket); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	serving, stop := context.WithCancel(ctx)
@@ -41,7 +41,7 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 		<-served
 	}()
 	r.get = append(get, socket)
-	if err := r.prepare(postgres.Own); err != nil {
+	if err := r.prepare(postgres.OwnScratch); err != nil {
 		return nil, err
 	}
 	return r.run(ctx, p)
@@ -57,7 +57,7 @@ func (r *recovery) command(get []string) ([]string, error) {
 	if err := copyFile(get[0], program); err != nil {
 		return nil, fmt.Errorf("copy this program for the server: %w", err)
 	}
-	return append([]string{program}, get[1:]...), postgres.Own(program)
+	return append([]string{program}, get[1:]...), postgres.OwnScratch(program)
 }
 
 func copyFile(from, to string) (err error) {

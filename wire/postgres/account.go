@@ -25,7 +25,14 @@ type account struct {
 }
 
 // serverAccount is postgres when we are root, else ourselves.
-func serverAccount() (account, error) {
+func serverAccount() (account, error) { return accountOf("postgres") }
+
+// ScratchUser is the OS user whose servers hold nothing that lasts. It owns no files of
+// others: what such a server is told to write anywhere but in its own folder fails.
+const ScratchUser = "nobody"
+
+// accountOf is the OS user of that name when we are root, else ourselves.
+func accountOf(name string) (account, error) {
 	if os.Geteuid() != 0 {
 		u, err := user.Current()
 		if err != nil {
@@ -33,9 +40,9 @@ func serverAccount() (account, error) {
 		}
 		return account{name: u.Username, uid: os.Geteuid(), gid: os.Getegid()}, nil
 	}
-	u, err := user.Lookup("postgres")
+	u, err := user.Lookup(name)
 	if err != nil {
-		return account{}, fmt.Errorf("look up the OS user that servers run as (made by: apt-get install postgresql): %w", err)
+		return account{}, fmt.Errorf("look up the OS user that servers run as (postgres is made by: apt-get install postgresql): %w", err)
 	}
 	a := account{name: u.Username, change: true}
 	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
@@ -61,12 +68,17 @@ func (a account) chown(path string) error {
 	if !a.change {
 		return nil
 	}
-	return os.Chown(path, a.uid, a.gid)
+	return os.Lchown(path, a.uid, a.gid)
 }
 
 // Own gives path to the OS user that servers run as. Only root needs to.
-func Own(path string) error {
-	a, err := serverAccount()
+func Own(path string) error { return ownBy("postgres", path) }
+
+// OwnScratch gives path to the OS user of scratch servers. Only root needs to.
+func OwnScratch(path string) error { return ownBy(ScratchUser, path) }
+
+func ownBy(name, path string) error {
+	a, err := accountOf(name)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	HBA      []string          // pg_hba.conf lines put before ours; used at creation only
 	NoSync   bool              // creation does not wait for the disk: for tests
 
+	Scratch  bool              // it runs as ScratchUser, if we are root
 	Override map[string]string // settings given at every start: they go before those of all files
 }
 

@@ -61,7 +61,11 @@ func newServer(b Binaries, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	a, err := serverAccount()
+	name := "postgres"
+	if cfg.Scratch {
+		name = ScratchUser
+	}
+	a, err := accountOf(name)
 	if err != nil {
 		return nil, err
 	}

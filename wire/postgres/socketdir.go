@@ -28,14 +28,13 @@ func MakeSocketDir(wanted string) (string, error) {
 }
 
 // MakeScratchDir makes a new folder under the system's temporary directory, that nobody
-// but servers (and root) can enter: for sockets of servers that are not to be found, and
-// for what they need while they run. The caller removes it.
+// but scratch servers (and root) can enter: for all that they have. The caller removes it.
 func MakeScratchDir() (string, error) {
 	dir, err := os.MkdirTemp("", "howdah-scratch-")
 	if err != nil {
 		return "", err
 	}
-	if err := Own(dir); err != nil {
+	if err := OwnScratch(dir); err != nil {
 		return "", errors.Join(err, os.Remove(dir))
 	}
 	return dir, nil
