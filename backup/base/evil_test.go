@@ -149,8 +149,15 @@ func TestUnpackGivesBackTheFolder(t *testing.T) {
 	if err := Unpack(ctx, r, m, dir, UnpackOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled, it says %v", err)
 	}
-	if err := Unpack(t.Context(), r, m, dir, UnpackOptions{}); err != nil {
-		t.Errorf("in the end: %v", err)
+	told := 0
+	if err := Unpack(t.Context(), r, m, dir, UnpackOptions{Chown: func(string) error {
+		told++
+		if _, err := os.Lstat(filepath.Join(dir, controlFile)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there before all is: %v", controlFile, err)
+		}
+		return nil
+	}}); err != nil || told != 5 {
+		t.Errorf("in the end: %d files and folders, %v", told, err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, controlFile)); err != nil || info.Mode() != 0o640 {
 		t.Errorf("%s is %v, %v", controlFile, info, err)
