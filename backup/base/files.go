@@ -31,13 +31,6 @@ func (s *fileSet) add(path string, size int64, sum []byte) {
 	}
 }
 
-func (s *fileSet) merge(o fileSet) {
-	s.files += o.files
-	for i, b := range o.sum {
-		s.sum[i] ^= b
-	}
-}
-
 // serverFile is a file as PostgreSQL's backup_manifest has it.
 type serverFile struct {
 	Path         string `json:"Path"`

@@ -35,6 +35,9 @@ const Oldest = 15
 // target_session_attrs=primary the first that is no standby. The attribute's other values
 // are good for nothing here.
 func Connect(ctx context.Context, url string) (*Conn, error) {
+	if url == "" { // which would be whatever server the environment means
+		return nil, errors.New("there is no replication_url")
+	}
 	config, err := pgconn.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("read replication_url: %w", withoutURL(err))

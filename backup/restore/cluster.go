@@ -43,6 +43,9 @@ func (c *Cluster) Run(ctx context.Context, p *Plan) error {
 	if err == nil {
 		err = s.Stop(ctx, postgres.Fast)
 	}
+	if err == nil && s.Outcome() != "exit status 0" {
+		err = fmt.Errorf("the server did not stop as it should: %s", s.Outcome())
+	}
 	if err == nil {
 		err = c.handOver()
 	}

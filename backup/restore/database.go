@@ -42,18 +42,23 @@ var errOther = errors.New("its name was another database's when the base backup 
 
 // Run makes the dump.
 func (d *Database) Run(ctx context.Context, p *Plan) error {
-	if _, err := os.Lstat(d.Into); err == nil {
-		return fmt.Errorf("folder %q is there already: name one that is not", d.Into)
+	if err := os.Mkdir(d.Into, 0o700); err != nil {
+		return fmt.Errorf("make the folder of the dump, which must not be there yet: %w", err)
 	}
+	err := d.run(ctx, p)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("restore database %q to %s: %w", d.Name, p.Target, err), os.RemoveAll(d.Into))
+	}
+	return err
+}
+
+func (d *Database) run(ctx context.Context, p *Plan) error {
 	want := d.fetched(p.Base)
 	oid, err := d.attempt(ctx, p, want)
 	if errors.Is(err, errOther) {
 		_, err = d.attempt(ctx, p, oid)
 	}
-	if err != nil {
-		return fmt.Errorf("restore database %q to %s: %w", d.Name, p.Target, err)
-	}
-	return nil
+	return err
 }
 
 // fetched returns the OID of the database that had the name at the end of the base backup;
@@ -108,10 +113,10 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 		err = r.gate(append(keep, oid))
 	}
 	if err == nil {
-		err = d.check(ctx, s)
+		err = d.dump(ctx, s) // before the check, which makes an extension
 	}
 	if err == nil {
-		err = d.dump(ctx, s)
+		err = d.check(ctx, s)
 	}
 	return oid, err
 }
@@ -149,9 +154,13 @@ var invalid = regexp.MustCompile(`page \d+ of relation (\S+) (does not exist|is 
 
 // gate is an error where a page was missing that is no left-out database's.
 func (r *recovery) gate(kept []uint32) error {
-	text, err := os.ReadFile(r.log())
-	if err != nil {
-		return err
+	var text []byte
+	for pass := range r.passes {
+		part, err := os.ReadFile(filepath.Join(r.beside, fmt.Sprintf("log.%d", pass+1)))
+		if err != nil {
+			return err
+		}
+		text = append(text, part...)
 	}
 	for _, found := range invalid.FindAllSubmatch(text, -1) {
 		path := string(found[1])
@@ -174,6 +183,12 @@ func (d *Database) connect(ctx context.Context, s *postgres.Server, database str
 	}
 	config.Host, config.Port, config.User, config.Database = s.SocketDir(), uint16(s.Port()), d.superuser(), database
 	config.TLSConfig, config.Fallbacks = nil, nil
+	// These go before what somebody has set for the database: whose it is might have his
+	// own operators be used, with a superuser's rights, or have the login do nothing.
+	config.RuntimeParams = map[string]string{
+		"search_path": "pg_catalog", "role": "none", "default_transaction_read_only": "off", "statement_timeout": "0", "lock_timeout": "0",
+		"session_replication_role": "origin",
+	}
 	return pgx.ConnectConfig(ctx, config)
 }
 
@@ -252,10 +267,11 @@ func (d *Database) dump(ctx context.Context, s *postgres.Server) (err error) {
 	var said strings.Builder
 	cmd := exec.CommandContext(ctx, d.Binaries.Path("pg_dump"), "--format=directory", "--jobs="+strconv.Itoa(max(d.Jobs, 1)), "--no-password",
 		"--host="+s.SocketDir(), "--port="+strconv.Itoa(s.Port()), "--username="+d.superuser(), "--file="+d.Into, "--dbname="+connectionName(d.Name))
-	cmd.Env = postgres.CleanEnviron(os.Environ())
+	cmd.Env = append(postgres.CleanEnviron(os.Environ()),
+		"PGOPTIONS=-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0")
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
-		return errors.Join(fmt.Errorf("pg_dump: %w: %s", err, strings.TrimSpace(said.String())), os.RemoveAll(d.Into))
+		return fmt.Errorf("pg_dump: %w: %s", err, strings.TrimSpace(said.String()))
 	}
 	return nil
 }

@@ -88,7 +88,13 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 	h.fill("born", 100)
 	h.in("acme", "insert into invoice values (9000, 'paid')")
 	wanted := map[string]string{"acme": h.sum("acme"), "moved": h.sum("moved"), "initech": h.sum("initech"), "born": h.sum("born")}
+	// A tenant may own its database, and have whoever logs in to it use what is its own.
+	h.in("acme", `create function fail(oid, oid) returns boolean language plpgsql as 'begin raise exception ''run as %'', current_user; end'`,
+		"create operator public.= (leftarg = oid, rightarg = oid, function = fail)", "create role other",
+		"alter database acme set search_path = public, pg_catalog", "alter database acme set default_transaction_read_only = on",
+		"alter database acme set statement_timeout = '1ms'", "alter database acme set role = other")
 	at := h.now()
+	h.exec("alter database acme reset all")
 	h.in("acme", "delete from invoice") // which is what they call for
 	h.exec("drop database moved")
 	h.write(3)

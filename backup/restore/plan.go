@@ -19,7 +19,8 @@ type Plan struct {
 	Target   Target
 	Timeline uint32               // on which the target is
 	Until    replication.Position // up to here WAL is stored, without a hole since the base backup
-	// Past, of a target that is a time, is a position that the server had reached after it.
+	// Past is a position that is not before the target, where that is a time or a position:
+	// all WAL in front of it is stored. 0 is that nobody knows.
 	Past replication.LSN
 
 	contents *wal.Contents
@@ -40,7 +41,8 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 	if p.contents, err = wal.List(ctx, r); err != nil {
 		return nil, err
 	}
-	until := target.LSN
+	p.contents.Timeline = timeline
+	p.Past = target.LSN
 	if !target.Time.IsZero() {
 		reachable := false
 		if p.Past, reachable, err = p.contents.TargetOf(ctx, r, target.Time); err != nil {
@@ -49,7 +51,6 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 		if !reachable {
 			return nil, p.beyond(ctx, r)
 		}
-		until = p.Past
 	}
 	if p.Base, err = p.choose(ctx, r, id); err != nil {
 		return nil, err
@@ -58,7 +59,13 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 		p.Timeline = p.contents.Newest().Timeline
 	}
 	from := replication.Position(p.Base.Start)
-	p.Until, err = p.contents.Reaches(from, max(until, p.Base.Stop.LSN), p.Timeline)
+	needed, err := p.contents.Reaches(from, max(p.Past, p.Base.Stop.LSN), p.Timeline)
+	if err == nil { // what is stored goes on behind that, or there is a hole somewhere
+		p.Until, err = p.contents.Reaches(from, 0, p.Timeline)
+		if errors.Is(err, wal.ErrHole) && p.Past != 0 {
+			p.Until, err = needed, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w from base backup %s: %w", ErrUnreachable, p.Base.ID, err)
 	}

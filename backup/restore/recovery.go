@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"howdah/backup/replication"
 	"howdah/wire/postgres"
 )
 
@@ -26,6 +27,7 @@ type recovery struct {
 	timeline uint32
 	extra    map[string]string // settings beside those of quiet
 	hba      string            // pg_hba.conf; "" lets nobody in
+	passes   int               // how often it was started
 }
 
 // quiet are settings under which a server does nothing but to recover, whatever its files
@@ -38,7 +40,9 @@ func quiet() map[string]string {
 		"ssl": "off", "logging_collector": "off", "log_destination": "stderr", "log_min_messages": "warning", "lc_messages": "C",
 		"huge_pages": "off", "shared_buffers": "128MB", "restart_after_crash": "off", "listen_addresses": "",
 		"unix_socket_permissions": "0700", "external_pid_file": "", "recovery_target_action": "promote",
-		"recovery_end_command": "", "archive_cleanup_command": "",
+		"recovery_end_command": "", "archive_cleanup_command": "", "recovery_min_apply_delay": "0",
+		// Not less than the server had whose WAL it is, and nobody knows how many that were.
+		"max_prepared_transactions": "2000", "max_locks_per_transaction": "256", "track_commit_timestamp": "on",
 	}
 }
 
@@ -49,7 +53,8 @@ func (r *recovery) settings(t Target) map[string]string {
 	s["config_file"] = filepath.Join(r.beside, "postgresql.conf")
 	s["hba_file"] = filepath.Join(r.beside, "pg_hba.conf")
 	s["ident_file"] = filepath.Join(r.beside, "pg_ident.conf")
-	s["restore_command"] = shellCommand(r.get) + " %f %p"
+	// What is neither 0 nor 1, as of a program that has crashed, is no end of the WAL.
+	s["restore_command"] = shellCommand(r.get) + " %f %p; s=$?; [ $s -le 1 ] || s=200; exit $s"
 	s["recovery_target_timeline"] = fmt.Sprint(r.timeline)
 	switch {
 	case !t.Time.IsZero():
@@ -85,7 +90,55 @@ func (r *recovery) run(ctx context.Context, p *Plan) (*postgres.Server, error) {
 		// stored when the plan was made, which goes beyond the target: so the end is it.
 		s, err = r.start(ctx, Target{})
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	if err := r.reached(p); err != nil {
+		s.Kill()
+		return nil, err
+	}
+	return s, nil
+}
+
+// reached is an error where a recovery has taken something for the end of the WAL that was
+// none: it must have come to the target, or to the last segment.
+func (r *recovery) reached(p *Plan) error {
+	ended, err := r.ended()
+	if err != nil {
+		return err
+	}
+	least := p.Until.LSN.SegmentStart(p.Identity.Segment)
+	switch {
+	case p.Target.XID != 0 || p.Target.Name != "": // which it has met
+		return nil
+	case !p.Target.Time.IsZero() && r.passes == 1: // it has met a transaction that ended later
+		return nil
+	case p.Target.LSN != 0:
+		least = min(least, p.Target.LSN)
+	}
+	if ended < least {
+		return fmt.Errorf("it ended at %s, before all WAL was read that is stored, until %s", ended, p.Until.LSN)
+	}
+	return nil
+}
+
+// ended returns where the server's own timeline begins.
+func (r *recovery) ended() (replication.LSN, error) {
+	files, err := filepath.Glob(filepath.Join(r.dir, "pg_wal", "*.history"))
+	if err != nil || len(files) == 0 {
+		return 0, errors.Join(errors.New("the recovery has begun no timeline of its own"), err)
+	}
+	slices.Sort(files)
+	text, err := os.ReadFile(files[len(files)-1])
+	if err != nil {
+		return 0, err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	fields := strings.Fields(lines[len(lines)-1])
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("the history of its timeline, %s, does not say where it begins", files[len(files)-1])
+	}
+	return replication.ParseLSN(fields[1])
 }
 
 func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error) {
@@ -93,6 +146,7 @@ func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error
 	if err != nil {
 		return nil, err
 	}
+	r.passes++
 	s, err := postgres.Open(r.binaries, postgres.Config{Dir: r.dir, SocketDir: r.beside, Port: port, Log: r.log(), Scratch: true, Override: r.settings(t)})
 	if err != nil {
 		return nil, err
@@ -110,7 +164,8 @@ func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error
 	return s, nil
 }
 
-func (r *recovery) log() string { return filepath.Join(r.beside, "log") }
+// log is the server's log since it was started last.
+func (r *recovery) log() string { return filepath.Join(r.beside, fmt.Sprintf("log.%d", r.passes)) }
 
 // freePort returns a number for the name of a socket. Nobody listens on the port itself.
 func freePort() (int, error) {

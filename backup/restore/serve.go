@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/wal"
 	"howdah/wire/postgres"
@@ -33,7 +34,7 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	served := make(chan error, 1)
 	go func() {
 		served <- wal.Serve(serving, listener, func(ctx context.Context, name string, into io.Writer) error {
-			return p.contents.Fetch(ctx, repo, name, into)
+			return p.fetch(ctx, repo, name, into)
 		})
 	}()
 	defer func() {
@@ -45,6 +46,43 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 		return nil, err
 	}
 	return r.run(ctx, p)
+}
+
+// fetch gets a file of WAL as the plan has it: nothing of what was stored since it was
+// made, for that may be of after the target.
+func (p *Plan) fetch(ctx context.Context, repo *repository.Repository, name string, into io.Writer) error {
+	size := p.Identity.Segment
+	_, start, err := replication.ParseSegment(name, size)
+	switch {
+	case err != nil:
+		// Of all timelines: the server looks which number is free for its own.
+		all := *p.contents
+		all.Timeline = 0
+		return all.Fetch(ctx, repo, name, into)
+	case start >= p.Until.LSN:
+		return wal.ErrAbsent
+	}
+	return p.contents.Fetch(ctx, repo, name, &capped{into: into, left: int64(min(p.Until.LSN-start, size))})
+}
+
+// capped passes so many bytes on, and zeros in place of the others.
+type capped struct {
+	into  io.Writer
+	left  int64
+	zeros []byte
+}
+
+func (c *capped) Write(b []byte) (int, error) {
+	n := int(min(c.left, int64(len(b))))
+	c.left -= int64(n)
+	if _, err := c.into.Write(b[:n]); err != nil || n == len(b) {
+		return n, err
+	}
+	if rest := len(b) - n; len(c.zeros) < rest {
+		c.zeros = make([]byte, rest)
+	}
+	m, err := c.into.Write(c.zeros[:len(b)-n])
+	return n + m, err
 }
 
 // command returns the command by which the server gets WAL, which its OS user must be able

@@ -224,7 +224,6 @@ func testGap(t *testing.T, primary *postgres.Server) {
 	stop := run(t, r)
 	exec1(t, primary, "create table gap (n int)")
 	stored(t, r, primary)
-	from := r.Stats().Durable
 	stop()
 	// It is back before anything is lost: no gap.
 	exec1(t, primary, "select pg_drop_replication_slot('howdah')", "insert into gap values (1)")
@@ -236,7 +235,7 @@ func testGap(t *testing.T, primary *postgres.Server) {
 		t.Errorf("there are gaps %+v", c.Gaps)
 	}
 	// Now the server throws WAL away.
-	from = r.Stats().Durable
+	from := r.Stats().Durable
 	exec1(t, primary, "select pg_drop_replication_slot('howdah')")
 	for range 3 {
 		exec1(t, primary, "insert into gap values (1)", "select pg_switch_wal()", "checkpoint")

@@ -163,7 +163,7 @@ func (c *Contents) TargetOf(ctx context.Context, r *repository.Repository, t tim
 		return lsn, true, nil
 	}
 	h, err := readHeartbeat(ctx, r)
-	if err != nil || !h.Time.After(t) || !slices.ContainsFunc(legs, func(l Leg) bool { return l.Timeline == h.Timeline }) {
+	if err != nil || !h.Time.After(t) || !slices.ContainsFunc(legs, func(l Leg) bool { return l.Timeline == h.Timeline && (l.End == 0 || h.LSN <= l.End) }) {
 		return 0, false, err
 	}
 	return h.LSN, true, nil

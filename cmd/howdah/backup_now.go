@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +22,7 @@ import (
 
 func backupNow() *cobra.Command {
 	var p printer
-	var f clusterFlag
+	f := clusterFlag{writes: true}
 	var rate int
 	cmd := &cobra.Command{
 		Use: "now", Short: "Take a base backup of a cluster", Args: noArgs,
@@ -37,7 +40,9 @@ func backupNow() *cobra.Command {
 			if rate != 0 && (rate < 32 || rate > 1<<20) {
 				return usageError{fmt.Errorf("--max-rate %d is not between 32 and 1048576 kB a second", rate)}
 			}
-			m, err := takeBase(cmd.Context(), r, c.ReplicationURL, base.Options{MaxRate: rate})
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			m, err := takeBase(ctx, r, c.ReplicationURL, base.Options{MaxRate: rate})
 			if err != nil {
 				return err
 			}
@@ -49,7 +54,8 @@ func backupNow() *cobra.Command {
 	return p.flags(cmd)
 }
 
-// storedWithin is for how long the WAL of a base backup may take to be stored.
+// storedWithin is for how long no more WAL may be stored, while that of a base backup is
+// waited for.
 const storedWithin = 5 * time.Minute
 
 // takeBase takes a base backup, and has it be one when its WAL is stored.
@@ -74,19 +80,24 @@ func takeBase(ctx context.Context, r *repository.Repository, url string, o base.
 
 // waitStored waits until all WAL that a base backup needs is stored.
 func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest) error {
-	ctx, cancel := context.WithTimeout(ctx, storedWithin)
-	defer cancel()
-	for {
+	var newest replication.Position
+	for last := time.Now(); ; {
 		contents, err := wal.List(ctx, r)
 		if err == nil {
+			if now := contents.Newest(); now != newest {
+				newest, last = now, time.Now()
+			}
 			if _, err = contents.Reaches(replication.Position(m.Start), m.Stop.LSN, m.Stop.Timeline); err == nil {
 				return nil
 			}
 		}
+		if time.Since(last) > storedWithin {
+			return fmt.Errorf("its WAL, from %s to %s, is not stored: is a Howdah running that receives it? %w", m.Start.LSN, m.Stop.LSN, err)
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return fmt.Errorf("its WAL, from %s to %s, is not stored: is a Howdah running that receives it? %w", m.Start.LSN, m.Stop.LSN, err)
+			return ctx.Err()
 		}
 	}
 }

@@ -9,27 +9,31 @@ import (
 
 	"howdah/backup/replication"
 	"howdah/backup/repository"
+	"howdah/backup/store"
 	"howdah/tenants"
 )
 
 // repositoryOf returns what the store holds of a cluster, by the configuration alone: a
 // cluster that is no more can be restored too.
-func (c *Config) repositoryOf(cluster string) (*repository.Repository, error) {
+func (c *Config) repositoryOf(cluster string, open func() (store.Store, error)) (*repository.Repository, error) {
 	if err := repository.CheckCluster(cluster); err != nil {
 		return nil, err
 	}
-	place, err := c.exportPlace()
+	s, err := open()
 	if err != nil {
 		return nil, err
 	}
-	if place == nil {
+	if s == nil {
 		return nil, errors.New("there is no store: give [backup] store")
 	}
-	return &repository.Repository{Store: place.Store, Sealer: place.Sealer, Cluster: cluster}, nil
+	return &repository.Repository{Store: s, Sealer: c.Sealer, Cluster: cluster}, nil
 }
 
 // clusterFlag is --cluster with --config, of commands that need no daemon.
-type clusterFlag struct{ path, cluster string }
+type clusterFlag struct {
+	path, cluster string
+	writes        bool // to the store
+}
 
 func (f *clusterFlag) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.path, "config", "c", defaultConfigPath, "configuration `file`")
@@ -48,7 +52,11 @@ func (f *clusterFlag) open(cmd *cobra.Command) (*Config, *repository.Repository,
 		}
 		f.cluster = config.Clusters[0].Name
 	}
-	r, err := config.repositoryOf(f.cluster)
+	open := config.storeToRead
+	if f.writes {
+		open = config.openStore
+	}
+	r, err := config.repositoryOf(f.cluster, open)
 	return config, r, err
 }
 

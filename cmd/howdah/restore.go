@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,7 +45,12 @@ func newRestoreCommand() *cobra.Command {
 			"indexes are checked before. What is unpacked meanwhile is in a folder for temporary files, and is removed.\n\n" +
 			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
 			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM) // nothing is to be left behind
+			defer stop()
+			cmd.SetContext(ctx)
+			return r.run(cmd)
+		},
 	}
 	cmd.Flags().StringVar(&r.to, "to", "", "the moment (`WHEN`)")
 	cmd.Flags().StringVar(&r.into, "into", "", "a `folder` that is not there yet, or is empty")
@@ -68,6 +75,9 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	spaces, err := parseTablespaces(r.tablespaces)
 	if err != nil {
 		return usageError{err}
+	}
+	if r.database != "" && len(spaces) > 0 {
+		return usageError{errors.New("--tablespace is for whole clusters: of a database a dump is made")}
 	}
 	_, repo, err := r.open(cmd)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -19,11 +20,14 @@ type receivers struct {
 	running map[string]*receiving // by cluster
 }
 
+// receiversPause is the longest between two looks at which receivers there are to be.
+const receiversPause = 30 * time.Second
+
 type receiving struct {
 	*wal.Receiver
-	store string // where it stores
-	stop  context.CancelFunc
-	done  chan struct{}
+	by   string // the settings it was started with
+	stop context.CancelFunc
+	done chan struct{}
 }
 
 // receiveWAL has receivers run for the clusters that the registry has, until ctx ends.
@@ -35,6 +39,7 @@ func (d *daemon) receiveWAL(ctx context.Context) {
 		r.match(ctx)
 		select {
 		case <-changes:
+		case <-time.After(receiversPause): // a store that could not be opened may be there now
 		case <-ctx.Done():
 			var all sync.WaitGroup
 			for _, one := range r.running {
@@ -56,22 +61,27 @@ func (r *receivers) match(ctx context.Context) {
 		}
 	}
 	for name, one := range r.running {
-		if wanted[name] == nil || one.store != config.Backup.Store {
+		if wanted[name] == nil || one.by != config.receivedBy(wanted[name]) {
 			one.stop()
 			<-one.done
 			delete(r.running, name)
 		}
 	}
-	for name := range wanted {
+	for name, c := range wanted {
 		if r.running[name] == nil {
-			r.start(ctx, config, name)
+			r.start(ctx, config, name, config.receivedBy(c))
 		}
 	}
 }
 
-func (r *receivers) start(ctx context.Context, config *Config, cluster string) {
+// receivedBy has the settings that a receiver is started with anew when they change.
+func (c *Config) receivedBy(cluster *tenants.Cluster) string {
+	return fmt.Sprintf("%q %q %q %q %q", c.Backup.Store, c.Backup.Recipients, c.Backup.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL)
+}
+
+func (r *receivers) start(ctx context.Context, config *Config, cluster, by string) {
 	log := r.d.log.With("cluster", cluster)
-	repo, err := config.repositoryOf(cluster)
+	repo, err := config.repositoryOf(cluster, config.openStore)
 	if err != nil {
 		log.Error("cannot store WAL", "error", err)
 		return
@@ -85,7 +95,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster string) {
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
-	one := &receiving{store: config.Backup.Store, stop: stop, done: make(chan struct{}), Receiver: &wal.Receiver{
+	one := &receiving{by: by, stop: stop, done: make(chan struct{}), Receiver: &wal.Receiver{
 		Repo: repo, Slot: walSlot, Interval: time.Second, Log: log,
 		URL:       url(func(c *tenants.Cluster) string { return c.ReplicationURL }),
 		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),

@@ -22,6 +22,7 @@ type account struct {
 	gid    int
 	groups []uint32
 	change bool // we are root and have to become it
+	lent   bool // it may be lent the right to enter what it may not
 }
 
 // serverAccount is postgres when we are root, else ourselves.
@@ -44,7 +45,7 @@ func accountOf(name string) (account, error) {
 	if err != nil {
 		return account{}, fmt.Errorf("look up the OS user that servers run as (postgres is made by: apt-get install postgresql): %w", err)
 	}
-	a := account{name: u.Username, change: true}
+	a := account{name: u.Username, change: true, lent: name != ScratchUser}
 	if a.uid, err = strconv.Atoi(u.Uid); err != nil {
 		return account{}, fmt.Errorf("read uid of %q: %w", u.Username, err)
 	}
@@ -100,7 +101,7 @@ func (a account) prepare(cmd *exec.Cmd, dir string) error {
 			return err
 		}
 		if closed != "" {
-			if !haveSearchCapability() {
+			if !a.lent || !haveSearchCapability() {
 				return fmt.Errorf("OS user %q may not enter %q and this system does not let us lend it that right: use a folder everyone may enter", a.name, closed)
 			}
 			attr.AmbientCaps = []uintptr{unix.CAP_DAC_READ_SEARCH}
