@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"howdah/backup/base"
@@ -41,7 +42,14 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 	if p.contents, err = wal.List(ctx, r); err != nil {
 		return nil, err
 	}
-	p.contents.Timeline = timeline
+	if p.Timeline == 0 {
+		p.Timeline = p.contents.Newest().Timeline
+	}
+	p.contents.Timeline = p.Timeline // nothing that is not on the way to it counts
+	legs, err := p.contents.Path(p.Timeline)
+	if err != nil {
+		return nil, fmt.Errorf("%w: timeline %d: %w", ErrUnreachable, p.Timeline, err)
+	}
 	p.Past = target.LSN
 	if !target.Time.IsZero() {
 		reachable := false
@@ -52,11 +60,8 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 			return nil, p.beyond(ctx, r)
 		}
 	}
-	if p.Base, err = p.choose(ctx, r, id); err != nil {
+	if p.Base, err = p.choose(ctx, r, id, legs); err != nil {
 		return nil, err
-	}
-	if p.Timeline == 0 {
-		p.Timeline = p.contents.Newest().Timeline
 	}
 	from := replication.Position(p.Base.Start)
 	needed, err := p.contents.Reaches(from, max(p.Past, p.Base.Stop.LSN), p.Timeline)
@@ -81,17 +86,20 @@ func (p *Plan) beyond(context.Context, *repository.Repository) error {
 }
 
 // choose returns the base backup to begin with.
-func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string) (*base.Manifest, error) {
+func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string, legs []wal.Leg) (*base.Manifest, error) {
 	if id != "" {
 		m, err := base.Read(ctx, r, id)
 		if err == nil && !p.after(m) {
 			err = fmt.Errorf("%w: base backup %s ended at %s, after it", ErrUnreachable, id, m.Finished.Format(time.RFC3339))
 		}
+		if err == nil && !onTheWay(legs, m) {
+			err = fmt.Errorf("%w: base backup %s, of timeline %d until %s, is not on the way to timeline %d", ErrUnreachable, id, m.Stop.Timeline, m.Stop.LSN, p.Timeline)
+		}
 		return m, err
 	}
 	all, err := base.List(ctx, r) // the newest first; of those that cannot be read err tells
 	for i := range all {
-		if p.after(&all[i]) {
+		if p.after(&all[i]) && onTheWay(legs, &all[i]) {
 			return &all[i], nil
 		}
 	}
@@ -102,7 +110,18 @@ func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string) 
 		return nil, fmt.Errorf("%w: there is no base backup of cluster %q", ErrUnreachable, r.Cluster)
 	}
 	oldest := all[len(all)-1]
+	if p.after(&oldest) {
+		return nil, fmt.Errorf("%w: no base backup is on the way to timeline %d", ErrUnreachable, p.Timeline)
+	}
 	return nil, fmt.Errorf("%w: the oldest base backup, %s, ended at %s (%s), after %s", ErrUnreachable, oldest.ID, oldest.Finished.Format(time.RFC3339), oldest.Stop.LSN, p.Target)
+}
+
+// onTheWay reports whether all of a base backup was taken before the way to a timeline
+// leaves the one that it was taken on.
+func onTheWay(legs []wal.Leg, m *base.Manifest) bool {
+	return m.Start.Timeline == m.Stop.Timeline && slices.ContainsFunc(legs, func(l wal.Leg) bool {
+		return l.Timeline == m.Stop.Timeline && (l.End == 0 || m.Stop.LSN <= l.End)
+	})
 }
 
 // after reports whether the target is behind the end of a base backup: before that a
