@@ -57,7 +57,7 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 			return nil, err
 		}
 		if !reachable {
-			return nil, p.beyond(ctx, r)
+			return nil, p.beyond()
 		}
 	}
 	if p.Base, err = p.choose(ctx, r, id, legs); err != nil {
@@ -78,7 +78,7 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 }
 
 // beyond says how far what is stored goes, of a time that it does not reach.
-func (p *Plan) beyond(context.Context, *repository.Repository) error {
+func (p *Plan) beyond() error {
 	if now := time.Now(); p.Target.Time.After(now) {
 		return fmt.Errorf("%w: %s is in the future: it is %s now", ErrUnreachable, p.Target, now.UTC().Format(time.RFC3339))
 	}
@@ -99,7 +99,8 @@ func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string, 
 	}
 	all, err := base.List(ctx, r) // the newest first; of those that cannot be read err tells
 	for i := range all {
-		if p.after(&all[i]) && onTheWay(legs, &all[i]) {
+		// Of incremental ones nothing here makes a whole.
+		if p.after(&all[i]) && onTheWay(legs, &all[i]) && all[i].Since == "" {
 			return &all[i], nil
 		}
 	}
