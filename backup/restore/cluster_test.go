@@ -49,7 +49,7 @@ type house struct {
 
 func newHouse(t *testing.T, binaries postgres.Binaries) *house {
 	h := &house{T: t, binaries: binaries, repo: newRepository(t)}
-	h.Server = wiretest.StartPostgresOf(t, binaries, wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"))
+	h.Server = wiretest.StartPostgresOf(t, binaries, wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"), wiretest.WithSetting("max_prepared_transactions", "5"))
 	var err error
 	if h.conn, err = pgx.Connect(t.Context(), h.AdminURL("postgres")); err != nil {
 		t.Fatal(err)
@@ -242,6 +242,10 @@ func TestRestoreCluster(t *testing.T) {
 	h.write(5)
 	m := h.backUp()
 	h.write(5)
+	// One that is neither committed nor not is so afterwards too.
+	h.exec("begin")
+	h.exec("insert into log values (-1)")
+	h.exec("prepare transaction 'neither'")
 	type moment struct {
 		to   string
 		rows int
@@ -272,6 +276,35 @@ func TestRestoreCluster(t *testing.T) {
 		})
 	}
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, h, m) })
+	t.Run("a hole", func(t *testing.T) { testHole(t, h) })
+}
+
+// testHole takes a segment away: latest is not what is in front of it.
+func testHole(t *testing.T, h *house) {
+	h.exec("select pg_switch_wal()")
+	h.write(1)
+	h.exec("select pg_switch_wal()")
+	h.write(1)
+	h.plan("lsn:" + h.text("select pg_current_wal_insert_lsn()::text"))
+	h.stop()
+	var keys []string
+	for info, err := range h.repo.Store.List(t.Context(), h.repo.Key("wal", "00000001")+"/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(info.Key, ".parts/") {
+			keys = append(keys, info.Key)
+		}
+	}
+	if len(keys) < 2 {
+		t.Fatalf("there are only %q", keys)
+	}
+	if err := h.repo.Store.Delete(t.Context(), keys[len(keys)-1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore.Make(t.Context(), h.repo, restore.Target{}, 0, ""); !errors.Is(err, restore.ErrUnreachable) || !errors.Is(err, wal.ErrHole) {
+		t.Errorf("to latest, over a hole: %v", err)
+	}
 }
 
 func lsn(t *testing.T, text string) replication.LSN {
