@@ -164,8 +164,11 @@ func (d *Dir) publish(tmp, key string, name func(tmp, path string) error) error 
 	folder := filepath.Dir(path)
 	var err error
 	for range 100 {
-		if err = os.MkdirAll(folder, 0o700); err == nil {
+		switch err = os.MkdirAll(folder, 0o700); {
+		case err == nil:
 			err = name(tmp, path)
+		case errors.Is(err, fs.ErrExist): // it went between two looks at it; no object is there for that
+			err = fs.ErrNotExist
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
