@@ -18,26 +18,15 @@ import (
 	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/store"
+	"howdah/backup/store/storetest"
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
 )
 
 // newRepository returns an empty one in a folder of the test's own, and its store.
 func newRepository(t *testing.T) (*repository.Repository, *store.Dir) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "store")
-	if err := store.MakeDir(path); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := store.OpenDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity, recipient, err := store.NewIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &repository.Repository{Store: dir, Sealer: newSealer(t, identity, recipient), Cluster: "main"}, dir
+	dir := storetest.NewDir(t)
+	return &repository.Repository{Store: dir, Sealer: storetest.NewSealer(t), Cluster: "main"}, dir
 }
 
 func newSealer(t *testing.T, identity string, recipients ...string) *store.Sealer {

@@ -7,11 +7,11 @@ import (
 
 	"howdah/backup/replication"
 	"howdah/backup/repository"
-	"howdah/backup/store"
+	"howdah/backup/store/storetest"
 )
 
 func TestRepositoryIsOneClusters(t *testing.T) {
-	d := newStore(t)
+	d := storetest.NewDir(t)
 	r := &repository.Repository{Store: d, Cluster: "main"}
 	if _, err := r.Identity(t.Context()); !errors.Is(err, repository.ErrEmpty) {
 		t.Errorf("nobody's repository: %v", err)
@@ -41,7 +41,7 @@ func TestRepositoryIsOneClusters(t *testing.T) {
 }
 
 func TestRepositoryThatCannotBeRead(t *testing.T) {
-	d := newStore(t)
+	d := storetest.NewDir(t)
 	r := &repository.Repository{Store: d, Cluster: "main"}
 	for text, want := range map[string]string{
 		"{}": "does not say whose", "x": "does not say whose",
@@ -58,17 +58,4 @@ func TestRepositoryThatCannotBeRead(t *testing.T) {
 	if _, err := r.Claim(t.Context(), replication.Server{}); err == nil || !strings.Contains(err.Error(), "slash") {
 		t.Errorf("a name with a slash: %v", err)
 	}
-}
-
-func newStore(t *testing.T) *store.Dir {
-	t.Helper()
-	path := t.TempDir()
-	if err := store.MakeDir(path); err != nil {
-		t.Fatal(err)
-	}
-	d, err := store.OpenDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }

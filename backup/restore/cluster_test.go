@@ -18,7 +18,7 @@ import (
 	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/restore"
-	"howdah/backup/store"
+	"howdah/backup/store/storetest"
 	"howdah/backup/wal"
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
@@ -73,23 +73,7 @@ func newHouse(t *testing.T, binaries postgres.Binaries) *house {
 }
 
 func newRepository(t *testing.T) *repository.Repository {
-	path := filepath.Join(t.TempDir(), "store")
-	if err := store.MakeDir(path); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := store.OpenDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity, recipient, err := store.NewIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := store.NewSealer([]string{recipient}, identity)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &repository.Repository{Store: dir, Sealer: sealer, Cluster: "main"}
+	return &repository.Repository{Store: storetest.NewDir(t), Sealer: storetest.NewSealer(t), Cluster: "main"}
 }
 
 func (h *house) exec(sql string, args ...any) {

@@ -75,13 +75,8 @@ func (d *Database) fetched(m *base.Manifest) uint32 {
 }
 
 // shared are databases that a server cannot do without, or is logged in to: template1,
-// template0 and postgres, by the OIDs that initdb gives them. They moved between versions.
-func shared(major int) []uint32 {
-	if major < 15 {
-		return []uint32{1}
-	}
-	return []uint32{1, 4, 5}
-}
+// template0 and postgres, by the OIDs that initdb gives them since PostgreSQL 15.
+func shared() []uint32 { return []uint32{1, 4, 5} }
 
 // attempt restores with the files of one database, and returns the OID of the one that has
 // the name at the moment.
@@ -123,7 +118,7 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 
 // kept are the databases whose files are fetched.
 func (d *Database) kept(m *base.Manifest, want uint32) []uint32 {
-	keep := shared(m.Major)
+	keep := shared()
 	for oid, name := range m.DatabasesAtEnd {
 		if name == "postgres" && !slices.Contains(keep, oid) { // dropped and made again once
 			keep = append(keep, oid)
@@ -156,7 +151,7 @@ var invalid = regexp.MustCompile(`page \d+ of relation (\S+) (does not exist|is 
 func (r *recovery) gate(kept []uint32) error {
 	var text []byte
 	for pass := range r.passes {
-		part, err := os.ReadFile(filepath.Join(r.beside, fmt.Sprintf("log.%d", pass+1)))
+		part, err := os.ReadFile(r.logOf(pass + 1))
 		if err != nil {
 			return err
 		}
@@ -165,13 +160,12 @@ func (r *recovery) gate(kept []uint32) error {
 	for _, found := range invalid.FindAllSubmatch(text, -1) {
 		path := string(found[1])
 		parts := strings.Split(path, "/")
-		if len(parts) < 3 { // global/1262
-			return fmt.Errorf("WAL is about a page of %s that is not there: what was restored is not whole", path)
+		if len(parts) > 2 { // not global/1262
+			if oid, err := strconv.ParseUint(parts[len(parts)-2], 10, 32); err == nil && !slices.Contains(kept, uint32(oid)) {
+				continue
+			}
 		}
-		oid, err := strconv.ParseUint(parts[len(parts)-2], 10, 32)
-		if err != nil || slices.Contains(kept, uint32(oid)) {
-			return fmt.Errorf("WAL is about a page of %s that is not there: what was restored is not whole", path)
-		}
+		return fmt.Errorf("WAL is about a page of %s that is not there: what was restored is not whole", path)
 	}
 	return nil
 }

@@ -165,7 +165,11 @@ func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error
 }
 
 // log is the server's log since it was started last.
-func (r *recovery) log() string { return filepath.Join(r.beside, fmt.Sprintf("log.%d", r.passes)) }
+func (r *recovery) log() string { return r.logOf(r.passes) }
+
+func (r *recovery) logOf(pass int) string {
+	return filepath.Join(r.beside, fmt.Sprintf("log.%d", pass))
+}
 
 // freePort returns a number for the name of a socket. Nobody listens on the port itself.
 func freePort() (int, error) {

@@ -15,30 +15,14 @@ import (
 	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/store"
+	"howdah/backup/store/storetest"
 )
 
 const mib = 1 << 20
 
 // testRepository is an empty one with segments of 1 MiB, that can be read too.
 func testRepository(t *testing.T) *repository.Repository {
-	t.Helper()
-	path := t.TempDir()
-	if err := store.MakeDir(path); err != nil {
-		t.Fatal(err)
-	}
-	d, err := store.OpenDir(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity, recipient, err := store.NewIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := store.NewSealer([]string{recipient}, identity)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &repository.Repository{Store: d, Sealer: sealer, Cluster: "main"}
+	return &repository.Repository{Store: storetest.NewDir(t), Sealer: storetest.NewSealer(t), Cluster: "main"}
 }
 
 func claimed(t *testing.T) *repository.Repository {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,5 +76,5 @@ func (f *clusterFlag) theCluster(config *Config) (*tenants.Cluster, error) {
 
 // position prints where on which timeline something is.
 func position(p replication.Position) string {
-	return strings.TrimSpace(fmt.Sprintf("%s (timeline %d)", p.LSN, p.Timeline))
+	return fmt.Sprintf("%s (timeline %d)", p.LSN, p.Timeline)
 }
