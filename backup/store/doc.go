@@ -6,9 +6,10 @@
 //   - store.go: Store is the contract that every driver keeps, the package's one
 //     interface. storetest tests a driver against it, sentence by sentence. key.go
 //     says which keys and metadata there are.
-//   - seal.go: a Sealer makes an object of a plaintext, whole or as a stream: zstd,
-//     then age for the recipients' public keys, then a trailer with the SHA-256 of
-//     what came in and of what went out. So the one who writes cannot read.
+//   - seal.go: a Sealer makes an object of a plaintext, whole or as a stream: zstd
+//     (compress.go), then age for the recipients' public keys, then a trailer with
+//     the SHA-256 of what came in and of what went out. So the one who writes cannot
+//     read.
 //   - retry.go, retrystream.go: Retry stands between the caller and a driver, and
 //     tries again what failed, so often and no more. In front of it limit.go keeps
 //     to a bandwidth; behind it meter.go counts calls, bytes and errors.

@@ -14,7 +14,6 @@ import (
 	"sync"
 
 	"filippo.io/age"
-	"github.com/klauspost/compress/zstd"
 )
 
 // A sealed object is what age makes of what zstd makes of the plaintext, and then
@@ -28,8 +27,6 @@ const (
 	sealMark    = "howdah-1"
 	sealedSums  = sha256.Size + 8 + len(sealMark) // the trailer without its last sum
 	trailerSize = sealedSums + sha256.Size
-	window      = 1 << 20 // of zstd, in bytes: twice that is memory for each stream
-	widest      = 4 << 20 // that is read: objects were written so
 )
 
 // ErrNoIdentity means that the private key is missing that opens the object.
@@ -64,7 +61,7 @@ func sumsOf(trailer []byte) (Sums, error) {
 type Sealer struct {
 	recipients []age.Recipient
 	identities []age.Identity
-	encoders   sync.Pool // of *zstd.Encoder: making one costs more than using it for a little WAL
+	idle       sync.Pool // of *compressor: making one costs more than using it for a little WAL
 }
 
 // NewSealer returns a Sealer that seals for each of the recipients, X25519 public
@@ -171,21 +168,15 @@ func (s *Sealer) seal(out Writer, key string) (*SealedWriter, error) {
 	if w.age, err = age.Encrypt(io.MultiWriter(out, w.stored), s.recipients...); err != nil {
 		return nil, fmt.Errorf("seal object %q: %w", key, err)
 	}
-	if w.zstd, err = s.encoder(); err != nil {
-		return nil, fmt.Errorf("seal object %q: %w", key, err)
-	}
-	w.zstd.Reset(w.age)
-	w.free = s.encoders.Put
+	w.from, w.zstd = s, s.compressor()
 	return w, nil
 }
 
-func (s *Sealer) encoder() (*zstd.Encoder, error) {
-	if e, ok := s.encoders.Get().(*zstd.Encoder); ok {
-		return e, nil
+func (s *Sealer) compressor() *compressor {
+	if c, ok := s.idle.Get().(*compressor); ok {
+		return c
 	}
-	// One goroutine each, the caller's: a stream that is aborted leaves none.
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(window), zstd.WithZeroFrames(true))
+	return newCompressor()
 }
 
 // SealedWriter takes the plaintext of a sealed object, from one goroutine. It
@@ -194,8 +185,8 @@ type SealedWriter struct {
 	out Writer
 	key string
 
-	zstd   *zstd.Encoder // nil = closed
-	free   func(any)     // takes zstd back
+	from   *Sealer
+	zstd   *compressor // from's; nil = closed
 	age    io.WriteCloser
 	plain  hash.Hash // of what came in
 	size   int64
@@ -208,11 +199,10 @@ func (w *SealedWriter) Write(p []byte) (int, error) {
 	}
 	w.plain.Write(p)
 	w.size += int64(len(p))
-	n, err := w.zstd.Write(p)
-	if err != nil {
-		return n, fmt.Errorf("seal object %q: %w", w.key, err)
+	if err := w.zstd.write(w.age, p); err != nil {
+		return 0, fmt.Errorf("seal object %q: %w", w.key, err)
 	}
-	return n, nil
+	return len(p), nil
 }
 
 // Close makes the object durable and visible, and says what is in it. It fails,
@@ -223,9 +213,9 @@ func (w *SealedWriter) Close() (Sums, error) {
 	}
 	sums := Sums{PlainSize: w.size}
 	copy(sums.Plain[:], w.plain.Sum(nil))
-	err := w.zstd.Close()
-	w.zstd.Reset(nil)
-	w.free(w.zstd)
+	err := w.zstd.end(w.age)
+	w.zstd.reset()
+	w.from.idle.Put(w.zstd)
 	w.zstd = nil
 	if err == nil {
 		err = w.age.Close()

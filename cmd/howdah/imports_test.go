@@ -69,6 +69,7 @@ func keepers() map[string]string {
 		"golang.org/x/time":             "admin/api, backup/store",
 		"github.com/riverqueue":         "admin/jobs",
 		"github.com/klauspost/compress": "backup/store",
+		"github.com/DataDog/zstd":       "backup/store",
 		"github.com/minio/minio-go":     "backup/store",
 		"filippo.io/age":                "backup/store, tenants/catalog",
 	}
@@ -94,7 +95,8 @@ func dependencies() map[string]string {
 		"golang.org/x/text":                                  "the Unicode tables of SASLprep and of encodings",
 		"google.golang.org/protobuf":                         "walks the parser's trees: a list of every field of every node",
 		"filippo.io/age":                                     "encryption for public keys, in a format that other programs read",
-		"github.com/klauspost/compress":                      "zstd, in Go",
+		"github.com/klauspost/compress":                      "reads zstd, in Go: what comes from a store is not trusted",
+		"github.com/DataDog/zstd":                            "writes zstd, by its authors' code in C: twice as fast",
 		"github.com/minio/minio-go/v7":                       "S3: signing requests, their XML and their errors",
 	}
 }

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/DataDog/zstd"
+)
+
+const (
+	frameSize = 1 << 20 // of plaintext in a frame of zstd
+	// level of compression: PostgreSQL's WAL and tables are compressed to a quarter at more
+	// than the speed of a disk; the next level is slower by a third and no smaller.
+	level = 1
+)
+
+// compressor cuts a plaintext into frames of zstd, one after the other: what any zstd reads
+// as one. A frame is compressed in one piece, which the library does twice as fast as a
+// stream, and what a writer that is aborted has begun is nothing that must be freed.
+type compressor struct {
+	zstd   zstd.Ctx
+	begun  []byte // of the next frame: less than all of it
+	frame  []byte // room for a frame that is compressed
+	framed bool   // there has been one
+}
+
+func newCompressor() *compressor {
+	return &compressor{
+		zstd: zstd.NewCtx(), begun: make([]byte, 0, frameSize), frame: make([]byte, zstd.CompressBound(frameSize)),
+	}
+}
+
+// reset forgets what was begun.
+func (c *compressor) reset() { c.begun, c.framed = c.begun[:0], false }
+
+// write compresses p, with what was begun, as far as it makes whole frames.
+func (c *compressor) write(to io.Writer, p []byte) error {
+	for len(p) > 0 {
+		if len(c.begun) == 0 && len(p) >= frameSize {
+			if err := c.put(to, p[:frameSize]); err != nil {
+				return err
+			}
+			p = p[frameSize:]
+			continue
+		}
+		n := min(len(p), frameSize-len(c.begun))
+		c.begun, p = append(c.begun, p[:n]...), p[n:]
+		if len(c.begun) == frameSize {
+			if err := c.put(to, c.begun); err != nil {
+				return err
+			}
+			c.begun = c.begun[:0]
+		}
+	}
+	return nil
+}
+
+// end compresses what was begun. Of nothing it makes an empty frame: no bytes are no zstd.
+func (c *compressor) end(to io.Writer) error {
+	if len(c.begun) == 0 && c.framed {
+		return nil
+	}
+	return c.put(to, c.begun)
+}
+
+func (c *compressor) put(to io.Writer, plain []byte) error {
+	frame, err := c.zstd.CompressLevel(c.frame, plain, level)
+	if err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	c.framed = true
+	_, err = to.Write(frame)
+	return err
+}
