@@ -66,6 +66,10 @@ func views() []view {
 			"running q, started q, ejected s, held_up_by s"},
 		{name: "CLUSTERS", rows: showClusters, columns: "cluster s, members s, budget i, used i, waiting_tenants i, tenants i, can_create s"},
 		{name: "TIERS", rows: showTiers, columns: "tier s, tenants i, " + limitColumns},
+		{name: "BACKUPS", rows: showBackups, columns: "cluster s, backup s, kind s, started T, took_s q, size q, stored q, ratio N, databases i, " +
+			"start_lsn s, stop_lsn s, timeline q, oldest T, newest T"},
+		{name: "WAL", rows: showWAL, columns: "cluster s, state s, timeline q, received s, durable s, rpo_ms q, durable_until T, gaps i, " +
+			"slot s, retained q, safe q, error s"},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

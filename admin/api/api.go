@@ -75,6 +75,7 @@ func New(c Config) *API {
 	s.tokens(api)
 	s.audit(api)
 	s.figures(api)
+	s.backups(api)
 	listsAreNoNulls(api.OpenAPI())
 	return &API{http.MaxBytesHandler(orProblem(mux), maxBody), authenticate}
 }

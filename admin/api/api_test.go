@@ -75,7 +75,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	d.api = api.New(api.Config{
 		Registry: registry, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Console: &admin.Console{Pooler: figures{}},
+		Console: &admin.Console{Pooler: figures{}, Backups: someBackups},
 		Limits:  func() api.Limits { return *d.limits.Load() },
 		ClientRole: func(name string) string {
 			return map[string]string{"deploy": "operator", "grafana": "viewer", "keeper": "admin"}[name]
@@ -198,6 +198,8 @@ func permissions() map[string]struct {
 		"PUT /api/v1/clusters/{name}":         {"admin", false},
 		"PATCH /api/v1/clusters/{name}":       {"admin", false},
 		"DELETE /api/v1/clusters/{name}":      {"admin", false},
+		"GET /api/v1/clusters/{name}/backups": {"viewer", false},
+		"GET /api/v1/clusters/{name}/wal":     {"viewer", false},
 		"GET /api/v1/tenants/{name}/plan":     {"operator", false},
 		"GET /api/v1/tiers":                   {"viewer", false},
 		"GET /api/v1/tiers/{name}":            {"viewer", false},

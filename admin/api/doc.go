@@ -5,5 +5,5 @@
 // asks, by a bearer token or a client certificate, and whether that one may; rates.go, how
 // often; errors.go says what status an error
 // has. tenants.go, entries.go (clusters and tiers), operations.go, tokens.go and audit.go
-// are the resources; figures.go tells what the console does of pools.
+// are the resources; figures.go tells what the console does of pools, backups.go of backups.
 package api

@@ -92,7 +92,7 @@ func List(ctx context.Context, r *repository.Repository) (*Contents, error) {
 		c.Timelines = append(c.Timelines, t)
 	}
 	slices.SortFunc(c.Timelines, func(a, b *Timeline) int { return cmp.Compare(a.ID, b.ID) })
-	c.Gaps, err = listGaps(ctx, r)
+	c.Gaps, err = Gaps(ctx, r)
 	return c, err
 }
 

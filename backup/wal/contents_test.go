@@ -430,3 +430,35 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+func TestSampledBefore(t *testing.T) {
+	r := claimed(t)
+	t0 := time.UnixMilli(1790000000000).UTC()
+	sample := func(l replication.LSN, s int) Sample { return Sample{l, t0.Add(time.Duration(s) * time.Second)} }
+	putPart(t, r, 1, 3*mib, 0, 1000, sample(3*mib+500, 1), sample(3*mib+900, 2))
+	putPart(t, r, 1, 3*mib, 1000, 2000)
+	putPart(t, r, 2, 3*mib, 0, 5000, sample(3*mib+4000, 9))
+	putHistory(t, r, 2, "1\t0/3007D0\tno reason\n")
+	c := list(t, r)
+	for _, test := range []struct {
+		p    replication.Position
+		want int // seconds; 0: none
+	}{
+		{at(1, 3*mib+400), 0},
+		{at(1, 3*mib+600), 1},
+		{at(1, 3*mib+2000), 2},
+		{at(2, 3*mib+3000), 2},
+		{at(2, 3*mib+4000), 9},
+	} {
+		got, err := c.SampledBefore(t.Context(), r, test.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := t0.Add(time.Duration(test.want) * time.Second); test.want == 0 && !got.Time.IsZero() || test.want != 0 && !got.Time.Equal(want) {
+			t.Errorf("before %v on %d it is %+v, want %d s", test.p.LSN, test.p.Timeline, got, test.want)
+		}
+	}
+	if legs, err := c.Path(2); err != nil || legs[1].End != 0 {
+		t.Errorf("the way has changed: %+v, %v", legs, err)
+	}
+}

@@ -51,8 +51,8 @@ func putGap(ctx context.Context, r *repository.Repository, g *Gap) error {
 	return nil
 }
 
-// listGaps reads the gap records.
-func listGaps(ctx context.Context, r *repository.Repository) (gaps []Gap, err error) {
+// Gaps reads the gap records of a repository, in the order of where they end.
+func Gaps(ctx context.Context, r *repository.Repository) (gaps []Gap, err error) {
 	base := r.Key("gaps") + "/"
 	for info, err := range r.Store.List(ctx, base) {
 		if err != nil {

@@ -45,6 +45,7 @@ type Stats struct {
 	// been committed before it, by the primary's clock.
 	Sampled  time.Time
 	SlotLost time.Time // when a slot was found that the server had given up; zero: never
+	Slot     SlotState // as the primary told of it last
 	Gaps     int       // that are recorded
 
 	Objects           int64 // stored
@@ -57,8 +58,10 @@ type Stats struct {
 // Stats returns how far it is.
 func (r *Receiver) Stats() Stats {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stats
+	s := r.stats
+	r.mu.Unlock()
+	s.Slot = r.samples.slotState()
+	return s
 }
 
 func (r *Receiver) update(change func(*Stats)) {
@@ -81,7 +84,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	var sampling sync.WaitGroup
 	defer sampling.Wait()
 	if r.SampleURL != nil {
-		sampling.Go(func() { r.samples.run(ctx, r.SampleURL) })
+		sampling.Go(func() { r.samples.run(ctx, r.SampleURL, r.slot()) })
 	}
 	again := false
 	for pause := firstPause; ctx.Err() == nil; {

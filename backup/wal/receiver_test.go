@@ -55,6 +55,9 @@ func testRecover(t *testing.T, primary *postgres.Server) {
 	until(t, "a sample after it", func() bool { return r.Stats().Sampled.After(committed) })
 	stats := r.Stats()
 	stop()
+	if slot := stats.Slot; slot.Status != "reserved" || slot.Asked.IsZero() || slot.Retained < 0 || slot.Safe != -1 {
+		t.Errorf("the slot is %+v", slot)
+	}
 	if stats.Gaps != 0 || stats.BytesIn < 16*mib || stats.BytesOut == 0 || stats.BytesOut > stats.BytesIn || stats.LastError != "" {
 		t.Errorf("it says %+v", stats)
 	}

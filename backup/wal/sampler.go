@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -21,10 +22,28 @@ const (
 const where = `select clock_timestamp(), l::text, pg_walfile_name(l), (select system_identifier::text from pg_control_system())
 from pg_current_wal_insert_lsn() l`
 
-// sampler asks the primary once a second where it is.
+// slotAsking is how often the primary is asked about the slot.
+const slotAsking = 15 * time.Second
+
+// slotIs is asked of the primary about the slot.
+const slotIs = `select coalesce(wal_status, 'lost'), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::int8, coalesce(safe_wal_size, -1)
+from pg_replication_slots where slot_name = $1`
+
+// SlotState is what the primary says of the replication slot.
+type SlotState struct {
+	Asked time.Time // when it was asked; the zero: it has never answered
+	// Status is PostgreSQL's wal_status: reserved, extended (more is kept than max_wal_size),
+	// unreserved (WAL is about to be removed that the slot needs) or lost; or absent.
+	Status   string
+	Retained int64 // bytes of WAL from what it keeps to the newest
+	Safe     int64 // bytes that may be written before it is lost; -1: any number
+}
+
+// sampler asks the primary once a second where it is, and now and then about the slot.
 type sampler struct {
 	mu      sync.Mutex
 	samples []taken
+	slot    SlotState
 }
 
 // taken is a sample, and of whom.
@@ -36,14 +55,14 @@ type taken struct {
 
 // run asks until the context is done. What fails it tries again: that samples are missing
 // shows in their age.
-func (s *sampler) run(ctx context.Context, url func() string) {
+func (s *sampler) run(ctx context.Context, url func() string, slot string) {
 	for ctx.Err() == nil {
-		_ = s.connected(ctx, url())
+		_ = s.connected(ctx, url(), slot)
 		sleep(ctx, sampling)
 	}
 }
 
-func (s *sampler) connected(ctx context.Context, url string) error {
+func (s *sampler) connected(ctx context.Context, url, slot string) error {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return err
@@ -65,9 +84,35 @@ func (s *sampler) connected(ctx context.Context, url string) error {
 			return err
 		}
 		s.put(sample)
+		if time.Since(s.slotState().Asked) >= slotAsking {
+			if err := s.askSlot(ctx, conn, slot); err != nil {
+				return err
+			}
+		}
 		sleep(ctx, sampling)
 	}
 	return nil
+}
+
+func (s *sampler) askSlot(ctx context.Context, conn *pgx.Conn, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	state := SlotState{Status: "absent", Safe: -1}
+	err := conn.QueryRow(ctx, slotIs, name).Scan(&state.Status, &state.Retained, &state.Safe)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	state.Asked = time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slot = state
+	return nil
+}
+
+func (s *sampler) slotState() SlotState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slot
 }
 
 func ask(ctx context.Context, conn *pgx.Conn) (t taken, err error) {

@@ -128,6 +128,35 @@ func readHeartbeat(ctx context.Context, r *repository.Repository) (h heartbeat, 
 	return h, nil
 }
 
+// StoredUntil returns the newest sample up to which all WAL was stored, a few seconds ago at
+// the most where somebody receives, and on which timeline that is; the zero if none is known.
+func StoredUntil(ctx context.Context, r *repository.Repository) (Sample, uint32, error) {
+	h, err := readHeartbeat(ctx, r)
+	return Sample{h.LSN, h.Time}, h.Timeline, err
+}
+
+// SampledBefore returns the newest sample that is not behind a position; the zero if none
+// is known.
+func (c *Contents) SampledBefore(ctx context.Context, r *repository.Repository, p replication.Position) (newest Sample, err error) {
+	legs, err := c.Path(p.Timeline)
+	if err != nil {
+		return newest, err
+	}
+	legs = slices.Clone(legs)
+	legs[len(legs)-1].End = p.LSN
+	s := &sampled{c: c, r: r}
+	for _, key := range slices.Backward(c.keys(legs)) {
+		samples, err := s.read(ctx, key)
+		if err != nil {
+			return newest, err
+		}
+		if n := len(samples); n > 0 {
+			return samples[n-1], nil
+		}
+	}
+	return newest, nil
+}
+
 // TargetOf returns a position that all lies in front of that was committed before a time,
 // on the way to c.Timeline: the first that the primary is known to have reached after it.
 // reachable is false if none is known: the time is later than what is stored.

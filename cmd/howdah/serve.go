@@ -67,6 +67,8 @@ type daemon struct {
 	refused   *catalog.Contents // what it holds now, if that could not be used; else nil
 	reviewed  bool              // the catalog was to be reviewed when it was seen last
 
+	backups backupsWatch
+
 	cached bool                        // the catalog's contents were read from its cache; static
 	fleet  atomic.Pointer[fleet.Fleet] // nil without the catalog
 	webTLS atomic.Pointer[tls.Config]  // nil for HTTP in clear text
@@ -335,6 +337,7 @@ func (d *daemon) run(ctx context.Context) error {
 	watch := quota.Watch{Registry: d.registry, Tell: d.router.SetUsage, Log: d.log}
 	serving.Go(func() { watch.Run(ctx) })
 	serving.Go(func() { d.receiveWAL(ctx) })
+	serving.Go(func() { d.watchBackups(ctx) })
 	if c := d.config.Catalog; c.URL != "" {
 		serving.Go(func() { d.followCatalog(ctx, c) })
 	}
@@ -359,6 +362,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	w := &admin.Web{API: api, Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	admin.RegisterStore(w.Registry, func() store.MeterStats { return d.current().storeStats() })
+	admin.RegisterBackups(w.Registry, d.backups.all)
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil
 }

@@ -65,6 +65,7 @@ func (r *receivers) match(ctx context.Context) {
 			one.stop()
 			<-one.done
 			delete(r.running, name)
+			r.d.backups.receives(name, nil)
 		}
 	}
 	for name, c := range wanted {
@@ -101,6 +102,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),
 	}}
 	r.running[cluster] = one
+	r.d.backups.receives(cluster, one.Receiver)
 	go func() {
 		defer close(one.done)
 		defer stop()

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	console "howdah/admin"
+	"howdah/tenants/catalog"
+)
+
+// BaseBackup is a row of the console's SHOW BACKUPS.
+type BaseBackup struct {
+	ID        string     `json:"id"`
+	Since     string     `json:"since,omitempty" doc:"the base backup since which this one has what has changed; none: it has all"`
+	Major     int        `json:"major" doc:"PostgreSQL's version"`
+	Started   time.Time  `json:"started"`
+	Finished  time.Time  `json:"finished"`
+	Size      int64      `json:"size" doc:"bytes of files"`
+	Stored    int64      `json:"stored" doc:"bytes of objects"`
+	Databases int        `json:"databases" doc:"how many there were"`
+	StartLSN  string     `json:"start_lsn"`
+	StopLSN   string     `json:"stop_lsn"`
+	Timeline  uint32     `json:"timeline"`
+	Oldest    time.Time  `json:"oldest" doc:"the oldest time that a restore can go to with it"`
+	Newest    *time.Time `json:"newest,omitempty" doc:"the newest one; none: nobody knows"`
+}
+
+// WAL is a row of the console's SHOW WAL.
+type WAL struct {
+	State        string     `json:"state" enum:"receiving,elsewhere,disconnected,off" doc:"of this node's receiver"`
+	Timeline     uint32     `json:"timeline,omitempty"`
+	Received     string     `json:"received_lsn,omitempty"`
+	Durable      string     `json:"durable_lsn,omitempty" doc:"all before it is stored"`
+	DurableUntil *time.Time `json:"durable_until,omitempty" doc:"the newest time of which it is known that all commits before it are stored"`
+	RPO          *float64   `json:"rpo_seconds,omitempty" doc:"how much would be lost if the cluster were"`
+	Gaps         int        `json:"gaps" doc:"how often WAL was lost"`
+	Slot         string     `json:"slot_status,omitempty" doc:"what the primary says of the replication slot: reserved, extended, unreserved, lost or absent"`
+	Retained     int64      `json:"slot_retained_bytes,omitempty" doc:"of WAL, that the primary keeps for it"`
+	Error        string     `json:"error,omitempty"`
+	Read         *time.Time `json:"read,omitempty" doc:"when what the store has was read last"`
+}
+
+func (s *server) backups(api huma.API) {
+	huma.Register(api, operation("list-backups", "GET", "/clusters/{name}/backups", "List the base backups of a cluster, the newest first", viewer), s.listBackups)
+	huma.Register(api, operation("get-wal", "GET", "/clusters/{name}/wal", "Tell how far a cluster's WAL is stored", viewer), s.getWAL)
+}
+
+// backupsOf returns how the backups of a cluster stand.
+func (s *server) backupsOf(name string) (*console.ClusterBackups, error) {
+	if s.Console.Backups != nil {
+		for _, c := range s.Console.Backups() {
+			if c.Cluster == name {
+				return &c, nil
+			}
+		}
+	}
+	return nil, s.problem(fmt.Errorf("backups of cluster %q: %w", name, catalog.ErrNotFound))
+}
+
+func (s *server) listBackups(_ context.Context, in *ByName) (*struct{ Body []BaseBackup }, error) {
+	c, err := s.backupsOf(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	all := []BaseBackup{}
+	for i := range c.Bases {
+		b := &c.Bases[i]
+		all = append(all, BaseBackup{
+			ID: b.ID, Since: b.Since, Major: b.Major, Started: b.Started, Finished: b.Finished, Size: b.Size, Stored: b.Stored,
+			Databases: len(b.DatabasesAtEnd), StartLSN: b.Start.LSN.String(), StopLSN: b.Stop.LSN.String(), Timeline: b.Stop.Timeline,
+			Oldest: b.Oldest, Newest: orNone(b.Newest),
+		})
+	}
+	return &struct{ Body []BaseBackup }{all}, nil
+}
+
+func (s *server) getWAL(_ context.Context, in *ByName) (*struct{ Body WAL }, error) {
+	c, err := s.backupsOf(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	w := WAL{
+		State: c.WALState(), Timeline: c.Timeline, DurableUntil: orNone(c.DurableUntil()), Gaps: c.GapCount(), Error: c.Error, Read: orNone(c.Read),
+	}
+	if lost, known := c.RPO(time.Now()); known {
+		seconds := lost.Seconds()
+		w.RPO = &seconds
+	}
+	if c.LSN != 0 {
+		w.Durable = c.LSN.String()
+	}
+	if r := c.Receiving; r != nil {
+		if r.Received != 0 {
+			w.Timeline, w.Received, w.Durable = r.Timeline, r.Received.String(), r.Durable.String()
+		}
+		w.Slot, w.Retained = r.Slot.Status, r.Slot.Retained
+		if r.LastError != "" {
+			w.Error = r.LastError
+		}
+	}
+	return &struct{ Body WAL }{w}, nil
+}
+
+// orNone is nil for the zero time.
+func orNone(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

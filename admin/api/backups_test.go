@@ -1,0 +1,52 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/admin"
+	"howdah/backup/base"
+	"howdah/backup/overview"
+	"howdah/backup/wal"
+)
+
+func someBackups() []admin.ClusterBackups {
+	taken := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
+	m := base.Manifest{
+		ID: "20260131T010000Z.k3jx7q", Major: 15, Started: taken, Finished: taken.Add(time.Minute), Size: 300, Stored: 100,
+		Start: base.Position{LSN: 16 << 20, Timeline: 1}, Stop: base.Position{LSN: 17 << 20, Timeline: 1},
+	}
+	return []admin.ClusterBackups{{
+		Overview:  overview.Overview{Cluster: "main", Read: taken, Bases: []overview.Base{{Manifest: m, Oldest: m.Finished}}},
+		Receiving: &wal.Stats{Connected: true, Timeline: 1, Received: 20 << 20, Durable: 19 << 20, Sampled: time.Now(), Slot: wal.SlotState{Status: "reserved"}},
+	}}
+}
+
+func TestBackups(t *testing.T) {
+	d := newDesk(t)
+	status, text, _ := d.ask("GET", "/api/v1/clusters/main/backups", d.tokens["viewer"], "")
+	var all []map[string]any
+	if err := json.Unmarshal([]byte(text), &all); err != nil || status != http.StatusOK || len(all) != 1 {
+		t.Fatalf("%d %s, %v", status, text, err)
+	}
+	if b := all[0]; b["id"] != "20260131T010000Z.k3jx7q" || b["size"] != 300.0 || b["stop_lsn"] != "0/1100000" || b["oldest"] != "2026-01-31T01:01:00Z" || b["newest"] != nil {
+		t.Errorf("the backup is %v", b)
+	}
+	status, text, _ = d.ask("GET", "/api/v1/clusters/main/wal", d.tokens["viewer"], "")
+	var w map[string]any
+	if err := json.Unmarshal([]byte(text), &w); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %s, %v", status, text, err)
+	}
+	rpo, _ := w["rpo_seconds"].(float64)
+	if w["state"] != "receiving" || w["durable_lsn"] != "0/1300000" || w["slot_status"] != "reserved" || rpo <= 0 || rpo > 60 {
+		t.Errorf("the WAL is %v", w)
+	}
+	for _, path := range []string{"backups", "wal"} {
+		if status, text, _ := d.ask("GET", "/api/v1/clusters/nowhere/"+path, d.tokens["viewer"], ""); status != http.StatusNotFound || !strings.Contains(text, "nowhere") {
+			t.Errorf("%s of no cluster: %d %s", path, status, text)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"time"
+
+	"howdah/backup/overview"
+	"howdah/backup/wal"
+)
+
+// ClusterBackups tells how the backups of a cluster stand.
+type ClusterBackups struct {
+	overview.Overview
+	Wanted    bool       // its WAL is to be received
+	Receiving *wal.Stats // on this node; nil: nobody tries to
+}
+
+// The states of a cluster's receiver on a node.
+const (
+	walReceiving    = "receiving"
+	walElsewhere    = "elsewhere"    // another node receives
+	walDisconnected = "disconnected" // and will try again
+	walOff          = "off"          // it is not to be
+)
+
+// WALState says whether the cluster's WAL is received on this node.
+func (c *ClusterBackups) WALState() string {
+	switch {
+	case c.Receiving != nil && c.Receiving.Connected:
+		return walReceiving
+	case c.Receiving != nil && c.Receiving.Elsewhere:
+		return walElsewhere
+	case c.Receiving != nil || c.Wanted:
+		return walDisconnected
+	}
+	return walOff
+}
+
+// DurableUntil is the newest time of which this node knows that all is stored that was
+// committed before it, by the primary's clock; the zero is none.
+func (c *ClusterBackups) DurableUntil() time.Time {
+	if c.Receiving != nil && c.Receiving.Sampled.After(c.Until) {
+		return c.Receiving.Sampled
+	}
+	return c.Until
+}
+
+// RPO is how much would be lost if the cluster were: the time since DurableUntil. It is not
+// known where another node receives, or nothing was ever stored.
+func (c *ClusterBackups) RPO(now time.Time) (lost time.Duration, known bool) {
+	until, state := c.DurableUntil(), c.WALState()
+	if until.IsZero() || state == walOff || state == walElsewhere {
+		return 0, false
+	}
+	return max(now.Sub(until), 0), true
+}
+
+// GapCount is how many gaps are recorded.
+func (c *ClusterBackups) GapCount() int {
+	if c.Receiving != nil {
+		return max(c.Gaps, c.Receiving.Gaps)
+	}
+	return c.Gaps
+}
+
+func (c *Console) backups() []ClusterBackups {
+	if c.Backups == nil {
+		return nil
+	}
+	return c.Backups()
+}

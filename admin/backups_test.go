@@ -1,0 +1,136 @@
+package admin_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"howdah/admin"
+	"howdah/backup/base"
+	"howdah/backup/overview"
+	"howdah/backup/wal"
+)
+
+// someBackups are those of a cluster that is received here, of one that has never been, and of
+// one that another node receives.
+func someBackups() []admin.ClusterBackups {
+	now := time.Now()
+	m := base.Manifest{
+		ID: "20260131T010000Z.k3jx7q", Started: fixedTime(), Finished: fixedTime().Add(90 * time.Second), Size: 300, Stored: 100,
+		Start: base.Position{LSN: 16 << 20, Timeline: 1}, Stop: base.Position{LSN: 17 << 20, Timeline: 1}, DatabasesAtEnd: map[uint32]string{5: "postgres"},
+	}
+	older := m
+	older.ID, older.Since = "20260130T010000Z.aaaaaa", "20260129T010000Z.aaaaaa"
+	return []admin.ClusterBackups{
+		{
+			Overview: overview.Overview{
+				Cluster: "main", Read: now, Gaps: 1, Until: now.Add(-time.Minute), LSN: 18 << 20, Timeline: 1,
+				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
+			},
+			Wanted: true,
+			Receiving: &wal.Stats{
+				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
+				Objects: 7, BytesIn: 1000, BytesOut: 400,
+				Slot: wal.SlotState{Asked: now, Status: "extended", Retained: 12345, Safe: -1},
+			},
+		},
+		{Overview: overview.Overview{Cluster: "new", Read: now}, Wanted: true},
+		{Overview: overview.Overview{Cluster: "other", Read: now, Until: now}, Wanted: true, Receiving: &wal.Stats{Elsewhere: true}},
+	}
+}
+
+func TestBackupMetrics(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewRegistry()
+	all := someBackups()
+	admin.RegisterBackups(r, func() []admin.ClusterBackups { return all })
+	families := scrape(t, startWeb(t, &admin.Web{Registry: r}))
+	for _, want := range []struct {
+		value  float64
+		name   string
+		labels []string
+	}{
+		{1, "howdah_wal_receiver_state", []string{"main", "receiving"}},
+		{1, "howdah_wal_receiver_state", []string{"new", "disconnected"}},
+		{1, "howdah_wal_receiver_state", []string{"other", "elsewhere"}},
+		{20 << 20, "howdah_wal_received_lsn", []string{"main"}},
+		{19 << 20, "howdah_wal_durable_lsn", []string{"main"}},
+		{2, "howdah_wal_timeline", []string{"main"}},
+		{2, "howdah_wal_gaps", []string{"main"}},
+		{1000, "howdah_wal_received_bytes_total", []string{"main"}},
+		{400, "howdah_wal_stored_bytes_total", []string{"main"}},
+		{7, "howdah_wal_stored_objects_total", []string{"main"}},
+		{1, "howdah_wal_slot_status", []string{"main", "extended"}},
+		{12345, "howdah_wal_slot_retained_bytes", []string{"main"}},
+		{0, "howdah_wal_durable_timestamp_seconds", []string{"new"}},
+		{2, "howdah_base_backups", []string{"main"}},
+		{float64(fixedTime().Unix() + 90), "howdah_base_backup_last_success_timestamp_seconds", []string{"main"}},
+		{0, "howdah_base_backup_last_success_timestamp_seconds", []string{"new"}},
+		{90, "howdah_base_backup_duration_seconds", []string{"main"}},
+		{300, "howdah_base_backup_size_bytes", []string{"main"}},
+		{100, "howdah_base_backup_stored_bytes", []string{"main"}},
+		{3, "howdah_base_backup_compression_ratio", []string{"main"}},
+		{float64(fixedTime().Unix() - 3600), "howdah_backup_oldest_restorable_timestamp_seconds", []string{"main"}},
+	} {
+		if got := value(t, families, want.name, want.labels...); got != want.value {
+			t.Errorf("%s%q is %v, want %v", want.name, want.labels, got, want.value)
+		}
+	}
+	if rpo := value(t, families, "howdah_wal_rpo_seconds", "main"); rpo < 2 || rpo > 30 {
+		t.Errorf("the RPO is %v", rpo)
+	}
+	if n := len(families["howdah_wal_rpo_seconds"].GetMetric()); n != 1 {
+		t.Errorf("%d clusters have an RPO: one is received elsewhere, and one never", n)
+	}
+	if families["howdah_wal_slot_safe_bytes"] != nil {
+		t.Error("a slot that cannot be lost has a limit")
+	}
+}
+
+func TestUnreadBackupsAreNotNone(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewRegistry()
+	admin.RegisterBackups(r, func() []admin.ClusterBackups {
+		return []admin.ClusterBackups{{Overview: overview.Overview{Cluster: "main", Error: "the store is away"}, Wanted: true}}
+	})
+	families := scrape(t, startWeb(t, &admin.Web{Registry: r}))
+	for _, name := range []string{"howdah_base_backups", "howdah_base_backup_last_success_timestamp_seconds", "howdah_wal_durable_timestamp_seconds", "howdah_wal_rpo_seconds"} {
+		if families[name] != nil {
+			t.Errorf("%s is told of a store that nobody has read", name)
+		}
+	}
+	if got := value(t, families, "howdah_wal_receiver_state", "main", "disconnected"); got != 1 {
+		t.Errorf("the receiver is %v disconnected", got)
+	}
+}
+
+func TestShowBackups(t *testing.T) {
+	t.Parallel()
+	server := startConsole(t, &admin.Console{Pooler: busyPooler(), Backups: someBackups})
+	conn := server.connect(t, "watcher", "howdah")
+	got := rows(t, conn, "SHOW BACKUPS")
+	if len(got) != 2 || len(got[0]) != 14 {
+		t.Fatalf("SHOW BACKUPS: %q", got)
+	}
+	for i, want := range map[int]string{0: "main", 1: "20260131T010000Z.k3jx7q", 2: "full", 4: "90", 5: "300", 6: "100", 7: "3.00", 8: "1", 9: "0/1000000", 10: "0/1100000", 11: "1"} {
+		if cell := got[0][i]; cell != want {
+			t.Errorf("column %d is %q, want %q", i, cell, want)
+		}
+	}
+	if got[1][2] != "incremental" {
+		t.Errorf("the second is %q", got[1])
+	}
+	got = rows(t, conn, "SHOW WAL")
+	if len(got) != 3 {
+		t.Fatalf("SHOW WAL: %q", got)
+	}
+	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345"} {
+		if cell := got[0][i]; cell != want {
+			t.Errorf("column %d is %q, want %q", i, cell, want)
+		}
+	}
+	if got[1][1] != "disconnected" || got[2][1] != "elsewhere" {
+		t.Errorf("the others are %q", got[1:])
+	}
+}

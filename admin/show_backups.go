@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"strconv"
+	"time"
+
+	"howdah/backup/overview"
+)
+
+// showWAL has a row for each cluster that has backups, or is to have them.
+func showWAL(s *session, row func(...any)) {
+	for _, c := range s.console.backups() {
+		var rpo, received, durable, slot, retained, safe, trouble any
+		timeline := c.Timeline
+		if lost, known := c.RPO(time.Now()); known {
+			rpo = lost.Milliseconds()
+		}
+		if c.LSN != 0 {
+			durable = c.LSN.String()
+		}
+		if r := c.Receiving; r != nil {
+			if r.Received != 0 {
+				received, durable, timeline = r.Received.String(), r.Durable.String(), r.Timeline
+			}
+			if !r.Slot.Asked.IsZero() {
+				slot, retained = r.Slot.Status, r.Slot.Retained
+			}
+			if slot != nil && r.Slot.Safe >= 0 {
+				safe = r.Slot.Safe
+			}
+			trouble = orNull(r.LastError)
+		}
+		if trouble == nil {
+			trouble = orNull(c.Error)
+		}
+		row(c.Cluster, c.WALState(), int64(timeline), received, durable, rpo, c.DurableUntil(), c.GapCount(), slot, retained, safe, trouble)
+	}
+}
+
+// showBackups has a row for each base backup, the newest of a cluster first.
+func showBackups(s *session, row func(...any)) {
+	for _, c := range s.console.backups() {
+		for i := range c.Bases {
+			b := &c.Bases[i]
+			row(c.Cluster, b.ID, baseKind(b), b.Started, int64(b.Took().Seconds()), b.Size, b.Stored, ratioText(b), len(b.DatabasesAtEnd),
+				b.Start.LSN.String(), b.Stop.LSN.String(), int64(b.Stop.Timeline), b.Oldest, b.Newest)
+		}
+	}
+}
+
+// baseKind says whether a base backup has all, or what has changed since another.
+func baseKind(b *overview.Base) string {
+	if b.Since != "" {
+		return "incremental"
+	}
+	return "full"
+}
+
+// ratio is how many bytes there were for each that is stored; 0 if nothing is.
+func ratio(b *overview.Base) float64 {
+	if b.Stored == 0 {
+		return 0
+	}
+	return float64(b.Size) / float64(b.Stored)
+}
+
+func ratioText(b *overview.Base) string { return strconv.FormatFloat(ratio(b), 'f', 2, 64) }

@@ -1,0 +1,57 @@
+package base
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// Lister lists base backups again and again, for one goroutine. A manifest never changes:
+// each is read once.
+type Lister struct {
+	known map[string]known // by id
+}
+
+type known struct {
+	version  string
+	manifest *Manifest // nil: it was given up, or cannot be read
+	err      error
+}
+
+// List is the function List, but for the objects of manifests, which it leaves out.
+func (l *Lister) List(ctx context.Context, r *repository.Repository) (all []Manifest, err error) {
+	before, now := l.known, map[string]known{}
+	var bad []error
+	for info, err := range r.Store.List(ctx, manifestKey(r, "")) {
+		if err != nil {
+			return nil, fmt.Errorf("list base backups: %w", err)
+		}
+		id := strings.TrimPrefix(info.Key, manifestKey(r, ""))
+		k, ok := before[id]
+		if !ok || k.version != info.Version || k.err != nil {
+			m, err := Read(ctx, r, id)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if k = (known{info.Version, m, err}); err == nil {
+				k.manifest.Objects = nil
+			} else if k.manifest = nil; errors.Is(err, store.ErrNotFound) {
+				k.err = nil
+			}
+		}
+		now[id] = k
+		if k.err != nil {
+			bad = append(bad, k.err)
+		} else if k.manifest != nil {
+			all = append(all, *k.manifest)
+		}
+	}
+	l.known = now
+	slices.SortFunc(all, newestFirst)
+	return all, errors.Join(bad...)
+}

@@ -1,0 +1,158 @@
+package overview
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"howdah/backup/base"
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/wal"
+)
+
+// Overview is what a repository held when it was read.
+type Overview struct {
+	Cluster string
+	Read    time.Time // the zero: it has never been read
+	// Error is why it could not be read, or not all of it, when that was tried last; "" is
+	// that it could.
+	Error string
+	Bases []Base // the newest first
+	Gaps  int    // that are recorded
+	// Until is the newest time of which it is known that all is stored that was committed
+	// before it, by the primary's clock; the zero is none.
+	Until    time.Time
+	LSN      replication.LSN // that it had reached then
+	Timeline uint32
+}
+
+// Base is a base backup, without its objects, and what can be restored with it.
+type Base struct {
+	base.Manifest
+	// Restores to times from Oldest to Newest can begin with it; the zero Newest is that
+	// nobody knows up to when.
+	Oldest, Newest time.Time
+}
+
+// Took is how long it took.
+func (b *Base) Took() time.Duration { return b.Finished.Sub(b.Started) }
+
+// Restorable is from when to when there is a base backup that leads to each moment, as far
+// as nothing was lost in between; zeros if there is none.
+func (o *Overview) Restorable() (oldest, newest time.Time) {
+	for _, b := range o.Bases {
+		if oldest.IsZero() || b.Oldest.Before(oldest) {
+			oldest = b.Oldest
+		}
+		if b.Newest.After(newest) {
+			newest = b.Newest
+		}
+	}
+	return oldest, newest
+}
+
+// Reader reads a repository's overview.
+type Reader struct {
+	Repo *repository.Repository
+
+	reading sync.Mutex
+	bases   base.Lister
+	ends    map[string]time.Time // the newest time before a gap, by what it says
+
+	mu   sync.Mutex
+	last Overview
+}
+
+// Last returns what was read last.
+func (r *Reader) Last() Overview {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
+
+// Read reads it. After an error what was read before stays, and says so.
+func (r *Reader) Read(ctx context.Context) error {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	o, err := r.read(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o != nil {
+		r.last = *o
+	}
+	r.last.Cluster, r.last.Error = r.Repo.Cluster, ""
+	if err != nil {
+		r.last.Error = err.Error()
+	}
+	return err
+}
+
+// read returns nil if it cannot tell; and what there is besides what cannot be read.
+func (r *Reader) read(ctx context.Context) (*Overview, error) {
+	o := &Overview{Read: time.Now()}
+	if _, err := r.Repo.Identity(ctx); errors.Is(err, repository.ErrEmpty) {
+		return o, nil
+	} else if err != nil {
+		return nil, err
+	}
+	until, timeline, err := wal.StoredUntil(ctx, r.Repo)
+	if err != nil {
+		return nil, err
+	}
+	o.Until, o.LSN, o.Timeline = until.Time, until.LSN, timeline
+	gaps, err := wal.Gaps(ctx, r.Repo)
+	if err != nil {
+		return nil, err
+	}
+	o.Gaps = len(gaps)
+	bases, unreadable := r.bases.List(ctx, r.Repo)
+	if ctx.Err() != nil || unreadable != nil && bases == nil {
+		return nil, errors.Join(ctx.Err(), unreadable)
+	}
+	for _, m := range bases {
+		b := Base{Manifest: m, Oldest: m.Finished, Newest: o.Until}
+		if g := behind(gaps, replication.Position(m.Stop)); g != nil {
+			if b.Newest, err = r.endBefore(ctx, g); err != nil {
+				return nil, err
+			}
+		}
+		if b.Newest.Before(b.Oldest) { // all that is known is of before it
+			b.Newest = time.Time{}
+		}
+		o.Bases = append(o.Bases, b)
+	}
+	return o, unreadable
+}
+
+// behind returns the first gap that comes after a position, nil for none. Gaps come in
+// their order.
+func behind(gaps []wal.Gap, at replication.Position) *wal.Gap {
+	for i := range gaps {
+		if g := &gaps[i]; g.To.Timeline >= at.Timeline && g.To.LSN > at.LSN {
+			return g
+		}
+	}
+	return nil
+}
+
+// endBefore returns up to when all is stored in front of a gap.
+func (r *Reader) endBefore(ctx context.Context, g *wal.Gap) (time.Time, error) {
+	if t, ok := r.ends[g.String()]; ok {
+		return t, nil
+	}
+	contents, err := wal.List(ctx, r.Repo)
+	if err != nil {
+		return time.Time{}, err
+	}
+	s, err := contents.SampledBefore(ctx, r.Repo, g.From)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if r.ends == nil {
+		r.ends = map[string]time.Time{}
+	}
+	r.ends[g.String()] = s.Time
+	return s.Time, nil
+}
