@@ -7,7 +7,8 @@
 // or of them what one database needs. repository: where of one cluster all that is in the
 // store, and whose it is. store: the object store's contract, its drivers, compression and
 // encryption. restore: has a server of its own recover to a moment, for a whole cluster or
-// for a dump of one database. export: logical copies of single tenants.
+// for a dump of one database. keep: which base backups and WAL stay, and which are deleted.
+// export: logical copies of single tenants.
 //
 // FORMAT.md says what is where in the store, and whom that protects from what.
 package backup

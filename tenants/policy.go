@@ -46,3 +46,11 @@ type BackupPolicy struct {
 	RTO       time.Duration // how long a restore may take
 	Retention time.Duration // how far back one can go
 }
+
+// BasePolicy is what a tier wants of the base backups of clusters that its tenants are on.
+// 0 is what [backup] has.
+type BasePolicy struct {
+	Interval time.Duration // between two
+	Count    int           // that are kept, at least
+	Window   time.Duration // in which every moment stays restorable
+}

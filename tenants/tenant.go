@@ -260,6 +260,7 @@ type Tier struct {
 	Reads     Reads
 	Role      RoleSettings
 	Backup    BackupPolicy
+	Base      BasePolicy // of a tier alone
 	Loops     int
 
 	QuotaRules QuotaRules

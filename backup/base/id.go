@@ -33,6 +33,9 @@ func manifestKey(r *repository.Repository, id string) string { return r.Key("bas
 func dataPrefix(r *repository.Repository, id string) string  { return r.Key("base", "data", id) }
 func indexPrefix(r *repository.Repository, id string) string { return r.Key("base", "index", id) }
 
+// markKey is where it says that a base backup is being taken.
+func markKey(r *repository.Repository, id string) string { return r.Key("base", "running", id) }
+
 // key returns the key of an object with data.
 func (o *Object) key(r *repository.Repository, m *Manifest) string {
 	return fmt.Sprintf("%s/%06d", dataPrefix(r, m.ID), o.Number)

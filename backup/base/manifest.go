@@ -138,6 +138,7 @@ func Commit(ctx context.Context, r *repository.Repository, m *Manifest) error {
 	if err != nil {
 		return fmt.Errorf("commit base backup %q: %w", m.ID, err)
 	}
+	_ = r.Store.Delete(ctx, markKey(r, m.ID)) // where that fails the next Sweep does it
 	return nil
 }
 

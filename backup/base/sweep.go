@@ -2,8 +2,11 @@ package base
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +26,19 @@ func forget(ctx context.Context, r *repository.Repository, id string) error {
 	return deleteData(ctx, r, id)
 }
 
+// mark has everybody know that a base backup is being taken, before there is any object of
+// it: what it needs must not expire.
+func mark(ctx context.Context, r *repository.Repository, m *Manifest) error {
+	text, err := json.Marshal(map[string]any{"format": format, "id": m.ID, "started": m.Started, "start": m.Start})
+	if err != nil {
+		return err
+	}
+	if err := r.Store.Put(ctx, markKey(r, m.ID), text, nil); err != nil {
+		return fmt.Errorf("say in the store that it is being taken: %w", err)
+	}
+	return nil
+}
+
 // deleteData deletes all of a base backup but its manifest.
 func deleteData(ctx context.Context, r *repository.Repository, id string) error {
 	for _, prefix := range []string{indexPrefix(r, id) + "/", dataPrefix(r, id) + "/"} {
@@ -34,6 +50,9 @@ func deleteData(ctx context.Context, r *repository.Repository, id string) error 
 				return fmt.Errorf("delete the data of base backup %q: %w", id, err)
 			}
 		}
+	}
+	if err := r.Store.Delete(ctx, markKey(r, id)); err != nil {
+		return fmt.Errorf("delete the data of base backup %q: %w", id, err)
 	}
 	return nil
 }
@@ -105,10 +124,44 @@ func sweep(ctx context.Context, r *repository.Repository, underway func(id strin
 	return nil
 }
 
+// Unfinished is what the store has of a base backup that has no manifest: it is being
+// taken, or a crash has left it, or half of its deletion is done.
+type Unfinished struct {
+	ID     string
+	Newest time.Time // when the last object of it was stored, by the store's clock
+}
+
+// Running says whether it has to be taken for one that is being taken.
+func (u *Unfinished) Running(now time.Time) bool { return now.Sub(u.Newest) < leftAfter }
+
+// ListUnfinished lists what Sweep deletes when it is old enough. odd are ids that nobody of
+// us has given, which are left alone.
+func ListUnfinished(ctx context.Context, r *repository.Repository) (all []Unfinished, odd []string, err error) {
+	newest, err := newestObjects(ctx, r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list unfinished base backups: %w", err)
+	}
+	// Later than the objects: one that is committed between has a manifest.
+	for info, err := range r.Store.List(ctx, manifestKey(r, "")) {
+		if err != nil {
+			return nil, nil, fmt.Errorf("list unfinished base backups: %w", err)
+		}
+		delete(newest, strings.TrimPrefix(info.Key, manifestKey(r, "")))
+	}
+	for _, id := range slices.Sorted(maps.Keys(newest)) {
+		if checkID(id) != nil {
+			odd = append(odd, id)
+			continue
+		}
+		all = append(all, Unfinished{ID: id, Newest: newest[id]})
+	}
+	return all, odd, nil
+}
+
 // newestObjects tells of each base backup that has objects when the newest was stored.
 func newestObjects(ctx context.Context, r *repository.Repository) (map[string]time.Time, error) {
 	newest := map[string]time.Time{}
-	for _, prefix := range []string{dataPrefix(r, ""), indexPrefix(r, "")} {
+	for _, prefix := range []string{dataPrefix(r, ""), indexPrefix(r, ""), markKey(r, "")} {
 		for info, err := range r.Store.List(ctx, prefix) {
 			if err != nil {
 				return nil, err
@@ -132,10 +185,14 @@ func abandon(ctx context.Context, r *repository.Repository, id string) error {
 	}
 	err = r.Store.PutIfAbsent(ctx, manifestKey(r, id), text, meta)
 	if errors.Is(err, store.ErrExists) {
-		if m, err := read(ctx, r, id); err != nil || !m.Abandoned {
-			return nil //nolint:nilerr // it is a base backup, or nobody knows: List tells of it
+		m, err := read(ctx, r, id)
+		switch {
+		case err != nil: // nobody knows: List tells of it
+			return nil //nolint:nilerr
+		case !m.Abandoned:
+			return r.Store.Delete(ctx, markKey(r, id))
 		}
-		err = nil
+		return deleteData(ctx, r, id)
 	}
 	if err != nil {
 		return err

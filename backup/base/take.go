@@ -114,6 +114,9 @@ func take(ctx context.Context, r *repository.Repository, conn *replication.Conn,
 		return err
 	}
 	m.Start = Position(b.Start)
+	if err := mark(u.ctx, r, m); err != nil {
+		return err
+	}
 	t := &taking{uploads: u, m: m, o: o}
 	for _, space := range b.Tablespaces {
 		t.progress.Total += space.Size

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
+	"time"
 
 	"howdah/backup/replication"
 	"howdah/backup/repository"
@@ -51,6 +51,8 @@ type Segment struct {
 	Whole bool
 	Parts []Span // by From, then To; they may overlap
 	Bytes int64  // in the store
+	// Stored is when the newest object of it was stored, by the store's clock.
+	Stored time.Time
 }
 
 // List lists a repository's WAL. It reads identity, history files and gap records.
@@ -61,30 +63,28 @@ func List(ctx context.Context, r *repository.Repository) (*Contents, error) {
 	}
 	c := &Contents{Identity: identity}
 	timelines := map[uint32]*Timeline{}
-	base := r.Key("wal") + "/"
-	for info, err := range r.Store.List(ctx, base) {
+	for o, err := range Objects(ctx, r, identity.Segment) {
 		if err != nil {
-			return nil, fmt.Errorf("list the WAL of cluster %q: %w", r.Cluster, err)
+			return nil, err
 		}
-		o, err := parseKey(strings.TrimPrefix(info.Key, base), identity.Segment)
-		if err != nil {
-			c.Odd = append(c.Odd, fmt.Sprintf("%q: %v", info.Key, err))
+		if o.Odd != nil {
+			c.Odd = append(c.Odd, fmt.Sprintf("%q: %v", o.Key, o.Odd))
 			continue
 		}
-		if info.Size < 0 {
-			c.Damaged = append(c.Damaged, info.Key)
+		if o.Size < 0 {
+			c.Damaged = append(c.Damaged, o.Key)
 			continue
 		}
-		t := timelines[o.timeline]
+		t := timelines[o.Timeline]
 		if t == nil {
-			t = &Timeline{ID: o.timeline}
-			timelines[o.timeline] = t
+			t = &Timeline{ID: o.Timeline}
+			timelines[o.Timeline] = t
 		}
-		if !o.history {
-			t.add(o, info)
+		if !o.History {
+			t.add(object{start: o.Start, part: o.Part}, o.Info)
 			continue
 		}
-		if t.Legs, err = readHistory(ctx, r, o.timeline); err != nil {
+		if t.Legs, err = readHistory(ctx, r, o.Timeline); err != nil {
 			return nil, err
 		}
 	}
@@ -108,6 +108,9 @@ func (t *Timeline) add(o object, info store.Info) {
 		s.Parts = append(s.Parts, o.part)
 	}
 	s.Bytes += info.Size
+	if info.Time.After(s.Stored) {
+		s.Stored = info.Time
+	}
 }
 
 // end returns up to where a segment is there without a hole: its start if nothing is.

@@ -37,6 +37,9 @@ func (g *Gap) key() string {
 	return fmt.Sprintf("gaps/%08X-%016X-%08X-%016X", g.To.Timeline, uint64(g.To.LSN), g.From.Timeline, uint64(g.From.LSN))
 }
 
+// Key is where the record is in a repository.
+func (g *Gap) Key(r *repository.Repository) string { return r.Key(g.key()) }
+
 // putGap stores the record of a gap, once: who is killed behind it finds the gap again.
 func putGap(ctx context.Context, r *repository.Repository, g *Gap) error {
 	g.Format, g.Found = gapFormat, g.Found.UTC().Truncate(time.Second)

@@ -120,6 +120,11 @@ type Backup struct {
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
 
+	BaseInterval      time.Duration // between base backups of a cluster; 0 = only those that are asked for
+	KeepBase          int           // base backups that stay, at least
+	KeepWindow        time.Duration // in which every moment stays restorable
+	KeepExportsWindow time.Duration // 0 = for ever
+
 	bucket *openBucket   // of Store, if that is one
 	counts *store.Counts // of what Store was asked for; nil without one
 }

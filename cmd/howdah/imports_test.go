@@ -47,6 +47,7 @@ func importRules() []importRule {
 		{"backup/base", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "a base backup is files and a place in the WAL: keeping the WAL is the caller's business"},
 		{"backup/overview", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "how backups stand is read from the store: whom it is told is the caller's business"},
 		{"backup/restore", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "what was stored is enough to restore: no server, daemon or registry need be there"},
+		{"backup/keep", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is kept is said by what there is and a policy: whose policy it is is the caller's business"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
 		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
 		{"backup/store/storetest", []string{"backup/store"}, "it tests drivers, and nothing else of ours"},

@@ -24,6 +24,26 @@ func backupSettings() []setting {
 			at:  func(p *place) any { return &p.backup.IdentityFile },
 		},
 		{
+			section: in, name: "base_interval", initial: "24h", reload: true,
+			doc: "How long after one base backup of a cluster the next one is taken. A restore replays the WAL since the last one before its moment. 0 takes none but those that are asked for.",
+			at:  func(p *place) any { return &p.backup.BaseInterval },
+		},
+		{
+			section: in, name: "keep_base", initial: int64(7), least: 1, most: maxInt, reload: true,
+			doc: "Base backups of a cluster that are kept at least, with all WAL since the oldest. What keep_window or a hold needs is kept too, and the last one that can be restored always.",
+			at:  func(p *place) any { return &p.backup.KeepBase },
+		},
+		{
+			section: in, name: "keep_window", initial: "168h", reload: true,
+			doc: "How far back a cluster can be put: every moment of so long before its newest base backup stays restorable. 0 is no promise.",
+			at:  func(p *place) any { return &p.backup.KeepWindow },
+		},
+		{
+			section: in, name: "keep_exports_window", initial: "0s", reload: true,
+			doc: "For how long exports are kept; the newest one of each tenant stays. 0 is for ever.",
+			at:  func(p *place) any { return &p.backup.KeepExportsWindow },
+		},
+		{
 			section: in, name: "scratch_dir", initial: "",
 			doc: "A folder in which dumps are kept on their way between a database and the store, or another database; it needs room for the largest tenant's tables. What is in it is the tenants' data, for Howdah's own user alone, and is removed afterwards. \"\" is one in the system's folder of temporary files.",
 			at:  func(p *place) any { return &p.backup.ScratchDir },

@@ -45,7 +45,7 @@ func policySettings() []setting {
 		},
 		{
 			name: "backup_retention", initial: "0s", reload: true,
-			doc: "How far back the tenant can be restored. This version reads it and does nothing with it yet. 0 is no promise.",
+			doc: "How far back the tenant can be restored: keep_window of its cluster is at least that. 0 is no promise.",
 			at:  func(p *place) any { return &p.limits.Backup.Retention },
 		},
 	}
@@ -60,6 +60,21 @@ func placementSettings() []setting {
 			choices: classes,
 			doc:     "Which clusters new tenants of the tier go to: those of the same placement, shared with anybody, segmented with tenants of this tier alone, dedicated with nobody. This version reads it and does nothing with it yet.",
 			at:      func(p *place) any { return &p.tier.Placement },
+		},
+		{
+			section: sectionTier, name: "base_interval", initial: "0s", reload: true,
+			doc: "Like base_interval in [backup], for clusters with tenants of this tier: of several tiers the shortest counts. 0 is that of [backup].",
+			at:  func(p *place) any { return &p.tier.Base.Interval },
+		},
+		{
+			section: sectionTier, name: "keep_base", initial: int64(0), most: maxInt, reload: true,
+			doc: "Like keep_base in [backup], for clusters with tenants of this tier: of several tiers the most counts. 0 is that of [backup].",
+			at:  func(p *place) any { return &p.tier.Base.Count },
+		},
+		{
+			section: sectionTier, name: "keep_window", initial: "0s", reload: true,
+			doc: "Like keep_window in [backup], for clusters with tenants of this tier: of several tiers the longest counts. 0 is that of [backup].",
+			at:  func(p *place) any { return &p.tier.Base.Window },
 		},
 		{
 			section: sectionCluster, name: "placement", initial: tenants.SharedPlacement, reload: true,

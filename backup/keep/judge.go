@@ -1,0 +1,188 @@
+package keep
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"howdah/backup/base"
+	"howdah/backup/replication"
+	"howdah/backup/wal"
+)
+
+// judge says which base backups stay.
+func (p *Plan) judge(running []string) {
+	good := p.good()
+	system := p.contents.Identity.System
+	other := slices.IndexFunc(p.all, func(m base.Manifest) bool { return m.System != system })
+	switch {
+	case len(running) > 0:
+		p.idle("base backup %s is being taken, and what it needs is known when it is there", strings.Join(running, ", "))
+	case other >= 0: // positions of two systems cannot be told apart
+		p.idle("base backup %s is of the system %s, and the repository is that of %s: one prefix is for one cluster", p.all[other].ID, p.all[other].System, system)
+	case len(good) == 0:
+		p.idle("there is no base backup that can be restored")
+	}
+	if p.Idle != "" {
+		for i := range p.all {
+			p.Keep = append(p.Keep, Kept{&p.all[i], []string{p.Idle}})
+		}
+		p.Left = nil
+		return
+	}
+	p.from()
+	why := p.reasons(good)
+	p.chains(why)
+	for i := range p.all {
+		m := &p.all[i]
+		if len(why[m.ID]) == 0 {
+			p.Expire = append(p.Expire, *m)
+			continue
+		}
+		p.Keep = append(p.Keep, Kept{m, why[m.ID]})
+		p.needs = append(p.needs, need{from: replication.Position(m.Start)})
+	}
+}
+
+// from says from which moment on all is to be restorable. It is counted from the newest
+// base backup on: while there is none later, a clock that is ahead deletes nothing.
+func (p *Plan) from() {
+	now, newest := p.now, p.all[0].Finished
+	for i := range p.all {
+		if p.all[i].Finished.After(newest) {
+			newest = p.all[i].Finished
+		}
+	}
+	if newest.Before(now) {
+		now = newest
+	}
+	p.From = now.Add(-p.Policy.Window)
+	p.active = map[uint32]bool{p.contents.Newest().Timeline: true}
+	for _, t := range p.contents.Timelines {
+		for i := range t.Segments {
+			if t.Segments[i].Stored.After(p.From) {
+				p.active[t.ID] = true
+			}
+		}
+	}
+}
+
+// good returns the base backups that can be restored, as far as it shows from lists: the
+// newest first.
+func (p *Plan) good() (good []*base.Manifest) {
+	for i := range p.all {
+		if p.isGood(&p.all[i]) {
+			good = append(good, &p.all[i])
+		}
+	}
+	return good
+}
+
+// isGood reports whether a base backup's own WAL is there, and those since which it has
+// what has changed.
+func (p *Plan) isGood(m *base.Manifest) bool {
+	if m.System != p.contents.Identity.System {
+		return false
+	}
+	if _, err := p.contents.Reaches(replication.Position(m.Start), m.Stop.LSN, m.Stop.Timeline); err != nil {
+		return false
+	}
+	for range p.all { // no chain is longer
+		if m.Since == "" {
+			return true
+		}
+		if m = p.byID(m.Since); m == nil {
+			return false
+		}
+	}
+	return false
+}
+
+func (p *Plan) byID(id string) *base.Manifest {
+	i := slices.IndexFunc(p.all, func(m base.Manifest) bool { return m.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &p.all[i]
+}
+
+// reasons says of each base backup why it is kept.
+func (p *Plan) reasons(good []*base.Manifest) map[string][]string {
+	why := map[string][]string{}
+	add := func(m *base.Manifest, format string, args ...any) {
+		why[m.ID] = append(why[m.ID], fmt.Sprintf(format, args...))
+	}
+	for i := range p.all {
+		if m := &p.all[i]; m.Finished.After(p.From) {
+			add(m, "it ended after %s", stamp(p.From))
+		}
+	}
+	add(&p.all[0], "it is the newest")
+	for _, m := range good[:min(len(good), p.Policy.Count)] {
+		add(m, "it is one of the %d newest", p.Policy.Count)
+	}
+	newest := p.contents.Newest().Timeline
+	for _, t := range p.contents.Timelines {
+		if !p.active[t.ID] {
+			continue
+		}
+		legs, err := p.contents.Path(t.ID)
+		if err != nil {
+			continue
+		}
+		if m := p.last(good, legs); m != nil {
+			add(m, "with it begins a restore to %s on timeline %d", stamp(p.From), t.ID)
+		}
+		if m := furthest(good, legs); m != nil && t.ID == newest {
+			add(m, "it is the last one on the way to timeline %d", t.ID)
+		}
+	}
+	return why
+}
+
+// last returns the newest base backup on a way that had ended when what is to be restorable
+// begins.
+func (p *Plan) last(good []*base.Manifest, legs []wal.Leg) *base.Manifest {
+	for _, m := range good {
+		if onTheWay(legs, m) && !m.Finished.After(p.From) {
+			return m
+		}
+	}
+	return nil
+}
+
+// furthest returns the base backup on a way that ended last by position: clocks may have
+// been wrong.
+func furthest(good []*base.Manifest, legs []wal.Leg) (last *base.Manifest) {
+	for _, m := range good {
+		if onTheWay(legs, m) && (last == nil || m.Stop.LSN > last.Stop.LSN) {
+			last = m
+		}
+	}
+	return last
+}
+
+// onTheWay reports whether all of a base backup was taken before the way leaves the timeline
+// that it was taken on.
+func onTheWay(legs []wal.Leg, m *base.Manifest) bool {
+	return m.Start.Timeline == m.Stop.Timeline && slices.ContainsFunc(legs, func(l wal.Leg) bool {
+		return l.Timeline == m.Stop.Timeline && (l.End == 0 || m.Stop.LSN <= l.End)
+	})
+}
+
+// chains keeps those since which one that is kept has what has changed.
+func (p *Plan) chains(why map[string][]string) {
+	for i := range p.all { // the newest first: a chain's next one comes later
+		m := &p.all[i]
+		if len(why[m.ID]) == 0 {
+			continue
+		}
+		for since := p.byID(m.Since); since != nil; since = p.byID(since.Since) {
+			reason := fmt.Sprintf("base backup %s has what has changed since", m.ID)
+			if slices.Contains(why[since.ID], reason) {
+				break
+			}
+			why[since.ID] = append(why[since.ID], reason)
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package keep_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/backup/base"
+	"howdah/backup/keep"
+	"howdah/backup/store"
+)
+
+func sumOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// days is a cluster that has stored WAL for 100 hours, with a base backup every 10.
+func days(t *testing.T) (g *rig, ids []string) {
+	g = newRig(t)
+	g.wal(1, 0, 100)
+	for i := 5; i < 100; i += 10 {
+		ids = append(ids, g.base(1, i, 100-i))
+	}
+	return g, ids
+}
+
+func TestCountAndWindow(t *testing.T) {
+	for _, c := range []struct {
+		count, hours int
+		first        int // base backup that stays
+	}{
+		{1, 0, 9},
+		{0, 0, 9},
+		{3, 0, 7},
+		{100, 0, 0},
+		// The newest ended 4:50 hours ago: from then on hours count. The newest one that
+		// ended before them stays.
+		{1, 1, 8},
+		{1, 10, 8},
+		{1, 11, 7},
+		{1, 31, 5},
+		{1, 1000, 0},
+		{4, 1, 6},
+		{2, 31, 5},
+	} {
+		g, ids := days(t)
+		g.expire(keep.Policy{Count: c.count, Window: time.Duration(c.hours) * time.Hour}, ids[:c.first]...)
+		g.wantWAL(1, 5+10*c.first, 100)
+		for i := 5 + 10*c.first + 1; i < 100; i++ {
+			if !g.reaches(1, i, g.ago(100-i)) {
+				g.Errorf("%+v: hour %d cannot be restored", c, i)
+			}
+		}
+		for _, key := range g.keys() {
+			if strings.HasPrefix(key, "base/") && !slices.ContainsFunc(ids[c.first:], func(id string) bool { return strings.Contains(key, id) }) {
+				g.Errorf("%+v: %q is left", c, key)
+			}
+		}
+		g.expire(keep.Policy{Count: c.count, Window: time.Duration(c.hours) * time.Hour})
+	}
+}
+
+// Whatever a crash interrupts, all that is to stay can be restored, and the next run ends it.
+func TestExpireIsKilledAnywhere(t *testing.T) {
+	policy := keep.Policy{Count: 2, Window: 20 * time.Hour}
+	whole, _ := days(t)
+	calls := &dying{Store: whole.Store, left: 1 << 30}
+	whole.Repository.Store = calls
+	p := whole.plan(policy)
+	calls.left = 1 << 30
+	if err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := 1<<30 - calls.left
+	for after := range n {
+		g, _ := days(t)
+		p := g.plan(policy)
+		healthy := g.Repository.Store
+		g.Repository.Store = &dying{Store: healthy, left: after}
+		if err := p.Run(t.Context()); err == nil {
+			t.Errorf("after %d of %d calls: no error", after, n)
+		}
+		g.Repository.Store = healthy
+		for i := 100 - 24; i < 100; i++ {
+			if !g.reaches(1, i, g.ago(100-i)) {
+				t.Errorf("after %d calls: hour %d cannot be restored", after, i)
+			}
+		}
+		g.old("base/data", 30)
+		g.old("base/index", 30)
+		if err := g.plan(policy).Run(t.Context()); err != nil {
+			t.Error(err)
+		}
+		g.wantWAL(1, 75, 100)
+		for _, key := range g.keys() {
+			if strings.HasPrefix(key, "base/data/") && g.missing(key) {
+				t.Errorf("after %d calls: %q is left", after, key)
+			}
+		}
+	}
+}
+
+// missing says whether an object belongs to no base backup.
+func (g *rig) missing(key string) bool {
+	_, err := base.Read(g.Context(), g.Repository, strings.Split(key, "/")[2])
+	return err != nil
+}
+
+func TestNothingIsDeletedWhereTheClockIsWrong(t *testing.T) {
+	g, ids := days(t)
+	policy := keep.Policy{Count: 1, Window: time.Hour}
+	now := g.now
+	g.now = now.Add(-6 * time.Hour) // put back
+	g.idle(policy, "the clock is wrong")
+	g.now = now.AddDate(0, 0, 5) // ahead, and nothing was stored since
+	g.idle(policy, "nothing was stored since")
+	// Ahead, and WAL is stored with that clock: what would have been deleted when the newest
+	// base backup was taken is, and nothing more.
+	g.put("heartbeat")
+	g.old("heartbeat", 0)
+	g.expire(policy, ids[:8]...)
+	g.now = now
+	g.old("heartbeat", 0)
+	g.expire(policy)
+	g.base(1, 99, -1)
+	g.idle(policy, "the clock is wrong here, or was wrong there")
+}
+
+func TestRunningBaseBackupHasEverythingStay(t *testing.T) {
+	g, ids := days(t)
+	running := "20260101T000000Z.abcdef"
+	g.put("base/running/" + running)
+	g.idle(keep.Policy{Count: 1}, running+" is being taken")
+	g.old("base/running", 25)
+	g.put("base/data/" + running + "/000003")
+	g.idle(keep.Policy{Count: 1}, running+" is being taken")
+	g.old("base/data/"+running, 25)
+	p := g.plan(keep.Policy{Count: 1})
+	if !slices.Equal(p.Left, []string{running}) {
+		t.Errorf("left: %q", p.Left)
+	}
+	g.expire(keep.Policy{Count: 1}, ids[:9]...)
+	if slices.ContainsFunc(g.keys(), func(key string) bool {
+		return strings.HasPrefix(key, "base/data/"+running) || strings.HasPrefix(key, "base/running")
+	}) {
+		t.Errorf("what a crash has left is still there: %q", g.keys())
+	}
+}
+
+func TestLastGoodOneStays(t *testing.T) {
+	g, ids := days(t)
+	// The WAL of the newest two is not complete.
+	for _, i := range []int{85, 95} {
+		if err := g.Store.Delete(t.Context(), g.Key(segmentKey(1, i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.expire(keep.Policy{Count: 1}, append(slices.Clone(ids[:7]), ids[8])...)
+	// All WAL is gone.
+	for i := range 100 {
+		if err := g.Store.Delete(t.Context(), g.Key(segmentKey(1, i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.idle(keep.Policy{Count: 1}, "no base backup that can be restored")
+	// No base backup at all.
+	g = newRig(t)
+	g.wal(1, 0, 10)
+	g.idle(keep.Policy{Count: 1}, "no base backup that can be restored")
+}
+
+// After a failover the way leads on; what is on the old timeline goes when its time comes.
+func TestFailover(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 50)
+	g.history(2, left(1, 50))
+	g.wal(2, 50, 100)
+	a, b, c := g.base(1, 10, 90), g.base(1, 40, 60), g.base(2, 60, 40)
+	d := g.base(2, 90, 10)
+	g.expire(keep.Policy{Count: 3}, a)
+	g.wantWAL(1, 40, 50)
+	g.wantWAL(2, 50, 100)
+	g.old("wal/00000001", 50)
+	g.expire(keep.Policy{Count: 2}, b)
+	g.wantWAL(1, -1, 0)
+	g.wantWAL(2, 60, 100)
+	g.expire(keep.Policy{Count: 1}, c)
+	g.wantWAL(2, 90, 100)
+	if !g.reaches(2, 99, g.ago(1)) || !slices.Contains(g.keys(), "wal/00000002.history") {
+		t.Errorf("the newest cannot be restored from %s", d)
+	}
+}
+
+// A cluster that was put back goes on at an earlier position, on a timeline to which the
+// newest base backup does not lead.
+func TestTimelineThatBeganEarlier(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 80)
+	g.history(2, left(1, 30))
+	g.wal(2, 30, 50)
+	a, b, c := g.base(1, 10, 90), g.base(1, 20, 80), g.base(1, 75, 25)
+	g.old("wal/00000001", 24)
+	g.expire(keep.Policy{Count: 1}, a)
+	if !g.reaches(2, 49, g.ago(1)) {
+		t.Errorf("the newest timeline cannot be restored: %s was needed", b)
+	}
+	g.wantWAL(1, 20, 80)
+	g.wantWAL(2, 30, 50)
+	d := g.base(2, 45, 5)
+	g.expire(keep.Policy{Count: 1, Window: 10 * time.Hour}, c)
+	g.expire(keep.Policy{Count: 1}, b)
+	g.wantWAL(2, 45, 50)
+	if !g.reaches(2, 49, g.ago(1)) {
+		t.Errorf("%s does not lead to the end", d)
+	}
+}
+
+// Positions begin anew where a cluster does: what is newer by the time is newer.
+func TestTwoSystems(t *testing.T) {
+	g, _ := days(t)
+	if err := g.Store.Delete(t.Context(), g.Key("identity")); err != nil {
+		t.Fatal(err)
+	}
+	g.claim("8")
+	g.idle(keep.Policy{Count: 1}, "one prefix is for one cluster")
+	g.base(1, 2, 1, func(m *base.Manifest) { m.System = "8" })
+	g.idle(keep.Policy{Count: 1}, "one prefix is for one cluster")
+}
+
+func TestTimelineWithoutHistoryStays(t *testing.T) {
+	g, ids := days(t)
+	g.wal(3, 10, 20)
+	g.old("wal/00000003", 100)
+	g.expire(keep.Policy{Count: 1}, ids[:9]...)
+	g.wantWAL(3, 10, 20)
+}
+
+// An incremental one is nothing without those since which it has what has changed.
+func TestChainsStayWhole(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 100)
+	since := func(id string) func(*base.Manifest) { return func(m *base.Manifest) { m.Since = id } }
+	a := g.base(1, 10, 90)
+	b := g.base(1, 20, 80, since(a))
+	c := g.base(1, 30, 70, since(b))
+	d := g.base(1, 40, 60, since(b))
+	e := g.base(1, 50, 50)
+	f := g.base(1, 60, 40, since(e))
+	g.expire(keep.Policy{Count: 3}, c)
+	g.wantWAL(1, 10, 100)
+	g.expire(keep.Policy{Count: 2}, a, b, d)
+	g.wantWAL(1, 50, 100)
+	g.expire(keep.Policy{Count: 1})
+	if _, err := base.Read(t.Context(), g.Repository, f); err != nil {
+		t.Error(err)
+	}
+}
+
+// What nobody of us has written is left alone, and told.
+func TestUnknownObjectsAreLeftAlone(t *testing.T) {
+	g, ids := days(t)
+	odd := []string{
+		"wal/00000001/../x", "wal/notes.txt", "wal/00000001/000000010000000000000001.bak", "wal/0000000a/00000001000000000000000A",
+		"base/manifests/acme; drop", "base/data/’/000000", "base/manifests/20260101T000000Z.aaaaaa", "wal/00000001/000000010000000000000001.parts/00000005-00000002",
+	}
+	odd = odd[1:] // the first is no key
+	for _, key := range odd {
+		g.put(key)
+	}
+	g.old("base/data/’", 100)
+	p := g.plan(keep.Policy{Count: 1})
+	if len(p.Alone) != len(odd) {
+		t.Errorf("told of %d: %q", len(p.Alone), p.Alone)
+	}
+	if err := p.Run(t.Context()); err != nil || len(p.Expire) != len(ids)-1 {
+		t.Errorf("%v, %d", err, len(p.Expire))
+	}
+	for _, key := range odd {
+		if !slices.Contains(g.keys(), key) {
+			t.Errorf("%q is gone", key)
+		}
+	}
+}
+
+// refusing is a store in which some objects are locked.
+type refusing struct {
+	store.Store
+	locked string
+}
+
+func (r *refusing) Delete(ctx context.Context, key string) error {
+	if strings.Contains(key, r.locked) {
+		return fmt.Errorf("delete object %q: object is locked: %w", key, fs.ErrPermission)
+	}
+	return r.Store.Delete(ctx, key)
+}
+
+// What the store does not let go stays with what it needs, and does not keep the rest.
+func TestLockedObjects(t *testing.T) {
+	g, ids := days(t)
+	healthy := g.Repository.Store
+	g.Repository.Store = &refusing{healthy, "base/manifests/" + ids[4]}
+	if err := g.plan(keep.Policy{Count: 1}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "object is locked") || !strings.Contains(err.Error(), ids[4]) {
+		t.Error(err)
+	}
+	g.wantWAL(1, 45, 100)
+	if !g.reaches(1, 99, g.ago(52)) {
+		t.Error("the one that is locked cannot be restored")
+	}
+	if all, err := base.List(t.Context(), g.Repository); err != nil || len(all) != 2 {
+		t.Errorf("%d are left, %v", len(all), err)
+	}
+	g.Repository.Store = &refusing{healthy, segmentKey(1, 50)}
+	err := g.plan(keep.Policy{Count: 1}).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "object is locked") {
+		t.Error(err)
+	}
+	g.Repository.Store = healthy
+	g.expire(keep.Policy{Count: 1})
+	g.wantWAL(1, 95, 100)
+}
+
+func TestGapRecordsGoWithTheWALBehindThem(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 30)
+	g.wal(1, 40, 100)
+	g.base(1, 10, 90)
+	g.base(1, 50, 50)
+	g.base(1, 90, 10)
+	gap := `{"format":1,"from":{"LSN":31457280,"Timeline":1},"to":{"LSN":41943040,"Timeline":1},"found":"2026-01-01T00:00:00Z","why":"test"}`
+	key := "gaps/00000001-0000000002800000-00000001-0000000001E00000"
+	if err := g.Store.Put(t.Context(), g.Key(key), []byte(gap), map[string]string{"sha-256": sumOf(gap)}); err != nil {
+		t.Fatal(err)
+	}
+	g.expire(keep.Policy{Count: 3})
+	if !slices.Contains(g.keys(), key) {
+		t.Error("the record is gone while WAL in front of the gap is kept")
+	}
+	p := g.plan(keep.Policy{Count: 2})
+	if err := p.Run(t.Context()); err != nil || slices.Contains(g.keys(), key) || len(p.Gaps) != 1 {
+		t.Errorf("the record is left: %v", err)
+	}
+	g.wantWAL(1, 50, 100)
+}

@@ -1,0 +1,209 @@
+package keep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"howdah/backup/base"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+	"howdah/backup/wal"
+)
+
+// Policy says what is to stay. Both hold: what one of them keeps stays.
+type Policy struct {
+	Count  int           // base backups, at least; less than 1 is 1
+	Window time.Duration // every moment of so long before now stays restorable; 0 promises none
+}
+
+// Wider is the policy that keeps what either keeps.
+func (p Policy) Wider(q Policy) Policy {
+	return Policy{Count: max(p.Count, q.Count), Window: max(p.Window, q.Window)}
+}
+
+// Plan says what is kept of a repository, why, and what would be deleted.
+type Plan struct {
+	Cluster string
+	Policy  Policy
+	// From is the oldest moment that has to stay restorable, as far as it ever was.
+	From time.Time
+	// Idle, if not "", says why nothing is deleted at all.
+	Idle    string
+	Keep    []Kept          // the newest first
+	Expire  []base.Manifest // the newest first: those before which there are incremental ones come last
+	Left    []string        // unfinished base backups that crashes have left
+	WAL     Amount          // that is deleted
+	WALKept Amount
+	Gaps    []wal.Gap // whose records are deleted: they lie before all that is kept
+	// Alone are objects that nobody of us has written, or that cannot be read, each with
+	// what is odd about it. They are never deleted.
+	Alone []string
+
+	repo     *repository.Repository
+	contents *wal.Contents
+	all      []base.Manifest // the newest first
+	needs    []need
+	active   map[uint32]bool // timelines of which something was stored since From
+	now      time.Time
+}
+
+// Kept is a base backup that stays.
+type Kept struct {
+	*base.Manifest
+	Why []string
+}
+
+// Amount is how much there is of something.
+type Amount struct {
+	Objects int
+	Bytes   int64
+}
+
+func (a *Amount) add(bytes int64) {
+	a.Objects++
+	a.Bytes += max(bytes, 0)
+}
+
+// Make says what Run would delete. It changes nothing.
+func Make(ctx context.Context, r *repository.Repository, policy Policy, now time.Time) (*Plan, error) {
+	p := &Plan{Cluster: r.Cluster, Policy: Policy{Count: max(policy.Count, 1), Window: max(policy.Window, 0)}, repo: r, now: now}
+	running, err := p.look(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("plan what is kept of cluster %q: %w", r.Cluster, err)
+	}
+	p.judge(running)
+	if err := p.weigh(ctx); err != nil {
+		return nil, fmt.Errorf("plan what is kept of cluster %q: %w", r.Cluster, err)
+	}
+	return p, nil
+}
+
+// look reads what there is, and says which base backups are being taken.
+func (p *Plan) look(ctx context.Context) (running []string, err error) {
+	// First, for what is begun later needs nothing that is old.
+	unfinished, odd, err := base.ListUnfinished(ctx, p.repo)
+	if err != nil {
+		return nil, err
+	}
+	for i := range unfinished {
+		if u := &unfinished[i]; u.Running(p.now) {
+			running = append(running, u.ID)
+		} else {
+			p.Left = append(p.Left, u.ID)
+		}
+	}
+	for _, id := range odd {
+		p.alone("objects of %.100q: that is no base backup's id", id)
+	}
+	if p.contents, err = wal.List(ctx, p.repo); err != nil {
+		return nil, err
+	}
+	for _, text := range p.contents.Odd {
+		p.alone("%s", text)
+	}
+	for _, key := range p.contents.Damaged {
+		p.alone("%q is damaged", key)
+	}
+	if err := p.manifests(ctx); err != nil {
+		return nil, err
+	}
+	return running, p.clocks(ctx)
+}
+
+func (p *Plan) alone(format string, args ...any) {
+	p.Alone = append(p.Alone, fmt.Sprintf(format, args...))
+}
+
+func (p *Plan) idle(format string, args ...any) {
+	if p.Idle == "" {
+		p.Idle = fmt.Sprintf(format, args...)
+	}
+}
+
+// manifests reads those of all base backups.
+func (p *Plan) manifests(ctx context.Context) (err error) {
+	p.all, err = base.List(ctx, p.repo)
+	all := []error{err}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		all = several.Unwrap()
+	}
+	for _, err := range all {
+		switch {
+		case err == nil:
+		case errors.Is(err, base.ErrNewer): // what it needs nobody here knows
+			p.idle("%v", err)
+			fallthrough
+		case errors.Is(err, store.ErrDamaged), errors.Is(err, base.ErrID), errors.Is(err, repository.ErrForeign):
+			p.alone("%v", err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// day is how long a clock may be ahead of what is stored.
+const day = 24 * time.Hour
+
+// skew is by how much clocks of several machines may differ.
+const skew = 10 * time.Minute
+
+// clocks looks whether the time can be right, by when things were stored.
+func (p *Plan) clocks(ctx context.Context) error {
+	var newest time.Time
+	see := func(t time.Time) {
+		if t.After(newest) {
+			newest = t
+		}
+	}
+	for _, t := range p.contents.Timelines {
+		for i := range t.Segments {
+			see(t.Segments[i].Stored)
+		}
+	}
+	keys := []string{p.repo.Key("heartbeat")}
+	for i := range p.all {
+		if m := &p.all[i]; m.Started.After(p.now.Add(skew)) {
+			p.idle("base backup %s began at %s, and it is %s now: the clock is wrong here, or was wrong there", m.ID, stamp(m.Started), stamp(p.now))
+		}
+	}
+	if len(p.all) > 0 {
+		keys = append(keys, p.repo.Key("base", "manifests", p.all[0].ID))
+	}
+	for _, key := range keys {
+		info, err := p.repo.Store.Stat(ctx, key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrDamaged) {
+			return err
+		}
+		see(info.Time)
+	}
+	switch {
+	case newest.After(p.now.Add(skew)):
+		p.idle("the newest object was stored at %s, and it is %s now: the clock is wrong here, or the store's is", stamp(newest), stamp(p.now))
+	case p.now.Sub(newest) > day:
+		p.idle("nothing was stored since %s, and it is %s now: the clock is wrong here, or backups have stopped", stamp(newest), stamp(p.now))
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// weigh finds out how much WAL goes and how much stays, and which records of gaps.
+func (p *Plan) weigh(ctx context.Context) error {
+	for o, err := range wal.Objects(ctx, p.repo, p.contents.Identity.Segment) {
+		switch {
+		case err != nil:
+			return err
+		case o.Odd != nil || o.History:
+		case p.needed(&o):
+			p.WALKept.add(o.Size)
+		default:
+			p.WAL.add(o.Size)
+		}
+	}
+	p.Gaps = slices.DeleteFunc(slices.Clone(p.contents.Gaps), p.gapNeeded)
+	return nil
+}

@@ -1,0 +1,111 @@
+package keep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"howdah/backup/base"
+	"howdah/backup/replication"
+	"howdah/backup/wal"
+)
+
+// Run deletes what the plan says. What the store refuses to delete, and what has turned out
+// to be needed since, stays with all that belongs to it; the error tells of it.
+func (p *Plan) Run(ctx context.Context) error {
+	if p.Idle != "" {
+		return nil
+	}
+	var failed failures
+	p.expire(ctx, &failed)
+	p.expireWAL(ctx, &failed)
+	for i := range p.Gaps {
+		if p.gapNeeded(p.Gaps[i]) || ctx.Err() != nil {
+			continue
+		}
+		failed.add(p.repo.Store.Delete(ctx, p.Gaps[i].Key(p.repo)))
+	}
+	if ctx.Err() == nil {
+		failed.add(base.Sweep(ctx, p.repo, func(string) bool { return false }))
+	}
+	failed.add(context.Cause(ctx))
+	if err := failed.all(); err != nil {
+		return fmt.Errorf("expire what is not kept of cluster %q: %w", p.Cluster, err)
+	}
+	return nil
+}
+
+// expire deletes base backups. One that stays needs its WAL.
+func (p *Plan) expire(ctx context.Context, failed *failures) {
+	for i := range p.Expire {
+		m := &p.Expire[i]
+		err := context.Cause(ctx)
+		if err == nil {
+			err = base.Delete(ctx, p.repo, m.ID)
+		}
+		if err != nil {
+			failed.add(err)
+			p.needs = append(p.needs, need{from: replication.Position(m.Start)})
+		}
+	}
+}
+
+// deleting is how many objects are deleted at a time.
+const deleting = 8
+
+// expireWAL deletes WAL, the oldest first.
+func (p *Plan) expireWAL(ctx context.Context, failed *failures) {
+	keys := make(chan string)
+	var all sync.WaitGroup
+	for range deleting {
+		all.Go(func() {
+			for key := range keys {
+				failed.add(p.repo.Store.Delete(ctx, key))
+			}
+		})
+	}
+	for o, err := range wal.Objects(ctx, p.repo, p.contents.Identity.Segment) {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			failed.add(err)
+			break
+		}
+		if o.Odd == nil && !o.History && !p.needed(&o) {
+			keys <- o.Key
+		}
+	}
+	close(keys)
+	all.Wait()
+}
+
+// failures collects what went wrong, of which the first few are told.
+type failures struct {
+	mu    sync.Mutex
+	told  []error
+	count int
+}
+
+const mostTold = 5
+
+func (f *failures) add(err error) {
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count++; len(f.told) < mostTold {
+		f.told = append(f.told, err)
+	}
+}
+
+func (f *failures) all() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if more := f.count - len(f.told); more > 0 {
+		f.told = append(f.told, fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(f.told...)
+}
