@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"howdah/backup/base"
 	"howdah/backup/repository"
@@ -27,8 +29,38 @@ type Cluster struct {
 // Run unpacks the base backup, and has a server recover until the target is met. Then the
 // directory is a cluster's that was shut down, on a timeline of its own. After an error
 // there is nothing left of it, unless it is the recovery's: then it can be looked at, and
-// the error says where.
+// the error says where. Where the target turns out to be before the base backup, the one
+// before that is begun with, and the plan says so then.
 func (c *Cluster) Run(ctx context.Context, p *Plan) error {
+	for {
+		err := c.attempt(ctx, p)
+		if !p.begunTooLate(err) {
+			return err
+		}
+		if err := c.clear(); err != nil {
+			return fmt.Errorf("remove what was restored from a base backup that was taken after %s: %w", p.Target, err)
+		}
+	}
+}
+
+// clear removes what was unpacked and recovered: the directories were empty before.
+func (c *Cluster) clear() error {
+	for _, folder := range append(slices.Collect(maps.Values(c.Tablespaces)), c.Dir) {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := os.RemoveAll(filepath.Join(folder, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// attempt is Run with the plan's base backup.
+func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	beside, err := postgres.MakeScratchDir()
 	if err != nil {
 		return fmt.Errorf("make a folder for the restore: %w", err)

@@ -248,6 +248,9 @@ func TestRestoreCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	moments = append(moments, moment{"xid:" + xid, h.rows})
+	// Nobody knows, before all WAL is read, that the restore point and the transaction are
+	// before this one.
+	late := h.backUp()
 	h.write(5)
 	moments = append(moments, moment{h.now(), h.rows}) // and then nothing is committed any more
 	h.stored(replication.Position(m.Start), lsn(t, h.text("select pg_current_wal_flush_lsn()::text")))
@@ -258,6 +261,16 @@ func TestRestoreCluster(t *testing.T) {
 				t.Errorf("restored to %s: rows %v, not 1 to %d", x.to, rows, x.rows)
 			}
 		})
+	}
+	t.Run("no such transaction", func(t *testing.T) {
+		dir := filepath.Join(wiretest.ServerDir(t), "restored")
+		c := &restore.Cluster{Repo: h.repo, Dir: dir, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+		if err := c.Run(t.Context(), h.plan("xid:2000000000")); err == nil || !strings.Contains(err.Error(), "before the target was met") {
+			t.Errorf("it is restored to: %v", err)
+		}
+	})
+	if p := h.plan("latest"); p.Base.ID != late.ID {
+		t.Errorf("latest begins with %s, not %s", p.Base.ID, late.ID)
 	}
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, h, m) })
 	t.Run("a hole", func(t *testing.T) { testHole(t, h) })

@@ -52,7 +52,19 @@ func (d *Database) Run(ctx context.Context, p *Plan) error {
 	return err
 }
 
+// run makes the dump; where the target turns out to be before the base backup, from the one
+// before that.
 func (d *Database) run(ctx context.Context, p *Plan) error {
+	for {
+		err := d.from(ctx, p)
+		if !p.begunTooLate(err) {
+			return err
+		}
+	}
+}
+
+// from makes the dump with the plan's base backup.
+func (d *Database) from(ctx context.Context, p *Plan) error {
 	want := d.fetched(p.Base)
 	oid, err := d.attempt(ctx, p, want)
 	if errors.Is(err, errOther) {

@@ -25,6 +25,7 @@ type Plan struct {
 	Past replication.LSN
 
 	contents *wal.Contents
+	earlier  []base.Manifest // base backups before Base that can be begun with too, the newest first
 }
 
 // ErrUnreachable is of a target that what is stored does not lead to.
@@ -63,6 +64,11 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 	if p.Base, err = p.choose(ctx, r, id, legs); err != nil {
 		return nil, err
 	}
+	return p, p.reach()
+}
+
+// reach finds out up to where WAL is stored from the base backup on.
+func (p *Plan) reach() error {
 	from := replication.Position(p.Base.Start)
 	needed, err := p.contents.Reaches(from, max(p.Past, p.Base.Stop.LSN), p.Timeline)
 	if err == nil { // what is stored goes on behind that, or there is a hole somewhere
@@ -72,9 +78,27 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w from base backup %s: %w", ErrUnreachable, p.Base.ID, err)
+		return fmt.Errorf("%w from base backup %s: %w", ErrUnreachable, p.Base.ID, err)
 	}
-	return p, nil
+	return nil
+}
+
+// begunTooLate reports whether a restore has failed since the base backup was taken after the
+// target, and changes the plan to begin with the one before it. Where in the WAL a transaction
+// or a restore point is shows only when the WAL is read; a time is one of the server's clock,
+// which need not be that of who took the base backup.
+func (p *Plan) begunTooLate(err error) bool {
+	late := errors.Is(err, errTooEarly) || errors.Is(err, errEndOfWAL) && (p.Target.XID != 0 || p.Target.Name != "")
+	if !late || len(p.earlier) == 0 {
+		return false
+	}
+	before := *p
+	before.Base, before.earlier = &p.earlier[0], p.earlier[1:]
+	if before.reach() != nil {
+		return false
+	}
+	*p = before
+	return true
 }
 
 // beyond says how far what is stored goes, of a time that it does not reach.
@@ -98,13 +122,17 @@ func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string, 
 		return m, err
 	}
 	all, err := base.List(ctx, r) // the newest first; of those that cannot be read err tells
+	var good []base.Manifest
 	for i := range all {
 		// Of incremental ones nothing here makes a whole.
 		if p.after(&all[i]) && onTheWay(legs, &all[i]) && all[i].Since == "" {
-			return &all[i], nil
+			good = append(good, all[i])
 		}
 	}
 	switch {
+	case len(good) > 0:
+		p.earlier = good[1:]
+		return &good[0], nil
 	case err != nil:
 		return nil, err
 	case len(all) == 0:

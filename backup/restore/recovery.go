@@ -78,8 +78,12 @@ func shellCommand(words []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// errEndOfWAL is of a server that has read all WAL there is, and has not met its target.
-var errEndOfWAL = errors.New("all WAL was read before the target was met")
+var (
+	// errEndOfWAL is of a server that has read all WAL there is, and has not met its target.
+	errEndOfWAL = errors.New("all WAL was read before the target was met")
+	// errTooEarly is of a server that has met its target while the base backup was taken.
+	errTooEarly = errors.New("the target is before the end of the base backup")
+)
 
 // run recovers until a plan's target is met and the server has begun a timeline of its
 // own, on which it goes on running.
@@ -156,6 +160,8 @@ func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error
 		switch {
 		case strings.Contains(string(text), "recovery ended before configured recovery target was reached"):
 			return nil, errEndOfWAL
+		case strings.Contains(string(text), "requested recovery stop point is before consistent recovery point"):
+			return nil, errTooEarly
 		case strings.Contains(string(text), "Tablespace/CREATE"):
 			err = fmt.Errorf("a tablespace was made after the base backup, and a recovery would write to where it is: restore to before that, or from a base backup taken after it: %w", err)
 		}
