@@ -32,7 +32,8 @@ func someBackups() []admin.ClusterBackups {
 			Receiving: &wal.Stats{
 				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
 				Objects: 7, BytesIn: 1000, BytesOut: 400,
-				Slot: wal.SlotState{Asked: now, Status: "extended", Retained: 12345, Safe: -1},
+				Slot:     wal.SlotState{Asked: now, Status: "extended", Retained: 12345, Safe: -1},
+				Standbys: []wal.StandbySlot{{Address: "db2:5432", Kept: fixedTime(), Restart: 19 << 20}, {Address: "db3:5432", Error: "connection refused"}},
 			},
 		},
 		{Overview: overview.Overview{Cluster: "new", Read: now}, Wanted: true},
@@ -63,6 +64,9 @@ func TestBackupMetrics(t *testing.T) {
 		{7, "howdah_wal_stored_objects_total", []string{"main"}},
 		{1, "howdah_wal_slot_status", []string{"main", "extended"}},
 		{12345, "howdah_wal_slot_retained_bytes", []string{"main"}},
+		{float64(fixedTime().Unix()), "howdah_wal_standby_slot_kept_timestamp_seconds", []string{"main", "db2:5432"}},
+		{0, "howdah_wal_standby_slot_kept_timestamp_seconds", []string{"main", "db3:5432"}},
+		{19 << 20, "howdah_wal_standby_slot_restart_lsn", []string{"main", "db2:5432"}},
 		{0, "howdah_wal_durable_timestamp_seconds", []string{"new"}},
 		{2, "howdah_base_backups", []string{"main"}},
 		{float64(fixedTime().Unix() + 90), "howdah_base_backup_last_success_timestamp_seconds", []string{"main"}},
@@ -125,7 +129,7 @@ func TestShowBackups(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("SHOW WAL: %q", got)
 	}
-	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345"} {
+	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345", 11: "1 of 2"} {
 		if cell := got[0][i]; cell != want {
 			t.Errorf("column %d is %q, want %q", i, cell, want)
 		}

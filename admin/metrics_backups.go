@@ -14,11 +14,11 @@ type backupCollector struct {
 	backups func() []ClusterBackups
 	all     []*prometheus.Desc
 
-	state, received, durable, timeline, rpo, until, gaps, failed       *prometheus.Desc
-	bytesIn, bytesOut, objects                                         *prometheus.Desc
-	slotStatus, slotRetained, slotSafe, slotAsked, slotLost            *prometheus.Desc
-	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio *prometheus.Desc
-	restorableFrom, restorableTo, read                                 *prometheus.Desc
+	state, received, durable, timeline, rpo, until, gaps, failed                         *prometheus.Desc
+	bytesIn, bytesOut, objects                                                           *prometheus.Desc
+	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, standbyKept, standbyRestart *prometheus.Desc
+	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio                   *prometheus.Desc
+	restorableFrom, restorableTo, read                                                   *prometheus.Desc
 }
 
 // RegisterBackups registers how backups stand.
@@ -45,6 +45,8 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.slotSafe = desc("wal_slot_safe_bytes", "Bytes of WAL that can be written before the slot may be lost; absent if any number can.")
 	c.slotAsked = desc("wal_slot_asked_timestamp_seconds", "When the primary last told of the replication slot.")
 	c.slotLost = desc("wal_slot_lost_timestamp_seconds", "When a slot was last found that the primary had given up; absent if none was.")
+	c.standbyKept = desc("wal_standby_slot_kept_timestamp_seconds", "When the slot was last tended on a standby, which may be the next primary; 0 if it never was.", "member")
+	c.standbyRestart = desc("wal_standby_slot_restart_lsn", "The oldest position of which a standby keeps the WAL for the slot, in bytes.", "member")
 	c.baseCount = desc("base_backups", "Base backups there are.")
 	c.baseLast = desc("base_backup_last_success_timestamp_seconds", "When the newest base backup was done; 0 if there is none.")
 	c.baseDuration = desc("base_backup_duration_seconds", "How long the newest base backup took.")
@@ -128,6 +130,12 @@ func (c *backupCollector) collectReceiving(m metricSink, name string, r *wal.Sta
 		m.gauge(c.received, float64(r.Received), name)
 		m.gauge(c.durable, float64(r.Durable), name)
 		m.gauge(c.timeline, float64(r.Timeline), name)
+	}
+	for _, s := range r.Standbys {
+		m.gauge(c.standbyKept, unix(s.Kept), name, s.Address)
+		if s.Restart != 0 {
+			m.gauge(c.standbyRestart, float64(s.Restart), name, s.Address)
+		}
 	}
 	if s := &r.Slot; !s.Asked.IsZero() {
 		m.gauge(c.slotStatus, 1, name, s.Status)

@@ -69,7 +69,7 @@ func views() []view {
 		{name: "BACKUPS", rows: showBackups, columns: "cluster s, backup s, kind s, started T, took_s q, size q, stored q, ratio N, databases i, " +
 			"start_lsn s, stop_lsn s, timeline q, oldest T, newest T"},
 		{name: "WAL", rows: showWAL, columns: "cluster s, state s, timeline q, received s, durable s, rpo_ms q, durable_until T, gaps i, " +
-			"slot s, retained q, safe q, error s"},
+			"slot s, retained q, safe q, standby_slots s, error s"},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

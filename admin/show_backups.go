@@ -1,16 +1,18 @@
 package admin
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
 	"howdah/backup/overview"
+	"howdah/backup/wal"
 )
 
 // showWAL has a row for each cluster that has backups, or is to have them.
 func showWAL(s *session, row func(...any)) {
 	for _, c := range s.console.backups() {
-		var rpo, received, durable, slot, retained, safe, trouble any
+		var rpo, received, durable, slot, retained, safe, standbys, trouble any
 		timeline := c.Timeline
 		if lost, known := c.RPO(time.Now()); known {
 			rpo = lost.Milliseconds()
@@ -28,13 +30,27 @@ func showWAL(s *session, row func(...any)) {
 			if slot != nil && r.Slot.Safe >= 0 {
 				safe = r.Slot.Safe
 			}
-			trouble = orNull(r.LastError)
+			standbys, trouble = standbySlots(r), orNull(r.LastError)
 		}
 		if trouble == nil {
 			trouble = orNull(c.Error)
 		}
-		row(c.Cluster, c.WALState(), int64(timeline), received, durable, rpo, c.DurableUntil(), c.GapCount(), slot, retained, safe, trouble)
+		row(c.Cluster, c.WALState(), int64(timeline), received, durable, rpo, c.DurableUntil(), c.GapCount(), slot, retained, safe, standbys, trouble)
 	}
+}
+
+// standbySlots says on how many standbys the slot is kept, nil where there is none.
+func standbySlots(r *wal.Stats) any {
+	kept := 0
+	for _, s := range r.Standbys {
+		if s.Error == "" {
+			kept++
+		}
+	}
+	if len(r.Standbys) == 0 {
+		return nil
+	}
+	return fmt.Sprintf("%d of %d", kept, len(r.Standbys))
 }
 
 // showBackups has a row for each base backup, the newest of a cluster first.

@@ -157,6 +157,15 @@ func (s *Server) connectOwn(ctx context.Context, cluster *tenants.Cluster, addre
 	})
 }
 
+// ConnectMember logs in to a member of a cluster as its admin_url says.
+func (s *Server) ConnectMember(ctx context.Context, cluster, address string) (*pgconn.PgConn, error) {
+	c, ok := s.registry.Snapshot().Cluster(cluster)
+	if !ok || c.AdminURL == "" {
+		return nil, fmt.Errorf("cluster %q: %w", cluster, ErrNotFound)
+	}
+	return s.connectOwn(ctx, c, address, "")
+}
+
 // socketBeside returns the socket of the member at address, if admin_url names
 // the folder of sockets of this machine and there is one of its port.
 func socketBeside(own *pgconn.Config, address string) (socket string, ok bool) {

@@ -7,7 +7,8 @@
 // stream (stream.go), one goroutine that owns all of it and has the store served by jobs. A
 // chunk (chunk.go) is a segment that comes: stored in parts, folded, at last stored whole. The
 // server is told of what is stored only; what it has not been told it keeps. sampler.go asks
-// the primary where it is, once a second.
+// the primary where it is, once a second. standbys.go keeps the slot on standbys too, for
+// one of them may be the next primary.
 //
 // Reading, in the order of the files: List (contents.go) says what there is, by timeline:
 // segments, parts of segments, histories (history.go), and records of gaps (gap.go); names.go

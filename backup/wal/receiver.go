@@ -22,12 +22,17 @@ type Receiver struct {
 	// SampleURL returns admin_url, by which the primary is asked once a second where it is
 	// in the WAL; nil is that nobody asks, and then no time is known to be reachable.
 	SampleURL func() string
-	Slot      string        // "" is "howdah"
-	Interval  time.Duration // how old a part may get before it is stored; 0 is a second
-	Log       *slog.Logger
+	// Standbys returns the members on which the slot is kept while they are standbys; the
+	// primary may be among them. nil is none.
+	Standbys func() []Member
+	Slot     string        // "" is "howdah"
+	Interval time.Duration // how old a part may get before it is stored; 0 is a second
+	Log      *slog.Logger
 
 	patience time.Duration // for how long a server has to wait that stops; 0 is the constant
+	keeping  time.Duration // between two looks at standbys; 0 is the constant
 	samples  sampler
+	keeper   keeper
 	gone     replication.Position // the server has said that it has this no more; Run's own
 
 	mu    sync.Mutex
@@ -44,9 +49,10 @@ type Stats struct {
 	// Sampled is the newest time of which it is known that all is in the store that had
 	// been committed before it, by the primary's clock.
 	Sampled  time.Time
-	SlotLost time.Time // when a slot was found that the server had given up; zero: never
-	Slot     SlotState // as the primary told of it last
-	Gaps     int       // that are recorded
+	SlotLost time.Time     // when a slot was found that the server had given up; zero: never
+	Slot     SlotState     // as the primary told of it last
+	Standbys []StandbySlot // by address
+	Gaps     int           // that are recorded
 
 	Objects           int64 // stored
 	BytesIn, BytesOut int64 // of WAL that was received, and of objects that were stored
@@ -60,7 +66,7 @@ func (r *Receiver) Stats() Stats {
 	r.mu.Lock()
 	s := r.stats
 	r.mu.Unlock()
-	s.Slot = r.samples.slotState()
+	s.Slot, s.Standbys = r.samples.slotState(), r.keeper.all()
 	return s
 }
 
@@ -81,10 +87,14 @@ const (
 // Run receives until the context is done, whatever happens: what it cannot mend it tells
 // in Stats and in the log, and tries again.
 func (r *Receiver) Run(ctx context.Context) error {
-	var sampling sync.WaitGroup
-	defer sampling.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	if r.SampleURL != nil {
-		sampling.Go(func() { r.samples.run(ctx, r.SampleURL, r.slot()) })
+		beside.Go(func() { r.samples.run(ctx, r.SampleURL, r.slot()) })
+	}
+	if r.Standbys != nil {
+		r.keeper.r = r
+		beside.Go(func() { r.keeper.run(ctx) })
 	}
 	again := false
 	for pause := firstPause; ctx.Err() == nil; {

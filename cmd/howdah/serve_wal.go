@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"howdah/backup/wal"
 	"howdah/tenants"
 )
@@ -100,6 +102,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		Repo: repo, Slot: walSlot, Interval: time.Second, Log: log,
 		URL:       url(func(c *tenants.Cluster) string { return c.ReplicationURL }),
 		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),
+		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },
 	}}
 	r.running[cluster] = one
 	r.d.backups.receives(cluster, one.Receiver)
@@ -110,4 +113,17 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 			log.Error("WAL is not stored any more", "error", err)
 		}
 	}()
+}
+
+// membersOf returns the members of a cluster that are known to the router, of which only
+// standbys matter.
+func (d *daemon) membersOf(cluster string) (all []wal.Member) {
+	for _, row := range d.router.Standbys() {
+		if row.Cluster == cluster {
+			all = append(all, wal.Member{Address: row.Address, Connect: func(ctx context.Context) (*pgconn.PgConn, error) {
+				return d.router.ConnectMember(ctx, cluster, row.Address)
+			}})
+		}
+	}
+	return all
 }
