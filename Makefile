@@ -15,7 +15,7 @@ PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.g
 PACKAGES = ./... $(PROGRAMS)
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race fuzz bench bench-tenants bench-standbys bench-api bench-admin clients odoo odoo-standby odoo-catalog lint soak help
+.PHONY: run build test race fuzz bench bench-tenants bench-standbys bench-api bench-admin bench-backup clients odoo odoo-standby odoo-catalog lint soak help
 
 run: ## install what is missing, build, and run everything on this machine (UPFLAGS="--port 6433")
 	@testdata/install postgresql postgresql-contrib
@@ -85,6 +85,11 @@ bench-api: build ## measure reads of the HTTP API with 1,000 tenants in the cata
 bench-admin: build ## measure how tenants are made, renamed, moved, cloned and dropped
 	@testdata/install postgresql postgresql-contrib
 	$(GO) run ./testdata/bench -admin $(BENCHFLAGS)
+
+bench-backup: build ## measure WAL, base backups and restores beside pg_receivewal, pg_basebackup, pgBackRest and tar
+	@testdata/install postgresql postgresql-contrib zstd
+	@if [ -z "$$HOWDAH_PGBACKREST" ] && newest=$$(testdata/getpg); then export HOWDAH_PGBACKREST="$$newest/usr/bin/pgbackrest"; fi; \
+	$(GO) run ./testdata/bench -backup -pairs 3 $(BENCHFLAGS)
 
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$($(GOFUMPT) -l . $(PROGRAMS)) && test -z "$$unformatted" || { echo "not formatted as gofumpt does:"; echo "$$unformatted"; exit 1; }

@@ -79,7 +79,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	if r.database != "" && len(spaces) > 0 {
 		return usageError{errors.New("--tablespace is for whole clusters: of a database a dump is made")}
 	}
-	_, repo, err := r.open(cmd)
+	config, repo, err := r.open(cmd)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 		return notThere(err)
 	}
 	if r.dry {
-		return r.told(cmd, plan, "")
+		return r.told(cmd, plan, "", 0)
 	}
 	into, err := filepath.Abs(r.into)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 		return fmt.Errorf("find this program, which the server gets WAL by: %w", err)
 	}
 	if !r.json {
-		if err := r.told(cmd, plan, ""); err != nil {
+		if err := r.told(cmd, plan, "", 0); err != nil {
 			return err
 		}
 	}
@@ -121,10 +121,11 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	fetched := int64(config.storeStats().Get.Bytes)
 	if r.json {
-		return r.told(cmd, plan, into)
+		return r.told(cmd, plan, into, fetched)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored in %s: %s\n", time.Since(begun).Round(time.Second/10), outcome)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored in %s, with %s fetched from the store: %s\n", time.Since(begun).Round(time.Second/10), dump.Size(fetched), outcome)
 	return err
 }
 
@@ -140,12 +141,13 @@ type restoreRow struct {
 	Bytes    int64  `json:"base_backup_bytes"`
 	WAL      int64  `json:"wal_bytes_at_most"`
 	Into     string `json:"into,omitempty"`
+	Fetched  int64  `json:"fetched_bytes,omitempty"` // from the store
 }
 
-func (r *restoring) told(cmd *cobra.Command, p *restore.Plan, into string) error {
+func (r *restoring) told(cmd *cobra.Command, p *restore.Plan, into string, fetched int64) error {
 	row := restoreRow{
 		Cluster: r.cluster, Target: p.Target.String(), Base: p.Base.ID, Taken: p.Base.Finished.Format(time.RFC3339),
-		From: p.Base.Start.LSN.String(), Until: p.Until.LSN.String(), Timeline: p.Timeline, Bytes: p.Base.Size, WAL: p.WALBytes(), Into: into,
+		From: p.Base.Start.LSN.String(), Until: p.Until.LSN.String(), Timeline: p.Timeline, Bytes: p.Base.Size, WAL: p.WALBytes(), Into: into, Fetched: fetched,
 	}
 	if r.json {
 		return object(cmd.OutOrStdout(), row)

@@ -58,6 +58,9 @@ func apiSections() []string { return []string{"api"} }
 // adminSections are the words that -admin takes instead.
 func adminSections() []string { return []string{"create", "churn", "holds", "neighbours"} }
 
+// backupSections are the words that -backup takes instead.
+func backupSections() []string { return []string{"wal", "base", "restore", "slow", "age"} }
+
 func (o options) wants(section string) bool { return slices.Contains(o.only, section) }
 
 func (o options) measures(c contender) bool { return slices.Contains(o.poolers, c) }
@@ -76,7 +79,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 	standbys := flags.Bool("standbys", false, "measure Howdah in front of a primary with a standby: "+strings.Join(standbySections(), ","))
 	api := flags.Bool("api", false, "measure reads of the HTTP API")
 	admin := flags.Bool("admin", false, "measure what is done to tenants: "+strings.Join(adminSections(), ","))
-	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants, -standbys or -admin of their own; default all")
+	backup := flags.Bool("backup", false, "measure what is stored and restored: "+strings.Join(backupSections(), ","))
+	only := flags.String("only", "", "sections to run, of "+strings.Join(sections(), ",")+", or with -tenants, -standbys, -admin or -backup of their own; default all")
 	poolers := flags.String("poolers", "pgbouncer,howdah", "poolers to run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -98,6 +102,8 @@ func parseOptions(args []string, help io.Writer) (options, error) {
 		known, *poolers = apiSections(), "howdah"
 	case *admin:
 		known, *poolers = adminSections(), "howdah"
+	case *backup:
+		known, *poolers = backupSections(), "howdah"
 	}
 	if o.only, err = chooseSections(*only, known); err != nil {
 		return o, err
@@ -197,8 +203,9 @@ func (b *bench) runSections(ctx context.Context) error {
 		{"standbys", b.runStandbys},
 		{"api", b.runAPI},
 		{"admin", b.runAdmin},
+		{"backup", b.runBackup},
 	} {
-		looksItself := section.name == "pgbench" || section.name == "standbys" || section.name == "admin"
+		looksItself := section.name == "pgbench" || section.name == "standbys" || section.name == "admin" || section.name == "backup"
 		if !looksItself && !b.wants(section.name) {
 			continue
 		}

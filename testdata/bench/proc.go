@@ -118,3 +118,18 @@ func readRSS(pid int) (int64, error) {
 	}
 	return 0, fmt.Errorf("read resident memory: no Rss in %q", text)
 }
+
+// readPeak returns the most resident memory that a process has had, in MB.
+func readPeak(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read peak memory: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+			return kb / 1e3, err
+		}
+	}
+	return 0, fmt.Errorf("read peak memory: no VmHWM in %q", text)
+}

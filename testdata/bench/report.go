@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 // report is what is printed at the end.
 type report struct {
 	machine string
+	peer    string // "" is PgBouncer
 	rows    []*row
 	notes   []string
 }
@@ -117,11 +119,12 @@ func (r *report) print(out io.Writer) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n\n", r.machine)
 	text.WriteString("Medians of interleaved runs (least–most); the ratio is that of the medians (range over the pairs).\n\n")
-	text.WriteString("| figure | PostgreSQL alone | PgBouncer | Howdah | Howdah / PgBouncer | target |\n")
+	peer := cmp.Or(r.peer, bouncer.String())
+	fmt.Fprintf(&text, "| figure | PostgreSQL alone | %s | Howdah | Howdah / %s | target |\n", peer, peer)
 	text.WriteString("|---|---:|---:|---:|---:|---|\n")
 	for _, w := range r.rows {
 		if w.empty() {
-			continue // its section failed, or PgBouncer is too old for it and alone
+			continue // its section failed, or the peer cannot do it and is alone
 		}
 		fmt.Fprintf(&text, "| %s | %v | %v | %v | %s | %s |\n", w.figure,
 			w.samples[direct], w.samples[bouncer], w.samples[howdah], w.ratio(), w.verdict())
