@@ -166,7 +166,7 @@ func (c *combining) makeTablespaces() error {
 
 // combine runs pg_combinebackup.
 func (c *combining) combine(ctx context.Context) error {
-	args := []string{"--output", c.path("result"), "--manifest-checksums", "SHA256", "--no-sync"}
+	args := []string{"--output", c.path("result"), "--manifest-checksums", fileAlgorithm, "--no-sync"}
 	if c.m.Major >= oldestLinking {
 		args = append(args, "--link")
 	}

@@ -102,8 +102,9 @@ func spacesMap(places []*place) string {
 
 // spacesEntry is how PostgreSQL's manifest has a tablespace_map.
 func spacesEntry(text string) *serverFile {
-	sum := sha256.Sum256([]byte(text))
-	return &serverFile{Path: spacesFile, Size: int64(len(text)), Algorithm: "SHA256", Checksum: hex.EncodeToString(sum[:])}
+	sum := newFileSum()
+	io.WriteString(sum, text)
+	return &serverFile{Path: spacesFile, Size: int64(len(text)), Algorithm: fileAlgorithm, Checksum: hex.EncodeToString(sum.Sum(nil))}
 }
 
 // write makes a file of our own in the data directory.

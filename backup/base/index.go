@@ -11,7 +11,7 @@ type indexed struct {
 	Object int    `json:"object"`
 	Offset int64  `json:"offset"` // of the file's bytes in the object's plaintext
 	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
+	CRC32C string `json:"crc32c"` // as in PostgreSQL's manifest
 }
 
 // indexLine returns the line of a file.

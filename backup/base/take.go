@@ -2,7 +2,6 @@ package base
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -163,7 +162,7 @@ type taking struct {
 // all receives all there is.
 func (t *taking) all(b *replication.Base) error {
 	t.index = t.begin(filesKey(t.repo, t.m.ID), &t.m.Index, nil)
-	t.sum = sha256.New()
+	t.sum = newFileSum()
 	for {
 		p, err := b.Next(t.ctx)
 		if err != nil {

@@ -2,7 +2,6 @@ package base
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -259,7 +258,7 @@ func (w *worker) file(at *place, h *header, from io.Reader) (err error) {
 		}
 	}
 	var to io.Writer
-	sum := sha256.New()
+	sum := newFileSum()
 	switch full := pathOf(at.tablespace, name); full {
 	case spacesFile:
 		w.note(&w.spaces)

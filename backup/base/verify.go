@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -132,7 +131,7 @@ func (v *verifying) object(o *Object, lines *bufio.Reader, files *fileSet) error
 		return err
 	}
 	defer in.Close()
-	buffer, sum, n := make([]byte, bufferSize), sha256.New(), 0
+	buffer, sum, n := make([]byte, bufferSize), newFileSum(), 0
 	err = in.eachEntry(func(h *header, at int64, file io.Reader) error {
 		if groupOf(o.Tablespace, h.name).database != o.Database {
 			return fmt.Errorf("%w: object %q has an entry %q, which is not of its database", store.ErrDamaged, in.key, h.name)
@@ -155,7 +154,7 @@ func (v *verifying) object(o *Object, lines *bufio.Reader, files *fileSet) error
 			if err != nil && err != io.EOF {
 				return err
 			}
-			return fmt.Errorf("%w: file %q (SHA-256 %s) of object %q is not the one of the list of files", store.ErrDamaged, path, hex.EncodeToString(sum.Sum(nil)), in.key)
+			return fmt.Errorf("%w: file %q (CRC-32C %s) of object %q is not the one of the list of files", store.ErrDamaged, path, hex.EncodeToString(sum.Sum(nil)), in.key)
 		}
 		return nil
 	})

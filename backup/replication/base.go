@@ -24,7 +24,7 @@ type BaseOptions struct {
 
 func (o *BaseOptions) command() string {
 	options := []string{
-		"LABEL " + literal(o.Label), "PROGRESS", "WAIT false", "TABLESPACE_MAP", "MANIFEST 'yes'", "MANIFEST_CHECKSUMS 'SHA256'",
+		"LABEL " + literal(o.Label), "PROGRESS", "WAIT false", "TABLESPACE_MAP", "MANIFEST 'yes'", "MANIFEST_CHECKSUMS 'CRC32C'",
 	}
 	checkpoint := "fast"
 	if o.Spread {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
+	"sync"
 
 	"github.com/DataDog/zstd"
 )
@@ -19,19 +22,24 @@ const (
 // stream, and what a writer that is aborted has begun is nothing that must be freed.
 type compressor struct {
 	zstd   zstd.Ctx
-	begun  []byte // of the next frame: less than all of it
-	frame  []byte // room for a frame that is compressed
-	framed bool   // there has been one
+	sum    hash.Hash // of the plaintext in frames
+	size   int64     // of that
+	begun  []byte    // of the next frame: less than all of it
+	frame  []byte    // room for a frame that is compressed
+	framed bool      // there has been one
 }
 
 func newCompressor() *compressor {
 	return &compressor{
-		zstd: zstd.NewCtx(), begun: make([]byte, 0, frameSize), frame: make([]byte, zstd.CompressBound(frameSize)),
+		zstd: zstd.NewCtx(), sum: sha256.New(), begun: make([]byte, 0, frameSize), frame: make([]byte, zstd.CompressBound(frameSize)),
 	}
 }
 
 // reset forgets what was begun.
-func (c *compressor) reset() { c.begun, c.framed = c.begun[:0], false }
+func (c *compressor) reset() {
+	c.sum.Reset()
+	c.size, c.begun, c.framed = 0, c.begun[:0], false
+}
 
 // write compresses p, with what was begun, as far as it makes whole frames.
 func (c *compressor) write(to io.Writer, p []byte) error {
@@ -63,7 +71,13 @@ func (c *compressor) end(to io.Writer) error {
 	return c.put(to, c.begun)
 }
 
+// put compresses a frame, and has another processor add it to the sum meanwhile, which takes
+// a quarter of the time.
 func (c *compressor) put(to io.Writer, plain []byte) error {
+	var summing sync.WaitGroup
+	summing.Go(func() { c.sum.Write(plain) })
+	defer summing.Wait()
+	c.size += int64(len(plain))
 	frame, err := c.zstd.CompressLevel(c.frame, plain, level)
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)

@@ -61,6 +61,7 @@ func sumsOf(trailer []byte) (Sums, error) {
 type Sealer struct {
 	recipients []age.Recipient
 	identities []age.Identity
+	sealed     sync.Pool // of *memory: objects that were stored, whose room the next ones take
 	idle       sync.Pool // of *compressor: making one costs more than using it for a little WAL
 }
 
@@ -124,8 +125,12 @@ func (s *Sealer) PutIfAbsent(ctx context.Context, to Store, key string, data []b
 }
 
 func (s *Sealer) put(key string, data []byte, put func(sealed []byte) error) (Sums, error) {
-	var sealed memory
-	w, err := s.seal(&sealed, key)
+	sealed, _ := s.sealed.Get().(*memory)
+	if sealed == nil {
+		sealed = &memory{}
+	}
+	sealed.Reset()
+	w, err := s.seal(sealed, key)
 	if err != nil {
 		return Sums{}, err
 	}
@@ -136,7 +141,11 @@ func (s *Sealer) put(key string, data []byte, put func(sealed []byte) error) (Su
 	if err != nil {
 		return Sums{}, err
 	}
-	return sums, put(sealed.Bytes())
+	if err := put(sealed.Bytes()); err != nil {
+		return sums, err // a request that was broken off may still be reading it
+	}
+	s.sealed.Put(sealed)
+	return sums, nil
 }
 
 // memory is a Writer whose object stays in memory.
@@ -163,7 +172,7 @@ func (s *Sealer) seal(out Writer, key string) (*SealedWriter, error) {
 	if len(s.recipients) == 0 {
 		return nil, fmt.Errorf("seal object %q: there are no recipients: give at least one public key", key)
 	}
-	w := &SealedWriter{out: out, key: key, plain: sha256.New(), stored: sha256.New()}
+	w := &SealedWriter{out: out, key: key, stored: sha256.New()}
 	var err error
 	if w.age, err = age.Encrypt(io.MultiWriter(out, w.stored), s.recipients...); err != nil {
 		return nil, fmt.Errorf("seal object %q: %w", key, err)
@@ -188,8 +197,6 @@ type SealedWriter struct {
 	from   *Sealer
 	zstd   *compressor // from's; nil = closed
 	age    io.WriteCloser
-	plain  hash.Hash // of what came in
-	size   int64
 	stored hash.Hash // of what went out
 }
 
@@ -197,8 +204,6 @@ func (w *SealedWriter) Write(p []byte) (int, error) {
 	if w.zstd == nil {
 		return 0, w.closed()
 	}
-	w.plain.Write(p)
-	w.size += int64(len(p))
 	if err := w.zstd.write(w.age, p); err != nil {
 		return 0, fmt.Errorf("seal object %q: %w", w.key, err)
 	}
@@ -211,9 +216,9 @@ func (w *SealedWriter) Close() (Sums, error) {
 	if w.zstd == nil {
 		return Sums{}, w.closed()
 	}
-	sums := Sums{PlainSize: w.size}
-	copy(sums.Plain[:], w.plain.Sum(nil))
 	err := w.zstd.end(w.age)
+	sums := Sums{PlainSize: w.zstd.size}
+	copy(sums.Plain[:], w.zstd.sum.Sum(nil))
 	w.zstd.reset()
 	w.from.idle.Put(w.zstd)
 	w.zstd = nil

@@ -58,6 +58,10 @@ func backupNow() *cobra.Command {
 // waited for.
 const storedWithin = 5 * time.Minute
 
+// storedFirst is the first pause between two looks at it: the server has just switched to
+// another segment, and the last one is on its way.
+const storedFirst = 50 * time.Millisecond
+
 // takeBase takes a base backup, and has it be one when its WAL is stored.
 func takeBase(ctx context.Context, r *repository.Repository, url string, o base.Options) (*base.Manifest, error) {
 	conn, err := replication.Connect(ctx, url)
@@ -81,7 +85,8 @@ func takeBase(ctx context.Context, r *repository.Repository, url string, o base.
 // waitStored waits until all WAL that a base backup needs is stored.
 func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest) error {
 	var newest replication.Position
-	for last := time.Now(); ; {
+	pause := storedFirst
+	for last := time.Now(); ; pause = min(2*pause, time.Second) {
 		contents, err := wal.List(ctx, r)
 		if err == nil {
 			if now := contents.Newest(); now != newest {
@@ -95,7 +100,7 @@ func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest)
 			return fmt.Errorf("its WAL, from %s to %s, is not stored: is a Howdah running that receives it? %w", m.Start.LSN, m.Stop.LSN, err)
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -18,7 +18,7 @@ import (
 
 const (
 	backedUp  = 20 // equal tenants, each a database
-	fillScale = 5  // of pgbench in each: about 75 MB
+	fillScale = 10 // of pgbench in each: about 150 MB
 )
 
 // backupPlane is a cluster whose WAL and base backups are stored, and the programs that are

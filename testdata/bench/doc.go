@@ -59,6 +59,17 @@
 //   - neighbours (admin_neighbours.go): how long other tenants' transactions take while
 //     one is cloned and dropped.
 //
+// `make bench-backup` runs it with -backup: a cluster of 20 equal tenants whose WAL and base
+// backups Howdah stores (backup.go), beside PostgreSQL's own programs and pgBackRest. Its
+// sections:
+//
+//   - wal (backup_wal.go): how fast 0.8 GB of WAL gets into a store, beside pg_receivewal and
+//     pgBackRest.
+//   - base (backup_base.go): base backups, beside pg_basebackup and pgBackRest.
+//   - restore (backup_restore.go): of the cluster, beside tar with zstd, and of one tenant.
+//   - slow, age (backup_load.go): what streaming and base backups cost who writes, and how
+//     old the newest commit in the store is.
+//
 // A section that fails is reported with the command and what it wrote; the
 // others still run, the table is printed, and the exit status is 1. Processes
 // and files of a run end with it, also on Ctrl-C.
