@@ -26,10 +26,11 @@ func TestRealServer(t *testing.T) {
 	t.Run("killed", func(t *testing.T) { testKilled(t, c) })
 	t.Run("trouble while it is taken", func(t *testing.T) { testTrouble(t, c) })
 	t.Run("given up and deleted", func(t *testing.T) { testGivenUp(t, c) })
+	t.Run("a bad page", func(t *testing.T) { testBadPage(t, c) }) // last: the server has it then
 }
 
 // TestNewerServerSoak is TestRealServer on a newer major version, which has incremental base
-// backups, and pages with checksums.
+// backups.
 func TestNewerServerSoak(t *testing.T) {
 	if os.Getenv("HOWDAH_SOAK") == "" {
 		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")

@@ -70,7 +70,7 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
-	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: beside, timeline: p.Timeline}
+	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: beside, timeline: p.Timeline, segment: p.Identity.Segment}
 	s, err := r.serveAndRun(ctx, c.Repo, p, c.Get)
 	if err == nil {
 		err = s.Stop(ctx, postgres.Fast)

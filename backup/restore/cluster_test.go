@@ -47,14 +47,13 @@ type house struct {
 	rows     int
 }
 
-func newHouse(t *testing.T, binaries postgres.Binaries) *house {
+func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.PostgresOption) *house {
 	h := &house{T: t, binaries: binaries, repo: newRepository(t)}
-	h.Server = wiretest.StartPostgresOf(t, binaries, wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"), wiretest.WithSetting("max_prepared_transactions", "5"))
-	var err error
-	if h.conn, err = pgx.Connect(t.Context(), h.AdminURL("postgres")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.conn.Close(context.Background()) })
+	options = append([]wiretest.PostgresOption{
+		wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"), wiretest.WithSetting("max_prepared_transactions", "5"),
+	}, options...)
+	h.Server = wiretest.StartPostgresOf(t, binaries, options...)
+	h.connect()
 	h.exec("create table log (n int primary key)")
 	url := func() string { return h.AdminURL("postgres") }
 	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
@@ -70,6 +69,15 @@ func newHouse(t *testing.T, binaries postgres.Binaries) *house {
 	}
 	t.Cleanup(h.stop)
 	return h
+}
+
+func (h *house) connect() {
+	h.Helper()
+	var err error
+	if h.conn, err = pgx.Connect(h.Context(), h.AdminURL("postgres")); err != nil {
+		h.Fatal(err)
+	}
+	h.Cleanup(func() { h.conn.Close(context.Background()) })
 }
 
 func newRepository(t *testing.T) *repository.Repository {

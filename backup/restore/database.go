@@ -107,7 +107,7 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 		return 0, err
 	}
 	r := &recovery{
-		binaries: d.Binaries, dir: dir, beside: beside, timeline: p.Timeline, extra: partial(d.Binaries.Major),
+		binaries: d.Binaries, dir: dir, beside: beside, timeline: p.Timeline, segment: p.Identity.Segment, extra: partial(d.Binaries.Major),
 		hba: "local all all trust\n", // of a socket in a folder that nobody else can enter
 	}
 	s, err := r.serveAndRun(ctx, d.Repo, p, d.Get)

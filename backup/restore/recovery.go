@@ -25,6 +25,7 @@ type recovery struct {
 	beside   string   // a folder of our own, the server user's: sockets, settings, a copy of the program
 	get      []string // the command that gets WAL, without what it is to get and where to
 	timeline uint32
+	segment  replication.LSN   // the size of one
 	extra    map[string]string // settings beside those of quiet
 	hba      string            // pg_hba.conf; "" lets nobody in
 	passes   int               // how often it was started
@@ -49,6 +50,9 @@ func quiet() map[string]string {
 // settings are those of the command line, for a target.
 func (r *recovery) settings(t Target) map[string]string {
 	s := quiet()
+	// Not less than two segments, or the server does not start.
+	s["min_wal_size"] = fmt.Sprintf("%dMB", max(80, 2*r.segment>>20))
+	s["max_wal_size"] = fmt.Sprintf("%dMB", max(1024, 4*r.segment>>20))
 	maps.Copy(s, r.extra)
 	s["config_file"] = filepath.Join(r.beside, "postgresql.conf")
 	s["hba_file"] = filepath.Join(r.beside, "pg_hba.conf")

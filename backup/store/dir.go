@@ -158,7 +158,10 @@ func (r *dirReader) Read(p []byte) (int, error) {
 	return r.data.Read(p)
 }
 
-func (r *dirReader) Close() error { return r.file.Close() }
+func (r *dirReader) Close() error {
+	forget(r.file)
+	return r.file.Close()
+}
 
 // Stat describes the object.
 func (d *Dir) Stat(ctx context.Context, key string) (Info, error) {

@@ -119,10 +119,15 @@ func (w *dirWriter) Close() error {
 	if err != nil {
 		return w.fail(err)
 	}
+	forget(w.file)
 	w.file.Close() // it is durable by now
 	w.file, w.err = nil, fs.ErrClosed
 	return nil
 }
+
+// forget lets go of what the system has of a file in memory: nobody reads it soon, and the
+// memory is PostgreSQL's where the store is on its machine. That it may do so is all.
+func forget(f *os.File) { unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
 
 func (w *dirWriter) Abort() {
 	if w.file != nil {

@@ -34,6 +34,7 @@ type Config struct {
 	Settings map[string]string // postgresql.conf settings, values unquoted; used at creation only
 	HBA      []string          // pg_hba.conf lines put before ours; used at creation only
 	NoSync   bool              // creation does not wait for the disk: for tests
+	InitArgs []string          // more arguments of initdb, as --wal-segsize=64
 
 	Scratch  bool              // it runs as ScratchUser, if we are root
 	Override map[string]string // settings given at every start: they go before those of all files

@@ -22,6 +22,7 @@ func Init(ctx context.Context, b Binaries, cfg Config) (*Server, error) {
 		"--username=" + Superuser, "--encoding=UTF8", "--locale=C.UTF-8",
 		"--auth-local=peer", "--auth-host=scram-sha-256", "--data-checksums",
 	}
+	args = append(args, cfg.InitArgs...)
 	if cfg.NoSync {
 		args = append(args, "--no-sync")
 	}

@@ -36,6 +36,15 @@ func WithSetting(name, value string) PostgresOption {
 	return func(c *postgres.Config) { c.Settings[name] = value }
 }
 
+// WithSegmentSize has WAL be cut into segments of so many megabytes.
+func WithSegmentSize(megabytes int) PostgresOption {
+	return func(c *postgres.Config) {
+		c.InitArgs = append(c.InitArgs, fmt.Sprintf("--wal-segsize=%d", megabytes))
+		c.Settings["min_wal_size"] = fmt.Sprintf("%dMB", 2*megabytes)
+		c.Settings["max_wal_size"] = fmt.Sprintf("%dMB", max(8*megabytes, 64))
+	}
+}
+
 // StartPostgres runs a PostgreSQL server of the test's own, of the newest
 // version installed, and ends it with the test. It needs about a second. It
 // does not care for its disk (fsync is off), takes 100 connections, and lives

@@ -1,0 +1,258 @@
+package restore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/backup/replication"
+	"howdah/backup/restore"
+	"howdah/backup/store"
+	"howdah/backup/wal"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// hiding is a store some of whose objects are gone.
+type hiding struct {
+	store.Store
+	gone func(key string) bool
+}
+
+func (h *hiding) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, store.Info, error) {
+	if h.gone(key) {
+		return nil, store.Info{}, store.ErrNotFound
+	}
+	return h.Store.Get(ctx, key, offset, length)
+}
+
+func (h *hiding) Stat(ctx context.Context, key string) (store.Info, error) {
+	if h.gone(key) {
+		return store.Info{}, store.ErrNotFound
+	}
+	return h.Store.Stat(ctx, key)
+}
+
+func (h *hiding) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		for info, err := range h.Store.List(ctx, prefix) {
+			if err == nil && h.gone(info.Key) {
+				continue
+			}
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
+}
+
+// without returns the house's repository as it would be without what has a name.
+func (h *house) without(name string) *house {
+	other, repo := *h, *h.repo
+	repo.Store = &hiding{h.repo.Store, func(key string) bool { return strings.Contains(key, name) }}
+	other.repo = &repo
+	return &other
+}
+
+// outOfPlace starts the server again with its configuration where Debian has it: outside of
+// the data directory.
+func (h *house) outOfPlace() {
+	h.Helper()
+	h.conn.Close(context.Background())
+	if err := h.Stop(h.Context(), postgres.Fast); err != nil {
+		h.Fatal(err)
+	}
+	folder := filepath.Join(filepath.Dir(h.Dir()), "etc")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		h.Fatal(err)
+	}
+	override := map[string]string{}
+	for setting, name := range map[string]string{"config_file": "postgresql.conf", "hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf", "": "howdah.conf"} {
+		if err := os.Rename(filepath.Join(h.Dir(), name), filepath.Join(folder, name)); err != nil {
+			h.Fatal(err)
+		}
+		if setting != "" {
+			override[setting] = filepath.Join(folder, name)
+		}
+	}
+	s, err := postgres.Open(h.binaries, postgres.Config{Dir: h.Dir(), SocketDir: h.SocketDir(), Port: h.Port(), Override: override})
+	if err != nil {
+		h.Fatal(err)
+	}
+	if err := s.Start(h.Context()); err != nil {
+		h.Fatal(err)
+	}
+	h.Cleanup(s.Kill)
+	h.Server = s
+	h.connect()
+}
+
+// TestRegressions has what other tools have lost data by; backup/FORMAT.md has the list, by
+// the same numbers.
+func TestRegressions(t *testing.T) {
+	archived := filepath.Join(wiretest.ServerDir(t), "production")
+	if err := os.Mkdir(archived, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Own(archived); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, wiretest.FindPostgres(t), wiretest.WithSetting("archive_mode", "on"), wiretest.WithSetting("archive_command", "cp %p "+archived+"/%f"))
+	h.outOfPlace()
+	h.exec("alter system set archive_command = 'cp %p " + archived + "/%f'") // which is in the base backup
+	const odd = `Od'd "na\me" %f ; .parts/x`
+	h.exec(`create database "` + strings.ReplaceAll(odd, `"`, `""`) + `"`)
+	h.in(odd, "create table invoice (id int primary key)", "insert into invoice select generate_series(1, 1000)")
+	h.write(3)
+	m := h.backUp()
+	for range 3 {
+		h.write(1)
+		h.exec("select pg_switch_wal()")
+	}
+	h.write(3)
+	end := lsn(t, h.text("select pg_current_wal_flush_lsn()::text"))
+	h.stored(replication.Position(m.Start), end)
+	h.plan(h.now())
+	h.stop()
+	first := replication.SegmentName(1, m.Start.LSN, 16<<20)
+	middle := replication.SegmentName(1, m.Stop.LSN.SegmentStart(16<<20)+16<<20, 16<<20)
+
+	t.Run("3 a restore archives nothing, 25 the configuration is elsewhere", func(t *testing.T) {
+		testConfigurationElsewhere(t, h)
+		names, err := filepath.Glob(filepath.Join(archived, "*"))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("the server has archived %q, %v: the test tests nothing", names, err)
+		}
+		if i := slices.IndexFunc(names, func(name string) bool { return !strings.HasPrefix(filepath.Base(name), "00000001") }); i >= 0 {
+			t.Errorf("it has archived %s", names[i])
+		}
+	})
+	t.Run("4 WAL begins after the base backup has begun", func(t *testing.T) {
+		_, err := restore.Make(t.Context(), h.without(first).repo, restore.Target{}, 0, "")
+		if !errors.Is(err, wal.ErrHole) || !errors.Is(err, restore.ErrUnreachable) {
+			t.Errorf("without its first segment: %v", err)
+		}
+	})
+	t.Run("5 WAL that goes while it is restored is not its end", func(t *testing.T) {
+		h := h.without(middle)
+		if _, err := restore.Make(t.Context(), h.repo, restore.Target{}, 0, ""); !errors.Is(err, wal.ErrHole) {
+			t.Errorf("a plan without a segment: %v", err)
+		}
+		p := h.wholePlan(t)
+		c := &restore.Cluster{Repo: h.repo, Dir: filepath.Join(wiretest.ServerDir(t), "restored"), Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+		if err := c.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "before all WAL was read that is stored") {
+			t.Errorf("without a segment that was there: %v", err)
+		}
+		into := filepath.Join(t.TempDir(), "dump")
+		d := &restore.Database{Repo: h.repo, Name: odd, Into: into, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+		if err := d.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "before all WAL was read that is stored") {
+			t.Errorf("a database without a segment that was there: %v", err)
+		}
+		if _, err := os.Stat(into); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("there is a dump: %v", err)
+		}
+	})
+	t.Run("6 a target within the base backup", func(t *testing.T) {
+		for _, target := range []restore.Target{
+			{LSN: m.Start.LSN + 8}, {LSN: m.Stop.LSN - 8}, {Time: m.Started.Add(time.Microsecond)}, {Time: m.Finished.Add(-time.Microsecond)},
+		} {
+			if _, err := restore.Make(t.Context(), h.repo, target, 0, ""); !errors.Is(err, restore.ErrUnreachable) || !strings.Contains(err.Error(), "oldest base backup") {
+				t.Errorf("to %s: %v", target, err)
+			}
+			if _, err := restore.Make(t.Context(), h.repo, target, 0, m.ID); !errors.Is(err, restore.ErrUnreachable) || !strings.Contains(err.Error(), "after it") {
+				t.Errorf("from it to %s: %v", target, err)
+			}
+		}
+	})
+	t.Run("26 an odd name", func(t *testing.T) {
+		into := filepath.Join(t.TempDir(), "dump")
+		d := &restore.Database{Repo: h.repo, Name: odd, Into: into, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+		if err := d.Run(t.Context(), h.plan("latest")); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := h.load(t, into), h.sum(odd); got != want {
+			t.Errorf("it has %s, not %s", got, want)
+		}
+	})
+}
+
+// wholePlan returns a plan that was made when all was there.
+func (h *house) wholePlan(t *testing.T) *restore.Plan {
+	t.Helper()
+	hidden := h.repo.Store.(*hiding)
+	gone := hidden.gone
+	hidden.gone = func(string) bool { return false }
+	defer func() { hidden.gone = gone }()
+	p, err := restore.Make(t.Context(), h.repo, restore.Target{}, 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// testConfigurationElsewhere restores a cluster in whose data directory there is none.
+func testConfigurationElsewhere(t *testing.T, h *house) {
+	dir := filepath.Join(wiretest.ServerDir(t), "restored")
+	c := &restore.Cluster{Repo: h.repo, Dir: dir, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+	if err := c.Run(t.Context(), h.plan("latest")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "postgresql.conf")); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("there is a postgresql.conf: the test tests nothing: %v", err)
+	}
+	override := map[string]string{"archive_mode": "off"}
+	for setting, name := range map[string]string{"config_file": "postgresql.conf", "hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf"} {
+		override[setting] = filepath.Join(filepath.Dir(h.Dir()), "etc", name)
+	}
+	s, err := postgres.Open(h.binaries, postgres.Config{Dir: dir, SocketDir: wiretest.SocketDir(t, dir), Port: wiretest.FreePort(t), Override: override})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Kill()
+	var rows int
+	if err := s.QueryRow(t.Context(), postgres.Superuser, "select count(*) from log", nil, &rows); err != nil || rows != h.rows {
+		t.Errorf("there are %d rows, not %d: %v", rows, h.rows, err)
+	}
+}
+
+// TestSegmentSizes is regression 24: a cluster whose WAL is in segments of another size is
+// restored as any other. Those of 64 MiB are kept in parts for ever.
+func TestSegmentSizes(t *testing.T) {
+	for _, size := range []int{1, 64} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			h := newHouse(t, wiretest.FindPostgres(t), wiretest.WithSegmentSize(size))
+			h.write(2)
+			m := h.backUp()
+			if m.Segment != replication.LSN(size)<<20 {
+				t.Fatalf("segments have %d bytes", m.Segment)
+			}
+			h.exec("create table big as select n, repeat(md5(n::text), 30) text from generate_series(1, $1::int) n", 3000+size*1300)
+			h.write(2)
+			moments := map[string]int{h.now(): h.rows}
+			h.write(2)
+			moments["lsn:"+h.text("select pg_current_wal_insert_lsn()::text")] = h.rows
+			h.write(2)
+			end := lsn(t, h.text("select pg_current_wal_flush_lsn()::text"))
+			if end < m.Stop.LSN.SegmentStart(m.Segment)+m.Segment {
+				t.Fatalf("all is in one segment: it ends at %s", end)
+			}
+			h.stored(replication.Position(m.Start), end)
+			for to, n := range moments {
+				if rows := h.restore(t, to); !slices.Equal(rows, upTo(n)) {
+					t.Errorf("restored to %s: rows %v, not 1 to %d", to, rows, n)
+				}
+			}
+		})
+	}
+}
