@@ -61,7 +61,8 @@ func deleteData(ctx context.Context, r *repository.Repository, id string) error 
 var ErrNeeded = errors.New("it is needed")
 
 // Delete deletes a base backup: from the start on it is there no more. One that is not
-// there is no error; one since which there is another is ErrNeeded.
+// there is no error; one since which there is another is ErrNeeded, and one that is held is
+// ErrHeld.
 func Delete(ctx context.Context, r *repository.Repository, id string) error {
 	if err := checkID(id); err != nil {
 		return err
@@ -74,6 +75,9 @@ func Delete(ctx context.Context, r *repository.Repository, id string) error {
 		if all[i].Since == id {
 			return fmt.Errorf("delete base backup %q: %w: base backup %q has only what has changed since", id, ErrNeeded, all[i].ID)
 		}
+	}
+	if err := held(ctx, r, id); err != nil {
+		return fmt.Errorf("delete base backup %q: %w", id, err)
 	}
 	if err := r.Store.Delete(ctx, manifestKey(r, id)); err != nil {
 		return fmt.Errorf("delete base backup %q: %w", id, err)

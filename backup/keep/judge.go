@@ -25,7 +25,7 @@ func (p *Plan) judge(running []string) {
 	}
 	if p.Idle != "" {
 		for i := range p.all {
-			p.Keep = append(p.Keep, Kept{&p.all[i], []string{p.Idle}})
+			p.Keep = append(p.Keep, Kept{&p.all[i], []string{"nothing is deleted now"}})
 		}
 		p.Left = nil
 		return
@@ -33,6 +33,10 @@ func (p *Plan) judge(running []string) {
 	p.from()
 	why := p.reasons(good)
 	p.chains(why)
+	for _, m := range p.kept(why) {
+		p.needs = append(p.needs, need{from: replication.Position(m.Start)})
+	}
+	p.held(why)
 	for i := range p.all {
 		m := &p.all[i]
 		if len(why[m.ID]) == 0 {
@@ -40,7 +44,35 @@ func (p *Plan) judge(running []string) {
 			continue
 		}
 		p.Keep = append(p.Keep, Kept{m, why[m.ID]})
-		p.needs = append(p.needs, need{from: replication.Position(m.Start)})
+	}
+}
+
+// held keeps what is held, with no more WAL than is: what is kept for no other reason does
+// not keep all that came after it.
+func (p *Plan) held(why map[string][]string) {
+	for i := range p.all {
+		m := &p.all[i]
+		h := p.holds[m.ID]
+		if h == nil {
+			continue
+		}
+		reason := "it is held"
+		if h.Reason != "" {
+			reason = fmt.Sprintf("it is held: %q", h.Reason)
+		}
+		why[m.ID] = append(why[m.ID], reason)
+		n := need{from: replication.Position(m.Start), to: replication.Position(m.Stop)}
+		if h.Until != nil && h.Until.LSN > m.Stop.LSN {
+			n.to = replication.Position(*h.Until)
+		}
+		if h.Latest {
+			n.to = replication.Position{}
+		}
+		for _, since := range p.since(m) {
+			why[since.ID] = append(why[since.ID], fmt.Sprintf("base backup %s, which is held, has what has changed since", m.ID))
+			n.from = replication.Position(since.Start)
+		}
+		p.needs = append(p.needs, n)
 	}
 }
 
@@ -87,15 +119,25 @@ func (p *Plan) isGood(m *base.Manifest) bool {
 	if _, err := p.contents.Reaches(replication.Position(m.Start), m.Stop.LSN, m.Stop.Timeline); err != nil {
 		return false
 	}
-	for range p.all { // no chain is longer
-		if m.Since == "" {
-			return true
-		}
-		if m = p.byID(m.Since); m == nil {
-			return false
-		}
+	since := p.since(m)
+	root := m
+	if len(since) > 0 {
+		root = since[len(since)-1]
 	}
-	return false
+	return root.Since == ""
+}
+
+// since returns the base backups since which one has what has changed, as far as they are
+// there: the one before first.
+func (p *Plan) since(m *base.Manifest) (chain []*base.Manifest) {
+	for len(chain) < len(p.all) { // more would be a circle
+		m = p.byID(m.Since)
+		if m == nil {
+			break
+		}
+		chain = append(chain, m)
+	}
+	return chain
 }
 
 func (p *Plan) byID(id string) *base.Manifest {
@@ -119,7 +161,11 @@ func (p *Plan) reasons(good []*base.Manifest) map[string][]string {
 	}
 	add(&p.all[0], "it is the newest")
 	for _, m := range good[:min(len(good), p.Policy.Count)] {
-		add(m, "it is one of the %d newest", p.Policy.Count)
+		if p.Policy.Count == 1 {
+			add(m, "it is the newest that can be restored")
+			break
+		}
+		add(m, "it is one of the %d newest that can be restored", p.Policy.Count)
 	}
 	newest := p.contents.Newest().Timeline
 	for _, t := range p.contents.Timelines {
@@ -170,19 +216,21 @@ func onTheWay(legs []wal.Leg, m *base.Manifest) bool {
 	})
 }
 
+// kept returns the base backups for which there is a reason.
+func (p *Plan) kept(why map[string][]string) (all []*base.Manifest) {
+	for i := range p.all {
+		if len(why[p.all[i].ID]) > 0 {
+			all = append(all, &p.all[i])
+		}
+	}
+	return all
+}
+
 // chains keeps those since which one that is kept has what has changed.
 func (p *Plan) chains(why map[string][]string) {
-	for i := range p.all { // the newest first: a chain's next one comes later
-		m := &p.all[i]
-		if len(why[m.ID]) == 0 {
-			continue
-		}
-		for since := p.byID(m.Since); since != nil; since = p.byID(since.Since) {
-			reason := fmt.Sprintf("base backup %s has what has changed since", m.ID)
-			if slices.Contains(why[since.ID], reason) {
-				break
-			}
-			why[since.ID] = append(why[since.ID], reason)
+	for _, m := range p.kept(why) {
+		for _, since := range p.since(m) {
+			why[since.ID] = append(why[since.ID], fmt.Sprintf("base backup %s has what has changed since", m.ID))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -348,4 +349,91 @@ func TestGapRecordsGoWithTheWALBehindThem(t *testing.T) {
 		t.Errorf("the record is left: %v", err)
 	}
 	g.wantWAL(1, 50, 100)
+}
+
+// What is held stays, with the WAL from its start to its stop or further, and no more.
+func TestHolds(t *testing.T) {
+	hold := func(g *rig, h base.Hold) {
+		t.Helper()
+		h.Since = g.now
+		if err := base.PutHold(t.Context(), g.Repository, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g, ids := days(t)
+	hold(g, base.Hold{ID: ids[2], Reason: "case 4711"})
+	until := base.Position{LSN: 58 * segment, Timeline: 1}
+	hold(g, base.Hold{ID: ids[5], Until: &until})
+	if err := base.Delete(t.Context(), g.Repository, ids[2]); !errors.Is(err, base.ErrHeld) {
+		t.Errorf("deleting what is held: %v", err)
+	}
+	p := g.plan(keep.Policy{Count: 1})
+	for _, k := range p.Keep {
+		if k.ID == ids[2] && !slices.Contains(k.Why, `it is held: "case 4711"`) {
+			t.Errorf("why %q", k.Why)
+		}
+	}
+	g.expire(keep.Policy{Count: 1}, slices.Concat(ids[:2], ids[3:5], ids[6:9])...)
+	for i := range 100 {
+		if want := i == 25 || i >= 55 && i <= 58 || i >= 95; slices.Contains(g.keys(), segmentKey(1, i)) != want {
+			t.Errorf("segment %d: not %v", i, want)
+		}
+	}
+	if err := base.Release(t.Context(), g.Repository, ids[2]); err != nil {
+		t.Fatal(err)
+	}
+	g.expire(keep.Policy{Count: 1}, ids[2])
+
+	g, ids = days(t)
+	hold(g, base.Hold{ID: ids[1], Latest: true})
+	g.expire(keep.Policy{Count: 1}, append(slices.Clone(ids[2:9]), ids[0])...)
+	g.wantWAL(1, 15, 100)
+
+	// One that cannot be read holds all.
+	g.expire(keep.Policy{Count: 1})
+	g.put("base/holds/" + ids[1])
+	g.expire(keep.Policy{Count: 1})
+	g.wantWAL(1, 15, 100)
+	if p := g.plan(keep.Policy{Count: 1}); len(p.Alone) != 1 || !strings.Contains(p.Alone[0], "damaged") {
+		t.Errorf("told: %q", p.Alone)
+	}
+	if err := g.Store.Delete(t.Context(), g.Key("base/manifests", ids[1])); err != nil {
+		t.Fatal(err)
+	}
+	g.idle(keep.Policy{Count: 1}, "is held, and what it needs is not known")
+
+	// An incremental one with those that it needs, and their WAL.
+	g = newRig(t)
+	g.wal(1, 0, 100)
+	since := func(id string) func(*base.Manifest) { return func(m *base.Manifest) { m.Since = id } }
+	a := g.base(1, 10, 90)
+	b := g.base(1, 20, 80, since(a))
+	c := g.base(1, 30, 70)
+	g.base(1, 50, 50)
+	hold(g, base.Hold{ID: b})
+	g.expire(keep.Policy{Count: 1}, c)
+	for i := range 100 {
+		if want := i >= 10 && i <= 20 || i >= 50; slices.Contains(g.keys(), segmentKey(1, i)) != want {
+			t.Errorf("segment %d: not %v", i, want)
+		}
+	}
+	if err := base.PutHold(t.Context(), g.Repository, base.Hold{ID: c}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("holding what is gone: %v", err)
+	}
+}
+
+// A hold counts that was put while a plan was looked at.
+func TestHoldAfterThePlan(t *testing.T) {
+	g, ids := days(t)
+	p := g.plan(keep.Policy{Count: 1})
+	if err := base.PutHold(t.Context(), g.Repository, base.Hold{ID: ids[4], Since: g.now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context()); !errors.Is(err, base.ErrHeld) {
+		t.Errorf("%v", err)
+	}
+	if !g.reaches(1, 45, g.ago(54)) {
+		t.Error("it cannot be restored")
+	}
+	g.expire(keep.Policy{Count: 1})
 }

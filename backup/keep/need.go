@@ -1,9 +1,14 @@
 package keep
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"time"
 
+	"howdah/backup/base"
 	"howdah/backup/replication"
+	"howdah/backup/repository"
 	"howdah/backup/wal"
 )
 
@@ -79,4 +84,32 @@ func (n *need) begins(c *wal.Contents, timeline uint32, from, to replication.LSN
 		return true
 	}
 	return from <= n.from.LSN && n.from.LSN < to && slices.ContainsFunc(legs, func(l wal.Leg) bool { return l.Timeline == timeline })
+}
+
+// Reach says which position a hold of a base backup has to reach so that a restore to a
+// time, or to a position where the time is zero, can begin with it. What is stored must
+// lead there.
+func Reach(ctx context.Context, r *repository.Repository, m *base.Manifest, at time.Time, lsn replication.LSN) (*base.Position, error) {
+	contents, err := wal.List(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if !at.IsZero() {
+		known := false
+		if lsn, known, err = contents.TargetOf(ctx, r, at); err != nil {
+			return nil, err
+		}
+		if !known {
+			return nil, fmt.Errorf("it is not known that all WAL of before %s is stored: hold it until latest", stamp(at))
+		}
+	}
+	if lsn < m.Stop.LSN {
+		return nil, fmt.Errorf("base backup %s ended at %s (%s), after that", m.ID, stamp(m.Finished), m.Stop.LSN)
+	}
+	p, err := contents.Reaches(replication.Position(m.Start), lsn, 0)
+	if err != nil {
+		return nil, fmt.Errorf("base backup %s does not lead there: %w", m.ID, err)
+	}
+	position := base.Position(p)
+	return &position, nil
 }

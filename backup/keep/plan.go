@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -45,6 +46,7 @@ type Plan struct {
 	repo     *repository.Repository
 	contents *wal.Contents
 	all      []base.Manifest // the newest first
+	holds    map[string]*base.Hold
 	needs    []need
 	active   map[uint32]bool // timelines of which something was stored since From
 	now      time.Time
@@ -58,8 +60,8 @@ type Kept struct {
 
 // Amount is how much there is of something.
 type Amount struct {
-	Objects int
-	Bytes   int64
+	Objects int   `json:"objects"`
+	Bytes   int64 `json:"bytes"`
 }
 
 func (a *Amount) add(bytes int64) {
@@ -110,7 +112,38 @@ func (p *Plan) look(ctx context.Context) (running []string, err error) {
 	if err := p.manifests(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.readHolds(ctx); err != nil {
+		return nil, err
+	}
 	return running, p.clocks(ctx)
+}
+
+// readHolds reads which base backups are held.
+func (p *Plan) readHolds(ctx context.Context) (err error) {
+	p.holds, err = base.Holds(ctx, p.repo)
+	if p.holds == nil {
+		return err
+	}
+	for _, err := range several(err) {
+		p.alone("%v", err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.holds)) {
+		if p.byID(id) == nil { // it may be one that cannot be read: what it needs is held too
+			p.idle("base backup %.60s is held, and what it needs is not known: its manifest cannot be read, or is missing; `howdah backup hold --release` ends the hold", id)
+		}
+	}
+	return nil
+}
+
+// several returns the errors of which one consists.
+func several(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 func (p *Plan) alone(format string, args ...any) {
@@ -126,13 +159,8 @@ func (p *Plan) idle(format string, args ...any) {
 // manifests reads those of all base backups.
 func (p *Plan) manifests(ctx context.Context) (err error) {
 	p.all, err = base.List(ctx, p.repo)
-	all := []error{err}
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		all = several.Unwrap()
-	}
-	for _, err := range all {
+	for _, err := range several(err) {
 		switch {
-		case err == nil:
 		case errors.Is(err, base.ErrNewer): // what it needs nobody here knows
 			p.idle("%v", err)
 			fallthrough

@@ -46,7 +46,7 @@ func backupNow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.baseBackups(cmd, []base.Manifest{*m})
+			return p.baseBackups(cmd, []base.Manifest{*m}, nil)
 		},
 	}
 	cmd.Flags().IntVar(&rate, "max-rate", 0, "read no faster than so many `kB` a second")
@@ -147,28 +147,41 @@ func backupList() *cobra.Command {
 				return err
 			}
 			all, err := base.List(cmd.Context(), r)
-			return errors.Join(p.baseBackups(cmd, all), err)
+			holds, holdsErr := base.Holds(cmd.Context(), r)
+			return errors.Join(p.baseBackups(cmd, all, holds), err, holdsErr)
 		},
 	}
 	f.flags(cmd)
 	return p.flags(cmd)
 }
 
+// baseRow is a base backup, and what holds it.
+type baseRow struct {
+	base.Manifest
+	Hold *base.Hold `json:"hold,omitempty"`
+}
+
 // baseBackups prints a list of base backups.
-func (p *printer) baseBackups(cmd *cobra.Command, all []base.Manifest) error {
+func (p *printer) baseBackups(cmd *cobra.Command, all []base.Manifest, holds map[string]*base.Hold) error {
 	if p.json {
-		for i := range all {
-			all[i].Objects = nil
+		list := []baseRow{}
+		for _, m := range all {
+			m.Objects = nil
+			list = append(list, baseRow{m, holds[m.ID]})
 		}
-		return object(cmd.OutOrStdout(), append([]base.Manifest{}, all...))
+		return object(cmd.OutOrStdout(), list)
 	}
 	var rows [][]string
 	for i := range all {
 		m := &all[i]
+		held := "-"
+		if h := holds[m.ID]; h != nil {
+			held = h.Since.Format(time.RFC3339)
+		}
 		rows = append(rows, []string{
 			m.ID, m.Started.Format(time.RFC3339), m.Finished.Sub(m.Started).Round(time.Second).String(), position(replication.Position(m.Stop)),
-			strconv.Itoa(len(m.DatabasesAtEnd)), dump.Size(m.Size), dump.Size(m.Stored),
+			strconv.Itoa(len(m.DatabasesAtEnd)), dump.Size(m.Size), dump.Size(m.Stored), held,
 		})
 	}
-	return table(cmd.OutOrStdout(), "BACKUP STARTED TOOK STOP DATABASES SIZE STORED", rows)
+	return table(cmd.OutOrStdout(), "BACKUP STARTED TOOK STOP DATABASES SIZE STORED HELD", rows)
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"howdah/backup/export"
 	"howdah/backup/store"
 	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
@@ -145,16 +144,5 @@ func storeExport(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	if err := os.WriteFile(filepath.Join(folder, "toc.dat"), []byte("contents"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	id, err := export.NewID("acme", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := place.Put(t.Context(), export.Manifest{ID: id, Tenant: "acme", Taken: time.Now()}, folder, []string{"toc.dat"}, nil); err != nil {
-		t.Fatal(err)
-	}
-	return id
+	return storeExportAt(t, place, time.Now())
 }

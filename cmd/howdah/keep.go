@@ -2,10 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"time"
 
 	"howdah/backup/keep"
 	"howdah/tenants"
+	"howdah/tenants/catalog"
 )
 
 // policyOf returns what is to be kept of a cluster, and how often a base backup is to be
@@ -34,3 +37,34 @@ func (c *Config) policyOf(s *tenants.Snapshot, cluster string) (policy keep.Poli
 	}
 	return policy, interval
 }
+
+// withCatalog returns the configuration with what the catalog has, for a command that is not
+// the daemon's and must know all tenants; and what has a deed noted in the audit log. Without
+// a catalog it is the file's.
+func (c *Config) withCatalog(ctx context.Context) (whole *Config, audit auditor, err error) {
+	if c.Catalog.URL == "" {
+		return c, func(string, string, catalog.Settings) error { return nil }, nil
+	}
+	opened, err := catalog.Open(ctx, c.Catalog.URL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("what the tenants of the catalog need must be known, and the audit log be written: %w", err)
+	}
+	defer opened.Close()
+	contents, err := opened.Load(ctx)
+	if err == nil && contents.Review != "" {
+		err = fmt.Errorf("%w: %s", catalog.ErrReview, contents.Review)
+	}
+	if err == nil {
+		whole, err = c.WithEntries(contents.Entries)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return whole, func(action, name string, details catalog.Settings) error {
+		return noteInCatalog(ctx, c.Catalog.URL, action, "backup", name, details)
+	}, nil
+}
+
+// auditor notes what is about to be done to a cluster's backups. What cannot be noted is not
+// done.
+type auditor func(action, name string, details catalog.Settings) error

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"howdah/backup/export"
+	"howdah/backup/keep"
+	"howdah/backup/repository"
+	"howdah/provision/dump"
+	"howdah/tenants/catalog"
+)
+
+func backupExpire() *cobra.Command {
+	var p printer
+	f := clusterFlag{writes: true}
+	dry := false
+	cmd := &cobra.Command{
+		Use: "expire", Short: "Delete base backups, WAL and exports that are not to be kept any more", Args: noArgs,
+		Long: "Delete what is not kept of a cluster by keep_base and keep_window of [backup], or of the tiers of its tenants:\n" +
+			"base backups, the WAL that only they needed, and exports older than keep_exports_window. What is held stays, so does\n" +
+			"the last base backup that can be restored, and what is not known stays and is named. While a base backup is being\n" +
+			"taken, or the clock does not fit to what is stored, nothing is deleted. --dry-run says what would be, and why the\n" +
+			"rest is kept.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			config, r, err := f.open(cmd)
+			if err != nil {
+				return err
+			}
+			whole, audit, err := config.withCatalog(ctx)
+			if err != nil {
+				return err
+			}
+			e, err := whole.planExpiry(ctx, r)
+			if err != nil {
+				return notThere(err)
+			}
+			e.Dry = dry
+			if err := e.print(cmd, &p); err != nil || dry {
+				return err
+			}
+			if err := audit("expire", r.Cluster, catalog.Settings{"base_backups": strings.Join(e.Expire, " "), "exports": strings.Join(e.ExpireExports, " ")}); err != nil {
+				return err
+			}
+			return e.run(ctx)
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "delete nothing, and say what would be deleted")
+	f.flags(cmd)
+	return p.flags(cmd)
+}
+
+// expiry is what expires of a cluster, as it is printed.
+type expiry struct {
+	Cluster    string      `json:"cluster"`
+	Dry        bool        `json:"dry_run"`
+	Idle       string      `json:"nothing_is_deleted,omitempty"`
+	KeepBase   int         `json:"keep_base"`
+	KeepWindow float64     `json:"keep_window"` // seconds
+	From       *time.Time  `json:"restorable_from,omitempty"`
+	Keep       []keptRow   `json:"keep"`
+	Expire     []string    `json:"expire"`
+	Left       []string    `json:"unfinished,omitempty"`
+	WAL        keep.Amount `json:"wal"`
+	WALKept    keep.Amount `json:"wal_kept"`
+	Gaps       int         `json:"gaps"`
+
+	ExportsIdle   string   `json:"no_export_is_deleted,omitempty"`
+	KeepExports   int      `json:"keep_exports"`
+	ExpireExports []string `json:"expire_exports"`
+	Alone         []string `json:"left_alone,omitempty"`
+
+	plan    *keep.Plan
+	exports *keep.Exports
+}
+
+// keptRow is a base backup that stays.
+type keptRow struct {
+	ID  string   `json:"id"`
+	Why []string `json:"why"`
+}
+
+// planExpiry says what expires of a cluster, by the configuration with all its tenants.
+func (c *Config) planExpiry(ctx context.Context, r *repository.Repository) (*expiry, error) {
+	s, err := c.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	policy, _ := c.policyOf(s, r.Cluster)
+	now := time.Now()
+	plan, err := keep.Make(ctx, r, policy, now)
+	if err != nil {
+		return nil, err
+	}
+	exports, err := keep.MakeExports(ctx, &export.Place{Store: r.Store, Sealer: r.Sealer}, r.Cluster, c.Backup.KeepExportsWindow, now)
+	if err != nil {
+		return nil, err
+	}
+	e := &expiry{
+		Cluster: r.Cluster, Idle: plan.Idle, KeepBase: plan.Policy.Count, KeepWindow: plan.Policy.Window.Seconds(),
+		Keep: []keptRow{}, Expire: []string{}, Left: plan.Left, WAL: plan.WAL, WALKept: plan.WALKept, Gaps: len(plan.Gaps),
+		ExportsIdle: exports.Idle, KeepExports: len(exports.Keep), ExpireExports: []string{}, Alone: append(plan.Alone, exports.Alone...),
+		plan: plan, exports: exports,
+	}
+	if !plan.From.IsZero() {
+		e.From = &plan.From
+	}
+	for _, k := range plan.Keep {
+		e.Keep = append(e.Keep, keptRow{k.ID, k.Why})
+	}
+	for i := range plan.Expire {
+		e.Expire = append(e.Expire, plan.Expire[i].ID)
+	}
+	for i := range exports.Expire {
+		e.ExpireExports = append(e.ExpireExports, exports.Expire[i].ID)
+	}
+	return e, nil
+}
+
+// run deletes what the plan says.
+func (e *expiry) run(ctx context.Context) error {
+	return errors.Join(e.plan.Run(ctx), e.exports.Run(ctx))
+}
+
+func (e *expiry) print(cmd *cobra.Command, p *printer) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), e)
+	}
+	var rows [][]string
+	for _, k := range e.Keep {
+		rows = append(rows, []string{k.ID, "kept", strings.Join(k.Why, "; ")})
+	}
+	expires := "expires"
+	if e.Dry {
+		expires = "would expire"
+	}
+	for _, id := range e.Expire {
+		rows = append(rows, []string{id, expires, "nothing needs it"})
+	}
+	for _, id := range e.Left {
+		rows = append(rows, []string{id, expires, "it was never finished"})
+	}
+	for _, id := range e.ExpireExports {
+		rows = append(rows, []string{id, expires, "it is an export older than " + e.exports.From.Format(time.RFC3339)})
+	}
+	out := cmd.OutOrStdout()
+	if err := table(out, "BACKUP WHAT WHY", rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "WAL: %d objects (%s) %s, %d (%s) are kept\n", e.WAL.Objects, dump.Size(e.WAL.Bytes), expires, e.WALKept.Objects, dump.Size(e.WALKept.Bytes))
+	if e.Idle != "" {
+		fmt.Fprintf(out, "nothing of base backups and WAL is deleted: %s\n", e.Idle)
+	}
+	if e.ExportsIdle != "" {
+		fmt.Fprintf(out, "no export is deleted: %s\n", e.ExportsIdle)
+	}
+	for _, text := range e.Alone {
+		fmt.Fprintf(out, "left alone: %s\n", text)
+	}
+	return nil
+}
