@@ -29,7 +29,6 @@
 // between is package provision/move's. One that
 // is a copy of another gets it by Clone (clone.go), or by Receive where it is filled from
 // a dump, and is there with Arrive too.
-// How large databases are package provision/quota watches.
-//
-// Restores are not here yet.
+// How large databases are package provision/quota watches. Find (find.go) says which database
+// is a tenant's, on a server of the past too.
 package provision

@@ -181,6 +181,7 @@ func permissions() map[string]struct {
 		"POST /api/v1/tenants/{name}/suspend": {"operator", false},
 		"POST /api/v1/tenants/{name}/clone":   {"admin", false},
 		"POST /api/v1/tenants/{name}/move":    {"operator", false},
+		"POST /api/v1/tenants/{name}/restore": {"admin", false},
 		"POST /api/v1/tenants/{name}/resume":  {"operator", false},
 		"POST /api/v1/tenants/{name}/grace":   {"operator", false},
 		"POST /api/v1/tenants/{name}/rename":  {"operator", false},

@@ -87,7 +87,11 @@ func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body 
 
 // adminsOnly reports whether only admins may begin an operation of this kind.
 func adminsOnly(kind string) bool {
-	return kind == "drop" || kind == "undrop" || kind == "purge" || kind == "rotate" || kind == "import" || kind == "clone"
+	switch kind {
+	case "drop", "undrop", "purge", "rotate", "import", "clone", "restore":
+		return true
+	}
+	return false
 }
 
 // watchPause is between two looks at an operation that is followed.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"howdah/admin/fleet"
+	"howdah/backup/wal"
 	"howdah/tenants/catalog"
 )
 
@@ -27,12 +28,19 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childCatalog) != "" {
+	if os.Getenv(childCatalog) != "" && len(os.Args) == 1 {
 		if err := child(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	if len(os.Args) == 5 && os.Args[1] == "get" { // a server that recovers wants WAL
+		exit, err := wal.Get(os.Args[2], os.Args[3], os.Args[4])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(exit)
 	}
 	code := m.Run()
 	if err := servers.Close(); err != nil {
@@ -62,7 +70,7 @@ func child() error {
 			select {}
 		}
 		moment++
-	}, withStore(os.Getenv(childStore)))
+	}, withStore(os.Getenv(childStore)), withRepository(os.Getenv(childStore)))
 	failed := make(chan error, 1)
 	go func() { failed <- f.Run(ctx) }()
 	for {

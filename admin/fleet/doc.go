@@ -17,6 +17,10 @@
 // store of package backup/export, and an import (import.go, import_contents.go) out of it
 // into a database that is the tenant's when all is in it.
 //
+// A restore to a moment (restore.go decides whether it can be reached, restore_run.go does it)
+// gets a dump of what the tenant was then from the cluster's backups, by package
+// backup/restore, and goes on as an import.
+//
 // A tenant is cloned (clone.go decides how, clone_look.go by what, clone_run.go does it) by
 // a copy of its database while its clients are held, or by a dump while they work; a copy
 // that holds them for longer than was guessed is taken back, and a dump made instead; the copy

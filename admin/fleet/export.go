@@ -17,10 +17,10 @@ import (
 	"howdah/tenants/catalog"
 )
 
-// StoreError is of exports that cannot be made or read, since their store cannot be used.
+// StoreError is of what cannot be stored or read, since the store cannot be used.
 type StoreError struct{ Reason error }
 
-func (e *StoreError) Error() string { return "exports cannot be reached: " + e.Reason.Error() }
+func (e *StoreError) Error() string { return "the store cannot be used: " + e.Reason.Error() }
 func (e *StoreError) Unwrap() error { return e.Reason }
 
 var errNoStore = errors.New("exports need a store to be kept in: give [backup] store and recipients")

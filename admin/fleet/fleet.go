@@ -10,6 +10,7 @@ import (
 
 	"howdah/admin/jobs"
 	"howdah/backup/export"
+	"howdah/backup/repository"
 	"howdah/provision"
 	"howdah/provision/dump"
 	"howdah/tenants"
@@ -42,6 +43,12 @@ type Config struct {
 	Scratch string
 	// Exports returns where exports are kept, or why they cannot be. nil is nowhere.
 	Exports func() (*export.Place, error)
+	// Repository returns what is stored of a cluster's WAL and base backups, or why that
+	// cannot be read; nil, or returning none, is that nothing is.
+	Repository func(cluster string) (*repository.Repository, error)
+	// ArchiveGet is the command by which a server that recovers gets WAL, in front of the
+	// socket's path: this program's "wal archive-get --socket".
+	ArchiveGet []string
 	// OdooAddons returns folders of Odoo's modules on this machine, as package
 	// provision/odoo has them; nil, or returning none, is that there are none.
 	OdooAddons func() []string
@@ -78,6 +85,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 		"move":    {Forward: f.move, Back: f.moveBack},
 		"export":  {Forward: f.export, Back: f.unexport},
 		"import":  {Forward: f.importTenant, Back: f.uncreate},
+		"restore": {Forward: f.restore, Back: f.uncreate},
 		"rotate":  {Forward: f.rotate, Back: f.unrotate},
 		"drop":    {Forward: f.drop, Back: f.takeBack},
 		"undrop":  {Forward: f.undrop, Back: f.dropAgain},

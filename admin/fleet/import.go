@@ -23,9 +23,9 @@ type importing struct {
 	Neutralise odoo.Way `json:"neutralise,omitempty"` // "" is None
 }
 
-// copies reports whether what is imported becomes a copy: neutralised, and with an identity
-// of its own. Otherwise it stays the database that it was.
-func (p *importing) copies() bool { return p.Neutralise != "" && p.Neutralise != odoo.None }
+// copies reports whether a database that is brought becomes a copy: neutralised, and with an
+// identity of its own. Otherwise it stays the database that it was.
+func copies(neutralise odoo.Way) bool { return neutralise != "" && neutralise != odoo.None }
 
 // ImportTenant begins to make a tenant of an export, or with dry says what it would do.
 // What must be given of n is the name; its Export is meant.
@@ -106,11 +106,19 @@ func (f *Fleet) takes(ctx context.Context, cluster string, m *export.Manifest) e
 	case err != nil:
 		return fmt.Errorf("look at cluster %q: %w", cluster, err)
 	case m.Server > major:
-		return invalid("cluster", "cluster %q has PostgreSQL %d, and export %q is of PostgreSQL %d: a dump goes to the same version or a newer one", cluster, major, m.ID, m.Server)
+		return invalid("cluster", "cluster %q has PostgreSQL %d, and %s is of PostgreSQL %d: a dump goes to the same version or a newer one", cluster, major, dumped(m), m.Server)
 	case len(missing) > 0:
-		return invalid("cluster", "cluster %q has no extension %s, which export %q needs: install its package there", cluster, strings.Join(missing, ", "), m.ID)
+		return invalid("cluster", "cluster %q has no extension %s, which %s needs: install its package there", cluster, strings.Join(missing, ", "), dumped(m))
 	}
 	return nil
+}
+
+// dumped says what a dump is: an export, or what was restored of a tenant.
+func dumped(m *export.Manifest) string {
+	if m.ID == "" {
+		return fmt.Sprintf("the dump of tenant %q", m.Tenant)
+	}
+	return fmt.Sprintf("export %q", m.ID)
 }
 
 // says are the steps of a dry run.
@@ -121,7 +129,7 @@ func (p *importing) says(m *export.Manifest) []string {
 		fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.Cluster),
 		fmt.Sprintf("restore the dump as role %q, which can do no more there than the tenant will", p.User),
 	}
-	if p.copies() {
+	if copies(p.Neutralise) {
 		steps = append(steps, fmt.Sprintf("if it is an Odoo database, neutralise it as role %q, and give it another uuid and secret", p.User))
 	}
 	return append(steps,
@@ -139,7 +147,7 @@ func (f *Fleet) importTenant(ctx context.Context, r *jobs.Run) error {
 	result := map[string]any{"cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User, "export": p.Export}
 	there, err := f.lives(ctx, p.Cluster, p.ID)
 	if err == nil && !there {
-		err = f.fill(ctx, r, &p, result)
+		err = f.fillFromExport(ctx, r, &p, result)
 	}
 	if err != nil {
 		return exportRefusal(needsSpace(p.Cluster, err))

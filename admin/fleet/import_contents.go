@@ -31,21 +31,25 @@ const (
 	importReceive = 6 // steps of Receive, at most
 )
 
-// filling is an import that fills its database.
+// filling is an operation that fills the database of a tenant to be from a dump.
 type filling struct {
-	*importing
-	f        *Fleet
-	run      *jobs.Run
-	about    *export.Manifest
-	scratch  *dump.Scratch
-	details  details
-	password string // of the role, for as long as it fills the database
+	*creation
+	f          *Fleet
+	run        *jobs.Run
+	neutralise odoo.Way
+	about      *export.Manifest // what the dump is of
+	scratch    *dump.Scratch
+	details    details
+	password   string // of the role, for as long as it fills the database
 }
 
-// fill makes the database and has it be the tenant's. What is to be told of it is added
-// to the result.
-func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing, result map[string]any) error {
-	x := &filling{importing: p, f: f, run: r, password: rand.Text()}
+func (f *Fleet) fillingOf(r *jobs.Run, c *creation, neutralise odoo.Way) *filling {
+	return &filling{creation: c, f: f, run: r, neutralise: neutralise, password: rand.Text(), about: &export.Manifest{}}
+}
+
+// fillFromExport fills the database from an export.
+func (f *Fleet) fillFromExport(ctx context.Context, r *jobs.Run, p *importing, result map[string]any) error {
+	x := f.fillingOf(r, &p.creation, p.Neutralise)
 	place, err := f.exports()
 	if err != nil {
 		return err
@@ -53,22 +57,36 @@ func (f *Fleet) fill(ctx context.Context, r *jobs.Run, p *importing, result map[
 	if x.about, err = place.Manifest(ctx, p.Export); err != nil {
 		return err
 	}
-	if r.Operation.Step != "" { // something may be half full
-		if err := x.change(ctx, x.receiving(), provision.Undo, 0); err != nil {
-			return err
-		}
+	if err := x.startAnew(ctx); err != nil {
+		return err
 	}
 	if err := f.takes(ctx, p.Cluster, x.about); err != nil {
 		return refuseInvalid(err)
 	}
+	return x.fill(ctx, x.about.Size, func(ctx context.Context) error { return x.fetch(ctx, place, p.Export) }, result)
+}
+
+// startAnew removes what an earlier attempt has left half full.
+func (x *filling) startAnew(ctx context.Context) error {
+	if x.run.Operation.Step == "" {
+		return nil
+	}
+	return x.change(ctx, x.receiving(), provision.Undo, 0)
+}
+
+// fill makes the database and has it be the tenant's. bring puts a dump of about so many
+// bytes into the scratch folder, and says what it is of. What is to be told is added to the
+// result.
+func (x *filling) fill(ctx context.Context, size int64, bring func(context.Context) error, result map[string]any) error {
+	var err error
+	if x.scratch, err = dump.MakeScratch(x.f.scratch(), size); err != nil {
+		return err
+	}
+	defer x.f.removeScratch(x.run, x.scratch)
+	if err := bring(ctx); err != nil {
+		return err
+	}
 	if err := x.classes(ctx); err != nil {
-		return err
-	}
-	if x.scratch, err = dump.MakeScratch(f.scratch(), x.about.Size); err != nil {
-		return err
-	}
-	defer f.removeScratch(r, x.scratch)
-	if err := x.fetch(ctx, place); err != nil {
 		return err
 	}
 	if err := x.change(ctx, x.receiving(), provision.Plan, importShare); err != nil {
@@ -135,8 +153,8 @@ func (x *filling) receiving() provision.Receive {
 	}
 }
 
-// fetch fetches the files, and reads what is not pg_restore's.
-func (x *filling) fetch(ctx context.Context, place *export.Place) error {
+// fetch fetches the files of an export, and reads what is not pg_restore's.
+func (x *filling) fetch(ctx context.Context, place *export.Place, id string) error {
 	if err := os.Mkdir(x.scratch.Data(), 0o700); err != nil {
 		return fmt.Errorf("make scratch folder: %w", err)
 	}
@@ -154,7 +172,7 @@ func (x *filling) fetch(ctx context.Context, place *export.Place) error {
 		err = json.Unmarshal(text, &x.details)
 	}
 	if err != nil {
-		return jobs.Refuse(fmt.Errorf("read %s of export %q: %w", detailsFile, x.Export, err))
+		return jobs.Refuse(fmt.Errorf("read %s of export %q: %w", detailsFile, id, err))
 	}
 	return nil
 }
@@ -220,13 +238,13 @@ func (x *filling) keepPlain(ctx context.Context, conn *pgx.Conn) error {
 
 // settle makes a copy of what is to be one, before anybody can see it.
 func (x *filling) settle(ctx context.Context, result map[string]any) error {
-	if !x.copies() {
+	if !copies(x.neutralise) {
 		return nil
 	}
 	const done = 2*importShare + importReceive
 	return x.run.Step(ctx, "settle in", done, importParts, func(ctx context.Context) error {
-		report, err := x.f.settleAs(ctx, x.Cluster, x.run.ID, x.User, x.password, odoo.Copy{UUID: x.ID, Neutralise: x.Neutralise})
-		result["neutralise"], result["done"] = x.Neutralise, report
+		report, err := x.f.settleAs(ctx, x.Cluster, x.run.ID, x.User, x.password, odoo.Copy{UUID: x.ID, Neutralise: x.neutralise})
+		result["neutralise"], result["done"] = x.neutralise, report
 		return err
 	})
 }

@@ -168,3 +168,11 @@ func (r *Run) Finish(ctx context.Context, result any, change func(*catalog.Tx) e
 	r.finished = err == nil
 	return err
 }
+
+// Part is Progress of a step that consists of parts, each with a name.
+func (r *Run) Part(ctx context.Context, name string, done, total int) error {
+	if o := r.Operation; o.Step == name && o.Done == done && o.Total == total {
+		return nil
+	}
+	return r.note(ctx, name, true, done, total)
+}

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,12 +27,33 @@ type Database struct {
 	Repo      *repository.Repository
 	Name      string // at the moment
 	Superuser string // of the cluster; "" is postgres
-	Into      string // absolute: a folder that is not there yet, for pg_restore
-	Binaries  postgres.Binaries
-	Get       []string // as in Cluster
-	Jobs      int      // of pg_dump at a time; 0 is one
-	Progress  func(base.Progress)
+	// OID is that of the database whose files are fetched; 0 is of the one that had the name
+	// when the base backup was taken. If it turns out to be another that is meant, that one's
+	// are fetched instead.
+	OID uint32
+	// Find, if not nil, says which database is meant, and not Name. It is asked on the server
+	// that has recovered. ErrNoDatabase is none.
+	Find func(context.Context, *pgx.Conn) (oid uint32, name string, err error)
+	// Look, if not nil, is called with a login to the database before it is dumped.
+	Look     func(context.Context, *pgx.Conn) error
+	Into     string // absolute: a folder that is not there yet, for pg_restore
+	Binaries postgres.Binaries
+	Get      []string // as in Cluster
+	Jobs     int      // of pg_dump at a time; 0 is one
+	// Progress, if not nil, is told how far each part is, by one goroutine at a time: Fetch
+	// and Recover in bytes. Of Dump and Check it is told that they begin.
+	Progress func(part string, p base.Progress)
+
+	name string // at the moment, when that is known
 }
+
+// The parts of a restore.
+const (
+	Fetch   = "fetch the base backup"
+	Recover = "recover"
+	Dump    = "dump"
+	Check   = "check indexes"
+)
 
 // ErrNoDatabase is of a database that was not there at the moment.
 var ErrNoDatabase = errors.New("restore: there was no such database then")
@@ -47,9 +69,17 @@ func (d *Database) Run(ctx context.Context, p *Plan) error {
 	}
 	err := d.run(ctx, p)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("restore database %q to %s: %w", d.Name, p.Target, err), os.RemoveAll(d.Into))
+		err = errors.Join(fmt.Errorf("restore %s to %s: %w", d.called(), p.Target, err), os.RemoveAll(d.Into))
 	}
 	return err
+}
+
+// called is what errors call it.
+func (d *Database) called() string {
+	if name := cmp.Or(d.name, d.Name); name != "" {
+		return fmt.Sprintf("database %q", name)
+	}
+	return "a database"
 }
 
 // run makes the dump; where the target turns out to be before the base backup, from the one
@@ -65,6 +95,7 @@ func (d *Database) run(ctx context.Context, p *Plan) error {
 
 // from makes the dump with the plan's base backup.
 func (d *Database) from(ctx context.Context, p *Plan) error {
+	d.name = d.Name
 	want := d.fetched(p.Base)
 	oid, err := d.attempt(ctx, p, want)
 	if errors.Is(err, errOther) {
@@ -73,12 +104,18 @@ func (d *Database) from(ctx context.Context, p *Plan) error {
 	return err
 }
 
-// fetched returns the OID of the database that had the name at the end of the base backup;
-// 0 is that none had: it was made later, and all of it is in the WAL.
+// fetched returns the OID of the database that is meant, if the base backup has it: 0 is
+// that it was made later, and all of it is in the WAL.
 func (d *Database) fetched(m *base.Manifest) uint32 {
+	if d.OID != 0 {
+		if _, ok := m.DatabasesAtStart[d.OID]; !ok && m.DatabasesAtEnd[d.OID] == "" {
+			return 0
+		}
+		return d.OID
+	}
 	for _, names := range []map[uint32]string{m.DatabasesAtEnd, m.DatabasesAtStart} {
 		for oid, name := range names {
-			if name == d.Name {
+			if name == d.Name && name != "" {
 				return oid
 			}
 		}
@@ -101,14 +138,15 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	keep := d.kept(p.Base, want)
 	dir := filepath.Join(beside, "data")
 	err = base.Unpack(ctx, d.Repo, p.Base, dir, base.UnpackOptions{
-		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.OwnScratch, Progress: d.Progress,
+		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.OwnScratch, Progress: d.part(Fetch),
 	})
 	if err != nil {
 		return 0, err
 	}
 	r := &recovery{
 		binaries: d.Binaries, dir: dir, beside: beside, timeline: p.Timeline, segment: p.Identity.Segment, extra: partial(d.Binaries.Major),
-		hba: "local all all trust\n", // of a socket in a folder that nobody else can enter
+		hba:      "local all all trust\n", // of a socket in a folder that nobody else can enter
+		progress: d.part(Recover),
 	}
 	s, err := r.serveAndRun(ctx, d.Repo, p, d.Get)
 	if err != nil {
@@ -119,6 +157,9 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	if err == nil {
 		err = r.gate(append(keep, oid))
 	}
+	if err == nil && d.Look != nil {
+		err = d.look(ctx, s)
+	}
 	if err == nil {
 		err = d.dump(ctx, s) // before the check, which makes an extension
 	}
@@ -126,6 +167,30 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 		err = d.check(ctx, s)
 	}
 	return oid, err
+}
+
+// part returns what is told how far a part is.
+func (d *Database) part(name string) func(base.Progress) {
+	if d.Progress == nil {
+		return nil
+	}
+	return func(p base.Progress) { d.Progress(name, p) }
+}
+
+func (d *Database) begin(part string) {
+	if d.Progress != nil {
+		d.Progress(part, base.Progress{})
+	}
+}
+
+// look has the caller see the database, when nothing in it has run yet.
+func (d *Database) look(ctx context.Context, s *postgres.Server) error {
+	conn, err := d.connect(ctx, s, d.name)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return d.Look(ctx, conn)
 }
 
 // kept are the databases whose files are fetched.
@@ -213,7 +278,11 @@ func (d *Database) find(ctx context.Context, s *postgres.Server, m *base.Manifes
 		return 0, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, "select oid from pg_catalog.pg_database where datname = $1", d.Name).Scan(&oid)
+	if d.Find != nil {
+		oid, d.name, err = d.Find(ctx, conn)
+	} else {
+		err = conn.QueryRow(ctx, "select oid from pg_catalog.pg_database where datname = $1", d.Name).Scan(&oid)
+	}
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, ErrNoDatabase
 	}
@@ -231,7 +300,8 @@ func (d *Database) find(ctx context.Context, s *postgres.Server, m *base.Manifes
 
 // check has the server compare each index with itself: what is missing shows there.
 func (d *Database) check(ctx context.Context, s *postgres.Server) error {
-	conn, err := d.connect(ctx, s, d.Name)
+	d.begin(Check)
+	conn, err := d.connect(ctx, s, d.name)
 	if err != nil {
 		return err
 	}
@@ -270,9 +340,10 @@ func (d *Database) check(ctx context.Context, s *postgres.Server) error {
 
 // dump writes the database to Into.
 func (d *Database) dump(ctx context.Context, s *postgres.Server) (err error) {
+	d.begin(Dump)
 	var said strings.Builder
 	cmd := exec.CommandContext(ctx, d.Binaries.Path("pg_dump"), "--format=directory", "--jobs="+strconv.Itoa(max(d.Jobs, 1)), "--no-password",
-		"--host="+s.SocketDir(), "--port="+strconv.Itoa(s.Port()), "--username="+d.superuser(), "--file="+d.Into, "--dbname="+connectionName(d.Name))
+		"--host="+s.SocketDir(), "--port="+strconv.Itoa(s.Port()), "--username="+d.superuser(), "--file="+d.Into, "--dbname="+connectionName(d.name))
 	cmd.Env = append(postgres.CleanEnviron(os.Environ()),
 		"PGOPTIONS=-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0")
 	cmd.Stderr = &said

@@ -107,7 +107,11 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 			var read int64
 			d := &restore.Database{
 				Repo: h.repo, Name: name, Into: into, Binaries: binaries, Get: []string{os.Args[0], "get"}, Jobs: 2,
-				Progress: func(p base.Progress) { read = p.Done },
+				Progress: func(part string, p base.Progress) {
+					if part == restore.Fetch {
+						read = p.Done
+					}
+				},
 			}
 			if err := d.Run(t.Context(), p); err != nil {
 				t.Fatal(err)

@@ -31,6 +31,10 @@ type Plan struct {
 // ErrUnreachable is of a target that what is stored does not lead to.
 var ErrUnreachable = errors.New("restore: the target cannot be reached")
 
+// ErrBeyond is of a time that has passed, and of which what is stored says nothing yet. It
+// is ErrUnreachable too.
+var ErrBeyond = errors.New("it is not known that all WAL of before it is stored")
+
 // Make looks how a target can be reached on a timeline; 0 is the newest. id names a base
 // backup to begin with; "" is the newest that ended before the target. Nothing is changed
 // by it, and nothing read but lists and what is small.
@@ -106,7 +110,7 @@ func (p *Plan) beyond() error {
 	if now := time.Now(); p.Target.Time.After(now) {
 		return fmt.Errorf("%w: %s is in the future: it is %s now", ErrUnreachable, p.Target, now.UTC().Format(time.RFC3339))
 	}
-	return fmt.Errorf("%w: it is not known that all WAL of before %s is stored; what is stored ends at %s: restore to latest, or to an earlier time", ErrUnreachable, p.Target, p.contents.Newest().LSN)
+	return fmt.Errorf("%w: %s: %w; what is stored ends at %s: restore to latest, or to an earlier time", ErrUnreachable, p.Target, ErrBeyond, p.contents.Newest().LSN)
 }
 
 // choose returns the base backup to begin with.

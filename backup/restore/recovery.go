@@ -12,7 +12,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
+	"howdah/backup/base"
 	"howdah/backup/replication"
 	"howdah/wire/postgres"
 )
@@ -25,10 +27,12 @@ type recovery struct {
 	beside   string   // a folder of our own, the server user's: sockets, settings, a copy of the program
 	get      []string // the command that gets WAL, without what it is to get and where to
 	timeline uint32
-	segment  replication.LSN   // the size of one
-	extra    map[string]string // settings beside those of quiet
-	hba      string            // pg_hba.conf; "" lets nobody in
-	passes   int               // how often it was started
+	segment  replication.LSN     // the size of one
+	extra    map[string]string   // settings beside those of quiet
+	hba      string              // pg_hba.conf; "" lets nobody in
+	passes   int                 // how often it was started
+	progress func(base.Progress) // nil is nobody
+	telling  sync.Mutex          // of progress
 }
 
 // quiet are settings under which a server does nothing but to recover, whatever its files

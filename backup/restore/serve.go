@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"howdah/backup/base"
 	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/wal"
@@ -34,6 +35,7 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	served := make(chan error, 1)
 	go func() {
 		served <- wal.Serve(serving, listener, func(ctx context.Context, name string, into io.Writer) error {
+			r.given(p, name)
 			return p.fetch(ctx, repo, name, into)
 		})
 	}()
@@ -46,6 +48,17 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 		return nil, err
 	}
 	return r.run(ctx, p)
+}
+
+// given tells how far the server is, which asks for a segment when it has read those before.
+func (r *recovery) given(p *Plan, name string) {
+	_, start, err := replication.ParseSegment(name, p.Identity.Segment)
+	if err != nil || r.progress == nil || start < p.Base.Start.LSN || start > p.Until.LSN {
+		return
+	}
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	r.progress(base.Progress{Done: int64(start - p.Base.Start.LSN), Total: p.WALBytes()})
 }
 
 // fetch gets a file of WAL as the plan has it: nothing of what was stored since it was

@@ -98,9 +98,9 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	self, err := os.Executable()
+	get, err := archiveGetCommand()
 	if err != nil {
-		return fmt.Errorf("find this program, which the server gets WAL by: %w", err)
+		return err
 	}
 	if !r.json {
 		if err := r.told(cmd, plan, "", 0); err != nil {
@@ -108,7 +108,6 @@ func (r *restoring) run(cmd *cobra.Command) error {
 		}
 	}
 	begun := time.Now()
-	get := []string{self, "wal", "archive-get", "--socket"}
 	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d", into, plan.Identity.Major)
 	if r.database != "" {
 		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
@@ -127,6 +126,16 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored in %s, with %s fetched from the store: %s\n", time.Since(begun).Round(time.Second/10), dump.Size(fetched), outcome)
 	return err
+}
+
+// archiveGetCommand is the command by which a server that recovers gets WAL, in front of the
+// socket's path: this program.
+func archiveGetCommand() ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program, which the server gets WAL by: %w", err)
+	}
+	return []string{self, "wal", "archive-get", "--socket"}, nil
 }
 
 // restoreRow is what a restore does, or has done.

@@ -39,4 +39,5 @@ func (p *upPlace) restores(t *testing.T, database string) {
 		t.Error(err)
 	}
 	p.refused(1, "not empty", "restore", "--to", "latest", "--into", restored, "-c", config)
+	p.restoresTenant(t, database)
 }

@@ -13,6 +13,7 @@ import (
 	"howdah/admin/api"
 	"howdah/admin/fleet"
 	"howdah/backup/export"
+	"howdah/backup/repository"
 	"howdah/router"
 	"howdah/tenants/catalog"
 )
@@ -110,7 +111,13 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		MasterKey:  func() *catalog.MasterKey { return d.current().MasterKey },
 		OdooAddons: func() []string { return d.current().Catalog.OdooAddonsPath },
 		Exports:    func() (*export.Place, error) { return d.current().exportPlace() },
+		Repository: d.repository,
 		Scratch:    d.current().Backup.ScratchDir,
+	}
+	if get, err := archiveGetCommand(); err == nil {
+		config.ArchiveGet = get
+	} else {
+		d.log.Error("no tenant can be restored", "error", err)
 	}
 	for ctx.Err() == nil {
 		f, err := fleet.New(ctx, d.node(), config)
@@ -126,6 +133,15 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// repository returns what the store holds of a cluster; nil is that there is no store.
+func (d *daemon) repository(cluster string) (*repository.Repository, error) {
+	config := d.current()
+	if config.Backup.Store == "" {
+		return nil, nil
+	}
+	return config.repositoryOf(cluster, config.openStore)
 }
 
 // checkEntries says what would be wrong with the configuration if the catalog had these

@@ -26,7 +26,7 @@ func newTenantCommand() *cobra.Command {
 		tenantCreate(), tenantList(), tenantShow(), tenantSet(),
 		tenantJob("suspend", "Close a tenant: its clients are refused, its data stays", http.MethodPost, "/tenants/%s/suspend", ""),
 		tenantJob("resume", "Open a suspended tenant", http.MethodPost, "/tenants/%s/resume", ""),
-		tenantRename(), tenantClone(), tenantMove(), tenantExport(), tenantExports(), tenantImport(), tenantGrace(), tenantRotate(), tenantReseal(), tenantDrop(),
+		tenantRename(), tenantClone(), tenantMove(), tenantExport(), tenantExports(), tenantImport(), tenantRestore(), tenantGrace(), tenantRotate(), tenantReseal(), tenantDrop(),
 		tenantJob("undrop", "Bring back the tenant of that name that was dropped last", http.MethodPost, "/dropped/%s/undrop", ""),
 		tenantJob("purge", "Drop the database of a dropped tenant for good", http.MethodDelete, "/dropped/%s", "destroy the database of dropped tenant %q for good"),
 	)

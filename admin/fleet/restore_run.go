@@ -1,0 +1,167 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/admin/jobs"
+	"howdah/backup/base"
+	"howdah/backup/repository"
+	"howdah/backup/restore"
+	"howdah/backup/store"
+	"howdah/backup/wal"
+	"howdah/provision"
+	"howdah/provision/dump"
+	"howdah/provision/odoo"
+	"howdah/wire/postgres"
+)
+
+// restore makes a tenant of what another was at a moment. What is half done of an earlier
+// attempt is made anew.
+func (f *Fleet) restore(ctx context.Context, r *jobs.Run) error {
+	var p restoring
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	begun := time.Now()
+	result := map[string]any{
+		"tenant": p.Source.Name, "target": p.Target, "cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User,
+	}
+	there, err := f.lives(ctx, p.Cluster, p.ID)
+	if err == nil && !there {
+		err = f.fillFromBackup(ctx, r, &p, result)
+		result["seconds"], result["model_seconds"] = time.Since(begun).Seconds(), p.Model
+	}
+	if err != nil {
+		return restoreRefusal(needsSpace(p.Cluster, err))
+	}
+	err = r.Step(ctx, "enter into the registry", importParts-1, importParts, func(ctx context.Context) error {
+		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings, "")
+	})
+	if err != nil {
+		return err
+	}
+	return r.Finish(ctx, result, nil)
+}
+
+// restoreRefusal makes an error that time does not mend one that ends the operation.
+func restoreRefusal(err error) error {
+	for _, hopeless := range []error{
+		fs.ErrPermission, errNoRepository, restore.ErrUnreachable, restore.ErrNoDatabase, repository.ErrEmpty, repository.ErrForeign, wal.ErrHole, wal.ErrConflict,
+		store.ErrDamaged, store.ErrNoIdentity, dump.ErrContents, odoo.ErrFailed,
+	} {
+		if errors.Is(err, hopeless) {
+			return jobs.Refuse(err)
+		}
+	}
+	if isFull(err) {
+		return jobs.Refuse(err)
+	}
+	return refusal(refuseInvalid(err))
+}
+
+// fillFromBackup fills the database from what is stored of the cluster.
+func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, result map[string]any) error {
+	x := f.fillingOf(r, &p.creation, p.Neutralise)
+	if err := x.startAnew(ctx); err != nil {
+		return err
+	}
+	repo, err := f.repository(p.Source.Cluster)
+	if err != nil {
+		return err
+	}
+	target, err := restore.ParseTarget(p.Target)
+	if err != nil {
+		return jobs.Refuse(err)
+	}
+	plan, err := restore.Make(ctx, repo, target, 0, "")
+	if err != nil {
+		return err
+	}
+	result["base_backup"] = plan.Base.ID
+	d := f.restorer(repo, p, x.saw)
+	return x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error { return x.recover(ctx, d, plan) }, result)
+}
+
+// restorer is what gets the database as it was. saw, if not nil, is told what is to be known
+// of it.
+func (f *Fleet) restorer(repo *repository.Repository, p *restoring, saw func(context.Context, *pgx.Conn) error) *restore.Database {
+	d := &restore.Database{Repo: repo, OID: p.OID, Get: f.ArchiveGet, Jobs: dumpJobs, Look: saw}
+	d.Find = func(ctx context.Context, conn *pgx.Conn) (uint32, string, error) {
+		oid, name, err := provision.Find(ctx, conn, p.Source.ID)
+		if errors.Is(err, provision.ErrNotFound) {
+			err = fmt.Errorf("tenant %q: %w", p.Source.Name, restore.ErrNoDatabase)
+		}
+		return oid, name, err
+	}
+	if login, err := f.adminLogin(p.Source.Cluster); err == nil {
+		d.Superuser = login["user"]
+	}
+	return d
+}
+
+// dumpJobs is how many tables are dumped at a time.
+const dumpJobs = 2
+
+// recover has the database be dumped as it was.
+func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restore.Plan) error {
+	var err error
+	if d.Binaries, err = postgres.Find(plan.Identity.Major); err != nil {
+		return jobs.Refuse(err)
+	}
+	x.about.Server, x.about.Tenant = plan.Identity.Major, x.run.Tenant
+	d.Into, d.Progress = x.scratch.Data(), x.tellPart(ctx)
+	err = x.run.Step(ctx, "recover", 0, importParts, func(ctx context.Context) error { return d.Run(ctx, plan) })
+	if err != nil {
+		return err
+	}
+	if x.about.Provider != "libc" {
+		return jobs.Refuse(fmt.Errorf("the database had a locale of %s then: only those of the C library can be made here; `howdah restore --database` makes a dump of it", x.about.Provider))
+	}
+	return refuseInvalid(x.f.takes(ctx, x.Cluster, x.about))
+}
+
+// saw notes of the database as it was what the dump does not have.
+func (x *filling) saw(ctx context.Context, conn *pgx.Conn) error {
+	var owner string
+	err := conn.QueryRow(ctx, "select pg_get_userbyid(datdba)::text from pg_database where datname = current_database()").Scan(&owner)
+	if err != nil {
+		return err
+	}
+	var facts databaseFacts
+	if err := facts.read(ctx, conn, owner); err != nil {
+		return err
+	}
+	x.details = facts.details
+	a := x.about
+	a.Encoding, a.Collate, a.CType, a.Provider, a.Extensions, a.Size = facts.encoding, facts.collate, facts.ctype, facts.provider, facts.extensions, facts.size
+	return nil
+}
+
+// partShares are the steps of an import that each part of a restore counts for.
+var partShares = map[string]struct{ done, share int }{
+	restore.Fetch: {0, 20}, restore.Recover: {20, 20}, restore.Dump: {40, 5}, restore.Check: {45, importShare - 45},
+}
+
+// tellPart returns what notes how far which part is.
+func (x *filling) tellPart(ctx context.Context) func(part string, p base.Progress) {
+	var last time.Time
+	var current string
+	return func(part string, p base.Progress) {
+		if part == current && time.Since(last) < tellPause {
+			return
+		}
+		last, current = time.Now(), part
+		s := partShares[part]
+		done := s.done
+		if p.Total > 0 {
+			done += int(min(p.Done, p.Total) * int64(s.share-1) / p.Total)
+		}
+		_ = x.run.Part(ctx, part, done, importParts) // what cannot be noted is not
+	}
+}

@@ -1,0 +1,390 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/admin/fleet"
+	"howdah/backup/base"
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+	"howdah/backup/wal"
+	"howdah/provision/odoo"
+	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// repositoryAt returns what the store at path has of a cluster.
+func repositoryAt(path, cluster, identity string) (*repository.Repository, error) {
+	place, err := placeAt(path, identity)
+	if err != nil {
+		return nil, err
+	}
+	return &repository.Repository{Store: place.Store, Sealer: place.Sealer, Cluster: cluster}, nil
+}
+
+// withRepository has the store at path have the clusters' WAL and base backups.
+func withRepository(path string) func(*fleet.Config) {
+	return func(c *fleet.Config) {
+		if path == "" {
+			return
+		}
+		c.Repository = func(cluster string) (*repository.Repository, error) {
+			return repositoryAt(path, cluster, storeIdentity)
+		}
+		c.ArchiveGet = []string{os.Args[0], "get"}
+	}
+}
+
+// vault is a house whose cluster's WAL is stored.
+type vault struct {
+	*exporter
+	repo *repository.Repository
+	stop func() // the receiver
+}
+
+func newVault(t *testing.T) *vault {
+	t.Helper()
+	v := &vault{exporter: newExporter(t)}
+	t.Setenv("TMPDIR", wiretest.ServerDir(t)) // in which nobody else has anything
+	withRepository(v.store)(&v.fleet.Config)
+	var err error
+	if v.repo, err = repositoryAt(v.store, "main", storeIdentity); err != nil {
+		t.Fatal(err)
+	}
+	v.receive()
+	return v
+}
+
+// receive has the WAL be stored until the test ends, or stop is called.
+func (v *vault) receive() {
+	url := func() string { return v.server.AdminURL("postgres") }
+	r := &wal.Receiver{Repo: v.repo, URL: url, SampleURL: url, Interval: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Run(ctx) // until it is told to end
+	}()
+	v.stop = func() { cancel(); <-done }
+	v.t.Cleanup(v.stop)
+}
+
+// backUp takes a base backup.
+func (v *vault) backUp() *base.Manifest {
+	v.t.Helper()
+	ctx := v.t.Context()
+	c, err := replication.Connect(ctx, v.server.AdminURL("postgres"))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) { // until the receiver has its slot
+		if value(v.t, v.server, "postgres", "select count(*)::text from pg_replication_slots where active") == "1" {
+			break
+		} else if time.Now().After(end) {
+			v.t.Fatal("nobody receives the WAL")
+		}
+	}
+	m, err := base.Take(ctx, v.repo, c, v.databases, base.Options{})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		contents, err := wal.List(ctx, v.repo)
+		if err == nil {
+			_, err = contents.Reaches(replication.Position(m.Start), m.Stop.LSN, m.Stop.Timeline)
+		}
+		if err == nil {
+			break
+		} else if time.Now().After(end) {
+			v.t.Fatal(err)
+		}
+	}
+	if err := base.Commit(ctx, v.repo, m); err != nil {
+		v.t.Fatal(err)
+	}
+	return m
+}
+
+func (v *vault) databases(ctx context.Context) (map[uint32]string, error) {
+	conn, err := pgx.Connect(ctx, v.server.AdminURL("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.Background())
+	rows, err := conn.Query(ctx, "select oid, datname::text from pg_database")
+	if err != nil {
+		return nil, err
+	}
+	all := map[uint32]string{}
+	var oid uint32
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name}, func() error { all[oid] = name; return nil })
+	return all, err
+}
+
+// now is a moment with no commit close to it, by the server's clock.
+func (v *vault) now() string {
+	v.t.Helper()
+	time.Sleep(20 * time.Millisecond)
+	text := value(v.t, v.server, "postgres", `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`)
+	time.Sleep(20 * time.Millisecond)
+	return text
+}
+
+// restores restores a tenant beside itself.
+func (v *vault) restores(name string, n fleet.NewRestore) (*fleet.Restoring, *catalog.Operation) {
+	v.t.Helper()
+	made, err := v.fleet.RestoreTenant(v.t.Context(), anna, name, n, false)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return made, v.await(made.Operation, catalog.Done)
+}
+
+// tidy is the exporter's, and looks for what a recovery leaves.
+func (v *vault) tidy() {
+	v.t.Helper()
+	v.exporter.tidy()
+	left, err := os.ReadDir(os.TempDir())
+	if err != nil || len(left) > 0 {
+		v.t.Errorf("scratch folders are left: %v, %v", left, err)
+	}
+}
+
+// keyedRows is what the table of that name has.
+const keyedRows = "select count(*) || ' ' || coalesce(md5(string_agg(k::text, ',' order by id)), '') from keyed k"
+
+// Restores of tenants to a moment, one after the other with the same cluster.
+func TestRestore(t *testing.T) {
+	v := newVault(t)
+	v.run()
+	v.make()
+	unborn := v.now()
+	v.refuses(unborn, map[string]fleet.NewRestore{"no base backup": {}})
+	v.backUp()
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"beside", v.testBeside},
+		{"refused", func(t *testing.T) { v.testRefused(t, unborn) }},
+		{"renamed and born", v.testFound},
+		{"Odoo", v.testOdoo},
+		{"hostile", v.testHostile},
+	} {
+		if !t.Run(part.name, part.test) {
+			return // the others would be misled
+		}
+	}
+	v.tidy()
+}
+
+// A tenant is restored beside itself: with all that it had then, and nothing that came later.
+func (v *vault) testBeside(t *testing.T) {
+	as(t, v.server, "acme", v.password, "insert into keyed (name) values ('before')")
+	as(t, v.server, "acme", v.password, "vacuum (freeze) keyed")
+	want := value(t, v.server, "acme", keyedRows)
+	at := v.now()
+	as(t, v.server, "acme", v.password, "delete from keyed where id > 100; drop table bare; insert into keyed (name) values ('after')")
+	after := value(t, v.server, "acme", keyedRows)
+
+	plan, err := v.fleet.RestoreTenant(t.Context(), anna, "acme", fleet.NewRestore{To: at}, true)
+	if err != nil || plan.Operation != nil || plan.Password != "" || len(plan.Steps) == 0 || plan.Fetch == 0 || plan.WAL == 0 || plan.Room == 0 || plan.About == 0 {
+		t.Fatalf("dry run: %+v, %v", plan, err)
+	}
+	made, o := v.restores("acme", fleet.NewRestore{To: at})
+	if made.Name != "acme_restored" || made.Fetch != plan.Fetch {
+		t.Errorf("it is %+v", made)
+	}
+	if got := value(t, v.server, "acme_restored", keyedRows); got != want {
+		t.Errorf("it has %s, not %s", got, want)
+	}
+	if got := value(t, v.server, "acme_restored", "select count(*)::text from bare"); got != "100" {
+		t.Errorf("the table that was dropped has %s rows", got)
+	}
+	if got := value(t, v.server, "acme", keyedRows); got != after {
+		t.Errorf("the tenant has %s, and had %s", got, after)
+	}
+	if err := v.can("acme_restored", made.Password); err != nil {
+		t.Error(err)
+	}
+	owners := "select string_agg(distinct relowner::regrole::text, ' ') from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
+	if got := value(t, v.server, "acme_restored", owners); got != "acme_restored" {
+		t.Errorf("tables are %s's", got)
+	}
+	settings := "select coalesce(string_agg(setconfig::text, ' '), '') from pg_db_role_setting where setdatabase = (select oid from pg_database where datname = 'acme_restored')"
+	if got := value(t, v.server, "acme_restored", settings); !strings.Contains(got, "extra_float_digits=0") || !strings.Contains(got, "search_path") {
+		t.Errorf("its settings are %s", got)
+	}
+	if !strings.Contains(string(o.Result), plan.Base) || !strings.Contains(string(o.Result), "seconds") {
+		t.Errorf("the job says %s", o.Result)
+	}
+	v.gone("acme_restored")
+}
+
+// refuses has restores of acme be refused, each for the reason that is its key.
+func (v *vault) refuses(at string, all map[string]fleet.NewRestore) {
+	v.t.Helper()
+	for says, n := range all {
+		if n.To == "" {
+			n.To = at
+		}
+		v.refusesAs(v.fleet, "acme", n, says)
+	}
+}
+
+func (v *vault) refusesAs(f *fleet.Fleet, name string, n fleet.NewRestore, says string) {
+	v.t.Helper()
+	before := v.holds()
+	for _, dry := range []bool{true, false} {
+		if _, err := f.RestoreTenant(v.t.Context(), anna, name, n, dry); err == nil || !strings.Contains(err.Error(), says) {
+			v.t.Errorf("%+v: %v, want %q", n, err, says)
+		}
+	}
+	if got := v.holds(); got != before {
+		v.t.Errorf("there is %s, before %s", got, before)
+	}
+}
+
+// What cannot be restored is refused before anything is changed.
+func (v *vault) testRefused(t *testing.T, unborn string) {
+	at := v.now()
+	v.refuses(at, map[string]fleet.NewRestore{
+		"ended at":           {To: unborn},
+		"in the future":      {To: time.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
+		"time zone":          {To: "2026-01-31 10:42:00"},
+		"neither latest":     {To: "yesterday"},
+		"exists":             {As: "acme"},
+		"capital letter":     {As: "A b"},
+		"though no tenant's": {As: "catalog"},
+		"none of auto":       {Neutralise: "a bit"},
+	})
+	v.refusesAs(v.fleet, "globex", fleet.NewRestore{To: at}, "not found")
+	another, _, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for identity, says := range map[string]string{"": "set identity_file", another: "sealed for others"} {
+		f := newFleet(t.Context(), "other", v.key.Load, v.catalog, v.admins, v.pooler, v.log, nil, withRepository(v.store), func(c *fleet.Config) {
+			c.Repository = func(cluster string) (*repository.Repository, error) { return repositoryAt(v.store, cluster, identity) }
+		})
+		v.refusesAs(f, "acme", fleet.NewRestore{To: at}, says)
+	}
+	none := newFleet(t.Context(), "none", v.key.Load, v.catalog, v.admins, v.pooler, v.log, nil)
+	v.refusesAs(none, "acme", fleet.NewRestore{To: at}, "nothing to restore from")
+	foreign := newFleet(t.Context(), "foreign", v.key.Load, v.catalog, v.admins, v.pooler, v.log, nil, withRepository(v.store), func(c *fleet.Config) {
+		c.Repository = func(string) (*repository.Repository, error) { return repositoryAt(v.store, "another", storeIdentity) }
+	})
+	v.refusesAs(foreign, "acme", fleet.NewRestore{To: at}, "nothing has ever been backed up")
+}
+
+// A tenant that was renamed since is found, one that was born behind the base backup too, and
+// of one that was not there then it is said.
+func (v *vault) testFound(t *testing.T) {
+	want := value(t, v.server, "acme", keyedRows)
+	at := v.now()
+	v.renames("acme", "umbrella")
+	born, err := v.fleet.CreateTenant(t.Context(), anna, fleet.NewTenant{Name: "acme"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.await(born.Operation, catalog.Done)
+	as(t, v.server, "acme", born.Password, "create table keyed (id serial primary key, name text); insert into keyed (name) values ('another')")
+	v.restores("umbrella", fleet.NewRestore{To: at, As: "was"})
+	if got := value(t, v.server, "was", keyedRows); got != want {
+		t.Errorf("of one that was renamed there is %s, not %s", got, want)
+	}
+	v.restores("acme", fleet.NewRestore{To: "latest"}) // which a commit is made for
+	if got, want := value(t, v.server, "acme_restored", keyedRows), value(t, v.server, "acme", keyedRows); got != want {
+		t.Errorf("of one that was born there is %s, not %s", got, want)
+	}
+	before := v.holds()
+	made, err := v.fleet.RestoreTenant(t.Context(), anna, "acme", fleet.NewRestore{To: at, As: "unborn"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := v.await(made.Operation, catalog.Failed); !strings.Contains(o.Error, "no such database then") {
+		t.Errorf("of one that was not there: %s", o.Error)
+	}
+	if got := v.holds(); got != before {
+		t.Errorf("there is %s, before %s", got, before)
+	}
+	for _, name := range []string{"was", "acme_restored", "acme"} {
+		v.gone(name)
+	}
+	v.renames("umbrella", "acme")
+}
+
+func (v *vault) renames(name, to string) {
+	v.t.Helper()
+	made, err := v.fleet.RenameTenant(v.t.Context(), anna, name, to, "", false)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	v.await(made.Operation, catalog.Done)
+}
+
+// An Odoo that is restored beside is a copy: neutralised, unless nobody wants that.
+func (v *vault) testOdoo(t *testing.T) {
+	v.do("acme", "set role acme", odoo17(t))
+	at := v.now()
+	for name, test := range map[string]struct {
+		way   odoo.Way
+		quiet string
+	}{"staging": {"", "1 true"}, "same": {odoo.None, "3 not"}} {
+		v.restores("acme", fleet.NewRestore{To: at, As: name, Neutralise: test.way})
+		if got := value(t, v.server, name, quiet); got != test.quiet {
+			t.Errorf("%s: active crons and neutralised are %s", name, got)
+		}
+		v.gone(name)
+	}
+}
+
+// What a tenant has made runs as its role, whatever it tries: its restore fails without
+// effect, and leaves nothing.
+func (v *vault) testHostile(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "mark")
+	as(t, v.server, "acme", v.password, fmt.Sprintf(`create table public.trap (n int);
+		create function public.spring() returns int language plpgsql as $$ begin
+			begin execute 'copy (select 1) to program ''touch %s'''; exception when others then null; end;
+			execute 'alter role ' || quote_ident(session_user) || ' superuser';
+			return 1;
+		end $$;
+		create function public.sprung(n int) returns int language plpgsql immutable as $$ begin
+			if current_database() <> 'acme' then perform public.spring(); end if;
+			return n;
+		end $$;
+		create index on public.trap (public.sprung(n)); insert into public.trap values (1)`, mark))
+	before := v.holds()
+	made, err := v.fleet.RestoreTenant(t.Context(), anna, "acme", fleet.NewRestore{To: "latest"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := v.await(made.Operation, catalog.Failed); !strings.Contains(o.Error, "must be superuser") && !strings.Contains(o.Error, "permission denied") {
+		t.Errorf("it fails with %s", o.Error)
+	}
+	if _, err := os.Stat(mark); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a program was run")
+	}
+	super := "select coalesce(string_agg(rolname, ' '), '') from pg_roles where rolsuper and rolname <> '" + postgres.Superuser + "'"
+	if got := value(t, v.server, "postgres", super); got != "" {
+		t.Errorf("superusers are %s", got)
+	}
+	if got := v.holds(); got != before {
+		t.Errorf("there is %s, before %s", got, before)
+	}
+	as(t, v.server, "acme", v.password, "drop table public.trap")
+}

@@ -1,0 +1,25 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// restoresTenant has a tenant be restored beside itself; its cluster was backed up.
+func (p *upPlace) restoresTenant(t *testing.T, name string) {
+	t.Helper()
+	p.refused(2, "--to when", "tenant", "restore", name)
+	p.refused(1, "time zone", "tenant", "restore", name, "--to", "2026-01-31 10:42")
+	p.refused(1, "in the future", "tenant", "restore", name, "--to", "2999-01-01T00:00:00Z")
+	p.refused(1, "oldest base backup", "tenant", "restore", name, "--to", time.Now().Add(-24*time.Hour).Format(time.RFC3339), "--dry-run")
+	p.refused(4, "not found", "tenant", "restore", "nobody", "--to", "latest")
+	p.refused(2, "--yes", "tenant", "restore", name, "--to", "latest", "--no-neutralise")
+	if got := p.done("tenant", "restore", name, "--to", "latest", "--dry-run"); !strings.Contains(got, "estimate") || !strings.Contains(got, "base backup") {
+		t.Errorf("the plan is %s", got)
+	}
+	if got := p.done("tenant", "restore", name, "--to", "latest"); !strings.Contains(got, name+"_restored") {
+		t.Errorf("the restored tenant is %s", got)
+	}
+	p.done("tenant", "drop", name+"_restored", "--yes", "--no-export")
+}
