@@ -43,9 +43,11 @@ type Receiver struct {
 type Stats struct {
 	Connected bool // to the cluster's primary, and receiving
 	Elsewhere bool // another node receives: it has the slot
-	Timeline  uint32
-	Received  replication.LSN
-	Durable   replication.LSN // all before it is in the store
+	// LastConnected is when it was Connected last, if it is not now; zero: it never was.
+	LastConnected time.Time
+	Timeline      uint32
+	Received      replication.LSN
+	Durable       replication.LSN // all before it is in the store
 	// Sampled is the newest time of which it is known that all is in the store that had
 	// been committed before it, by the primary's clock.
 	Sampled  time.Time
@@ -100,7 +102,11 @@ func (r *Receiver) Run(ctx context.Context) error {
 	for pause := firstPause; ctx.Err() == nil; {
 		before := r.Stats().Durable
 		err := r.session(ctx)
-		r.update(func(s *Stats) { s.Connected = false })
+		r.update(func(s *Stats) {
+			if s.Connected {
+				s.Connected, s.LastConnected = false, time.Now()
+			}
+		})
 		if r.Stats().Durable != before {
 			pause = firstPause
 		}

@@ -37,7 +37,7 @@ func backupExpire() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			whole, audit, err := config.withCatalog(ctx)
+			whole, audit, err := config.withCatalog(ctx, atTheShell())
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func backupExpire() *cobra.Command {
 			if err := e.print(cmd, &p); err != nil || dry {
 				return err
 			}
-			if err := audit("expire", r.Cluster, catalog.Settings{"base_backups": strings.Join(e.Expire, " "), "exports": strings.Join(e.ExpireExports, " ")}); err != nil {
+			if err := audit("expire", r.Cluster, e.told()); err != nil {
 				return err
 			}
 			return e.run(ctx)
@@ -125,6 +125,11 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository) (*exp
 		e.ExpireExports = append(e.ExpireExports, exports.Expire[i].ID)
 	}
 	return e, nil
+}
+
+// told is what the audit log has of it.
+func (e *expiry) told() catalog.Settings {
+	return catalog.Settings{"base_backups": strings.Join(e.Expire, " "), "exports": strings.Join(e.ExpireExports, " ")}
 }
 
 // run deletes what the plan says.

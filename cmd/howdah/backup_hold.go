@@ -33,7 +33,7 @@ func backupHold() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, audit, err := config.withCatalog(cmd.Context())
+			_, audit, err := config.withCatalog(cmd.Context(), atTheShell())
 			if err != nil {
 				return err
 			}

@@ -119,6 +119,7 @@ type Backup struct {
 	ScratchDir   string
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
+	BaseMaxRate     int64 // bytes a second; 0 = no limit
 
 	BaseInterval      time.Duration // between base backups of a cluster; 0 = only those that are asked for
 	KeepBase          int           // base backups that stay, at least

@@ -15,6 +15,9 @@ func (r *configReader) checkBackup() {
 	if b.ScratchDir != "" {
 		b.ScratchDir = r.absolute(b.ScratchDir)
 	}
+	if b.BaseMaxRate > 0 && b.BaseMaxRate < 32<<10 {
+		r.wrong(at("base_max_rate"), "write 32kB or more, or 0 for no limit", "base_max_rate is less than PostgreSQL takes")
+	}
 	if b.Store == "" {
 		for _, other := range []struct {
 			name  string

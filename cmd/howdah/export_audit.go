@@ -21,17 +21,17 @@ func (s *exportStore) audit(ctx context.Context, action, id string) error {
 	if s.catalog == "" {
 		return nil
 	}
-	return noteInCatalog(ctx, s.catalog, action, "export", id, nil)
+	return noteInCatalog(ctx, s.catalog, atTheShell(), action, "export", id, nil)
 }
 
-// noteInCatalog notes what a command is about to do in the audit log of a catalog.
-func noteInCatalog(ctx context.Context, url, action string, kind catalog.Kind, name string, details catalog.Settings) error {
+// noteInCatalog notes what somebody is about to do in the audit log of a catalog.
+func noteInCatalog(ctx context.Context, url string, by catalog.Actor, action string, kind catalog.Kind, name string, details catalog.Settings) error {
 	opened, err := catalog.Open(ctx, url)
 	if err != nil {
 		return fmt.Errorf("%s %s %q: it must be noted in the audit log of [catalog] first: %w", action, kind, name, err)
 	}
 	defer opened.Close()
-	return opened.Change(ctx, atTheShell(), func(tx *catalog.Tx) error { return tx.Audit(action, kind, name, details) })
+	return opened.Change(ctx, by, func(tx *catalog.Tx) error { return tx.Audit(action, kind, name, details) })
 }
 
 // atTheShell is who gives a command that needs no running Howdah.

@@ -46,6 +46,7 @@ func importRules() []importRule {
 		{"backup/wal", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "WAL goes from a server to a store and back: who asks for it is the caller's business"},
 		{"backup/base", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "a base backup is files and a place in the WAL: keeping the WAL is the caller's business"},
 		{"backup/overview", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "how backups stand is read from the store: whom it is told is the caller's business"},
+		{"backup/schedule", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "when a base backup is due shows by the cluster and by what is stored: what else is done then is the caller's business"},
 		{"backup/restore", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "what was stored is enough to restore: no server, daemon or registry need be there"},
 		{"backup/keep", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is kept is said by what there is and a policy: whose policy it is is the caller's business"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},

@@ -38,10 +38,9 @@ func (c *Config) policyOf(s *tenants.Snapshot, cluster string) (policy keep.Poli
 	return policy, interval
 }
 
-// withCatalog returns the configuration with what the catalog has, for a command that is not
-// the daemon's and must know all tenants; and what has a deed noted in the audit log. Without
-// a catalog it is the file's.
-func (c *Config) withCatalog(ctx context.Context) (whole *Config, audit auditor, err error) {
+// withCatalog returns the configuration with what the catalog has now, for who must know all
+// tenants; and what has a deed noted in the audit log. Without a catalog it is the file's.
+func (c *Config) withCatalog(ctx context.Context, by catalog.Actor) (whole *Config, audit auditor, err error) {
 	if c.Catalog.URL == "" {
 		return c, func(string, string, catalog.Settings) error { return nil }, nil
 	}
@@ -61,7 +60,7 @@ func (c *Config) withCatalog(ctx context.Context) (whole *Config, audit auditor,
 		return nil, nil, err
 	}
 	return whole, func(action, name string, details catalog.Settings) error {
-		return noteInCatalog(ctx, c.Catalog.URL, action, "backup", name, details)
+		return noteInCatalog(ctx, c.Catalog.URL, by, action, "backup", name, details)
 	}, nil
 }
 

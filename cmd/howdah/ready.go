@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,7 +16,7 @@ import (
 
 // ready says what is missing before the tenants can be served: those of the catalog are
 // known, the master key opens their secrets, every cluster answers, has its tenants'
-// databases, and its standbys stream.
+// databases, its standbys stream, and its WAL is being stored if it is to be.
 func (d *daemon) ready(ctx context.Context) error {
 	if d.current().Catalog.URL != "" && d.fleet.Load() == nil && !d.cached {
 		return errCatalogAway
@@ -36,6 +39,41 @@ func (d *daemon) ready(ctx context.Context) error {
 		if err := clusterReady(ctx, c, databases[c.Name]); err != nil {
 			return fmt.Errorf("cluster %q is not ready: %w", c.Name, err)
 		}
+		if err := d.walReady(c); err != nil {
+			return fmt.Errorf("the WAL of cluster %q is not being stored: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+const (
+	// walAway is for how long WAL may not be stored before that is told: as long as
+	// another server takes to become the primary.
+	walAway = time.Minute
+	// firstBackupWait is for how long the first base backup is waited for.
+	firstBackupWait = 10 * time.Second
+)
+
+// walReady is an error where a cluster's WAL is not being stored that is to be.
+func (d *daemon) walReady(c *tenants.Cluster) error {
+	if !d.current().receives(c) {
+		return nil
+	}
+	one := d.backups.receiverOf(c.Name)
+	if one == nil {
+		return errors.New("its store cannot be opened, or it has just been asked for")
+	}
+	s, b := one.Stats(), one.backups.Stats()
+	long := func(since time.Time) bool { return time.Since(since) > walAway } // the zero time too
+	switch {
+	case s.Elsewhere:
+		return nil
+	case !s.Connected && long(s.LastConnected):
+		return fmt.Errorf("nobody is connected to its primary: %s", cmp.Or(s.LastError, "it has just begun"))
+	case s.Durable < s.Received && s.LastError != "" && long(s.Sampled):
+		return errors.New(s.LastError)
+	case !b.There && b.LastError == "" && time.Since(one.started) < firstBackupWait:
+		return errors.New("its first base backup is being taken")
 	}
 	return nil
 }

@@ -12,7 +12,9 @@ import (
 func (p *upPlace) restores(t *testing.T, database string) {
 	t.Helper()
 	config := filepath.Join(p.dir, "howdah.toml")
-	p.refused(1, "no base backup", "restore", "--to", "latest", "--dry-run", "-c", config)
+	if first := p.done("backup", "list", "-c", config); strings.Count(first, "\n") != 2 {
+		t.Errorf("up is ready, and there is not one base backup but %s", first)
+	}
 	taken := p.done("backup", "now", "-c", config)
 	id, _, _ := strings.Cut(strings.TrimPrefix(taken[strings.Index(taken, "\n")+1:], "\n"), " ")
 	if got := p.done("backup", "list", "-c", config); !strings.Contains(got, id) || id == "" {

@@ -10,7 +10,6 @@ import (
 
 	"howdah/admin"
 	"howdah/backup/overview"
-	"howdah/backup/wal"
 )
 
 // backupsAgain is how often what the store has of clusters is read again.
@@ -21,7 +20,7 @@ const backupsAgain = time.Minute
 type backupsWatch struct {
 	mu        sync.Mutex
 	readers   map[string]*watched // by cluster
-	receiving map[string]*wal.Receiver
+	receiving map[string]*receiving
 }
 
 type watched struct {
@@ -32,7 +31,7 @@ type watched struct {
 }
 
 // receives has the receiver of a cluster be told of; nil is that there is none any more.
-func (w *backupsWatch) receives(cluster string, r *wal.Receiver) {
+func (w *backupsWatch) receives(cluster string, r *receiving) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r == nil {
@@ -40,9 +39,16 @@ func (w *backupsWatch) receives(cluster string, r *wal.Receiver) {
 		return
 	}
 	if w.receiving == nil {
-		w.receiving = map[string]*wal.Receiver{}
+		w.receiving = map[string]*receiving{}
 	}
 	w.receiving[cluster] = r
+}
+
+// receiverOf returns the receiver of a cluster; nil if there is none here.
+func (w *backupsWatch) receiverOf(cluster string) *receiving {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.receiving[cluster]
 }
 
 // watchBackups reads what the store has until ctx ends.

@@ -8,18 +8,23 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"howdah/backup/repository"
+	"howdah/backup/schedule"
 	"howdah/backup/wal"
 	"howdah/tenants"
+	"howdah/tenants/catalog"
 )
 
 // walSlot is the replication slot that Howdah receives by: all nodes the same one, of which
 // one has it at a time.
 const walSlot = "howdah"
 
-// receivers store the WAL of the clusters that have a replication_url, if there is a store.
+// receivers store the WAL of the clusters that have a replication_url, if there is a store,
+// and take their base backups.
 type receivers struct {
 	d       *daemon
 	running map[string]*receiving // by cluster
+	seats   chan struct{}         // for those who take a base backup
 }
 
 // receiversPause is the longest between two looks at which receivers there are to be.
@@ -27,16 +32,18 @@ const receiversPause = 30 * time.Second
 
 type receiving struct {
 	*wal.Receiver
-	by   string // the settings it was started with
-	stop context.CancelFunc
-	done chan struct{}
+	backups *schedule.Scheduler
+	by      string // the settings it was started with
+	started time.Time
+	stop    context.CancelFunc
+	done    chan struct{}
 }
 
 // receiveWAL has receivers run for the clusters that the registry has, until ctx ends.
 func (d *daemon) receiveWAL(ctx context.Context) {
 	changes, stop := d.registry.Watch()
 	defer stop()
-	r := &receivers{d: d, running: map[string]*receiving{}}
+	r := &receivers{d: d, running: map[string]*receiving{}, seats: make(chan struct{}, 1)}
 	for {
 		r.match(ctx)
 		select {
@@ -58,7 +65,7 @@ func (r *receivers) match(ctx context.Context) {
 	config := r.d.current()
 	wanted := map[string]*tenants.Cluster{}
 	for c := range r.d.registry.Snapshot().Clusters() {
-		if c.ReplicationURL != "" && config.Backup.Store != "" {
+		if config.receives(c) {
 			wanted[c.Name] = c
 		}
 	}
@@ -75,6 +82,11 @@ func (r *receivers) match(ctx context.Context) {
 			r.start(ctx, config, name, config.receivedBy(c))
 		}
 	}
+}
+
+// receives reports whether a cluster's WAL is to be stored.
+func (c *Config) receives(cluster *tenants.Cluster) bool {
+	return cluster.ReplicationURL != "" && c.Backup.Store != ""
 }
 
 // receivedBy has the settings that a receiver is started with anew when they change.
@@ -98,21 +110,61 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
-	one := &receiving{by: by, stop: stop, done: make(chan struct{}), Receiver: &wal.Receiver{
+	receiver := &wal.Receiver{
 		Repo: repo, Slot: walSlot, Interval: time.Second, Log: log,
 		URL:       url(func(c *tenants.Cluster) string { return c.ReplicationURL }),
 		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),
 		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },
-	}}
+	}
+	backups := &schedule.Scheduler{
+		Repo: repo, URL: receiver.URL, Receiver: receiver, Seats: r.seats, Log: log,
+		Settings: func() schedule.Settings { return r.d.backupSchedule(cluster) },
+		Keep:     func(ctx context.Context) error { return r.d.expire(ctx, repo) },
+	}
+	one := &receiving{Receiver: receiver, backups: backups, by: by, started: time.Now(), stop: stop, done: make(chan struct{})}
 	r.running[cluster] = one
-	r.d.backups.receives(cluster, one.Receiver)
+	r.d.backups.receives(cluster, one)
 	go func() {
 		defer close(one.done)
 		defer stop()
+		var scheduling sync.WaitGroup
+		scheduling.Go(func() { backups.Run(ctx) })
+		defer scheduling.Wait()
 		if err := one.Run(ctx); err != nil && ctx.Err() == nil {
 			log.Error("WAL is not stored any more", "error", err)
+			stop()
 		}
 	}()
+}
+
+// backupSchedule is how base backups of a cluster are taken.
+func (d *daemon) backupSchedule(cluster string) schedule.Settings {
+	config := d.current()
+	_, interval := config.policyOf(d.registry.Snapshot(), cluster)
+	return schedule.Settings{Interval: interval, MaxRate: int(config.Backup.BaseMaxRate >> 10)}
+}
+
+// expire deletes what is not to be kept any more of a cluster.
+func (d *daemon) expire(ctx context.Context, repo *repository.Repository) error {
+	config, audit, err := d.current().withCatalog(ctx, catalog.Actor{Name: "howdah serve", Door: "schedule", From: d.node()})
+	if err != nil {
+		return err
+	}
+	e, err := config.planExpiry(ctx, repo)
+	if err != nil {
+		return err
+	}
+	log := d.log.With("cluster", repo.Cluster)
+	if e.Idle != "" {
+		log.Warn("no base backups and no WAL are deleted", "why", e.Idle)
+	}
+	if len(e.Expire)+len(e.ExpireExports) > 0 {
+		if err := audit("expire", repo.Cluster, e.told()); err != nil {
+			return err
+		}
+		log.Info("what is not to be kept any more is deleted", "base_backups", e.Expire, "wal_bytes", e.WAL.Bytes, "exports", e.ExpireExports)
+	}
+	return e.run(ctx)
 }
 
 // membersOf returns the members of a cluster that are known to the router, of which only

@@ -48,5 +48,10 @@ func backupSettings() []setting {
 			doc: "A folder in which dumps are kept on their way between a database and the store, or another database; it needs room for the largest tenant's tables. What is in it is the tenants' data, for Howdah's own user alone, and is removed afterwards. \"\" is one in the system's folder of temporary files.",
 			at:  func(p *place) any { return &p.backup.ScratchDir },
 		},
+		{
+			section: in, name: "base_max_rate", initial: int64(0), most: 1 << 30, reload: true,
+			doc: "How much of a cluster is read in a second at the most while a base backup of it is taken by itself, 32kB or more. 0 is as fast as it goes.",
+			at:  func(p *place) any { return &p.backup.BaseMaxRate },
+		},
 	}
 }

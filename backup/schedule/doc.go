@@ -1,0 +1,10 @@
+// Package schedule takes base backups of a cluster by itself, on the node that receives the
+// cluster's WAL: who has the replication slot has the cluster, so that no catalog is needed
+// to agree on it.
+//
+// A Scheduler (scheduler.go) looks now and then (look.go) whether a base backup is due
+// (due.go): none is there from which all that is stored can be reached, the cluster has got
+// what no recovery can make again, or the last one is old. If so it takes one (take.go), one
+// cluster of the node at a time, and tells whoever is to keep order in the repository. Take
+// is for a base backup by hand, too.
+package schedule

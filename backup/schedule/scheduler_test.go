@@ -1,0 +1,219 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"howdah/backup/base"
+	"howdah/backup/repository"
+	"howdah/backup/store/storetest"
+	"howdah/backup/wal"
+	"howdah/wire/postgres"
+	"howdah/wire/wiretest"
+)
+
+// house is a cluster with what stores its WAL and takes its base backups.
+type house struct {
+	*testing.T
+	server   *postgres.Server
+	repo     *repository.Repository
+	seats    chan struct{}
+	interval atomic.Int64
+	rate     atomic.Int64 // kB a second
+	away     atomic.Bool  // the server, for those who take base backups
+	kept     atomic.Int64 // how often what is not needed was removed
+	*running
+}
+
+// running is one run of it.
+type running struct {
+	receiver  *wal.Receiver
+	scheduler *Scheduler
+	stop      func()
+}
+
+func newHouse(t *testing.T) *house {
+	h := &house{T: t, seats: make(chan struct{}, 1)}
+	h.repo = &repository.Repository{Store: storetest.NewDir(t), Sealer: storetest.NewSealer(t), Cluster: "main"}
+	h.server = wiretest.StartPostgres(t, wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"))
+	h.start()
+	return h
+}
+
+func (h *house) start() {
+	url := func() string { return h.server.AdminURL(postgres.Superuser) }
+	log := slog.New(slog.DiscardHandler)
+	dead := func() string {
+		if h.away.Load() {
+			return "postgres://127.0.0.1:1/x"
+		}
+		return url()
+	}
+	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 100 * time.Millisecond, Log: log}
+	s := &Scheduler{
+		Repo: h.repo, URL: dead, Receiver: r, Seats: h.seats, Log: log, every: 500 * time.Millisecond,
+		Settings: func() Settings {
+			return Settings{Interval: time.Duration(h.interval.Load()), MaxRate: int(h.rate.Load())}
+		},
+		Keep: func(context.Context) error {
+			h.kept.Add(1)
+			return nil
+		},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() { s.Run(ctx) })
+	all.Go(func() { _ = r.Run(ctx) }) // until it is told to end
+	h.running = &running{r, s, func() { cancel(); all.Wait() }}
+	h.Cleanup(h.stop)
+}
+
+func (h *house) exec(statements ...string) {
+	h.Helper()
+	if err := h.server.Exec(context.Background(), postgres.Superuser, statements...); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// list returns the base backups, the newest first.
+func (h *house) list() []base.Manifest {
+	h.Helper()
+	all, err := base.List(context.Background(), h.repo)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return all
+}
+
+// waits waits until there are so many, and sees that there are no more.
+func (h *house) waits(n int, what string) []base.Manifest {
+	h.Helper()
+	for end := time.Now().Add(time.Minute); len(h.list()) < n; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.Fatalf("%s: there are %d base backups, not %d: %+v", what, len(h.list()), n, h.scheduler.Stats())
+		}
+	}
+	h.still(n, what)
+	return h.list()
+}
+
+func (h *house) still(n int, what string) {
+	h.Helper()
+	taken := func() bool { return h.scheduler.Stats().Why != "" }
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end) || taken(); time.Sleep(100 * time.Millisecond) {
+		if now := len(h.list()); now != n {
+			h.Fatalf("%s: there are %d base backups, not %d", what, now, n)
+		}
+	}
+}
+
+// TestSchedule has all happen to a cluster after which a base backup is taken.
+func TestSchedule(t *testing.T) {
+	h := newHouse(t)
+	h.waits(1, "the first one")
+	if s := h.scheduler.Stats(); !s.There || s.Taken != 1 || s.LastError != "" || s.Last == nil || h.kept.Load() == 0 {
+		t.Errorf("%+v, kept %d times", s, h.kept.Load())
+	}
+
+	h.stop()
+	h.start()
+	h.still(1, "a new start")
+
+	space := filepath.Join(wiretest.ServerDir(t), "space")
+	if err := os.Mkdir(space, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Own(space); err != nil {
+		t.Fatal(err)
+	}
+	h.exec(fmt.Sprintf("create tablespace beside location '%s'", space))
+	if all := h.waits(2, "a tablespace"); len(all[0].Tablespaces) != 1 || all[0].Started.Before(all[1].Finished) {
+		t.Errorf("taken after a tablespace: %+v", all[0])
+	}
+
+	h.stop()
+	h.exec("select pg_drop_replication_slot('howdah')", "create table log (n int)", "select pg_switch_wal()")
+	for range 3 {
+		h.exec("insert into log select generate_series(1, 1000)", "select pg_switch_wal()", "checkpoint")
+	}
+	h.start()
+	all := h.waits(3, "a gap")
+	contents, err := wal.List(t.Context(), h.repo)
+	if err != nil || len(contents.Gaps) != 1 || all[0].Start.LSN < contents.Gaps[0].To.LSN {
+		t.Errorf("gaps %v, %v; taken from %s on", contents, err, all[0].Start.LSN)
+	}
+
+	h.seats <- struct{}{} // another cluster's turn
+	h.interval.Store(int64(10 * time.Second))
+	h.still(3, "not its turn")
+	<-h.seats
+	h.waits(4, "an old one")
+	h.interval.Store(int64(time.Hour))
+
+	h.away.Store(true)
+	for end := time.Now().Add(time.Minute); h.scheduler.Stats().LastError == ""; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("that a server is away is not told")
+		}
+	}
+	if s := h.scheduler.Stats(); !strings.Contains(s.LastError, "whether a base backup is due") || s.LastErrorAt.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	h.away.Store(false)
+	h.stop()
+	testElsewhere(h)
+}
+
+// testElsewhere has another node get the slot while a base backup is being taken.
+func testElsewhere(h *house) {
+	h.rate.Store(1024)
+	h.start()
+	for end := time.Now().Add(time.Minute); !h.receiver.Stats().Connected; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.Fatal("nobody receives")
+		}
+	}
+	taken := make(chan error, 1)
+	go func() {
+		_, err := h.scheduler.Now(h.Context(), "somebody asks")
+		taken <- err
+	}()
+	for h.scheduler.Stats().Why == "" {
+		time.Sleep(20 * time.Millisecond)
+	}
+	other := &wal.Receiver{Repo: h.repo, URL: h.receiver.URL, Log: slog.New(slog.DiscardHandler)}
+	ctx, cancel := context.WithCancel(h.Context())
+	var all sync.WaitGroup
+	all.Go(func() { _ = other.Run(ctx) })
+	defer all.Wait()
+	defer cancel()
+	for end := time.Now().Add(time.Minute); !h.receiver.Stats().Elsewhere; time.Sleep(200 * time.Millisecond) {
+		if h.receiver.Stats().Connected {
+			h.exec("select pg_terminate_backend(active_pid) from pg_replication_slots where active")
+		}
+		if time.Now().After(end) {
+			h.Fatal("the other does not get the slot")
+		}
+	}
+	if err := <-taken; !errors.Is(err, errElsewhere) {
+		h.Errorf("the slot is gone: %v", err)
+	}
+	for info, err := range h.repo.Store.List(h.Context(), h.repo.Key("base", "data")) {
+		if err != nil || !slices.ContainsFunc(h.list(), func(m base.Manifest) bool { return strings.Contains(info.Key, m.ID) }) {
+			h.Errorf("left behind: %s, %v", info.Key, err)
+		}
+	}
+	if _, err := h.scheduler.Now(h.Context(), "somebody asks"); err == nil || !strings.Contains(err.Error(), "does not receive") {
+		h.Errorf("of a node that does not receive: %v", err)
+	}
+}

@@ -1,0 +1,123 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"howdah/backup/base"
+	"howdah/backup/replication"
+	"howdah/backup/repository"
+	"howdah/backup/wal"
+)
+
+// storedWithin is for how long no more WAL may be stored, while that of a base backup is
+// waited for.
+const storedWithin = 5 * time.Minute
+
+// storedFirst is the first pause between two looks at it: the server has just switched to
+// another segment, and the last one is on its way.
+const storedFirst = 50 * time.Millisecond
+
+// Take takes a base backup of the cluster at url, a replication_url, and has it be one when
+// its WAL is stored, by whoever receives it. stored, if not nil, says whether that can be so
+// already: the store is not asked before.
+func Take(ctx context.Context, r *repository.Repository, url string, o base.Options, stored func(upTo replication.Position) bool) (*base.Manifest, error) {
+	conn, err := replication.Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := r.Claim(ctx, conn.Server()); err != nil {
+		return nil, err
+	}
+	m, err := base.Take(ctx, r, conn, func(ctx context.Context) (map[uint32]string, error) { return databasesOf(ctx, url) }, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := waitStored(ctx, r, m, stored); err != nil {
+		return nil, errors.Join(fmt.Errorf("base backup %s is none: %w", m.ID, err), base.Delete(context.WithoutCancel(ctx), r, m.ID))
+	}
+	return m, base.Commit(ctx, r, m)
+}
+
+// waitStored waits until all WAL that a base backup needs is stored.
+func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest, stored func(replication.Position) bool) error {
+	var newest replication.Position
+	stop, pause := replication.Position(m.Stop), storedFirst
+	for begun, last := time.Now(), time.Now(); ; pause = min(2*pause, time.Second) {
+		var err error
+		// Who says that it is not stored yet may be wrong for ever.
+		if stored == nil || stored(stop) || time.Since(begun) > storedWithin {
+			var contents *wal.Contents
+			if contents, err = wal.List(ctx, r); err == nil {
+				if now := contents.Newest(); now != newest {
+					newest, last = now, time.Now()
+				}
+				if _, err = contents.Reaches(replication.Position(m.Start), stop.LSN, stop.Timeline); err == nil {
+					return nil
+				}
+			}
+			if time.Since(last) > storedWithin {
+				return fmt.Errorf("its WAL, from %s to %s, is not stored: is a Howdah running that receives it? %w", m.Start.LSN, m.Stop.LSN, err)
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// connect logs in to the server as a role that may replicate: it may log in to no database
+// but one that everybody may.
+func connect(ctx context.Context, url string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("replication_url is no PostgreSQL URL")
+	}
+	if config.Database == "" {
+		config.Database = "postgres"
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// databasesOf returns the names of a server's databases, by OID.
+func databasesOf(ctx context.Context, url string) (map[uint32]string, error) {
+	conn, err := connect(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("read the names of databases: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, "select oid, datname::text from pg_catalog.pg_database")
+	if err != nil {
+		return nil, fmt.Errorf("read the names of databases: %w", err)
+	}
+	all := map[uint32]string{}
+	var oid uint32
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name}, func() error {
+		all[oid] = name
+		return nil
+	})
+	return all, err
+}
+
+// tablespacesOf returns the OIDs of the tablespaces that a server has beside its data
+// directory.
+func tablespacesOf(ctx context.Context, url string) ([]uint32, error) {
+	conn, err := connect(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("read the tablespaces: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, `select oid from pg_catalog.pg_tablespace where pg_catalog.pg_tablespace_location(oid) like '/%' order by 1`)
+	if err != nil {
+		return nil, fmt.Errorf("read the tablespaces: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uint32])
+}
