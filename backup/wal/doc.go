@@ -20,5 +20,7 @@
 //
 // A restore_command runs Get (get.go), which asks over a Unix socket whoever runs Serve
 // (serve.go): it runs as the server's OS user, who can read neither store nor key. A Source
-// (source.go) fetches segments before they are asked for.
+// (source.go) fetches segments before they are asked for. A Door (door.go) serves several
+// clusters, and takes what archive_commands have: OpenArchived (archived.go) reads it as the
+// server's OS user, and an Archive (push.go) stores it.
 package wal

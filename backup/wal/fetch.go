@@ -31,10 +31,11 @@ func (c *Contents) fetch(ctx context.Context, r *repository.Repository, name str
 	if timeline, ok := strings.CutSuffix(name, ".history"); ok {
 		return true, c.fetchHistory(ctx, r, timeline, into)
 	}
-	for _, other := range []string{".backup", ".partial"} {
-		if strings.HasSuffix(name, other) { // of archive_command's making
-			return false, ErrAbsent
-		}
+	if partialForm.MatchString(name) { // what was in it is a part of the segment
+		return false, ErrAbsent
+	}
+	if labelForm.MatchString(name) {
+		return true, fetchLabel(ctx, r, name, into)
 	}
 	size := c.Identity.Segment
 	timeline, start, err := replication.ParseSegment(name, size)
@@ -227,6 +228,19 @@ func (c *Contents) checkHeader(s *spool, timeline uint32, start replication.LSN)
 		return fmt.Errorf("%w: it says of itself that it is of the system %s, not %s", store.ErrDamaged, system, c.Identity.System)
 	}
 	return nil
+}
+
+// fetchLabel writes what an archive_command has archived beside WAL.
+func fetchLabel(ctx context.Context, r *repository.Repository, name string, into io.Writer) error {
+	text, err := readPlain(ctx, r, labelKey(name), gapMost)
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrAbsent
+	}
+	if err != nil {
+		return err
+	}
+	_, err = into.Write(text)
+	return err
 }
 
 func (c *Contents) fetchHistory(ctx context.Context, r *repository.Repository, name string, into io.Writer) error {

@@ -32,7 +32,15 @@ const answerTime = 10 * time.Minute
 // and puts it at path, whole, synced and in one step, or not at all. It returns the exit
 // code, and what went wrong if that is ExitTrouble.
 func Get(socket, name, path string) (exit int, err error) {
-	err = get(socket, name, path)
+	return outcome(name, get(socket, name, path))
+}
+
+// GetOf is Get from a Door's socket, of a cluster.
+func GetOf(socket, cluster, name, path string) (exit int, err error) {
+	return outcome(name, get(socket, name+" "+cluster, path))
+}
+
+func outcome(name string, err error) (exit int, told error) {
 	switch {
 	case err == nil:
 		return ExitDone, nil
@@ -42,8 +50,8 @@ func Get(socket, name, path string) (exit int, err error) {
 	return ExitTrouble, fmt.Errorf("get %q: %w", name, err)
 }
 
-func get(socket, name, path string) error {
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+func get(socket, question, path string) error {
+	if strings.ContainsFunc(question, func(r rune) bool { return r < ' ' }) {
 		return errors.New("that is no file's name")
 	}
 	conn, err := net.Dial("unix", socket)
@@ -54,7 +62,7 @@ func get(socket, name, path string) error {
 	if err := conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(conn, "get %s\n", name); err != nil {
+	if _, err := fmt.Fprintf(conn, "get %s\n", question); err != nil {
 		return err
 	}
 	from := bufio.NewReaderSize(conn, piece)

@@ -36,6 +36,12 @@ const (
 // Serve answers restore_commands that run Get until the context is done. get writes a
 // file, as Fetch does and Source.Get: ErrAbsent is that there is none.
 func Serve(ctx context.Context, l net.Listener, get func(ctx context.Context, name string, into io.Writer) error) error {
+	return accept(ctx, l, func(ctx context.Context, conn net.Conn) { answerTo(ctx, conn, get) })
+}
+
+// accept has each connection be answered, in a goroutine of its own, until the context is
+// done.
+func accept(ctx context.Context, l net.Listener, answer func(context.Context, net.Conn)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
@@ -59,7 +65,7 @@ func Serve(ctx context.Context, l net.Listener, get func(ctx context.Context, na
 			defer func() { <-free }()
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
-			answerTo(ctx, conn, get)
+			answer(ctx, conn)
 		})
 	}
 }
@@ -75,7 +81,11 @@ func answerTo(ctx context.Context, conn net.Conn, get func(ctx context.Context, 
 		return
 	}
 	a := &answer{conn: conn, sum: sha256.New()}
-	err = get(ctx, name, a)
+	a.give(get(ctx, name, a))
+}
+
+// give ends an answer: with the outcome of the function that has written the file.
+func (a *answer) give(err error) {
 	switch {
 	case err == nil:
 		a.end()
@@ -83,8 +93,12 @@ func answerTo(ctx context.Context, conn net.Conn, get func(ctx context.Context, 
 	case errors.Is(err, ErrAbsent):
 		a.line("absent")
 	default:
-		a.line("trouble " + strings.ReplaceAll(err.Error(), "\n", "; "))
+		a.trouble(err)
 	}
+}
+
+func (a *answer) trouble(err error) {
+	a.line("trouble " + strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 
 // answer writes a file to whoever has asked for it.

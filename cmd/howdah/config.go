@@ -117,6 +117,7 @@ type Backup struct {
 	Recipients   []string // age's public keys
 	IdentityFile string   // this and the next two: absolute, or ""
 	ScratchDir   string
+	WALSocket    string // absolute; "" = none
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
 	BaseMaxRate     int64 // bytes a second; 0 = no limit

@@ -18,6 +18,7 @@ func (r *configReader) checkBackup() {
 	if b.BaseMaxRate > 0 && b.BaseMaxRate < 32<<10 {
 		r.wrong(at("base_max_rate"), "write 32kB or more, or 0 for no limit", "base_max_rate is less than PostgreSQL takes")
 	}
+	r.checkWALSocket(at("wal_socket"))
 	if b.Store == "" {
 		for _, other := range []struct {
 			name  string
@@ -43,6 +44,23 @@ func (r *configReader) checkBackup() {
 	identities := r.readIdentities(at("identity_file"))
 	if len(r.mistakes) == 0 {
 		r.config.Sealer, _ = store.NewSealer(b.Recipients, identities) // both were looked at
+	}
+}
+
+// checkWALSocket looks at where WAL is taken in and given out.
+func (r *configReader) checkWALSocket(at []string) {
+	b := &r.config.Backup
+	if b.WALSocket == "" {
+		return
+	}
+	b.WALSocket = r.absolute(b.WALSocket)
+	switch {
+	case b.Store == "":
+		r.wrong(at, "give the store too", "wal_socket is of no use without a store")
+	case len(b.WALSocket) > maxSocketPath:
+		r.wrong(at, "write a shorter path", "wal_socket %q is longer than the %d bytes the system takes", b.WALSocket, maxSocketPath)
+	case b.WALSocket == r.config.SocketPath():
+		r.wrong(at, "write another path", "wal_socket %q is where clients of the pooler connect", b.WALSocket)
 	}
 }
 

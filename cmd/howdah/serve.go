@@ -333,6 +333,10 @@ func (d *daemon) run(ctx context.Context) error {
 		d.router.Close()
 		return err
 	}
+	if err := d.serveWALDoor(ctx, &serving); err != nil {
+		d.router.Close()
+		return err
+	}
 	serving.Go(func() { d.console.Run(ctx) })
 	watch := quota.Watch{Registry: d.registry, Tell: d.router.SetUsage, Log: d.log}
 	serving.Go(func() { watch.Run(ctx) })

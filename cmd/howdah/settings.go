@@ -395,8 +395,13 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "replication_url", initial: "", reload: true, secret: true,
-			doc: "Connection of a role with REPLICATION, for WAL and base backups. This version reads it and does nothing with it yet.",
+			doc: "Connection of a role with REPLICATION, to the primary, for WAL and base backups: WAL is stored while a Howdah with a store runs, and base backups can be taken. It may name several hosts, with target_session_attrs=primary. \"\" is none.",
 			at:  func(p *place) any { return &p.cluster.ReplicationURL },
+		},
+		{
+			section: in, name: "os_user", initial: "", reload: true,
+			doc: "The operating system's user that the cluster's servers on this machine run as: its archive_command and restore_command may use wal_socket. \"\" is none.",
+			at:  func(p *place) any { return &p.cluster.OSUser },
 		},
 		{
 			section: in, name: "budget", initial: int64(0), most: maxInt, reload: true,

@@ -44,6 +44,11 @@ func backupSettings() []setting {
 			at:  func(p *place) any { return &p.backup.KeepExportsWindow },
 		},
 		{
+			section: in, name: "wal_socket", initial: "",
+			doc: "A Unix socket by which archive_command and restore_command reach this Howdah: `howdah wal archive-push` and `archive-get` with --socket. Root may use it, who runs Howdah, and for a cluster its os_user. \"\" is none.",
+			at:  func(p *place) any { return &p.backup.WALSocket },
+		},
+		{
 			section: in, name: "scratch_dir", initial: "",
 			doc: "A folder in which dumps are kept on their way between a database and the store, or another database; it needs room for the largest tenant's tables. What is in it is the tenants' data, for Howdah's own user alone, and is removed afterwards. \"\" is one in the system's folder of temporary files.",
 			at:  func(p *place) any { return &p.backup.ScratchDir },
