@@ -293,9 +293,7 @@ func (m *mistaken) refused(t *testing.T, config string, environ, args []string, 
 			t.Errorf("howdah %q: it does not say %q:\n%s", args, text, out)
 		}
 	}
-	if testing.Verbose() {
-		t.Logf("%s", out)
-	}
+	t.Logf("%s", out)
 	if strings.Contains(string(out), "CORRECTHORSE") || strings.Contains(string(out), m.secret) {
 		t.Errorf("howdah %q: it tells a secret:\n%s", args, out)
 	}
