@@ -3,12 +3,14 @@ package overview
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"howdah/backup/base"
 	"howdah/backup/replication"
 	"howdah/backup/repository"
+	"howdah/backup/store"
 	"howdah/backup/wal"
 )
 
@@ -102,7 +104,7 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 		return nil, err
 	}
 	o.Until, o.LSN, o.Timeline = until.Time, until.LSN, timeline
-	gaps, err := wal.Gaps(ctx, r.Repo)
+	gaps, damaged, err := wal.Gaps(ctx, r.Repo)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +124,9 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 			b.Newest = time.Time{}
 		}
 		o.Bases = append(o.Bases, b)
+	}
+	for _, key := range damaged {
+		unreadable = errors.Join(unreadable, fmt.Errorf("%w: the record of a gap %q", store.ErrDamaged, key))
 	}
 	return o, unreadable
 }

@@ -35,7 +35,7 @@ type Contents struct {
 	Timelines []*Timeline // by number
 	Gaps      []Gap       // by position
 	Odd       []string    // keys that nobody of us has written, each with the reason: they are left alone
-	Damaged   []string    // keys of objects that the store knows to be damaged: they do not count
+	Damaged   []string    // keys of objects that are known to be damaged: they do not count
 }
 
 // Timeline is what there is of one.
@@ -84,7 +84,10 @@ func List(ctx context.Context, r *repository.Repository) (*Contents, error) {
 			t.add(object{start: o.Start, part: o.Part}, o.Info)
 			continue
 		}
-		if t.Legs, err = readHistory(ctx, r, o.Timeline); err != nil {
+		switch t.Legs, err = readHistory(ctx, r, o.Timeline); {
+		case errors.Is(err, store.ErrDamaged): // as if it were missing: no way leads there
+			c.Damaged = append(c.Damaged, o.Key)
+		case err != nil:
 			return nil, err
 		}
 	}
@@ -92,7 +95,8 @@ func List(ctx context.Context, r *repository.Repository) (*Contents, error) {
 		c.Timelines = append(c.Timelines, t)
 	}
 	slices.SortFunc(c.Timelines, func(a, b *Timeline) int { return cmp.Compare(a.ID, b.ID) })
-	c.Gaps, err = Gaps(ctx, r)
+	gaps, damaged, err := Gaps(ctx, r)
+	c.Gaps, c.Damaged = gaps, append(c.Damaged, damaged...)
 	return c, err
 }
 
@@ -213,13 +217,17 @@ func readPlain(ctx context.Context, r *repository.Repository, key string, most i
 	return text, nil
 }
 
-// putPlain stores an object that is not sealed, unless it is there already.
+// putPlain stores an object that is not sealed, unless it is there already. One that is
+// damaged is replaced: it is of no use to anybody.
 func putPlain(ctx context.Context, r *repository.Repository, key string, text []byte) error {
 	err := r.Store.PutIfAbsent(ctx, r.Key(key), text, sumOf(text))
 	if !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	there, err := readPlain(ctx, r, key, historyMost)
+	if errors.Is(err, store.ErrDamaged) {
+		return r.Store.Put(ctx, r.Key(key), text, sumOf(text))
+	}
 	if err != nil {
 		return err
 	}

@@ -106,8 +106,30 @@ func TestListIsNotTakenIn(t *testing.T) {
 	if err := r.Store.Put(t.Context(), r.Key(historyKey(2)), []byte("1\t0/400000\tx\n"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := List(t.Context(), r); !errors.Is(err, store.ErrDamaged) {
-		t.Errorf("a history that has no sum: %v", err)
+	gap := &Gap{From: at(1, 2*mib), To: at(1, 3*mib), Why: "the slot was lost"}
+	if err := r.Store.Put(t.Context(), r.Key(gap.key()), []byte("{}"), nil); err != nil {
+		t.Fatal(err)
+	}
+	// What is damaged does not hide the rest.
+	c = list(t, r)
+	if want := []string{r.Key(historyKey(2)), r.Key(gap.key())}; !slices.Equal(c.Damaged, want) || len(c.Gaps) != 0 {
+		t.Errorf("damaged are %q, not %q; the gaps are %v", c.Damaged, want, c.Gaps)
+	}
+	if got, err := c.Reaches(at(1, 3*mib+5), 0, 1); err != nil || got != at(1, 4*mib+100) {
+		t.Errorf("it reaches %+v, %v", got, err)
+	}
+	if _, err := c.Reaches(at(1, 3*mib+5), 0, 0); !errors.Is(err, ErrHole) || !strings.Contains(err.Error(), "history file of timeline 2") {
+		t.Errorf("to a timeline whose history is damaged: %v", err)
+	}
+	// Who knows better replaces it.
+	if err := errors.Join(putGap(t.Context(), r, gap), putPlain(t.Context(), r, historyKey(2), []byte("1\t0/400000\tx\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if c = list(t, r); len(c.Damaged) > 0 || len(c.Gaps) != 1 || len(c.timeline(2).Legs) != 2 {
+		t.Errorf("then damaged are %q; the gaps are %v", c.Damaged, c.Gaps)
+	}
+	if err := putPlain(t.Context(), r, historyKey(2), []byte("1\t0/500000\tx\n")); !errors.Is(err, ErrConflict) {
+		t.Errorf("another history: %v", err)
 	}
 }
 

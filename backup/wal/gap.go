@@ -40,7 +40,8 @@ func (g *Gap) key() string {
 // Key is where the record is in a repository.
 func (g *Gap) Key(r *repository.Repository) string { return r.Key(g.key()) }
 
-// putGap stores the record of a gap, once: who is killed behind it finds the gap again.
+// putGap stores the record of a gap, once: who is killed behind it finds the gap again. One
+// that is damaged is replaced.
 func putGap(ctx context.Context, r *repository.Repository, g *Gap) error {
 	g.Format, g.Found = gapFormat, g.Found.UTC().Truncate(time.Second)
 	text, err := json.MarshalIndent(g, "", "  ")
@@ -48,29 +49,39 @@ func putGap(ctx context.Context, r *repository.Repository, g *Gap) error {
 		return err
 	}
 	err = r.Store.PutIfAbsent(ctx, r.Key(g.key()), text, sumOf(text))
-	if err != nil && !errors.Is(err, store.ErrExists) {
+	if errors.Is(err, store.ErrExists) {
+		if _, err = readGap(ctx, r, g.key()); errors.Is(err, store.ErrDamaged) {
+			err = r.Store.Put(ctx, r.Key(g.key()), text, sumOf(text))
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("record a gap: %w", err)
 	}
 	return nil
 }
 
-// Gaps reads the gap records of a repository, in the order of where they end.
-func Gaps(ctx context.Context, r *repository.Repository) (gaps []Gap, err error) {
+// Gaps reads the gap records of a repository, in the order of where they end. Of those that
+// are damaged it returns the keys.
+func Gaps(ctx context.Context, r *repository.Repository) (gaps []Gap, damaged []string, err error) {
 	base := r.Key("gaps") + "/"
 	for info, err := range r.Store.List(ctx, base) {
 		if err != nil {
-			return nil, fmt.Errorf("list the gaps in the WAL of cluster %q: %w", r.Cluster, err)
+			return nil, nil, fmt.Errorf("list the gaps in the WAL of cluster %q: %w", r.Cluster, err)
 		}
 		g, err := readGap(ctx, r, "gaps/"+strings.TrimPrefix(info.Key, base))
 		if errors.Is(err, store.ErrNotFound) {
 			continue // deleted since
 		}
+		if errors.Is(err, store.ErrDamaged) {
+			damaged = append(damaged, info.Key)
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("read the gap record %q: %w", info.Key, err)
+			return nil, nil, fmt.Errorf("read the gap record %q: %w", info.Key, err)
 		}
 		gaps = append(gaps, *g)
 	}
-	return gaps, nil
+	return gaps, damaged, nil
 }
 
 func readGap(ctx context.Context, r *repository.Repository, key string) (*Gap, error) {

@@ -37,6 +37,7 @@ func TestReceiver(t *testing.T) {
 	t.Run("a store that is away", func(t *testing.T) { testStall(t, primary) })
 	t.Run("nothing is replaced", func(t *testing.T) { testConflict(t, primary) })
 	t.Run("the slot is gone", func(t *testing.T) { testGap(t, primary) })
+	t.Run("the slot is lost", func(t *testing.T) { testLostSlot(t, primary) })
 	t.Run("a server that stops", func(t *testing.T) { testStopping(t, primary) }) // last
 }
 
@@ -53,6 +54,7 @@ func testRecover(t *testing.T, primary *postgres.Server) {
 	end := now(t, primary)
 	committed := time.Now()
 	until(t, "a sample after it", func() bool { return r.Stats().Sampled.After(committed) })
+	until(t, "it has looked at the slot", func() bool { return r.Stats().Slot.Status == "reserved" })
 	stats := r.Stats()
 	stop()
 	if slot := stats.Slot; slot.Status != "reserved" || slot.Asked.IsZero() || slot.Retained < 0 || slot.Safe != -1 {
@@ -101,6 +103,8 @@ func testFold(t *testing.T, primary *postgres.Server) {
 		exec1(t, primary, "insert into fold values (1)")
 		stored(t, r, primary)
 	}
+	parts := func() int { return len(list(t, g.Repository).timeline(1).segment(begin.SegmentStart(16 * mib)).Parts) }
+	until(t, "parts are deleted that others have taken the place of", func() bool { return parts() <= partsMost })
 	stop()
 	c := list(t, g.Repository)
 	segment := c.timeline(1).segment(begin.SegmentStart(16 * mib))
@@ -123,6 +127,7 @@ func testFold(t *testing.T, primary *postgres.Server) {
 	stop = run(t, r)
 	exec1(t, primary, "insert into fold values (2)", "select pg_switch_wal()", "insert into fold values (3)")
 	stored(t, r, primary)
+	until(t, "the parts are deleted", func() bool { return parts() == 0 })
 	stop()
 	segment = list(t, g.Repository).timeline(1).segment(segment.Start)
 	if !segment.Whole || len(segment.Parts) > 0 {
@@ -193,6 +198,15 @@ func testStall(t *testing.T, primary *postgres.Server) {
 	exec1(t, primary, "drop table stall")
 }
 
+// freeSlot drops the receiver's slot: it is in use until the server has seen that the receiver
+// is gone.
+func freeSlot(t *testing.T, primary *postgres.Server) {
+	t.Helper()
+	until(t, "the slot is free", func() bool {
+		return primary.Exec(context.Background(), postgres.Superuser, "select pg_drop_replication_slot('howdah')") == nil
+	})
+}
+
 func testConflict(t *testing.T, primary *postgres.Server) {
 	g := newRig(t)
 	exec1(t, primary, "select pg_switch_wal()")
@@ -208,7 +222,7 @@ func testConflict(t *testing.T, primary *postgres.Server) {
 	}
 	start := now(t, primary).SegmentStart(16 * mib)
 	put(t, g.Repository, segmentKey(1, start, 16*mib), []byte("another server's"))
-	exec1(t, primary, "select pg_drop_replication_slot('howdah')")
+	freeSlot(t, primary)
 	r := g.receiver(primary.AdminURL("postgres"))
 	stop := run(t, r)
 	defer stop()
@@ -229,7 +243,8 @@ func testGap(t *testing.T, primary *postgres.Server) {
 	stored(t, r, primary)
 	stop()
 	// It is back before anything is lost: no gap.
-	exec1(t, primary, "select pg_drop_replication_slot('howdah')", "insert into gap values (1)")
+	freeSlot(t, primary)
+	exec1(t, primary, "insert into gap values (1)")
 	r = g.receiver(primary.AdminURL("postgres"))
 	stop = run(t, r)
 	stored(t, r, primary)
@@ -239,7 +254,7 @@ func testGap(t *testing.T, primary *postgres.Server) {
 	}
 	// Now the server throws WAL away.
 	from := r.Stats().Durable
-	exec1(t, primary, "select pg_drop_replication_slot('howdah')")
+	freeSlot(t, primary)
 	for range 3 {
 		exec1(t, primary, "insert into gap values (1)", "select pg_switch_wal()", "checkpoint")
 	}
@@ -269,6 +284,38 @@ func testGap(t *testing.T, primary *postgres.Server) {
 		t.Errorf("there are gaps %+v", c.Gaps)
 	}
 	exec1(t, primary, "drop table gap")
+}
+
+// testLostSlot has the server give up the slot: it keeps no more WAL than it was told to.
+func testLostSlot(t *testing.T, primary *postgres.Server) {
+	g := newRig(t)
+	r := g.receiver(primary.AdminURL("postgres"))
+	stop := run(t, r)
+	exec1(t, primary, "create table lost_slot (n int)")
+	stored(t, r, primary)
+	stop()
+	from := r.Stats().Durable
+	exec1(t, primary, "alter system set max_slot_wal_keep_size = '1MB'", "select pg_reload_conf()")
+	defer exec1(t, primary, "alter system reset max_slot_wal_keep_size", "select pg_reload_conf()")
+	until(t, "the slot is lost", func() bool {
+		exec1(t, primary, "insert into lost_slot values (1)", "select pg_switch_wal()", "checkpoint")
+		return query(t, primary, "select wal_status from pg_replication_slots where slot_name = 'howdah'") == "lost"
+	})
+	r = g.receiver(primary.AdminURL("postgres"))
+	stop = run(t, r)
+	exec1(t, primary, "insert into lost_slot values (2)")
+	stored(t, r, primary)
+	stop()
+	if s := r.Stats(); s.SlotLost.IsZero() || s.Gaps != 1 {
+		t.Errorf("it says %+v", s)
+	}
+	if c := list(t, g.Repository); len(c.Gaps) != 1 || c.Gaps[0].From.LSN < from || c.Gaps[0].To.LSN <= from {
+		t.Errorf("the gaps are %+v; it was at %s", c.Gaps, from)
+	}
+	if status := query(t, primary, "select wal_status from pg_replication_slots where slot_name = 'howdah'"); status == "lost" {
+		t.Error("the slot is the lost one")
+	}
+	exec1(t, primary, "drop table lost_slot")
 }
 
 // testStopping stops a server while the store is away: it must not wait for ever, nor must
