@@ -36,6 +36,7 @@ func newRootCommand() *cobra.Command {
 		newExportCommand(),
 		newBackupCommand(),
 		newRestoreCommand(),
+		newFilestoreCommand(),
 		newWALCommand(),
 		newImportPgbouncerCommand(),
 		newVersionCommand(),

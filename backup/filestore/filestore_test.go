@@ -1,0 +1,237 @@
+package filestore
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // Odoo names files by it
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/backup/repository"
+	"howdah/backup/store"
+	"howdah/backup/store/storetest"
+	"howdah/wire/wiretest"
+)
+
+// odoo is a filestore as Odoo has one, and what is stored of it.
+type odoo struct {
+	*testing.T
+	Filestore
+	store *store.Dir
+	dir   string
+}
+
+func newOdoo(t *testing.T) *odoo {
+	dir := storetest.NewDir(t)
+	r := &repository.Repository{Store: dir, Sealer: storetest.NewSealer(t), Cluster: "main"}
+	return &odoo{T: t, Filestore: Filestore{Repo: r, Database: "acme.example/ü"}, store: dir, dir: t.TempDir()}
+}
+
+// attach writes a file as Odoo does, and returns its name.
+func (o *odoo) attach(contents string) string {
+	o.Helper()
+	file := sum(sha1.Sum([]byte(contents))) //nolint:gosec // as above
+	o.write(file.name(), contents)
+	return file.name()
+}
+
+func (o *odoo) write(name, contents string) {
+	o.Helper()
+	path := filepath.Join(o.dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(contents), 0o600)); err != nil {
+		o.Fatal(err)
+	}
+}
+
+func (o *odoo) sync() Outcome {
+	o.Helper()
+	outcome, err := o.Sync(o.Context(), o.dir, nil)
+	if err != nil {
+		o.Fatal(err)
+	}
+	return outcome
+}
+
+func TestSyncAndFetch(t *testing.T) {
+	o := newOdoo(t)
+	large := strings.Repeat("large ", smallMost) // is streamed
+	names := []string{o.attach(""), o.attach("invoice"), o.attach(large), o.attach(large[:smallMost]), o.attach(large[:smallMost-1])}
+	torn := sum(sha1.Sum([]byte("a whole file"))).name() //nolint:gosec // as above
+	o.write(torn, "a whole")
+	tornLarge := sum(sha1.Sum([]byte("another"))).name() //nolint:gosec // as above
+	o.write(tornLarge, large)
+	o.write("checklist/ab/abcd", "")
+	o.write("ab/not-a-sum", "")
+	o.write("ff/"+names[1][3:], "in another folder")
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o600), os.Symlink(secret, filepath.Join(o.dir, "ab", strings.Repeat("ab", 20)))); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now().Add(-time.Microsecond)
+	first := o.sync()
+	odd := []string{torn, tornLarge}
+	slices.Sort(odd)
+	if first.Files != 5 || first.New != 5 || first.Added != first.Bytes || !slices.Equal(first.Odd, odd) || first.Others != 3 {
+		t.Errorf("the first sync: %+v", first)
+	}
+	synced, err := o.Synced(t.Context())
+	if err != nil || synced.Started.Before(before) || synced.Files != 5 {
+		t.Errorf("synced: %+v, %v", synced, err)
+	}
+
+	// What was torn is whole now, what is stored stays although Odoo has collected it.
+	o.write(torn, "a whole file")
+	if err := os.Remove(filepath.Join(o.dir, names[1])); err != nil {
+		t.Fatal(err)
+	}
+	if second := o.sync(); second.Files != 5 || second.New != 1 || second.Added != int64(len("a whole file")) {
+		t.Errorf("the second sync: %+v", second)
+	}
+
+	into := filepath.Join(t.TempDir(), "into")
+	gone := sum(sha1.Sum([]byte("never stored"))).name() //nolint:gosec // as above
+	wanted := append([]string{torn, gone, "../../etc/passwd", "s3://elsewhere"}, names...)
+	fetched, err := o.Fetch(t.Context(), wanted, into, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fetched.Files != 6 || fetched.New != 6 || !slices.Equal(fetched.Missing, []string{gone}) || len(fetched.Foreign) != 2 {
+		t.Errorf("fetched: %+v", fetched)
+	}
+	wantFiles(t, into, map[string]string{
+		torn: "a whole file", names[0]: "", names[1]: "invoice", names[2]: large, names[3]: large[:smallMost], names[4]: large[:smallMost-1],
+	})
+
+	// What is there and whole stays, what is not is fetched again.
+	if err := os.WriteFile(filepath.Join(into, names[1]), []byte("inv"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if fetched, err = o.Fetch(t.Context(), names, into, nil); err != nil || fetched.Files != 5 || fetched.New != 1 {
+		t.Errorf("fetched again: %+v, %v", fetched, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(into, names[1])); err != nil || string(text) != "invoice" {
+		t.Errorf("the damaged file is %q, %v", text, err)
+	}
+}
+
+// wantFiles fails unless a folder has these files, and no others.
+func wantFiles(t *testing.T, dir string, want map[string]string) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		n++
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if contents, is := want[name]; !is || string(text) != contents {
+			t.Errorf("%q has %d bytes, want %d (there: %v)", name, len(text), len(contents), is)
+		}
+		return err
+	})
+	if err != nil || n != len(want) {
+		t.Errorf("%d files, want %d: %v", n, len(want), err)
+	}
+}
+
+func TestFetchRefusesWhatIsDamaged(t *testing.T) {
+	o := newOdoo(t)
+	name := o.attach("invoice")
+	o.sync()
+	file, _ := parseName(name)
+	// Another file of the same store in its place: sealed well, with other contents.
+	if _, err := o.Repo.Sealer.Put(t.Context(), o.store, o.fileKey(file), []byte("another"), nil); err != nil {
+		t.Fatal(err)
+	}
+	into := t.TempDir()
+	if _, err := o.Fetch(t.Context(), []string{name}, into, nil); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("got %v, want %v", err, store.ErrDamaged)
+	}
+	wantFiles(t, into, nil)
+}
+
+func TestSyncOfNothing(t *testing.T) {
+	o := newOdoo(t)
+	if _, err := o.Synced(t.Context()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v, want %v", err, store.ErrNotFound)
+	}
+	if _, err := o.Sync(t.Context(), filepath.Join(o.dir, "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want %v", err, fs.ErrNotExist)
+	}
+	if outcome := o.sync(); outcome.Files != 0 {
+		t.Errorf("%+v", outcome)
+	}
+}
+
+func TestNamesInDump(t *testing.T) {
+	binaries := wiretest.FindPostgres(t)
+	server := wiretest.StartPostgresOf(t, binaries)
+	exec1 := func(database string, statements ...string) {
+		t.Helper()
+		if err := server.Exec(t.Context(), database, statements...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec1("postgres", "create database acme", "create database other", "create database viewed")
+	exec1("acme",
+		`create table ir_attachment (id int, "name" text, "odd, column" text, store_fname varchar, index_content text)`,
+		`insert into ir_attachment values
+			(1, E'tab\there\nand\\.\n', '\.', 'aa/first', repeat('long ', 200000)),
+			(2, null, null, null, null), (3, '\.', E'\\', 'aa/first', ''), (4, '', '', '', ''),
+			(5, 'x', 'x', repeat('too long ', 1000), 'x'), (6, 'x', 'x', 'bb/second', E'\\.\n\\.')`,
+		"create schema hidden", "create table hidden.ir_attachment (store_fname text)", "insert into hidden.ir_attachment values ('cc/hidden')")
+	exec1("other", "create table t (n int)")
+	exec1("viewed", "create function f() returns text language plpgsql as $$begin raise 'it runs'; end$$",
+		"create view ir_attachment as select f() as store_fname")
+	for database, want := range map[string]int{"acme": 3, "other": 0, "viewed": 0} {
+		dump := filepath.Join(t.TempDir(), "dump")
+		out, err := exec.CommandContext(t.Context(), binaries.Path("pg_dump"), "-Fd", "-f", dump, server.AdminURL(database)).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		names, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), dump)
+		if err != nil || len(names) != want {
+			t.Errorf("%s: %d names %.80q, %v", database, len(names), names, err)
+		}
+		if want > 0 && (names[0] != "aa/first" || names[1] != "bb/second") {
+			t.Errorf("%s: %.80q", database, names)
+		}
+	}
+	if _, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), t.TempDir()); err == nil {
+		t.Error("a folder without a dump is none")
+	}
+}
+
+func FuzzNamesInCopy(f *testing.F) {
+	f.Add("COPY public.ir_attachment (id, store_fname) FROM stdin;\n1\taa/bb\n2\t\\N\n\\.\n")
+	f.Add("SET x;\nCOPY public.ir_attachment (store_fname, id) FROM stdin;\naa/bb\t1\n")
+	f.Fuzz(func(t *testing.T, script string) {
+		names, err := namesInCopy(strings.NewReader(script))
+		for _, name := range names {
+			if err != nil || len(name) > fieldMost || !bytes.Contains([]byte(script), []byte(name)) || strings.ContainsAny(name, "\t\n") {
+				t.Errorf("%q, %v", name, err)
+			}
+		}
+	})
+}
+
+func TestEscape(t *testing.T) {
+	for name, want := range map[string]string{"acme": "acme", "a/b": "a%2Fb", "..": "%2E%2E", "%41": "%2541", "ü": "%C3%BC"} {
+		if got := escape(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+	if err := store.CheckKey((&Filestore{Repo: &repository.Repository{Cluster: "main"}, Database: strings.Repeat("ü", 31)}).fileKey(sum{})); err != nil {
+		t.Error(err)
+	}
+}

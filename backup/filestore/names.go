@@ -1,0 +1,139 @@
+package filestore
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// table is where Odoo notes attachments, and column the names of their files.
+const (
+	table  = "ir_attachment"
+	column = "store_fname"
+)
+
+// NamesInDump returns the names of the files that the database of a dump refers to, sorted;
+// none if it is not Odoo's. pgRestore is the path of a pg_restore that reads the dump. No
+// server is asked, so that nothing of what a tenant made is run.
+func NamesInDump(ctx context.Context, pgRestore, dump string) ([]string, error) {
+	cmd := exec.CommandContext(ctx, pgRestore, "--data-only", "--schema=public", "--table="+table, "--file=-", dump)
+	var trouble bytes.Buffer
+	cmd.Stderr = &trouble
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the names of files in dump %q: %w", dump, err)
+	}
+	names, err := namesInCopy(out)
+	if err != nil {
+		cmd.Process.Kill() // it would wait until somebody reads the rest
+	}
+	if waitErr := cmd.Wait(); err == nil && waitErr != nil {
+		err = fmt.Errorf("%w: %s", waitErr, strings.TrimSpace(trouble.String()))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the names of files in dump %q: %w", dump, err)
+	}
+	return names, nil
+}
+
+// namesInCopy reads them from the COPY of the table in a script. A row may have gigabytes:
+// of each no more is kept than a name has.
+func namesInCopy(script io.Reader) (names []string, err error) {
+	in := bufio.NewReaderSize(script, 256<<10)
+	at, err := findCopy(in)
+	if err != nil || at < 0 {
+		return nil, err
+	}
+	found := map[string]struct{}{}
+	for {
+		name, err := field(in, at)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("the rows of %s break off: %w", table, err)
+		case name == `\.`:
+			for name := range found {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return names, nil
+		case name != `\N` && name != "":
+			found[name] = struct{}{}
+		}
+	}
+}
+
+// findCopy reads up to the rows, and returns which field has the names; -1 is that there
+// are no rows, or no such field.
+func findCopy(in *bufio.Reader) (at int, err error) {
+	const start = "COPY public." + table + " ("
+	for {
+		line, err := in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull): // no line in front of the rows is that long
+			return -1, fmt.Errorf("it has a line of more than %d bytes in front of the rows", in.Size())
+		case errors.Is(err, io.EOF):
+			return -1, nil
+		case err != nil:
+			return -1, err
+		}
+		columns, is := strings.CutPrefix(strings.TrimSpace(string(line)), start)
+		if !is {
+			continue
+		}
+		columns, is = strings.CutSuffix(columns, ") FROM stdin;")
+		if !is {
+			return -1, fmt.Errorf("it has %q", line)
+		}
+		return slices.Index(splitColumns(columns), column), nil
+	}
+}
+
+// splitColumns splits a list of columns, of which some are in quotes.
+func splitColumns(list string) (columns []string) {
+	quoted, from := false, 0
+	for i, b := range []byte(list) {
+		switch {
+		case b == '"': // one in quotes is doubled, which changes nothing
+			quoted = !quoted
+		case b == ',' && !quoted:
+			columns, from = append(columns, strings.TrimSpace(list[from:i])), i+1
+		}
+	}
+	return append(columns, strings.TrimSpace(list[from:]))
+}
+
+// fieldMost is more than a name has bytes.
+const fieldMost = 1 << 10
+
+// field reads a row, and returns one of its fields, or all of it where it is the end of the
+// rows.
+func field(in *bufio.Reader, at int) (string, error) {
+	if end, err := in.Peek(3); err == nil && string(end) == "\\.\n" {
+		return `\.`, nil
+	}
+	var text []byte
+	for n := 0; ; {
+		b, err := in.ReadByte()
+		switch {
+		case err == io.EOF:
+			return "", io.ErrUnexpectedEOF
+		case err != nil:
+			return "", err
+		case b == '\n': // in a value it is written \n
+			return string(text), nil
+		case b == '\t':
+			n++
+		case n == at && len(text) < fieldMost:
+			text = append(text, b)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"howdah/backup/filestore"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+	"howdah/provision/dump"
+	"howdah/wire/postgres"
+)
+
+func newFilestoreCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "filestore", Short: "Odoo's filestores: the files of attachments, beside the databases", Args: knownSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(filestoreSync(), filestoreRestore())
+	return cmd
+}
+
+func filestoreSync() *cobra.Command {
+	var p printer
+	f := clusterFlag{writes: true}
+	var from, database string
+	cmd := &cobra.Command{
+		Use: "sync --from DIR", Short: "Store the files of Odoo's filestores that are not stored yet", Args: noArgs,
+		Long: "Store the files of Odoo's filestores that are not stored yet. DIR is the folder \"filestore\" in Odoo's data_dir, with a\n" +
+			"folder for each database. Run it on Odoo's host, every hour or more often: what is attached and removed again\n" +
+			"between two runs is not stored. Nothing is ever deleted from the store by it.\n\n" +
+			"A file whose contents are not what its name says, as one that is being written, is left out and named; the next run\n" +
+			"looks at it again.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from == "" {
+				return usageError{fmt.Errorf("%s: say --from which folder", cmd.CommandPath())}
+			}
+			_, r, err := f.open(cmd)
+			if err != nil {
+				return err
+			}
+			databases := []string{database}
+			if database == "" {
+				if databases, err = foldersIn(from); err != nil {
+					return err
+				}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			rows, err := syncFilestores(ctx, r, from, databases)
+			return errors.Join(p.synced(cmd, rows), err)
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "the `folder` that has a folder for each database")
+	cmd.Flags().StringVar(&database, "database", "", "only the files of the database of this `name`")
+	f.flags(cmd)
+	return p.flags(cmd)
+}
+
+// foldersIn returns the names of the folders in one.
+func foldersIn(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("there is no filestore in %q: it has no folder", dir)
+	}
+	return names, nil
+}
+
+// syncedRow is what came of one database's filestore.
+type syncedRow struct {
+	Database string `json:"database"`
+	filestore.Outcome
+}
+
+// syncFilestores goes on with the others where one fails.
+func syncFilestores(ctx context.Context, r *repository.Repository, from string, databases []string) (rows []syncedRow, err error) {
+	var failed []error
+	for _, database := range databases {
+		if ctx.Err() != nil {
+			break
+		}
+		f := filestore.Filestore{Repo: r, Database: database}
+		outcome, err := f.Sync(ctx, filepath.Join(from, database), nil)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		rows = append(rows, syncedRow{database, outcome})
+	}
+	return rows, errors.Join(append(failed, ctx.Err())...)
+}
+
+func (p *printer) synced(cmd *cobra.Command, all []syncedRow) error {
+	if p.json {
+		return object(cmd.OutOrStdout(), append([]syncedRow{}, all...))
+	}
+	var rows [][]string
+	for i := range all {
+		row := &all[i]
+		rows = append(rows, []string{row.Database, strconv.Itoa(row.Files), dump.Size(row.Bytes), strconv.Itoa(row.New), dump.Size(row.Added), strconv.Itoa(len(row.Odd))})
+		for _, name := range row.Odd {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s is not what its name says: left out\n", row.Database, name)
+		}
+	}
+	return table(cmd.OutOrStdout(), "DATABASE FILES SIZE NEW STORED ODD", rows)
+}
+
+// filestoreRestoring is what `howdah filestore restore` is told.
+type filestoreRestoring struct {
+	printer
+	clusterFlag
+	database, dump, into string
+}
+
+func filestoreRestore() *cobra.Command {
+	var r filestoreRestoring
+	cmd := &cobra.Command{
+		Use: "restore --database NAME --dump DIR --into DIR", Short: "Fetch the files that the database of a dump refers to", Args: noArgs,
+		Long: "Fetch the files that the database of a dump refers to: of what `howdah restore --database` or `howdah export fetch` has\n" +
+			"made. NAME is the name of the database when its files were stored. Files that are in the folder already, and whole, stay\n" +
+			"as they are: it may be the one that Odoo uses.\n\n" +
+			"Files that are not stored are named, and the exit code is 1: all others are there then.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if r.database == "" || r.dump == "" || r.into == "" {
+				return usageError{fmt.Errorf("%s: say --database which, --dump what refers to the files, and --into which folder", cmd.CommandPath())}
+			}
+			_, repo, err := r.open(cmd)
+			if err != nil {
+				return err
+			}
+			binaries, err := postgres.FindClient(0)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			names, err := filestore.NamesInDump(ctx, binaries.Path("pg_restore"), r.dump)
+			if err != nil {
+				return err
+			}
+			return r.fetch(ctx, cmd, repo, names)
+		},
+	}
+	cmd.Flags().StringVar(&r.database, "database", "", "the `name` of the database")
+	cmd.Flags().StringVar(&r.dump, "dump", "", "a dump of it, of pg_dump's formats directory or custom (`path`)")
+	cmd.Flags().StringVar(&r.into, "into", "", "the `folder` for the files; it is made unless it is there")
+	r.clusterFlag.flags(cmd)
+	return r.printer.flags(cmd)
+}
+
+// filestoreRow is what came of it.
+type filestoreRow struct {
+	Database string `json:"database"`
+	Into     string `json:"into"`
+	filestore.Fetched
+	Synced time.Time `json:"synced"` // when the last sync began that came to its end
+}
+
+func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo *repository.Repository, names []string) error {
+	f := filestore.Filestore{Repo: repo, Database: r.database}
+	row := filestoreRow{Database: r.database, Into: r.into}
+	synced, err := f.Synced(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return notThere(fmt.Errorf("no filestore of database %q is stored for cluster %q: `howdah filestore sync` stores it: %w", r.database, repo.Cluster, err))
+	}
+	if err != nil {
+		return err
+	}
+	row.Synced = synced.Started
+	if row.Fetched, err = f.Fetch(ctx, names, r.into, nil); err != nil {
+		return err
+	}
+	if r.json {
+		err = object(cmd.OutOrStdout(), row)
+	} else {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d files are in %s, of which %d were fetched (%s)\n", row.Files, row.Into, row.New, dump.Size(row.Bytes))
+	}
+	for _, name := range row.Missing {
+		fmt.Fprintf(cmd.ErrOrStderr(), "missing: %s\n", name)
+	}
+	for _, name := range row.Foreign {
+		fmt.Fprintf(cmd.ErrOrStderr(), "of no filestore: %s\n", name)
+	}
+	if n := len(row.Missing); err == nil && n > 0 {
+		err = fmt.Errorf("%d files are not stored; the last sync that came to its end began at %s", n, row.Synced.Format(time.RFC3339))
+	}
+	return err
+}
