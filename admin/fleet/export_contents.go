@@ -101,7 +101,7 @@ func (d *databaseFacts) read(ctx context.Context, conn *pgx.Conn, role string) e
 
 // hasRoom is dump.ErrNoSpace where scratch folders have no room for so many bytes.
 func (f *Fleet) hasRoom(bytes int64) error {
-	if err := os.MkdirAll(f.scratch(), 0o700); err != nil {
+	if err := os.MkdirAll(f.scratch(), 0o711); err != nil {
 		return fmt.Errorf("make scratch folder: %w", err)
 	}
 	return dump.CheckSpace(f.scratch(), bytes)

@@ -12,9 +12,9 @@ import (
 	"howdah/backup/export"
 	"howdah/backup/repository"
 	"howdah/provision"
-	"howdah/provision/dump"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
 )
 
 // Pooler is what operations need of the router: to hold a tenant's clients.
@@ -100,7 +100,7 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 
 // Run runs operations, and what is done on a schedule, until ctx ends.
 func (f *Fleet) Run(ctx context.Context) error {
-	if err := dump.SweepScratch(f.scratch()); err != nil {
+	if err := postgres.SweepScratch(f.scratch()); err != nil {
 		f.Log.Warn("cannot remove dumps that a process before this one has left", "error", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)

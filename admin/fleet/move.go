@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"howdah/provision/move"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
+	"howdah/wire/postgres"
 )
 
 // Ways to move a tenant.
@@ -117,12 +116,7 @@ func (f *Fleet) mover(p moving, job string) (*move.Move, error) {
 	return m, err
 }
 
-func (f *Fleet) scratch() string {
-	if f.Scratch != "" {
-		return f.Scratch
-	}
-	return filepath.Join(os.TempDir(), fmt.Sprintf("howdah-scratch-of-%d", os.Getuid()))
-}
+func (f *Fleet) scratch() string { return postgres.ScratchRoot(f.Scratch) }
 
 // What a dump and restore may take: cautious guesses for two cores, which a plan tells as
 // such.

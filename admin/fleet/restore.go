@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"howdah/backup/base"
@@ -304,10 +303,7 @@ func (f *Fleet) weigh(ctx context.Context, p *restoring, made *Restoring, plan *
 		return err
 	}
 	made.About = pace * p.Model
-	if err := dump.CheckSpace(os.TempDir(), made.Room); err != nil {
-		return &InvalidError{Reason: err}
-	}
-	if err := f.hasRoom(need.Database); err != nil {
+	if err := f.hasRoom(made.Room + need.Database); err != nil {
 		return &InvalidError{Reason: err}
 	}
 	return nil

@@ -91,7 +91,7 @@ func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, r
 // restorer is what gets the database as it was. saw, if not nil, is told what is to be known
 // of it.
 func (f *Fleet) restorer(repo *repository.Repository, p *restoring, saw func(context.Context, *pgx.Conn) error) *restore.Database {
-	d := &restore.Database{Repo: repo, OID: p.OID, Get: f.ArchiveGet, Jobs: dumpJobs, Look: saw}
+	d := &restore.Database{Repo: repo, OID: p.OID, Get: f.ArchiveGet, Scratch: f.scratch(), Jobs: dumpJobs, Look: saw}
 	d.Find = func(ctx context.Context, conn *pgx.Conn) (uint32, string, error) {
 		oid, name, err := provision.Find(ctx, conn, p.Source.ID)
 		if errors.Is(err, provision.ErrNotFound) {

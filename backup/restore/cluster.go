@@ -23,6 +23,7 @@ type Cluster struct {
 	// Get is the command by which the server gets WAL, in front of the socket's path: this
 	// program's "wal archive-get --socket".
 	Get      []string
+	Scratch  string              // the folder of scratch folders, as postgres.ScratchRoot has it
 	Progress func(base.Progress) // nil is nobody
 }
 
@@ -61,16 +62,16 @@ func (c *Cluster) clear() error {
 
 // attempt is Run with the plan's base backup.
 func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
-	beside, err := postgres.MakeScratchDir()
+	scratch, err := postgres.MakeServerScratch(postgres.ScratchRoot(c.Scratch), nil)
 	if err != nil {
 		return fmt.Errorf("make a folder for the restore: %w", err)
 	}
-	defer os.RemoveAll(beside) // it holds nothing that anybody wants
+	defer scratch.Remove() // it holds nothing that anybody wants
 	err = base.Unpack(ctx, c.Repo, p.Base, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.OwnScratch, Progress: c.Progress})
 	if err != nil {
 		return err
 	}
-	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: beside, timeline: p.Timeline, segment: p.Identity.Segment}
+	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: scratch.Dir, timeline: p.Timeline, segment: p.Identity.Segment}
 	s, err := r.serveAndRun(ctx, c.Repo, p, c.Get)
 	if err == nil {
 		err = s.Stop(ctx, postgres.Fast)

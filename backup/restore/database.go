@@ -38,8 +38,9 @@ type Database struct {
 	Look     func(context.Context, *pgx.Conn) error
 	Into     string // absolute: a folder that is not there yet, for pg_restore
 	Binaries postgres.Binaries
-	Get      []string // as in Cluster
-	Jobs     int      // of pg_dump at a time; 0 is one
+	Get      []string // this and the next: as in Cluster
+	Scratch  string
+	Jobs     int // of pg_dump at a time; 0 is one
 	// Progress, if not nil, is told how far each part is, by one goroutine at a time: Fetch
 	// and Recover in bytes. Of Dump and Check it is told that they begin.
 	Progress func(part string, p base.Progress)
@@ -130,13 +131,13 @@ func shared() []uint32 { return []uint32{1, 4, 5} }
 // attempt restores with the files of one database, and returns the OID of the one that has
 // the name at the moment.
 func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint32, err error) {
-	beside, err := postgres.MakeScratchDir()
+	scratch, err := postgres.MakeServerScratch(postgres.ScratchRoot(d.Scratch), nil)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(beside)) }()
+	defer func() { err = errors.Join(err, scratch.Remove()) }()
 	keep := d.kept(p.Base, want)
-	dir := filepath.Join(beside, "data")
+	dir := filepath.Join(scratch.Dir, "data")
 	err = base.Unpack(ctx, d.Repo, p.Base, dir, base.UnpackOptions{
 		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.OwnScratch, Progress: d.part(Fetch),
 	})
@@ -144,7 +145,7 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 		return 0, err
 	}
 	r := &recovery{
-		binaries: d.Binaries, dir: dir, beside: beside, timeline: p.Timeline, segment: p.Identity.Segment, extra: partial(d.Binaries.Major),
+		binaries: d.Binaries, dir: dir, beside: scratch.Dir, timeline: p.Timeline, segment: p.Identity.Segment, extra: partial(d.Binaries.Major),
 		hba:      "local all all trust\n", // of a socket in a folder that nobody else can enter
 		progress: d.part(Recover),
 	}

@@ -42,7 +42,7 @@ func newRestoreCommand() *cobra.Command {
 			"any other. Tablespaces go into DIR too, unless --tablespace says where else: never to where they were.\n\n" +
 			"With --database only that one's part of the base backup is fetched, and DIR becomes a dump of it, which pg_restore reads:\n" +
 			"`howdah export add DIR --tenant NAME` and `howdah tenant import` make a tenant of it, beside the one that lives. Its\n" +
-			"indexes are checked before. What is unpacked meanwhile is in a folder for temporary files, and is removed.\n\n" +
+			"indexes are checked before. What is unpacked meanwhile is in scratch_dir of [backup], and is removed.\n\n" +
 			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
 			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -111,10 +111,10 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d", into, plan.Identity.Major)
 	if r.database != "" {
 		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
-		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Jobs: runtime.NumCPU()}
+		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Jobs: runtime.NumCPU()}
 		err = d.Run(cmd.Context(), plan)
 	} else {
-		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get}
+		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir}
 		err = c.Run(cmd.Context(), plan)
 	}
 	if err != nil {

@@ -50,7 +50,7 @@ func backupSettings() []setting {
 		},
 		{
 			section: in, name: "scratch_dir", initial: "",
-			doc: "A folder in which dumps are kept on their way between a database and the store, or another database; it needs room for the largest tenant's tables. What is in it is the tenants' data, for Howdah's own user alone, and is removed afterwards. \"\" is one in the system's folder of temporary files.",
+			doc: "A folder in which dumps are kept on their way between a database and the store, or another database, and in which scratch servers have what they restore; it needs room for the largest tenant twice, or for a cluster if drills restore clusters. What is in it is the tenants' data, for nobody else to read, and is removed afterwards: by the next one, if a process was killed. Where Howdah runs as root, scratch servers run as nobody, who must be able to come to it. \"\" is one in the system's folder of temporary files.",
 			at:  func(p *place) any { return &p.backup.ScratchDir },
 		},
 		{

@@ -17,6 +17,9 @@
 //   - Exec and QueryRow (sql.go) reach it as superuser over its Unix socket.
 //   - Stop, or Kill for a crash, ends it; Start may follow again.
 //
+// A server that nothing is kept of has all it has in a folder of MakeServerScratch
+// (scratch.go), which is removed even if we are killed: by the next one.
+//
 // PostgreSQL refuses to run as root. When we are root the server and its tools
 // run as the OS user postgres (account.go); otherwise as ourselves. Who may log
 // in is written at creation (config.go): the superuser by peer on the Unix

@@ -27,19 +27,6 @@ func MakeSocketDir(wanted string) (string, error) {
 	return short, makeOwned(a, short, 0o700)
 }
 
-// MakeScratchDir makes a new folder under the system's temporary directory, that nobody
-// but scratch servers (and root) can enter: for all that they have. The caller removes it.
-func MakeScratchDir() (string, error) {
-	dir, err := os.MkdirTemp("", "howdah-scratch-")
-	if err != nil {
-		return "", err
-	}
-	if err := OwnScratch(dir); err != nil {
-		return "", errors.Join(err, os.Remove(dir))
-	}
-	return dir, nil
-}
-
 // makeOwned makes dir, or takes it as it is if it already belongs to the
 // account. Under the temporary directory somebody else may have made it first:
 // that is refused, never followed.
