@@ -184,6 +184,7 @@ func TestMistakes(t *testing.T) {
 	}
 	restore := func(args ...string) []string { return append([]string{"restore", "--into", m.into}, args...) }
 	now := []string{"backup", "now"}
+	bases := m.bases()
 	inGap := (m.gap.From.LSN + m.gap.To.LSN) / 2
 	for name, x := range map[string]struct {
 		config string
@@ -211,7 +212,7 @@ func TestMistakes(t *testing.T) {
 		"before the first backup": {m.text, restore("--to", "2020-01-01T00:00:00Z"), 1, []string{"the oldest base backup", "after 2020-01-01"}},
 		"in a gap":                {m.text, restore("--to", "lsn:"+inGap.String()), 1, []string{"there is a hole", m.gap.From.LSN.String(), "had it no more"}},
 		"over a gap, from a base backup in front of it": {
-			m.text, restore("--to", "latest", "--base", m.bases()[1]), 1, []string{"there is a hole", "had it no more"},
+			m.text, restore("--to", "latest", "--base", bases[len(bases)-1]), 1, []string{"there is a hole", "had it no more"},
 		},
 		"on another timeline":   {m.text, restore("--to", "latest", "--timeline", "7"), 1, []string{"timeline 7", "nothing is stored"}},
 		"no such base backup":   {m.text, restore("--to", "latest", "--base", "20260131T120000Z.abcdef"), 4, []string{"20260131T120000Z.abcdef"}},
@@ -260,7 +261,7 @@ func (m *mistaken) bases() (ids []string) {
 	for _, b := range all {
 		ids = append(ids, b.ID)
 	}
-	if len(ids) != 2 {
+	if len(ids) < 2 {
 		m.Fatalf("the base backups are %q", ids)
 	}
 	return ids
