@@ -164,6 +164,7 @@ func (m *mistaken) seen() map[string]string {
 // TestMistakes makes the mistakes that people make with the real program: each is refused with
 // a text that says what is wrong and where, and nothing is changed.
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	m := newMistaken(t)
 	other, _, err := store.NewIdentity()
 	if err != nil {

@@ -56,6 +56,7 @@ type dropped struct {
 // was committed: nothing is missing from before the moment, and nothing is there from after
 // it. HOWDAH_SOAK says for how long things are killed, and HOWDAH_SEED in which order.
 func TestKillSoak(t *testing.T) {
+	t.Parallel()
 	s := newSoak(t, wiretest.FindPostgres(t), false)
 	long := soakTime(t)
 	s.killAround(long)

@@ -44,7 +44,8 @@ func newRestoreCommand() *cobra.Command {
 			"`howdah export add DIR --tenant NAME` and `howdah tenant import` make a tenant of it, beside the one that lives. Its\n" +
 			"indexes are checked before. What is unpacked meanwhile is in scratch_dir of [backup], and is removed.\n\n" +
 			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
-			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
+			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point. Where a transaction or a restore point is shows only\n" +
+			"when the WAL is read: if that is before the newest base backup, the one before it is begun with then.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM) // nothing is to be left behind
 			defer stop()
@@ -107,7 +108,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	begun := time.Now()
+	begun, first := time.Now(), plan.Base.ID
 	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d", into, plan.Identity.Major)
 	if r.database != "" {
 		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
@@ -123,6 +124,9 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	fetched := int64(config.storeStats().Get.Bytes)
 	if r.json {
 		return r.told(cmd, plan, into, fetched)
+	}
+	if plan.Base.ID != first {
+		outcome += fmt.Sprintf("; %s turned out to be before base backup %s, and was reached from %s", plan.Target, first, plan.Base.ID)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored in %s, with %s fetched from the store: %s\n", time.Since(begun).Round(time.Second/10), dump.Size(fetched), outcome)
 	return err
