@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,6 +64,10 @@ var ErrNoDatabase = errors.New("restore: there was no such database then")
 // base backup was taken.
 var errOther = errors.New("its name was another database's when the base backup was taken")
 
+// errCopied is of a database that was made as a copy of the files of another, which were not
+// fetched: then there is nothing of it.
+var errCopied = errors.New("it was made as a copy of another's files, which are not there")
+
 // Run makes the dump.
 func (d *Database) Run(ctx context.Context, p *Plan) error {
 	if err := os.Mkdir(d.Into, 0o700); err != nil {
@@ -102,8 +107,14 @@ func (d *Database) from(ctx context.Context, p *Plan) error {
 	if errors.Is(err, errOther) {
 		_, err = d.attempt(ctx, p, oid)
 	}
+	if errors.Is(err, errCopied) { // nobody knows of which
+		_, err = d.attempt(ctx, p, everyOne)
+	}
 	return err
 }
+
+// everyOne stands for the OIDs of all databases of a base backup.
+const everyOne = ^uint32(0)
 
 // fetched returns the OID of the database that is meant, if the base backup has it: 0 is
 // that it was made later, and all of it is in the WAL.
@@ -197,6 +208,10 @@ func (d *Database) look(ctx context.Context, s *postgres.Server) error {
 // kept are the databases whose files are fetched.
 func (d *Database) kept(m *base.Manifest, want uint32) []uint32 {
 	keep := shared()
+	if want == everyOne {
+		keep = slices.AppendSeq(keep, maps.Keys(m.DatabasesAtStart))
+		return slices.AppendSeq(keep, maps.Keys(m.DatabasesAtEnd))
+	}
 	for oid, name := range m.DatabasesAtEnd {
 		if name == "postgres" && !slices.Contains(keep, oid) { // dropped and made again once
 			keep = append(keep, oid)
@@ -295,8 +310,23 @@ func (d *Database) find(ctx context.Context, s *postgres.Server, m *base.Manifes
 	if (before || after) && !slices.Contains(keep, oid) {
 		return oid, errOther
 	}
+	if !slices.Contains(keep, oid) && !hasFiles(s.Dir(), oid) {
+		return oid, errCopied
+	}
 	_, err = conn.Exec(ctx, "update pg_catalog.pg_database set datallowconn = (oid = any ($1))", append(slices.Clone(keep), oid))
 	return oid, err
+}
+
+// hasFiles reports whether a data directory has those files of a database without which there
+// is none: of a copy of what is not there it has a folder alone.
+func hasFiles(dir string, oid uint32) bool {
+	for _, folder := range []string{"base", filepath.Join("pg_tblspc", "*", "*")} {
+		files, _ := filepath.Glob(filepath.Join(dir, folder, strconv.Itoa(int(oid)), "PG_VERSION")) // the pattern is valid
+		if len(files) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // check has the server compare each index with itself: what is missing shows there.

@@ -89,7 +89,10 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 	h.exec("checkpoint")
 	h.fill("born", 100)
 	h.in("acme", "insert into invoice values (9000, 'paid')")
-	wanted := map[string]string{"acme": h.sum("acme"), "moved": h.sum("moved"), "initech": h.sum("initech"), "born": h.sum("born")}
+	// A copy of files: WAL has nothing of it but that it was made.
+	h.exec("create database copied strategy file_copy template moved")
+	h.in("copied", "insert into invoice values (9001, 'copied')")
+	wanted := map[string]string{"copied": h.sum("copied"), "acme": h.sum("acme"), "moved": h.sum("moved"), "initech": h.sum("initech"), "born": h.sum("born")}
 	// A tenant may own its database, and have whoever logs in to it use what is its own.
 	h.in("acme", `create function fail(oid, oid) returns boolean language plpgsql as 'begin raise exception ''run as %'', current_user; end'`,
 		"create operator public.= (leftarg = oid, rightarg = oid, function = fail)", "create role other",
