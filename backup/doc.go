@@ -8,7 +8,7 @@
 // store, and whose it is. store: the object store's contract, its drivers, compression and
 // encryption. restore: has a server of its own recover to a moment, for a whole cluster or
 // for a dump of one database. keep: which base backups and WAL stay, and which are deleted.
-// export: logical copies of single tenants.
+// verify: reads all that is stored again. export: logical copies of single tenants.
 //
 // FORMAT.md says what is where in the store, and whom that protects from what.
 package backup

@@ -2,6 +2,8 @@ package base
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +35,8 @@ func mark(ctx context.Context, r *repository.Repository, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Store.Put(ctx, markKey(r, m.ID), text, nil); err != nil {
+	sum := sha256.Sum256(text)
+	if err := r.Store.Put(ctx, markKey(r, m.ID), text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}); err != nil {
 		return fmt.Errorf("say in the store that it is being taken: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -50,21 +51,21 @@ func (v *verifying) done(n int64) {
 	}
 }
 
-// stored checks the objects' bytes.
+// stored checks the objects' bytes: all of them, for there may be more that are damaged.
 func (v *verifying) stored() error {
-	if err := v.storedObject(backupManifestKey(v.repo, v.m.ID), v.m.BackupManifest); err != nil {
-		return err
-	}
-	if err := v.storedObject(filesKey(v.repo, v.m.ID), v.m.Index); err != nil {
-		return err
-	}
-	for i := range v.m.Objects {
-		o := &v.m.Objects[i]
-		if err := v.storedObject(o.key(v.repo, v.m), o.Sums); err != nil {
-			return err
+	var bad []error
+	check := func(key string, want Sums) {
+		if v.ctx.Err() == nil {
+			bad = append(bad, v.storedObject(key, want))
 		}
 	}
-	return nil
+	check(backupManifestKey(v.repo, v.m.ID), v.m.BackupManifest)
+	check(filesKey(v.repo, v.m.ID), v.m.Index)
+	for i := range v.m.Objects {
+		o := &v.m.Objects[i]
+		check(o.key(v.repo, v.m), o.Sums)
+	}
+	return errors.Join(append(bad, v.ctx.Err())...)
 }
 
 func (v *verifying) storedObject(key string, want Sums) error {

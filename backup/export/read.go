@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"strings"
 
 	"howdah/backup/store"
 )
@@ -104,6 +105,54 @@ func (p *Place) Fetch(ctx context.Context, m *Manifest, folder string, progress 
 	}
 	if err != nil {
 		return fmt.Errorf("fetch export %q: %w", m.ID, err)
+	}
+	return nil
+}
+
+// VerifyFiles opens an export, for which it needs a key, and checks that it has the files
+// that it should, each with the sum that it had.
+func (p *Place) VerifyFiles(ctx context.Context, m *Manifest, progress func(bytes int64)) error {
+	parts := &partsReader{ctx: ctx, place: p, m: m}
+	defer parts.Close()
+	err := m.verifyFiles(ctx, tar.NewReader(parts), progress)
+	if err == nil {
+		_, err = io.Copy(io.Discard, parts) // as Fetch does
+	}
+	if err != nil {
+		return fmt.Errorf("verify export %q: %w", m.ID, err)
+	}
+	return nil
+}
+
+func (m *Manifest) verifyFiles(ctx context.Context, archive *tar.Reader, progress func(int64)) error {
+	files, size, sums := 0, int64(0), strings.Builder{}
+	for {
+		h, err := archive.Next()
+		if err == io.EOF {
+			return fmt.Errorf("%w: it has no %s", store.ErrDamaged, SumsFile)
+		}
+		if err != nil {
+			return blame(err)
+		}
+		if h.Name == SumsFile {
+			break
+		}
+		sum := sha256.New()
+		n, err := io.Copy(sum, &counted{ctx: ctx, r: archive, before: size, progress: progress})
+		if err != nil {
+			return blame(err)
+		}
+		files, size = files+1, size+n
+		fmt.Fprintf(&sums, "%x  %s\n", sum.Sum(nil), h.Name)
+	}
+	want, err := io.ReadAll(io.LimitReader(archive, int64(sums.Len())+1))
+	switch {
+	case err != nil:
+		return blame(err)
+	case string(want) != sums.String():
+		return fmt.Errorf("%w: its files are not those of %s", store.ErrDamaged, SumsFile)
+	case files != m.Files || size != m.Size:
+		return fmt.Errorf("%w: it has %d files of %d bytes, and should have %d of %d", store.ErrDamaged, files, size, m.Files, m.Size)
 	}
 	return nil
 }

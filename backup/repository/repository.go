@@ -2,6 +2,8 @@ package repository
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +66,8 @@ func (r *Repository) Claim(ctx context.Context, s replication.Server) (*Identity
 	if err != nil {
 		return nil, err
 	}
-	err = r.Store.PutIfAbsent(ctx, r.Key("identity"), text, nil)
+	sum := sha256.Sum256(text)
+	err = r.Store.PutIfAbsent(ctx, r.Key("identity"), text, map[string]string{sumMeta: hex.EncodeToString(sum[:])})
 	if err == nil {
 		return i, nil
 	}
@@ -97,7 +100,7 @@ func (r *Repository) Identity(ctx context.Context) (*Identity, error) {
 	if err := CheckCluster(r.Cluster); err != nil {
 		return nil, err
 	}
-	text, err := r.read(ctx, r.Key("identity"), identityMost)
+	text, sum, err := r.read(ctx, r.Key("identity"), identityMost)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("%w of cluster %q: nothing has ever been backed up under that name", ErrEmpty, r.Cluster)
 	}
@@ -105,6 +108,9 @@ func (r *Repository) Identity(ctx context.Context) (*Identity, error) {
 		return nil, fmt.Errorf("read whose the repository of cluster %q is: %w", r.Cluster, err)
 	}
 	i := &Identity{}
+	if is := sha256.Sum256(text); sum != "" && sum != hex.EncodeToString(is[:]) {
+		return nil, fmt.Errorf("%w: %q is not what was stored", store.ErrDamaged, r.Key("identity"))
+	}
 	if err := json.Unmarshal(text, i); err != nil || i.System == "" || i.Segment == 0 || i.Major == 0 {
 		return nil, fmt.Errorf("%w: %q does not say whose the repository is", store.ErrDamaged, r.Key("identity"))
 	}
@@ -114,12 +120,17 @@ func (r *Repository) Identity(ctx context.Context) (*Identity, error) {
 	return i, nil
 }
 
-// read reads an object that has at most so many bytes.
-func (r *Repository) read(ctx context.Context, key string, most int64) ([]byte, error) {
-	body, _, err := r.Store.Get(ctx, key, 0, most)
+// sumMeta is where metadata has the SHA-256 of an object that is not sealed.
+const sumMeta = "sha-256"
+
+// read reads an object that has at most so many bytes, and what its sum should be; "" is
+// that it does not say.
+func (r *Repository) read(ctx context.Context, key string, most int64) (text []byte, sum string, err error) {
+	body, info, err := r.Store.Get(ctx, key, 0, most)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer body.Close()
-	return io.ReadAll(body)
+	text, err = io.ReadAll(body)
+	return text, info.Meta[sumMeta], err
 }

@@ -127,18 +127,33 @@ func (w *walk) timelineOf(at replication.LSN) uint32 {
 	return 0
 }
 
+// Hole is the error, of the kind ErrHole, that says where WAL is missing.
+type Hole struct {
+	At  replication.Position
+	Gap *Gap // that is recorded there; nil if none is
+	End bool // nothing is stored behind it: it may come yet
+
+	text string
+}
+
+func (h *Hole) Error() string { return fmt.Sprintf("%v %s", ErrHole, h.text) }
+func (h *Hole) Unwrap() error { return ErrHole }
+
 // hole tells of the hole at a position, and of what is known of it.
 func (w *walk) hole(at, target replication.LSN) error {
-	name := replication.SegmentName(w.timelineOf(at), at, w.size)
+	h := &Hole{At: replication.Position{LSN: at, Timeline: w.timelineOf(at)}, End: at >= w.last}
+	name := replication.SegmentName(h.At.Timeline, at, w.size)
 	for i := range w.c.Gaps {
 		if g := &w.c.Gaps[i]; g.From.LSN <= at && at < g.To.LSN {
-			return fmt.Errorf("%w at %s, in %s: %s", ErrHole, at, name, g)
+			h.Gap, h.text = g, fmt.Sprintf("at %s, in %s: %s", at, name, g)
+			return h
 		}
 	}
-	if at >= w.last {
-		return fmt.Errorf("%w at the end: WAL is stored up to %s only, in %s, and not to %s", ErrHole, at, name, target)
+	h.text = fmt.Sprintf("at %s, in %s: WAL is missing there, and stored again after it", at, name)
+	if h.End {
+		h.text = fmt.Sprintf("at the end: WAL is stored up to %s only, in %s, and not to %s", at, name, target)
 	}
-	return fmt.Errorf("%w at %s, in %s: WAL is missing there, and stored again after it", ErrHole, at, name)
+	return h
 }
 
 // byPosition orders parts of a segment.

@@ -101,11 +101,15 @@ func (p *printer) follow(cmd *cobra.Command, c *client, id string) error {
 const barWidth = 20
 
 func progressBar(j *job) string {
+	return fmt.Sprintf("%s %d/%d %s %s", bar(int64(j.Done), int64(j.Total)), j.Done, j.Total, j.State, j.Step)
+}
+
+func bar(done, total int64) string {
 	filled := 0
-	if j.Total > 0 {
-		filled = barWidth * j.Done / j.Total
+	if total > 0 {
+		filled = int(barWidth * done / total)
 	}
-	return fmt.Sprintf("[%s%s] %d/%d %s %s", strings.Repeat("#", filled), strings.Repeat(".", barWidth-filled), j.Done, j.Total, j.State, j.Step)
+	return "[" + strings.Repeat("#", filled) + strings.Repeat(".", barWidth-filled) + "]"
 }
 
 func progressLine(j *job) string {

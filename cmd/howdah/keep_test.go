@@ -200,6 +200,32 @@ func TestExpireAndHoldCommands(t *testing.T) {
 	k.give(t, exitFailed, "nothing has ever been backed up", "backup", "expire", "--cluster", "other")
 }
 
+func TestVerifyCommand(t *testing.T) {
+	k := newKept(t, "")
+	id := storeExportAt(t, &export.Place{Store: k.repo.Store, Sealer: k.repo.Sealer}, time.Now())
+	// The base backups have no objects, and the WAL is not as long as its segments.
+	out := k.give(t, exitFailed, "is damaged", "backup", "verify")
+	if !strings.Contains(out, "BACKUP LEADS_TO") || !strings.Contains(out, "its name says 1048576") || !strings.Contains(out, "is missing") || strings.Contains(out, id) {
+		t.Errorf("it says %s", out)
+	}
+	k.give(t, exitFailed, "its name says", "backup", "verify", "--deep", "--backup", k.ids[3])
+	k.give(t, exitNotFound, "no such object", "backup", "verify", "--backup", "20260131T104200Z.abcdef")
+	var told struct {
+		Damage []struct{ What, Problem string }
+		Bases  []struct{ ID, Until string } `json:"base_backups"`
+	}
+	out = k.give(t, exitFailed, "", "backup", "verify", "--json")
+	if err := json.Unmarshal([]byte(out), &told); err != nil || len(told.Damage) < 40 || len(told.Bases) != 4 || told.Bases[0].Until != "0/2800000" {
+		t.Errorf("%d, %+v, %v", len(told.Damage), told.Bases, err)
+	}
+	text, err := os.ReadFile(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeBeside(t, k.path, "howdah.toml", strings.Replace(string(text), "identity_file = \"key\"\n", "", 1))
+	k.give(t, exitUsage, "identity_file", "backup", "verify", "--deep")
+}
+
 // What the catalog's tenants need is kept too; and what is deleted is in its audit log.
 func TestExpireAsksTheCatalog(t *testing.T) {
 	k := newKept(t, "keep_base = 1\nkeep_window = \"5h\"\n")
