@@ -264,6 +264,10 @@ func (s *soak) killAround(long time.Duration) {
 		}
 	}
 	s.finishBackup(true)
+	if s.counts["base backups"] == 0 { // it may be that something was killed in each
+		s.startBackup()
+		s.finishBackup(true)
+	}
 }
 
 func (s *soak) killHowdah() {

@@ -86,7 +86,7 @@ func (c *chunk) next(now time.Time, interval time.Duration, hurry bool) *job {
 	switch {
 	case c.full():
 		return c.putting(Span{c.from, c.to}, true)
-	case c.since.IsZero() || !hurry && now.Sub(c.since) < interval:
+	case c.stored == len(c.buffer) || c.since.IsZero() || !hurry && now.Sub(c.since) < interval:
 		return nil
 	case len(c.parts) >= partsMost-1:
 		return c.putting(Span{c.from, c.from + replication.LSN(len(c.buffer))}, true)
@@ -212,7 +212,10 @@ func (c *chunk) compared(j *job) {
 			c.stored = max(c.stored, int(p.To-c.from))
 		}
 	}
-	if c.from+replication.LSN(len(c.buffer)) > c.from+replication.LSN(c.stored) && c.since.IsZero() {
+	switch {
+	case c.stored >= len(c.buffer): // nothing has come that was not stored before
+		c.since = time.Time{}
+	case c.since.IsZero():
 		c.since = time.Now()
 	}
 }
