@@ -29,12 +29,14 @@ test: ## install what is missing and run all tests
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace
 	@testdata/getexporter >/dev/null
 	@testdata/getversitygw >/dev/null
+	@testdata/getpromtool >/dev/null
 	$(GO) test -count=1 -timeout 25m $(PACKAGES)
 
 race: ## run all tests under the race detector
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace
 	@testdata/getexporter >/dev/null
 	@testdata/getversitygw >/dev/null
+	@testdata/getpromtool >/dev/null
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 40m $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"howdah/backup/overview"
+	"howdah/backup/schedule"
 	"howdah/backup/wal"
 )
 
@@ -12,6 +13,9 @@ type ClusterBackups struct {
 	overview.Overview
 	Wanted    bool       // its WAL is to be received
 	Receiving *wal.Stats // on this node; nil: nobody tries to
+	// Scheduling is of base backups, on this node; nil: nobody takes any.
+	Scheduling *schedule.Stats
+	Interval   time.Duration // between two base backups; 0: none is taken for its age
 }
 
 // The states of a cluster's receiver on a node.
@@ -60,6 +64,27 @@ func (c *ClusterBackups) GapCount() int {
 		return max(c.Gaps, c.Receiving.Gaps)
 	}
 	return c.Gaps
+}
+
+// Taking says what the base backup is for that is being taken, or waits for its turn; "" is
+// that none is.
+func (c *ClusterBackups) Taking() string {
+	if c.Scheduling == nil {
+		return ""
+	}
+	return c.Scheduling.Why
+}
+
+// Trouble is what went wrong with the backups last and has not come right since; "" is
+// nothing.
+func (c *ClusterBackups) Trouble() string {
+	switch {
+	case c.Receiving != nil && c.Receiving.LastError != "":
+		return c.Receiving.LastError
+	case c.Scheduling != nil && c.Scheduling.LastError != "":
+		return "no base backup was taken: " + c.Scheduling.LastError
+	}
+	return c.Error
 }
 
 func (c *Console) backups() []ClusterBackups {

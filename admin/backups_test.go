@@ -9,6 +9,7 @@ import (
 	"howdah/admin"
 	"howdah/backup/base"
 	"howdah/backup/overview"
+	"howdah/backup/schedule"
 	"howdah/backup/wal"
 )
 
@@ -26,9 +27,10 @@ func someBackups() []admin.ClusterBackups {
 		{
 			Overview: overview.Overview{
 				Cluster: "main", Read: now, Gaps: 1, Until: now.Add(-time.Minute), LSN: 18 << 20, Timeline: 1,
-				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
+				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now, Held: true}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
 			},
-			Wanted: true,
+			Wanted: true, Interval: 24 * time.Hour,
+			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), LastError: "no room", LastErrorAt: fixedTime()},
 			Receiving: &wal.Stats{
 				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
 				Objects: 7, BytesIn: 1000, BytesOut: 400,
@@ -68,6 +70,9 @@ func TestBackupMetrics(t *testing.T) {
 		{0, "howdah_wal_standby_slot_kept_timestamp_seconds", []string{"main", "db3:5432"}},
 		{19 << 20, "howdah_wal_standby_slot_restart_lsn", []string{"main", "db2:5432"}},
 		{0, "howdah_wal_durable_timestamp_seconds", []string{"new"}},
+		{86400, "howdah_base_backup_interval_seconds", []string{"main"}},
+		{float64(fixedTime().Unix()), "howdah_base_backup_last_error_timestamp_seconds", []string{"main"}},
+		{float64(fixedTime().Unix()), "howdah_base_backup_running_since_timestamp_seconds", []string{"main"}},
 		{2, "howdah_base_backups", []string{"main"}},
 		{float64(fixedTime().Unix() + 90), "howdah_base_backup_last_success_timestamp_seconds", []string{"main"}},
 		{0, "howdah_base_backup_last_success_timestamp_seconds", []string{"new"}},
@@ -114,10 +119,10 @@ func TestShowBackups(t *testing.T) {
 	server := startConsole(t, &admin.Console{Pooler: busyPooler(), Backups: someBackups})
 	conn := server.connect(t, "watcher", "howdah")
 	got := rows(t, conn, "SHOW BACKUPS")
-	if len(got) != 2 || len(got[0]) != 14 {
+	if len(got) != 2 || len(got[0]) != 15 {
 		t.Fatalf("SHOW BACKUPS: %q", got)
 	}
-	for i, want := range map[int]string{0: "main", 1: "20260131T010000Z.k3jx7q", 2: "full", 4: "90", 5: "300", 6: "100", 7: "3.00", 8: "1", 9: "0/1000000", 10: "0/1100000", 11: "1"} {
+	for i, want := range map[int]string{0: "main", 1: "20260131T010000Z.k3jx7q", 2: "full", 4: "90", 5: "300", 6: "100", 7: "3.00", 8: "1", 9: "0/1000000", 10: "0/1100000", 11: "1", 12: "yes"} {
 		if cell := got[0][i]; cell != want {
 			t.Errorf("column %d is %q, want %q", i, cell, want)
 		}
@@ -129,7 +134,7 @@ func TestShowBackups(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("SHOW WAL: %q", got)
 	}
-	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345", 11: "1 of 2"} {
+	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345", 11: "1 of 2", 12: "it is the first", 13: "no base backup was taken: no room"} {
 		if cell := got[0][i]; cell != want {
 			t.Errorf("column %d is %q, want %q", i, cell, want)
 		}

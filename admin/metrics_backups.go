@@ -14,11 +14,11 @@ type backupCollector struct {
 	backups func() []ClusterBackups
 	all     []*prometheus.Desc
 
-	state, received, durable, timeline, rpo, until, gaps, failed                         *prometheus.Desc
-	bytesIn, bytesOut, objects                                                           *prometheus.Desc
-	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, standbyKept, standbyRestart *prometheus.Desc
-	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio                   *prometheus.Desc
-	restorableFrom, restorableTo, read                                                   *prometheus.Desc
+	state, received, durable, timeline, rpo, until, gaps, failed                                              *prometheus.Desc
+	bytesIn, bytesOut, objects                                                                                *prometheus.Desc
+	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, standbyKept, standbyRestart                      *prometheus.Desc
+	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio, baseInterval, baseFailed, baseRunning *prometheus.Desc
+	restorableFrom, restorableTo, read                                                                        *prometheus.Desc
 }
 
 // RegisterBackups registers how backups stand.
@@ -53,6 +53,9 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.baseSize = desc("base_backup_size_bytes", "Bytes of files in the newest base backup.")
 	c.baseStored = desc("base_backup_stored_bytes", "Bytes of objects of the newest base backup.")
 	c.baseRatio = desc("base_backup_compression_ratio", "Bytes of files for each byte stored, of the newest base backup.")
+	c.baseInterval = desc("base_backup_interval_seconds", "How long after a base backup the next one is taken; 0 if that is nobody's business.")
+	c.baseFailed = desc("base_backup_last_error_timestamp_seconds", "When taking a base backup last failed on this node; absent if it never did.")
+	c.baseRunning = desc("base_backup_running_since_timestamp_seconds", "Since when a base backup is being taken on this node; absent if none is.")
 	c.restorableFrom = desc("backup_oldest_restorable_timestamp_seconds", "The oldest time that can be restored.")
 	c.restorableTo = desc("backup_newest_restorable_timestamp_seconds", "The newest time that can be restored.")
 	c.read = desc("backup_read_timestamp_seconds", "When what the store has of the cluster was last read.")
@@ -93,6 +96,13 @@ func (m metricSink) time(d *prometheus.Desc, t time.Time, labels ...string) {
 
 func (c *backupCollector) collectStored(m metricSink, b *ClusterBackups) {
 	name := b.Cluster
+	if b.Wanted {
+		m.gauge(c.baseInterval, b.Interval.Seconds(), name)
+	}
+	if s := b.Scheduling; s != nil {
+		m.time(c.baseFailed, s.LastErrorAt, name)
+		m.time(c.baseRunning, s.Since, name)
+	}
 	m.gauge(c.state, 1, name, b.WALState())
 	m.gauge(c.gaps, float64(b.GapCount()), name)
 	if lost, known := b.RPO(time.Now()); known {

@@ -67,9 +67,9 @@ func views() []view {
 		{name: "CLUSTERS", rows: showClusters, columns: "cluster s, members s, budget i, used i, waiting_tenants i, tenants i, can_create s"},
 		{name: "TIERS", rows: showTiers, columns: "tier s, tenants i, " + limitColumns},
 		{name: "BACKUPS", rows: showBackups, columns: "cluster s, backup s, kind s, started T, took_s q, size q, stored q, ratio N, databases i, " +
-			"start_lsn s, stop_lsn s, timeline q, oldest T, newest T"},
+			"start_lsn s, stop_lsn s, timeline q, held s, oldest T, newest T"},
 		{name: "WAL", rows: showWAL, columns: "cluster s, state s, timeline q, received s, durable s, rpo_ms q, durable_until T, gaps i, " +
-			"slot s, retained q, safe q, standby_slots s, error s"},
+			"slot s, retained q, safe q, standby_slots s, taking s, error s"},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

@@ -12,7 +12,7 @@ import (
 // showWAL has a row for each cluster that has backups, or is to have them.
 func showWAL(s *session, row func(...any)) {
 	for _, c := range s.console.backups() {
-		var rpo, received, durable, slot, retained, safe, standbys, trouble any
+		var rpo, received, durable, slot, retained, safe, standbys any
 		timeline := c.Timeline
 		if lost, known := c.RPO(time.Now()); known {
 			rpo = lost.Milliseconds()
@@ -30,12 +30,9 @@ func showWAL(s *session, row func(...any)) {
 			if slot != nil && r.Slot.Safe >= 0 {
 				safe = r.Slot.Safe
 			}
-			standbys, trouble = standbySlots(r), orNull(r.LastError)
+			standbys = standbySlots(r)
 		}
-		if trouble == nil {
-			trouble = orNull(c.Error)
-		}
-		row(c.Cluster, c.WALState(), int64(timeline), received, durable, rpo, c.DurableUntil(), c.GapCount(), slot, retained, safe, standbys, trouble)
+		row(c.Cluster, c.WALState(), int64(timeline), received, durable, rpo, c.DurableUntil(), c.GapCount(), slot, retained, safe, standbys, orNull(c.Taking()), orNull(c.Trouble()))
 	}
 }
 
@@ -59,7 +56,7 @@ func showBackups(s *session, row func(...any)) {
 		for i := range c.Bases {
 			b := &c.Bases[i]
 			row(c.Cluster, b.ID, baseKind(b), b.Started, int64(b.Took().Seconds()), b.Size, b.Stored, ratioText(b), len(b.DatabasesAtEnd),
-				b.Start.LSN.String(), b.Stop.LSN.String(), int64(b.Stop.Timeline), b.Oldest, b.Newest)
+				b.Start.LSN.String(), b.Stop.LSN.String(), int64(b.Stop.Timeline), yesNo(b.Held), b.Oldest, b.Newest)
 		}
 	}
 }

@@ -22,6 +22,9 @@ type Config struct {
 	// ClientRole returns the role of whoever shows a certificate of that common name, ""
 	// for none; nil is none for all.
 	ClientRole func(name string) string
+	// TakeBackup has a base backup of a cluster be taken, and does not wait for it; nil is
+	// that nobody can.
+	TakeBackup func(cluster, why string) error
 	Limits     func() Limits // in force now; nil = none
 	Version    string
 	Log        *slog.Logger

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,6 +25,7 @@ type BaseBackup struct {
 	StartLSN  string     `json:"start_lsn"`
 	StopLSN   string     `json:"stop_lsn"`
 	Timeline  uint32     `json:"timeline"`
+	Held      bool       `json:"held,omitempty" doc:"it is never deleted"`
 	Oldest    time.Time  `json:"oldest" doc:"the oldest time that a restore can go to with it"`
 	Newest    *time.Time `json:"newest,omitempty" doc:"the newest one; none: nobody knows"`
 }
@@ -39,12 +41,14 @@ type WAL struct {
 	Gaps         int        `json:"gaps" doc:"how often WAL was lost"`
 	Slot         string     `json:"slot_status,omitempty" doc:"what the primary says of the replication slot: reserved, extended, unreserved, lost or absent"`
 	Retained     int64      `json:"slot_retained_bytes,omitempty" doc:"of WAL, that the primary keeps for it"`
+	Taking       string     `json:"taking,omitempty" doc:"what the base backup is for that is being taken"`
 	Error        string     `json:"error,omitempty"`
 	Read         *time.Time `json:"read,omitempty" doc:"when what the store has was read last"`
 }
 
 func (s *server) backups(api huma.API) {
 	huma.Register(api, operation("list-backups", "GET", "/clusters/{name}/backups", "List the base backups of a cluster, the newest first", viewer), s.listBackups)
+	huma.Register(api, operation("take-backup", "POST", "/clusters/{name}/backups", "Take a base backup of a cluster now; it shows in the list when it is done", operator, accepted), s.takeBackup)
 	huma.Register(api, operation("get-wal", "GET", "/clusters/{name}/wal", "Tell how far a cluster's WAL is stored", viewer), s.getWAL)
 }
 
@@ -71,11 +75,38 @@ func (s *server) listBackups(_ context.Context, in *ByName) (*struct{ Body []Bas
 		all = append(all, BaseBackup{
 			ID: b.ID, Since: b.Since, Major: b.Major, Started: b.Started, Finished: b.Finished, Size: b.Size, Stored: b.Stored,
 			Databases: len(b.DatabasesAtEnd), StartLSN: b.Start.LSN.String(), StopLSN: b.Stop.LSN.String(), Timeline: b.Stop.Timeline,
-			Oldest: b.Oldest, Newest: orNone(b.Newest),
+			Held: b.Held, Oldest: b.Oldest, Newest: orNone(b.Newest),
 		})
 	}
 	return &struct{ Body []BaseBackup }{all}, nil
 }
+
+// takeBackup begins what is no job: a base backup that is cut off is none, and the schedule
+// takes the next.
+func (s *server) takeBackup(ctx context.Context, in *ByName) (*struct{}, error) {
+	if _, err := s.backupsOf(in.Name); err != nil {
+		return nil, err
+	}
+	if s.TakeBackup == nil {
+		return nil, huma.Error409Conflict("nobody takes base backups here")
+	}
+	f, err := s.fleet()
+	if err != nil {
+		return nil, err
+	}
+	by := actor(ctx)
+	if err := f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error { return tx.Audit("backup", catalog.Cluster, in.Name, nil) }); err != nil {
+		return nil, s.problem(err)
+	}
+	err = s.TakeBackup(in.Name, by.Name+" has asked for it")
+	if errors.Is(err, ErrNotHere) {
+		return nil, huma.Error409Conflict(err.Error())
+	}
+	return nil, s.problem(err)
+}
+
+// ErrNotHere is of a base backup that this node cannot take now.
+var ErrNotHere = errors.New("not now")
 
 func (s *server) getWAL(_ context.Context, in *ByName) (*struct{ Body WAL }, error) {
 	c, err := s.backupsOf(in.Name)
@@ -83,7 +114,7 @@ func (s *server) getWAL(_ context.Context, in *ByName) (*struct{ Body WAL }, err
 		return nil, err
 	}
 	w := WAL{
-		State: c.WALState(), Timeline: c.Timeline, DurableUntil: orNone(c.DurableUntil()), Gaps: c.GapCount(), Error: c.Error, Read: orNone(c.Read),
+		State: c.WALState(), Timeline: c.Timeline, DurableUntil: orNone(c.DurableUntil()), Gaps: c.GapCount(), Taking: c.Taking(), Error: c.Trouble(), Read: orNone(c.Read),
 	}
 	if lost, known := c.RPO(time.Now()); known {
 		seconds := lost.Seconds()
@@ -97,9 +128,6 @@ func (s *server) getWAL(_ context.Context, in *ByName) (*struct{ Body WAL }, err
 			w.Timeline, w.Received, w.Durable = r.Timeline, r.Received.String(), r.Durable.String()
 		}
 		w.Slot, w.Retained = r.Slot.Status, r.Slot.Retained
-		if r.LastError != "" {
-			w.Error = r.LastError
-		}
 	}
 	return &struct{ Body WAL }{w}, nil
 }

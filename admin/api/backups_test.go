@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"howdah/admin"
+	"howdah/admin/api"
 	"howdah/backup/base"
 	"howdah/backup/overview"
 	"howdah/backup/wal"
@@ -48,5 +50,15 @@ func TestBackups(t *testing.T) {
 		if status, text, _ := d.ask("GET", "/api/v1/clusters/nowhere/"+path, d.tokens["viewer"], ""); status != http.StatusNotFound || !strings.Contains(text, "nowhere") {
 			t.Errorf("%s of no cluster: %d %s", path, status, text)
 		}
+	}
+	if status, text, _ := d.ask("POST", "/api/v1/clusters/main/backups", d.tokens["operator"], ""); status != http.StatusAccepted || len(d.taken) != 1 || d.taken[0] != "main: operator has asked for it" {
+		t.Errorf("asked for one: %d %s, %q", status, text, d.taken)
+	}
+	d.taking = fmt.Errorf("%w: another node receives", api.ErrNotHere)
+	if status, text, _ := d.ask("POST", "/api/v1/clusters/main/backups", d.tokens["operator"], ""); status != http.StatusConflict || !strings.Contains(text, "another node receives") {
+		t.Errorf("not here: %d %s", status, text)
+	}
+	if status, text, _ := d.ask("POST", "/api/v1/clusters/nowhere/backups", d.tokens["operator"], ""); status != http.StatusNotFound || len(d.taken) != 2 {
+		t.Errorf("of no cluster: %d %s", status, text)
 	}
 }

@@ -36,6 +36,7 @@ type Base struct {
 	// Restores to times from Oldest to Newest can begin with it; the zero Newest is that
 	// nobody knows up to when.
 	Oldest, Newest time.Time
+	Held           bool // and never deleted
 }
 
 // Took is how long it took.
@@ -113,8 +114,12 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 	if ctx.Err() != nil || unreadable != nil && bases == nil {
 		return nil, errors.Join(ctx.Err(), unreadable)
 	}
+	holds, unreadableHolds := base.Holds(ctx, r.Repo)
+	if holds == nil {
+		return nil, unreadableHolds
+	}
 	for _, m := range bases {
-		b := Base{Manifest: m, Oldest: m.Finished, Newest: o.Until}
+		b := Base{Manifest: m, Oldest: m.Finished, Newest: o.Until, Held: holds[m.ID] != nil}
 		if g := behind(gaps, replication.Position(m.Stop)); g != nil {
 			if b.Newest, err = r.endBefore(ctx, g); err != nil {
 				return nil, err
@@ -128,7 +133,7 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 	for _, key := range damaged {
 		unreadable = errors.Join(unreadable, fmt.Errorf("%w: the record of a gap %q", store.ErrDamaged, key))
 	}
-	return o, unreadable
+	return o, errors.Join(unreadable, unreadableHolds)
 }
 
 // behind returns the first gap that comes after a position, nil for none. Gaps come in

@@ -99,9 +99,12 @@ func TestOverview(t *testing.T) {
 	commit(t, repo, "20260130T010000Z.aaaaaa", day1, 3*mib, 3*mib+500)
 	commit(t, repo, "20260131T010000Z.bbbbbb", day2, 9*mib, 9*mib+500)
 	put(t, repo, "heartbeat", `{"timeline":1,"lsn":10485760,"time":"2026-01-31T10:42:00Z"}`)
+	if err := base.PutHold(t.Context(), repo, base.Hold{ID: "20260130T010000Z.aaaaaa", Since: day2}); err != nil {
+		t.Fatal(err)
+	}
 	o := read(t, r)
 	until := moment("2026-01-31T10:42:00Z")
-	if len(o.Bases) != 2 || o.Bases[0].ID != "20260131T010000Z.bbbbbb" || !o.Until.Equal(until) || o.LSN != 10*mib || o.Timeline != 1 || o.Gaps != 0 {
+	if len(o.Bases) != 2 || o.Bases[0].ID != "20260131T010000Z.bbbbbb" || !o.Until.Equal(until) || o.LSN != 10*mib || o.Timeline != 1 || o.Gaps != 0 || o.Bases[0].Held || !o.Bases[1].Held {
 		t.Fatalf("it is %+v", o)
 	}
 	for i, from := range []time.Time{day2, day1} {

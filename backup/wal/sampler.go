@@ -25,6 +25,8 @@ from pg_current_wal_insert_lsn() l`
 // slotAsking is how often the primary is asked about the slot.
 const slotAsking = 15 * time.Second
 
+const slotAbsent = "absent"
+
 // slotIs is asked of the primary about the slot.
 const slotIs = `select coalesce(wal_status, 'lost'), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::int8, coalesce(safe_wal_size, -1)
 from pg_replication_slots where slot_name = $1`
@@ -84,7 +86,7 @@ func (s *sampler) connected(ctx context.Context, url, slot string) error {
 			return err
 		}
 		s.put(sample)
-		if time.Since(s.slotState().Asked) >= slotAsking {
+		if state := s.slotState(); time.Since(state.Asked) >= slotAsking || state.Status == slotAbsent {
 			if err := s.askSlot(ctx, conn, slot); err != nil {
 				return err
 			}
@@ -97,7 +99,7 @@ func (s *sampler) connected(ctx context.Context, url, slot string) error {
 func (s *sampler) askSlot(ctx context.Context, conn *pgx.Conn, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	state := SlotState{Status: "absent", Safe: -1}
+	state := SlotState{Status: slotAbsent, Safe: -1}
 	err := conn.QueryRow(ctx, slotIs, name).Scan(&state.Status, &state.Retained, &state.Safe)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err

@@ -2,11 +2,15 @@ package main_test
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // restores has the cluster of up be backed up, and it and a tenant's database be restored.
@@ -30,6 +34,7 @@ func (p *upPlace) restores(t *testing.T, database string) {
 	if got := p.done("restore", "--to", "latest", "--dry-run", "-c", config); !strings.Contains(got, id) {
 		t.Errorf("the plan is %s", got)
 	}
+	p.showsBackups(t)
 	beside := filepath.Dir(p.dir)
 	dump := filepath.Join(t.TempDir(), "dump")
 	p.done("restore", "--to", "latest", "--database", database, "--into", dump, "-c", config)
@@ -72,4 +77,45 @@ func (p *upPlace) attaches(t *testing.T, database, config string) (attached func
 		p.admin(database, "drop table ir_attachment")
 		p.refused(2, "--dump", "filestore", "restore", "--database", database, "-c", config)
 	}
+}
+
+// showsBackups has a base backup be taken by the API, and looks for it, and for the WAL that
+// is stored, where operators do.
+func (p *upPlace) showsBackups(t *testing.T) {
+	t.Helper()
+	console, err := pgconn.Connect(t.Context(), p.url("howdah"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close(t.Context())
+	show := func(what string) [][][]byte {
+		results, err := console.Exec(t.Context(), "SHOW "+what).ReadAll()
+		if err != nil || len(results) != 1 {
+			t.Fatalf("SHOW %s: %v", what, err)
+		}
+		return results[0].Rows
+	}
+	var wal [][][]byte
+	waitFor(t, "the slots, of which the servers are asked now and then, in SHOW WAL", func() bool {
+		wal = show("WAL")
+		return len(wal) == 1 && string(wal[0][8]) == "reserved" && string(wal[0][11]) == "1 of 1"
+	})
+	if string(wal[0][1]) != "receiving" || len(wal[0][5]) == 0 {
+		t.Errorf("SHOW WAL: %q", wal)
+	}
+	before := len(show("BACKUPS"))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/api/v1/clusters/%s/backups", p.http, wal[0][0]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(p.read("token")))
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusAccepted {
+		t.Errorf("a base backup was asked for: %s", answer.Status)
+	}
+	waitFor(t, "the base backup in SHOW BACKUPS", func() bool { return len(show("BACKUPS")) > before })
 }

@@ -176,6 +176,7 @@ func (d *daemon) newConsole() *admin.Console {
 			default: // it is ending already
 			}
 		},
+		Backups:  d.clusterBackups,
 		Info:     d.info,
 		Users:    d.users,
 		Registry: d.registry,
@@ -366,7 +367,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	w := &admin.Web{API: api, Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	admin.RegisterStore(w.Registry, func() store.MeterStats { return d.current().storeStats() })
-	admin.RegisterBackups(w.Registry, d.backups.all)
+	admin.RegisterBackups(w.Registry, d.clusterBackups)
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil
 }

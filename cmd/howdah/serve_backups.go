@@ -3,12 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"howdah/admin"
+	"howdah/admin/api"
 	"howdah/backup/overview"
 )
 
@@ -65,11 +68,29 @@ func (d *daemon) watchBackups(ctx context.Context) {
 			}
 			cancel()
 		}
+		d.backups.wait(ctx)
+	}
+}
+
+// wait returns when it is time to read again, or a base backup was taken here.
+func (w *backupsWatch) wait(ctx context.Context) {
+	taken := w.taken()
+	for end := time.Now().Add(backupsAgain); time.Now().Before(end) && w.taken() == taken; {
 		select {
-		case <-time.After(backupsAgain):
+		case <-time.After(time.Second):
 		case <-ctx.Done():
+			return
 		}
 	}
+}
+
+func (w *backupsWatch) taken() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.receiving {
+		n += one.backups.Stats().Taken
+	}
+	return n
 }
 
 // match returns a reader for each cluster of the registry.
@@ -96,19 +117,20 @@ func (w *backupsWatch) match(d *daemon) (all []*watched) {
 }
 
 // all tells how the backups stand of each cluster that has some, or is to have some.
-func (w *backupsWatch) all() (all []admin.ClusterBackups) {
+func (d *daemon) clusterBackups() (all []admin.ClusterBackups) {
+	w := &d.backups
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, r := range w.readers {
 		b := admin.ClusterBackups{Overview: r.Last()}
 		if one := w.receiving[name]; one != nil {
-			stats := one.Stats()
-			b.Receiving = &stats
+			stats, scheduling := one.Stats(), one.backups.Stats()
+			b.Receiving, b.Scheduling = &stats, &scheduling
 		}
 		if r.err != nil {
 			b.Error = r.err.Error()
 		}
-		b.Cluster, b.Wanted = name, r.wanted
+		b.Cluster, b.Wanted, b.Interval = name, r.wanted, d.backupSchedule(name).Interval
 		if !b.Wanted && b.Until.IsZero() && len(b.Bases) == 0 {
 			continue
 		}
@@ -116,4 +138,36 @@ func (w *backupsWatch) all() (all []admin.ClusterBackups) {
 	}
 	slices.SortFunc(all, func(a, b admin.ClusterBackups) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	return all
+}
+
+// takeBackup has a base backup of a cluster be taken now, and does not wait for it.
+func (d *daemon) takeBackup(cluster, why string) error {
+	one := d.backups.receiverOf(cluster)
+	if one == nil || !one.Stats().Connected {
+		return fmt.Errorf("%w: the WAL of cluster %q is not received on this node, and without it a base backup is none; ask the node that receives it", api.ErrNotHere, cluster)
+	}
+	taking := one.backups.Stats().Why
+	if taking == "" {
+		select {
+		case one.asked <- why:
+			return nil
+		default:
+			taking = "somebody has asked for it"
+		}
+	}
+	return fmt.Errorf("%w: a base backup of cluster %q is being taken: %s", api.ErrNotHere, cluster, taking)
+}
+
+// takeAsked takes the base backups that are asked for, until ctx ends.
+func (r *receiving) takeAsked(ctx context.Context, log *slog.Logger) {
+	for {
+		select {
+		case why := <-r.asked:
+			if _, err := r.backups.Now(ctx, why); err != nil && ctx.Err() == nil {
+				log.Error("no base backup was taken", "why", why, "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }

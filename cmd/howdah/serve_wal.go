@@ -36,6 +36,7 @@ type receiving struct {
 	by      string // the settings it was started with
 	started time.Time
 	stop    context.CancelFunc
+	asked   chan string // base backups that somebody has asked for, and why
 	done    chan struct{}
 }
 
@@ -121,7 +122,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		Settings: func() schedule.Settings { return r.d.backupSchedule(cluster) },
 		Keep:     func(ctx context.Context) error { return r.d.expire(ctx, repo) },
 	}
-	one := &receiving{Receiver: receiver, backups: backups, by: by, started: time.Now(), stop: stop, done: make(chan struct{})}
+	one := &receiving{Receiver: receiver, backups: backups, by: by, started: time.Now(), stop: stop, asked: make(chan string, 1), done: make(chan struct{})}
 	r.running[cluster] = one
 	r.d.backups.receives(cluster, one)
 	go func() {
@@ -129,6 +130,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		defer stop()
 		var scheduling sync.WaitGroup
 		scheduling.Go(func() { backups.Run(ctx) })
+		scheduling.Go(func() { one.takeAsked(ctx, log) })
 		defer scheduling.Wait()
 		if err := one.Run(ctx); err != nil && ctx.Err() == nil {
 			log.Error("WAL is not stored any more", "error", err)
