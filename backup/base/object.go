@@ -34,6 +34,15 @@ func open(ctx context.Context, r *repository.Repository, key string, want Sums) 
 	return &opened{SealedReader: body, key: key, want: want}, nil
 }
 
+// ServerManifest opens PostgreSQL's own manifest of a base backup, for a Since.
+func ServerManifest(ctx context.Context, r *repository.Repository, m *Manifest) (io.ReadCloser, error) {
+	o, err := open(ctx, r, backupManifestKey(r, m.ID), m.BackupManifest)
+	if err != nil {
+		return nil, fmt.Errorf("read PostgreSQL's manifest of base backup %q: %w", m.ID, err)
+	}
+	return o, nil
+}
+
 // missing has an object that is not there, and should be, be a damaged backup.
 func missing(key string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {

@@ -35,7 +35,7 @@ type Cluster struct {
 func (c *Cluster) Run(ctx context.Context, p *Plan) error {
 	for {
 		err := c.attempt(ctx, p)
-		if !p.begunTooLate(err) {
+		if !p.begunTooLate(ctx, c.Repo, err) {
 			return err
 		}
 		if err := c.clear(); err != nil {
@@ -67,7 +67,7 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 		return fmt.Errorf("make a folder for the restore: %w", err)
 	}
 	defer scratch.Remove() // it holds nothing that anybody wants
-	err = base.Unpack(ctx, c.Repo, p.Base, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.OwnScratch, Progress: c.Progress})
+	err = p.unpack(ctx, c.Repo, c.Binaries, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.OwnScratch, Progress: c.Progress})
 	if err != nil {
 		return err
 	}

@@ -94,12 +94,17 @@ func (h *house) exec(sql string, args ...any) {
 // backUp takes a base backup.
 func (h *house) backUp() *base.Manifest {
 	h.Helper()
+	return h.backUpBy(base.Options{})
+}
+
+func (h *house) backUpBy(o base.Options) *base.Manifest {
+	h.Helper()
 	c, err := replication.Connect(h.Context(), h.AdminURL("postgres"))
 	if err != nil {
 		h.Fatal(err)
 	}
 	defer c.Close(context.Background())
-	m, err := base.Take(h.Context(), h.repo, c, h.databases, base.Options{})
+	m, err := base.Take(h.Context(), h.repo, c, h.databases, o)
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func (d *Database) called() string {
 func (d *Database) run(ctx context.Context, p *Plan) error {
 	for {
 		err := d.from(ctx, p)
-		if !p.begunTooLate(err) {
+		if !p.begunTooLate(ctx, d.Repo, err) {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	defer func() { err = errors.Join(err, scratch.Remove()) }()
 	keep := d.kept(p.Base, want)
 	dir := filepath.Join(scratch.Dir, "data")
-	err = base.Unpack(ctx, d.Repo, p.Base, dir, base.UnpackOptions{
+	err = p.unpack(ctx, d.Repo, d.Binaries, dir, base.UnpackOptions{
 		Only: func(oid uint32) bool { return slices.Contains(keep, oid) }, Chown: postgres.OwnScratch, Progress: d.part(Fetch),
 	})
 	if err != nil {

@@ -11,12 +11,14 @@ import (
 	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/wal"
+	"howdah/wire/postgres"
 )
 
 // Plan says how a target is reached.
 type Plan struct {
 	Identity *repository.Identity
 	Base     *base.Manifest
+	Chain    []*base.Manifest // what it is made up of: that which has all first, Base last
 	Target   Target
 	Timeline uint32               // on which the target is
 	Until    replication.Position // up to here WAL is stored, without a hole since the base backup
@@ -68,6 +70,9 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 	if p.Base, err = p.choose(ctx, r, id, legs); err != nil {
 		return nil, err
 	}
+	if p.Chain, err = base.Chain(ctx, r, p.Base); err != nil {
+		return nil, err
+	}
 	return p, p.reach()
 }
 
@@ -91,14 +96,14 @@ func (p *Plan) reach() error {
 // target, and changes the plan to begin with the one before it. Where in the WAL a transaction
 // or a restore point is shows only when the WAL is read; a time is one of the server's clock,
 // which need not be that of who took the base backup.
-func (p *Plan) begunTooLate(err error) bool {
+func (p *Plan) begunTooLate(ctx context.Context, r *repository.Repository, err error) bool {
 	late := errors.Is(err, errTooEarly) || errors.Is(err, errEndOfWAL) && (p.Target.XID != 0 || p.Target.Name != "")
 	if !late || len(p.earlier) == 0 {
 		return false
 	}
 	before := *p
 	before.Base, before.earlier = &p.earlier[0], p.earlier[1:]
-	if before.reach() != nil {
+	if before.Chain, err = base.Chain(ctx, r, before.Base); err != nil || before.reach() != nil {
 		return false
 	}
 	*p = before
@@ -128,8 +133,7 @@ func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string, 
 	all, err := base.List(ctx, r) // the newest first; of those that cannot be read err tells
 	var good []base.Manifest
 	for i := range all {
-		// Of incremental ones nothing here makes a whole.
-		if p.after(&all[i]) && onTheWay(legs, &all[i]) && all[i].Since == "" {
+		if p.after(&all[i]) && onTheWay(legs, &all[i]) && (all[i].Since == "" || isWhole(ctx, r, &all[i])) {
 			good = append(good, all[i])
 		}
 	}
@@ -147,6 +151,12 @@ func (p *Plan) choose(ctx context.Context, r *repository.Repository, id string, 
 		return nil, fmt.Errorf("%w: no base backup is on the way to timeline %d", ErrUnreachable, p.Timeline)
 	}
 	return nil, fmt.Errorf("%w: the oldest base backup, %s, ended at %s (%s), after %s", ErrUnreachable, oldest.ID, oldest.Finished.Format(time.RFC3339), oldest.Stop.LSN, p.Target)
+}
+
+// isWhole reports whether all is there that an incremental base backup is made up of.
+func isWhole(ctx context.Context, r *repository.Repository, m *base.Manifest) bool {
+	_, err := base.Chain(ctx, r, m)
+	return err == nil
 }
 
 // onTheWay reports whether all of a base backup was taken before the way to a timeline
@@ -167,6 +177,19 @@ func (p *Plan) after(m *base.Manifest) bool {
 		return p.Target.LSN >= m.Stop.LSN
 	}
 	return true
+}
+
+// BaseBytes are those of the base backup, and of all that it is made up of.
+func (p *Plan) BaseBytes() (bytes int64) {
+	for _, m := range p.Chain {
+		bytes += m.Size
+	}
+	return bytes
+}
+
+// unpack unpacks the base backup, which may be made up of several.
+func (p *Plan) unpack(ctx context.Context, r *repository.Repository, b postgres.Binaries, dir string, o base.UnpackOptions) error {
+	return base.UnpackChain(ctx, r, p.Base, b.Path("pg_combinebackup"), dir, o)
 }
 
 // WALBytes is how much WAL there is between the base backup's start and the target, at

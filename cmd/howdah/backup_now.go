@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	"howdah/backup/base"
 	"howdah/backup/replication"
+	"howdah/backup/repository"
 	"howdah/backup/schedule"
 	"howdah/provision/dump"
 )
@@ -21,10 +24,14 @@ func backupNow() *cobra.Command {
 	var p printer
 	f := clusterFlag{writes: true}
 	var rate int
+	var incremental bool
 	cmd := &cobra.Command{
 		Use: "now", Short: "Take a base backup of a cluster", Args: noArgs,
 		Long: "Take a base backup of a cluster of the configuration file, straight into the store. A running Howdah must be storing\n" +
-			"the cluster's WAL: without that a base backup is none, and it is waited for.",
+			"the cluster's WAL: without that a base backup is none, and it is waited for.\n\n" +
+			"With --incremental only what has changed since the newest one is taken: PostgreSQL 17 or newer, with summarize_wal on.\n" +
+			"identity_file must be given, since PostgreSQL's manifest of that one is read. A restore needs both, all that it is since,\n" +
+			"and pg_combinebackup.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, r, err := f.open(cmd)
 			if err != nil {
@@ -39,7 +46,20 @@ func backupNow() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			m, err := schedule.Take(ctx, r, c.ReplicationURL, base.Options{MaxRate: rate}, nil)
+			o := base.Options{MaxRate: rate}
+			if incremental {
+				newest, err := newestBase(ctx, r)
+				if err != nil {
+					return err
+				}
+				text, err := base.ServerManifest(ctx, r, newest)
+				if err != nil {
+					return err
+				}
+				defer text.Close()
+				o.Since = &base.Since{Manifest: newest, BackupManifest: text}
+			}
+			m, err := schedule.Take(ctx, r, c.ReplicationURL, o, nil)
 			if err != nil {
 				return err
 			}
@@ -47,8 +67,18 @@ func backupNow() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&rate, "max-rate", 0, "read no faster than so many `kB` a second")
+	cmd.Flags().BoolVar(&incremental, "incremental", false, "take only what has changed since the newest base backup")
 	f.flags(cmd)
 	return p.flags(cmd)
+}
+
+// newestBase returns the base backup since which an incremental one is.
+func newestBase(ctx context.Context, r *repository.Repository) (*base.Manifest, error) {
+	all, err := base.List(ctx, r)
+	if len(all) == 0 {
+		return nil, errors.Join(fmt.Errorf("there is no base backup of cluster %q, since which an incremental one could be: leave out --incremental", r.Cluster), err)
+	}
+	return &all[0], nil
 }
 
 func backupList() *cobra.Command {
@@ -94,9 +124,9 @@ func (p *printer) baseBackups(cmd *cobra.Command, all []base.Manifest, holds map
 			held = h.Since.Format(time.RFC3339)
 		}
 		rows = append(rows, []string{
-			m.ID, m.Started.Format(time.RFC3339), m.Finished.Sub(m.Started).Round(time.Second).String(), position(replication.Position(m.Stop)),
+			m.ID, cmp.Or(m.Since, "-"), m.Started.Format(time.RFC3339), m.Finished.Sub(m.Started).Round(time.Second).String(), position(replication.Position(m.Stop)),
 			strconv.Itoa(len(m.DatabasesAtEnd)), dump.Size(m.Size), dump.Size(m.Stored), held,
 		})
 	}
-	return table(cmd.OutOrStdout(), "BACKUP STARTED TOOK STOP DATABASES SIZE STORED HELD", rows)
+	return table(cmd.OutOrStdout(), "BACKUP SINCE STARTED TOOK STOP DATABASES SIZE STORED HELD", rows)
 }

@@ -160,7 +160,7 @@ type restoreRow struct {
 func (r *restoring) told(cmd *cobra.Command, p *restore.Plan, into string, fetched int64) error {
 	row := restoreRow{
 		Cluster: r.cluster, Target: p.Target.String(), Base: p.Base.ID, Taken: p.Base.Finished.Format(time.RFC3339),
-		From: p.Base.Start.LSN.String(), Until: p.Until.LSN.String(), Timeline: p.Timeline, Bytes: p.Base.Size, WAL: p.WALBytes(), Into: into, Fetched: fetched,
+		From: p.Base.Start.LSN.String(), Until: p.Until.LSN.String(), Timeline: p.Timeline, Bytes: p.BaseBytes(), WAL: p.WALBytes(), Into: into, Fetched: fetched,
 	}
 	if r.json {
 		return object(cmd.OutOrStdout(), row)
