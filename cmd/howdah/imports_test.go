@@ -43,6 +43,7 @@ func importRules() []importRule {
 		{"backup", []string{"wire", "backup/store"}, "recovery must work when everything else is down"},
 		{"backup/replication", nil, "the replication protocol knows nobody's business: where WAL goes is the caller's"},
 		{"backup/repository", []string{"backup/store", "backup/replication"}, "where a cluster's objects are, and whose: what is in them is the caller's business"},
+		{"backup/lineage", []string{"backup/store", "backup/replication", "backup/repository"}, "which database a tenant had is kept beside the backups: who it is, and when it changes, is the caller's business"},
 		{"backup/wal", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "WAL goes from a server to a store and back: who asks for it is the caller's business"},
 		{"backup/base", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "a base backup is files and a place in the WAL: keeping the WAL is the caller's business"},
 		{"backup/overview", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "how backups stand is read from the store: whom it is told is the caller's business"},
