@@ -28,7 +28,9 @@
 // there with Arrive, and Admit where the registry decides before (receive.go). What is in
 // between is package provision/move's. One that
 // is a copy of another gets it by Clone (clone.go), or by Receive where it is filled from
-// a dump, and is there with Arrive too.
+// a dump, and is there with Arrive too. One that
+// is restored in its own place gets it by Receive, under another UUID, and Exchange
+// (exchange.go), which keeps the one that was there as Drop does.
 // How large databases are package provision/quota watches. Find (find.go) says which database
 // is a tenant's, on a server of the past too.
 package provision

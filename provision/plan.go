@@ -21,7 +21,7 @@ var (
 )
 
 // Operation is one of this package's: Create, Warm, Clone, Suspend, Resume,
-// Rename, Rotate, Configure, Drop, Undrop, Purge, Reach, Receive, Arrive, Admit, Adopt.
+// Rename, Rotate, Configure, Drop, Undrop, Purge, Reach, Receive, Arrive, Admit, Adopt, Exchange.
 type Operation interface {
 	validate() error
 	interest() interest
@@ -95,6 +95,7 @@ type action struct {
 	id       string   // role, drop role: whose it must be
 	inside   bool     // change: connected to the database itself
 	create   []string // role: statements for when there is none
+	coming   guard    // exchange: what comes in the place of database
 	sql      []string
 }
 
@@ -108,6 +109,7 @@ const (
 	drop      actionKind = "drop"      // sql alone drops the database, unless it is gone
 	grantRole actionKind = "role"      // create unless there is one, then sql, in one transaction
 	dropRole  actionKind = "drop role" // sql in one transaction, unless it is gone or owns something
+	exchange  actionKind = "exchange"  // sql in one transaction; what database has set, and allows to whom, coming gets
 )
 
 // guard says which database an action is for. An action finds it under name and
@@ -261,6 +263,9 @@ func (a *action) describe(b *strings.Builder) {
 	fmt.Fprintf(b, "  %s", a.kind)
 	if a.database.name != "" {
 		fmt.Fprintf(b, " %v", a.database)
+	}
+	if a.coming.name != "" {
+		fmt.Fprintf(b, " for %v", a.coming)
 	}
 	if a.role != "" {
 		fmt.Fprintf(b, " %s", a.role)

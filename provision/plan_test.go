@@ -155,6 +155,8 @@ func (p *plans) operation(word, rest string) (err error) {
 		p.op, err = operation[provision.Arrive](rest)
 	case "admit":
 		p.op, err = operation[provision.Admit](rest)
+	case "exchange":
+		p.op, err = operation[provision.Exchange](rest)
 	case "reach":
 		p.op, err = operation[provision.Reach](rest)
 	default:

@@ -19,6 +19,9 @@ type Receive struct {
 	Locale
 	Extensions []string // whatever the tenant has: the cluster must have them
 	Sessions   int      // that the role needs to fill it
+	// As is a role that Role becomes a member of, to fill the database as that one; "" is that
+	// it does so as itself.
+	As string
 }
 
 // Locale is what a database has for its whole life. All of it is of provider libc.
@@ -118,16 +121,22 @@ func (r Receive) createStep(s *State) Step {
 func (r Receive) letInStep() Step {
 	name := prefixNew + r.JobID
 	g := guard{name: name, then: name, id: r.ID, thenID: r.ID}
+	schema := []string{"GRANT ALL ON SCHEMA public TO " + quote(r.Role)}
+	rights := []string{
+		"REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC",
+		"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE " + quote(name) + " TO " + quote(r.Role),
+	}
+	if r.As != "" { // it may log in to no database but its own all the same
+		schema = append(schema, "GRANT ALL ON SCHEMA public TO "+quote(r.As))
+		rights = append(rights, "GRANT TEMPORARY, CREATE ON DATABASE "+quote(name)+" TO "+quote(r.As), "GRANT "+quote(r.As)+" TO "+quote(r.Role))
+	}
 	return Step{
 		Name: "let in", Says: fmt.Sprintf("have role %q, and nobody else, fill database %q", r.Role, name),
 		actions: []action{
-			{kind: change, database: g, inside: true, sql: []string{"GRANT ALL ON SCHEMA public TO " + quote(r.Role)}},
-			{kind: change, database: g, sql: []string{
-				"REVOKE ALL ON DATABASE " + quote(name) + " FROM PUBLIC",
-				"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE " + quote(name) + " TO " + quote(r.Role),
+			{kind: change, database: g, inside: true, sql: schema},
+			{kind: change, database: g, sql: append(rights,
 				alter(name, "ALLOW_CONNECTIONS true CONNECTION LIMIT "+strconv.Itoa(r.Sessions)),
-				remark(name, mark{id: r.ID, state: stateReceiving}),
-			}},
+				remark(name, mark{id: r.ID, state: stateReceiving}))},
 		},
 	}
 }

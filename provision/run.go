@@ -60,6 +60,8 @@ func (a *action) run(ctx context.Context, conn *pgx.Conn) error {
 		return a.dropDatabase(ctx, conn)
 	case grantRole:
 		return inTransaction(ctx, conn, func(tx pgx.Tx) error { return a.grantRole(ctx, tx) })
+	case exchange:
+		return inTransaction(ctx, conn, func(tx pgx.Tx) error { return a.exchange(ctx, tx) })
 	case dropRole:
 		return inTransaction(ctx, conn, func(tx pgx.Tx) error { return a.dropRole(ctx, tx) })
 	}

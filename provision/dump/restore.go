@@ -20,6 +20,8 @@ type In struct {
 	Tools postgres.Binaries // of the target server's major version
 	Into  Login             // the tenant's role, in the prepared database
 	Jobs  int               // at once; 0 is 2
+	// As is a role of which that one is a member: all becomes its; "" is the one that logs in.
+	As string
 	// Privileges restores what is granted to others than the owner: their roles must
 	// be there.
 	Privileges bool
@@ -31,7 +33,7 @@ type In struct {
 func Connections(n int) int { return jobs(n) + 2 }
 
 // Restore restores the dump in the scratch folder's Data. All becomes the role's that
-// logs in. What the database has already (extensions, schema public) is left as it is.
+// logs in, or In's As. What the database has already (extensions, schema public) is left as it is.
 // It ends at the first error, which is ErrContents or ErrServerFull, or at the end of ctx;
 // then the database is half full, and good for nothing.
 func Restore(ctx context.Context, o In, from *Scratch) error {
@@ -59,6 +61,9 @@ func Restore(ctx context.Context, o In, from *Scratch) error {
 	}
 	if !o.Privileges {
 		args = append(args, "--no-privileges")
+	}
+	if o.As != "" {
+		args = append(args, "--role="+o.As)
 	}
 	stop := watch(o.Progress, func() int64 {
 		asking, asked := context.WithTimeout(context.WithoutCancel(ctx), watchPause)
