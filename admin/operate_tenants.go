@@ -25,6 +25,11 @@ func tenantOperations() []Command {
 		},
 		{Name: "MOVE TENANT", Usage: "MOVE TENANT name TO CLUSTER name [BY auto | replicate | dump]", operate: moveTenant},
 		{Name: "EXPORT TENANT", Usage: "EXPORT TENANT name", operate: exportTenant},
+		{
+			Name: "RESTORE TENANT", operate: restoreTenant,
+			Usage: "RESTORE TENANT name TO 'when' [AS name] [PASSWORD 'text'] [NEUTRALISE auto | builtin | none] [SWAP]",
+		},
+		{Name: "UNRESTORE TENANT", Usage: "UNRESTORE TENANT name", operate: unrestoreTenant},
 		{Name: "GRACE TENANT", Usage: "GRACE TENANT name [FOR 'time']", operate: graceTenant},
 		{
 			Name: "IMPORT TENANT", operate: importTenant,

@@ -275,6 +275,14 @@ func TestOperationsThatCannotBe(t *testing.T) {
 		{"MOVE TENANT a TO b", "42601", "Write"},
 		{"MOVE TENANT initech TO CLUSTER nowhere", "22023", "nowhere"},
 		{"CLONE TENANT a", "42601", "Write"},
+		{"RESTORE TENANT a", "42601", "Write"},
+		{"RESTORE TENANT a TO", "42601", "Write"},
+		{"RESTORE TENANT a TO 'latest' IN b", "42601", "Write"},
+		{"RESTORE TENANT a TO '2026-01-31 10:42'", "22023", "time zone"},
+		{"RESTORE TENANT nobody TO 'latest' SWAP", "42704", "nobody"},
+		{"RESTORE TENANT nobody TO 'latest' SWAP AS b", "22023", "keeps the tenant's name"},
+		{"UNRESTORE TENANT", "42601", "Write"},
+		{"UNRESTORE TENANT nobody", "42704", "nobody"},
 		{"CLONE TENANT a AS b ON c", "42601", "Write"},
 		{"CLONE TENANT a AS b PASSWORD 'hidden' x", "42601", "Write"},
 		{"CLONE TENANT nobody AS x", "42704", "nobody"},
@@ -305,7 +313,7 @@ func TestEveryStatementIsAudited(t *testing.T) {
 	h := newHouse(t)
 	conn := startConsole(t, h.console(&fakePooler{})).connect(t, "boss", "howdah")
 	// What needs more than this house has begins its job as the others do.
-	lacking := strings.Fields("EXPORT CLONE IMPORT MOVE UNDROP PURGE CANCEL RESUME-JOB")
+	lacking := strings.Fields("EXPORT RESTORE UNRESTORE CLONE IMPORT MOVE UNDROP PURGE CANCEL RESUME-JOB")
 	for i, text := range operations() {
 		verb, _, _ := strings.Cut(strings.Replace(text, "RESUME JOB", "RESUME-JOB", 1), " ")
 		if verb == "SHOW" || slices.Contains(lacking, verb) {

@@ -35,7 +35,7 @@ func operations() []string {
 	return []string{
 		"CREATE TENANT x", "ALTER TENANT initech SET pool_size = 1", "SUSPEND TENANT initech", "RESUME TENANT initech",
 		"GRACE TENANT initech", "ROTATE TENANT initech OVERLAP '0s'", "RENAME TENANT initech TO initrode",
-		"EXPORT TENANT initech", "CLONE TENANT initech AS initrode", "IMPORT TENANT x FROM 'acme.20260131T120000Z.abcdef'", "DROP TENANT initech", "UNDROP TENANT initech", "MOVE TENANT initech TO CLUSTER other", "PURGE TENANT initech",
+		"EXPORT TENANT initech", "RESTORE TENANT initech TO 'latest'", "UNRESTORE TENANT initech", "CLONE TENANT initech AS initrode", "IMPORT TENANT x FROM 'acme.20260131T120000Z.abcdef'", "DROP TENANT initech", "UNDROP TENANT initech", "MOVE TENANT initech TO CLUSTER other", "PURGE TENANT initech",
 		"CREATE CLUSTER x", "ALTER CLUSTER x SET budget = 3", "DROP CLUSTER x",
 		"CREATE TIER x", "ALTER TIER x SET weight = 3", "DROP TIER x",
 		"CREATE TOKEN x ROLE admin", "ROTATE TOKEN x", "DROP TOKEN x", "CANCEL JOB x", "RESUME JOB x", "END REVIEW",

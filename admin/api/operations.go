@@ -88,7 +88,7 @@ func (s *server) steer(cancel bool) func(context.Context, *ByID) (*struct{ Body 
 // adminsOnly reports whether only admins may begin an operation of this kind.
 func adminsOnly(kind string) bool {
 	switch kind {
-	case "drop", "undrop", "purge", "rotate", "import", "clone", "restore":
+	case "drop", "undrop", "purge", "rotate", "import", "clone", "restore", "unrestore":
 		return true
 	}
 	return false

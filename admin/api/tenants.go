@@ -145,6 +145,7 @@ func (s *server) tenants(api huma.API) {
 	huma.Register(api, operation("clone-tenant", "POST", "/tenants/{name}/clone", "Make a tenant as a copy of another", admin, accepted), s.cloneTenant)
 	huma.Register(api, operation("move-tenant", "POST", "/tenants/{name}/move", "Move a tenant to another cluster while its clients work", operator, accepted), s.moveTenant)
 	huma.Register(api, operation("restore-tenant", "POST", "/tenants/{name}/restore", "Restore a tenant to a moment, from the backups of its cluster", admin, accepted), s.restoreTenant)
+	huma.Register(api, operation("undo-restore", "POST", "/tenants/{name}/restore/undo", "Give a tenant that was swapped the database back that it had before", admin, accepted), s.undoRestore)
 	s.exports(api)
 	huma.Register(api, operation("rotate-tenant", "POST", "/tenants/{name}/rotate", "Give a tenant's user another password; the old one goes on for a while", admin, accepted), s.rotateTenant)
 	huma.Register(api, operation("reseal", "POST", "/master-key/reseal", "Seal what the catalog keeps sealed with the first identity of the master key", admin), s.reseal)

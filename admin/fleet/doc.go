@@ -19,7 +19,9 @@
 //
 // A restore to a moment (restore.go decides whether it can be reached, restore_run.go does it)
 // gets a dump of what the tenant was then from the cluster's backups, by package
-// backup/restore, and goes on as an import.
+// backup/restore, and goes on as an import; or what was restored takes the tenant's place, and
+// back (restore_swap.go). Which database a tenant has is recorded beside the backups whenever
+// that changes (lineage.go).
 //
 // A tenant is cloned (clone.go decides how, clone_look.go by what, clone_run.go does it) by
 // a copy of its database while its clients are held, or by a dump while they work; a copy

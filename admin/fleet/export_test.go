@@ -56,7 +56,13 @@ type exporter struct {
 
 func newExporter(t *testing.T, more ...func(*fleet.Config)) *exporter {
 	t.Helper()
-	h := newHouse(t)
+	return newExporterOf(newHouse(t), more...)
+}
+
+// newExporterOf gives a house a store.
+func newExporterOf(h *house, more ...func(*fleet.Config)) *exporter {
+	t := h.t
+	t.Helper()
 	h.store = filepath.Join(wiretest.ServerDir(t), "store")
 	if err := store.MakeDir(h.store); err != nil {
 		t.Fatal(err)

@@ -77,23 +77,25 @@ func New(ctx context.Context, node string, c Config) (*Fleet, error) {
 	}
 	var err error
 	f.runner, err = jobs.New(ctx, c.Catalog, node, map[string]jobs.Kind{
-		"create":  {Forward: f.create, Back: f.uncreate},
-		"suspend": {Forward: f.suspend, Back: f.backToState},
-		"resume":  {Forward: f.resume, Back: f.backToState},
-		"rename":  {Forward: f.rename, Back: f.unrename},
-		"clone":   {Forward: f.clone, Back: f.unclone},
-		"move":    {Forward: f.move, Back: f.moveBack},
-		"export":  {Forward: f.export, Back: f.unexport},
-		"import":  {Forward: f.importTenant, Back: f.uncreate},
-		"restore": {Forward: f.restore, Back: f.uncreate},
-		"rotate":  {Forward: f.rotate, Back: f.unrotate},
-		"drop":    {Forward: f.drop, Back: f.takeBack},
-		"undrop":  {Forward: f.undrop, Back: f.dropAgain},
-		"purge":   {Forward: f.purge}, // what is gone is gone
-		"follow":  {Forward: f.follow, Back: f.unfollow},
+		"create":    {Forward: f.create, Back: f.uncreate},
+		"suspend":   {Forward: f.suspend, Back: f.backToState},
+		"resume":    {Forward: f.resume, Back: f.backToState},
+		"rename":    {Forward: f.rename, Back: f.unrename},
+		"clone":     {Forward: f.clone, Back: f.unclone},
+		"move":      {Forward: f.move, Back: f.moveBack},
+		"export":    {Forward: f.export, Back: f.unexport},
+		"import":    {Forward: f.importTenant, Back: f.uncreate},
+		"restore":   {Forward: f.restore, Back: f.restoreBack},
+		"unrestore": {Forward: f.unrestore, Back: f.rerestore},
+		"rotate":    {Forward: f.rotate, Back: f.unrotate},
+		"drop":      {Forward: f.drop, Back: f.takeBack},
+		"undrop":    {Forward: f.undrop, Back: f.dropAgain},
+		"purge":     {Forward: f.purge}, // what is gone is gone
+		"follow":    {Forward: f.follow, Back: f.unfollow},
 	}, f.schedules(), c.Log)
 	if err == nil {
 		f.runner.Stepped = c.Stepped
+		f.runner.Finishing = f.record
 	}
 	return f, err
 }

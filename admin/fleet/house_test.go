@@ -62,7 +62,12 @@ func newManagedHouse(t *testing.T) *house {
 
 func newHouse(t *testing.T, others ...*postgres.Server) *house {
 	t.Helper()
-	s := servers.Lend(t)
+	return newHouseAt(t, servers.Lend(t), others...)
+}
+
+// newHouseAt is newHouse with a server that has nothing yet.
+func newHouseAt(t *testing.T, s *postgres.Server, others ...*postgres.Server) *house {
+	t.Helper()
 	if err := s.Exec(t.Context(), postgres.Superuser, "create database catalog"); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +179,10 @@ func userOf(e *catalog.Entry) tenants.User {
 }
 
 // run has the house's own Fleet run operations until the test ends.
-func (h *house) run() {
+func (h *house) run() { h.t.Cleanup(h.runs()) }
+
+// runs is run, until stop is called.
+func (h *house) runs() (stop func()) {
 	ctx, cancel := context.WithCancel(h.t.Context())
 	var done sync.WaitGroup
 	done.Go(func() {
@@ -182,7 +190,7 @@ func (h *house) run() {
 			h.t.Error(err)
 		}
 	})
-	h.t.Cleanup(func() { cancel(); done.Wait() })
+	return func() { cancel(); done.Wait() }
 }
 
 // pooler is a router that remembers whom it holds.

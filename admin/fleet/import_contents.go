@@ -41,6 +41,14 @@ type filling struct {
 	scratch    *dump.Scratch
 	details    details
 	password   string // of the role, for as long as it fills the database
+
+	// Of what is to be swapped in: it is filled as the tenant's role, and another comes to be
+	// nothing in it.
+	as           string   // "" is of what becomes a tenant of its own
+	owner        string   // of the database, as it was
+	roles        []string // that have rights in it
+	privileges   bool     // those are restored
+	unprivileged string   // why not
 }
 
 func (f *Fleet) fillingOf(r *jobs.Run, c *creation, neutralise odoo.Way) *filling {
@@ -94,6 +102,9 @@ func (x *filling) fill(ctx context.Context, size int64, bring func(context.Conte
 	}
 	if err := x.restore(ctx); err != nil {
 		return err
+	}
+	if x.as != "" {
+		return nil
 	}
 	if err := x.settle(ctx, result); err != nil {
 		return err
@@ -149,7 +160,7 @@ func (x *filling) receiving() provision.Receive {
 		ID: x.ID, JobID: x.run.ID, Database: x.Settings.Text("database"), Role: x.User,
 		Verifier:   wire.MakeVerifier(x.password, 0, nil).String(),
 		Locale:     provision.Locale{Encoding: x.about.Encoding, Collate: x.about.Collate, CType: x.about.CType},
-		Extensions: x.about.Extensions, Sessions: dump.Connections(0),
+		Extensions: x.about.Extensions, Sessions: dump.Connections(0), As: x.as,
 	}
 }
 
@@ -203,7 +214,7 @@ func (x *filling) restore(ctx context.Context) error {
 	const done = importShare + importReceive
 	return x.run.Step(ctx, "restore", done, importParts, func(ctx context.Context) error {
 		return dump.Restore(ctx, dump.In{
-			Tools: tools, Into: into.As(x.User, x.password),
+			Tools: tools, Into: into.As(x.User, x.password), As: x.as, Privileges: x.privileges,
 			Progress: x.f.tell(ctx, x.run, done, importShare, importParts, x.about.Size),
 		}, x.scratch)
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/lineage"
 	"howdah/backup/repository"
 	"howdah/backup/restore"
 	"howdah/backup/store"
@@ -28,7 +29,10 @@ type NewRestore struct {
 	As         string   // the new tenant's name; "" = the tenant's, and _restored
 	Password   string   // of the new tenant; "" = a new one
 	Neutralise odoo.Way // "" = Auto
-	Once       *Once    // nil = it is another restore each time
+	// Swap has what was restored be the tenant's database, and the one of before be kept: As,
+	// Password and Neutralise are not given then.
+	Swap bool  `json:",omitempty"`
+	Once *Once // nil = it is another restore each time
 }
 
 // Restoring is a tenant that is being restored to a time.
@@ -44,6 +48,7 @@ type Restoring struct {
 	Room       int64     `json:"room_bytes" doc:"on the disk of temporary files, about"`
 	About      float64   `json:"about_seconds" doc:"an estimate"`
 	Neutralise odoo.Way  `json:"neutralise" doc:"auto, builtin or none"`
+	Swap       bool      `json:"swap" doc:"it takes the tenant's place, which keeps its name and user"`
 }
 
 // restoring are the parameters of the operation.
@@ -51,8 +56,11 @@ type restoring struct {
 	creation
 	Source     origin   `json:"source"`
 	Target     string   `json:"target"`
-	OID        uint32   `json:"oid"` // that the tenant's database is believed to have had then; 0 = nobody knows
+	From       string   `json:"from"`            // the cluster on which the tenant was then
+	OID        uint32   `json:"oid"`             // that its database is believed to have had; 0 = nobody knows
+	Known      []uint32 `json:"known,omitempty"` // those that it can have had, as far as was recorded; nil = nobody knows
 	Neutralise odoo.Way `json:"neutralise"`
+	Swap       bool     `json:"swap,omitempty"`
 	Model      float64  `json:"model"` // for how many seconds it would take where nothing is known
 }
 
@@ -80,8 +88,7 @@ func (f *Fleet) RestoreTenant(ctx context.Context, by catalog.Actor, name string
 	if first, err := answered[Restoring](ctx, f, by, n.Once, request); first != nil || err != nil {
 		return first, err
 	}
-	n.Neutralise = cmp.Or(n.Neutralise, odoo.Auto)
-	if err := checkWay(n.Neutralise); err != nil {
+	if err := n.check(); err != nil {
 		return nil, err
 	}
 	target, err := restore.ParseTarget(n.To)
@@ -91,6 +98,9 @@ func (f *Fleet) RestoreTenant(ctx context.Context, by catalog.Actor, name string
 	e, err := f.exportable(ctx, name)
 	if err != nil {
 		return nil, err
+	}
+	if n.Swap && stateOf(e) == suspended {
+		return nil, invalid("swap", "tenant %q is suspended: resume it first, or have it restored beside", name)
 	}
 	p, made, err := f.planRestore(ctx, e, n, target)
 	if err != nil {
@@ -104,6 +114,24 @@ func (f *Fleet) RestoreTenant(ctx context.Context, by catalog.Actor, name string
 	return made, f.beginRestore(ctx, by, &t, request, made, p)
 }
 
+// check looks at what is asked for, and fills in what was not given.
+func (n *NewRestore) check() error {
+	if n.Swap {
+		switch {
+		case n.As != "":
+			return invalid("as", "what is swapped keeps the tenant's name")
+		case n.Password != "":
+			return invalid("password", "what is swapped keeps the tenant's user, with its password")
+		case copies(n.Neutralise):
+			return invalid("neutralise", "what is swapped goes on as the tenant, and is not neutralised")
+		}
+		n.Neutralise = odoo.None
+		return nil
+	}
+	n.Neutralise = cmp.Or(n.Neutralise, odoo.Auto)
+	return checkWay(n.Neutralise)
+}
+
 // beginRestore begins the operation, unless this very request has begun it.
 func (f *Fleet) beginRestore(ctx context.Context, by catalog.Actor, n *NewTenant, request []byte, made *Restoring, p *restoring) error {
 	return f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
@@ -114,12 +142,12 @@ func (f *Fleet) beginRestore(ctx context.Context, by catalog.Actor, n *NewTenant
 				return err
 			}
 		}
-		if e, err := tx.Entry(catalog.Tenant, p.Source.Name); err != nil {
-			return err
-		} else if e.ID != p.Source.ID {
-			return fmt.Errorf("tenant %q: %w: try again", p.Source.Name, catalog.ErrChanged)
+		var err error
+		if p.Swap {
+			err = p.Source.stays(tx)
+		} else {
+			err = f.fits(tx, n.Name, p.Settings, p.UserSettings, "")
 		}
-		err := f.fits(tx, n.Name, p.Settings, p.UserSettings, "")
 		if err != nil {
 			return err
 		}
@@ -146,41 +174,60 @@ func (n *NewRestore) hash(name string) []byte {
 // planRestore decides what is made, and looks whether it can be.
 func (f *Fleet) planRestore(ctx context.Context, e *catalog.Entry, n NewRestore, target restore.Target) (*restoring, *Restoring, error) {
 	s := e.Settings
-	p := &restoring{Source: origin{onTenant{e.ID, s.Text("cluster")}, e.Name, s.Text("database"), s.Text("user")}, Neutralise: n.Neutralise}
+	p := &restoring{Source: origin{onTenant{e.ID, s.Text("cluster")}, e.Name, s.Text("database"), s.Text("user")}, Neutralise: n.Neutralise, Swap: n.Swap}
 	plan, err := f.reachable(ctx, p, target)
 	if err != nil {
 		return nil, nil, err
 	}
-	t := NewTenant{Name: cmp.Or(n.As, e.Name+"_restored"), Cluster: p.Source.Cluster, Tier: s.Text("tier"), Password: n.Password, Settings: ownSettings(s)}
-	t, _, err = f.complete(ctx, t, f.reach)
-	if errors.Is(err, catalog.ErrExists) && n.As == "" {
-		return nil, nil, fmt.Errorf("%w: say by what other name the restored one goes", err)
-	} else if err != nil {
+	made := &Restoring{
+		Creation: Creation{Name: e.Name, Cluster: p.Source.Cluster, Why: "the tenant is there", Database: p.Source.Database, User: p.Source.User},
+		Tenant:   e.Name, Target: p.Target, From: p.From, Base: plan.Base.ID, Taken: plan.Base.Finished, Neutralise: n.Neutralise, Swap: n.Swap,
+	}
+	if n.Swap {
+		p.creation = creation{ID: newID(), Cluster: p.Source.Cluster, Settings: catalog.Settings{}}
+	} else if err := f.planBeside(ctx, e, n, p, made); err != nil {
 		return nil, nil, err
+	}
+	return p, made, f.weigh(ctx, p, made, plan)
+}
+
+// planBeside decides what the new tenant is.
+func (f *Fleet) planBeside(ctx context.Context, e *catalog.Entry, n NewRestore, p *restoring, made *Restoring) error {
+	s := e.Settings
+	t := NewTenant{Name: cmp.Or(n.As, e.Name+"_restored"), Cluster: p.Source.Cluster, Tier: s.Text("tier"), Password: n.Password, Settings: ownSettings(s)}
+	t, _, err := f.complete(ctx, t, f.reach)
+	if errors.Is(err, catalog.ErrExists) && n.As == "" {
+		return fmt.Errorf("%w: say by what other name the restored one goes", err)
+	} else if err != nil {
+		return err
 	}
 	user, serverVerifier, err := f.newUser(wire.MakeVerifier(t.Password, 0, nil))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	p.creation = creation{ID: newID(), Cluster: t.Cluster, User: t.User, UserSettings: user, ServerVerifier: serverVerifier, Settings: t.entry()}
-	made := &Restoring{
-		Creation: Creation{Name: t.Name, Cluster: t.Cluster, Why: "the tenant is there", Database: t.Database, User: t.User, Password: t.Password},
-		Tenant:   e.Name, Target: p.Target, From: p.Source.Cluster, Base: plan.Base.ID, Taken: plan.Base.Finished, Neutralise: n.Neutralise,
-	}
-	return p, made, f.weigh(ctx, p, made, plan)
+	made.Name, made.Database, made.User, made.Password = t.Name, t.Database, t.User, t.Password
+	return nil
 }
 
 // reachable looks whether what is stored leads to the target, and whether it can be opened
 // and put to use here.
 func (f *Fleet) reachable(ctx context.Context, p *restoring, target restore.Target) (*restore.Plan, error) {
-	repo, err := f.repository(p.Source.Cluster)
+	if f.Repository == nil {
+		return nil, &InvalidError{Reason: errNoRepository}
+	}
+	target, err := f.latest(ctx, p.Source.Cluster, target)
 	if err != nil {
 		return nil, err
 	}
-	if target, err = f.latest(ctx, p.Source.Cluster, target); err != nil {
+	p.Target = target.String()
+	if err := f.whereWas(ctx, p, afterTarget(target)); err != nil {
 		return nil, err
 	}
-	p.Target = target.String()
+	repo, err := f.repository(p.From)
+	if err != nil {
+		return nil, err
+	}
 	plan, err := f.plan(ctx, repo, target)
 	if err != nil {
 		return nil, restoreInvalid(err)
@@ -191,11 +238,28 @@ func (f *Fleet) reachable(ctx context.Context, p *restoring, target restore.Targ
 	if _, err := postgres.Find(plan.Identity.Major); err != nil {
 		return nil, &InvalidError{Reason: err}
 	}
-	if _, err := f.tools(ctx, p.Source.Cluster); err != nil {
+	tools, err := f.tools(ctx, p.Source.Cluster)
+	switch {
+	case err != nil:
 		return nil, asInvalid(err)
+	case tools.Major < plan.Identity.Major:
+		return nil, invalid("cluster", "the tenant was on cluster %q of PostgreSQL %d then, and is on cluster %q of PostgreSQL %d: a dump goes to the same version or a newer one",
+			p.From, plan.Identity.Major, p.Source.Cluster, tools.Major)
+	case p.OID == 0 && p.From == p.Source.Cluster:
+		p.OID, err = f.databaseNow(ctx, p)
 	}
-	p.OID, err = f.databaseNow(ctx, p)
 	return plan, err
+}
+
+// afterTarget says of a record whether it is of later than a target; nil is that nobody knows.
+func afterTarget(target restore.Target) func(*lineage.Record) bool {
+	switch {
+	case !target.Time.IsZero():
+		return func(r *lineage.Record) bool { return r.Time.After(target.Time) }
+	case target.LSN != 0:
+		return func(r *lineage.Record) bool { return r.LSN > target.LSN }
+	}
+	return nil
 }
 
 // restoreInvalid makes what cannot be restored what is wrong with the request.
@@ -303,7 +367,7 @@ func (f *Fleet) weigh(ctx context.Context, p *restoring, made *Restoring, plan *
 		return err
 	}
 	made.About = pace * p.Model
-	if err := f.hasRoom(made.Room + need.Database); err != nil {
+	if err := f.hasRoom(made.Room); err != nil {
 		return &InvalidError{Reason: err}
 	}
 	return nil
@@ -326,9 +390,15 @@ func (p *restoring) says(made *Restoring) []string {
 		fmt.Sprintf("fetch %s of base backup %s, taken %s, with no other tenant's files", dump.Size(made.Fetch), made.Base, made.Taken.UTC().Format(time.RFC3339)),
 		fmt.Sprintf("have a server of its own recover to %s, by at most %s of WAL", made.Target, dump.Size(made.WAL)),
 		"make sure that nothing is missing, dump the database, and check its indexes",
-		fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.Cluster),
-		fmt.Sprintf("restore the dump as role %q, which can do no more there than the tenant will", p.User),
 	}
+	if p.Swap {
+		return append(steps,
+			fmt.Sprintf("restore the dump into a new database on cluster %q, as role %q", p.Cluster, p.Source.User),
+			fmt.Sprintf("have it be database %q, with the settings and rights of the one that is there, and keep that one, closed, until it is purged (the tenant's clients are held meanwhile)", p.Source.Database))
+	}
+	steps = append(steps,
+		fmt.Sprintf("make an empty database and role %q on cluster %q", p.User, p.Cluster),
+		fmt.Sprintf("restore the dump as role %q, which can do no more there than the tenant will", p.User))
 	if copies(p.Neutralise) {
 		steps = append(steps, fmt.Sprintf("if it is an Odoo database, neutralise it as role %q, and give it another uuid and secret", p.User))
 	}

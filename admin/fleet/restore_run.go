@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,7 @@ import (
 	"howdah/provision"
 	"howdah/provision/dump"
 	"howdah/provision/odoo"
+	"howdah/tenants/catalog"
 	"howdah/wire/postgres"
 )
 
@@ -28,14 +30,16 @@ func (f *Fleet) restore(ctx context.Context, r *jobs.Run) error {
 	if err := r.Decode(&p); err != nil {
 		return err
 	}
-	begun := time.Now()
 	result := map[string]any{
 		"tenant": p.Source.Name, "target": p.Target, "cluster": p.Cluster, "database": p.Settings.Text("database"), "user": p.User,
+	}
+	if p.Swap {
+		result["database"], result["user"] = p.Source.Database, p.Source.User
+		return restoreRefusal(needsSpace(p.Cluster, f.restoreSwapped(ctx, r, &p, result)))
 	}
 	there, err := f.lives(ctx, p.Cluster, p.ID)
 	if err == nil && !there {
 		err = f.fillFromBackup(ctx, r, &p, result)
-		result["seconds"], result["model_seconds"] = time.Since(begun).Seconds(), p.Model
 	}
 	if err != nil {
 		return restoreRefusal(needsSpace(p.Cluster, err))
@@ -52,7 +56,7 @@ func (f *Fleet) restore(ctx context.Context, r *jobs.Run) error {
 // restoreRefusal makes an error that time does not mend one that ends the operation.
 func restoreRefusal(err error) error {
 	for _, hopeless := range []error{
-		fs.ErrPermission, errNoRepository, restore.ErrUnreachable, restore.ErrNoDatabase, repository.ErrEmpty, repository.ErrForeign, wal.ErrHole, wal.ErrConflict,
+		fs.ErrPermission, errNoRepository, errUnknownOID, restore.ErrUnreachable, restore.ErrNoDatabase, repository.ErrEmpty, repository.ErrForeign, wal.ErrHole, wal.ErrConflict,
 		store.ErrDamaged, store.ErrNoIdentity, dump.ErrContents, odoo.ErrFailed,
 	} {
 		if errors.Is(err, hopeless) {
@@ -65,13 +69,30 @@ func restoreRefusal(err error) error {
 	return refusal(refuseInvalid(err))
 }
 
+// restoreBack leaves nothing of a restore that is not to be.
+func (f *Fleet) restoreBack(ctx context.Context, r *jobs.Run) error {
+	var p restoring
+	if err := r.Decode(&p); err != nil {
+		return err
+	}
+	if !p.Swap {
+		return f.uncreate(ctx, r)
+	}
+	return f.unswap(ctx, r, p.swapping(r.ID), map[string]any{"tenant": p.Source.Name, "target": p.Target, "cluster": p.Cluster, "database": p.Source.Database, "user": p.Source.User})
+}
+
 // fillFromBackup fills the database from what is stored of the cluster.
 func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, result map[string]any) error {
+	begun := time.Now()
 	x := f.fillingOf(r, &p.creation, p.Neutralise)
+	if p.Swap {
+		name := fillerName(r.ID)
+		x.as, x.User, x.Settings = p.Source.User, name, catalog.Settings{"database": name}
+	}
 	if err := x.startAnew(ctx); err != nil {
 		return err
 	}
-	repo, err := f.repository(p.Source.Cluster)
+	repo, err := f.repository(p.From)
 	if err != nil {
 		return err
 	}
@@ -85,7 +106,12 @@ func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, r
 	}
 	result["base_backup"] = plan.Base.ID
 	d := f.restorer(repo, p, x.saw)
-	return x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error { return x.recover(ctx, d, plan) }, result)
+	err = x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error { return x.recover(ctx, d, plan) }, result)
+	result["seconds"], result["model_seconds"] = time.Since(begun).Seconds(), p.Model
+	if x.as != "" && !x.privileges {
+		result["rights"] = x.unprivileged
+	}
+	return err
 }
 
 // restorer is what gets the database as it was. saw, if not nil, is told what is to be known
@@ -97,13 +123,20 @@ func (f *Fleet) restorer(repo *repository.Repository, p *restoring, saw func(con
 		if errors.Is(err, provision.ErrNotFound) {
 			err = fmt.Errorf("tenant %q: %w", p.Source.Name, restore.ErrNoDatabase)
 		}
+		if err == nil && p.Known != nil && !slices.Contains(p.Known, oid) {
+			err = fmt.Errorf("%w: tenant %q had database %q with OID %d then, says the server that has recovered, and it is recorded that the OID was one of %v", errUnknownOID, p.Source.Name, name, oid, p.Known)
+		}
 		return oid, name, err
 	}
-	if login, err := f.adminLogin(p.Source.Cluster); err == nil {
+	if login, err := f.adminLogin(p.From); err == nil {
 		d.Superuser = login["user"]
 	}
 	return d
 }
+
+// errUnknownOID is of a database that is marked as the tenant's, and is none that it is known
+// to have had.
+var errUnknownOID = errors.New("what is recorded of the tenant's databases does not go with the backup")
 
 // dumpJobs is how many tables are dumped at a time.
 const dumpJobs = 2
@@ -123,7 +156,39 @@ func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restor
 	if x.about.Provider != "libc" {
 		return jobs.Refuse(fmt.Errorf("the database had a locale of %s then: only those of the C library can be made here; `howdah restore --database` makes a dump of it", x.about.Provider))
 	}
+	if x.as != "" {
+		if err := x.judgePrivileges(ctx); err != nil {
+			return err
+		}
+	}
 	return refuseInvalid(x.f.takes(ctx, x.Cluster, x.about))
+}
+
+// rolesQuery asks who has rights in a database besides the owners of what is in it.
+const rolesQuery = `select array(select distinct rolname::text from pg_shdepend s join pg_roles r on r.oid = s.refobjid
+	where s.refclassid = 'pg_authid'::regclass and s.deptype in ('a', 'r') and s.dbid = (select oid from pg_database where datname = current_database()) order by 1)`
+
+// judgePrivileges decides whether what others may do in the database is restored: their roles
+// must be there, and a name must not mean another tenant's role by now.
+func (x *filling) judgePrivileges(ctx context.Context) error {
+	if x.owner != x.as {
+		x.unprivileged = fmt.Sprintf("rights of other roles are not restored: the owner was called %q then", x.owner)
+		return nil
+	}
+	conn, err := x.f.connect(ctx, x.Cluster)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var missing []string
+	err = conn.QueryRow(ctx, `select array(select r from unnest($1::text[]) r where r not in (select rolname::text from pg_catalog.pg_roles))`, x.roles).Scan(&missing)
+	if err != nil {
+		return fmt.Errorf("look at cluster %q: %w", x.Cluster, err)
+	}
+	if x.privileges = len(missing) == 0; !x.privileges {
+		x.unprivileged = "rights of other roles are not restored: there is no role " + short(missing)
+	}
+	return nil
 }
 
 // saw notes of the database as it was what the dump does not have.
@@ -137,7 +202,10 @@ func (x *filling) saw(ctx context.Context, conn *pgx.Conn) error {
 	if err := facts.read(ctx, conn, owner); err != nil {
 		return err
 	}
-	x.details = facts.details
+	x.details, x.owner = facts.details, owner
+	if err := conn.QueryRow(ctx, rolesQuery).Scan(&x.roles); err != nil {
+		return err
+	}
 	a := x.about
 	a.Encoding, a.Collate, a.CType, a.Provider, a.Extensions, a.Size = facts.encoding, facts.collate, facts.ctype, facts.provider, facts.extensions, facts.size
 	return nil

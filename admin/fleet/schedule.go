@@ -21,6 +21,7 @@ func (f *Fleet) schedules() []jobs.Schedule {
 		{Name: "compare", Every: comparePause, Run: f.Compare},
 		{Name: "purge", Every: 30 * time.Second, Run: f.PurgeOld},
 		{Name: configureRoles, Every: rolesEvery, Run: f.ConfigureRoles},
+		{Name: "store-lineage", Every: time.Minute, Run: f.storeLineage},
 		{Name: "sweep-exports", Every: time.Hour, Run: f.sweepExports},
 		{Name: "forget-passwords", Every: time.Hour, Run: f.forgetPasswords},
 		{Name: "forget-answers", Every: time.Hour, Run: f.forgetAnswers},

@@ -57,6 +57,10 @@ type Runner struct {
 	// Stepped is called, if not nil, when a step has been noted to begin, and when it has
 	// been done but that is not noted yet. It must be set before Run.
 	Stepped func(kind, step string, begun bool)
+	// Finishing is called, if not nil, when an operation has done all, before it is noted
+	// that it has ended. After an error the operation is tried again. It must be set before
+	// Run.
+	Finishing func(context.Context, *Run) error
 }
 
 // arguments are a River job's.

@@ -157,6 +157,11 @@ func (r *Run) Change(ctx context.Context, change func(*catalog.Tx) error) error 
 
 // Finish makes the change that is the operation's outcome, and ends it with that.
 func (r *Run) Finish(ctx context.Context, result any, change func(*catalog.Tx) error) error {
+	if f := r.runner.Finishing; f != nil {
+		if err := f(ctx, r); err != nil {
+			return err
+		}
+	}
 	err := r.runner.catalog.Change(ctx, r.By(), func(tx *catalog.Tx) error {
 		if change != nil {
 			if err := change(tx); err != nil {

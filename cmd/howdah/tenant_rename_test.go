@@ -156,6 +156,7 @@ func (p *upPlace) renameUnderLoad(t *testing.T) {
 		p.done("tenant", "rename", names[0], names[1])
 	}
 	goesOn()
+	p.swapUnderLoad(t, "moved", goesOn)
 	end()
 	r.all.Wait()
 	works, longest, errs := r.state()

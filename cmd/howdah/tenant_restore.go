@@ -26,86 +26,146 @@ type restoredRow struct {
 	Room       int64     `json:"room_bytes"`
 	About      float64   `json:"about_seconds"`
 	Neutralise string    `json:"neutralise"`
+	Swap       bool      `json:"swap"`
 }
 
-// restoreBody is what the API is asked for.
-type restoreBody struct {
+// tenantRestoring is what the command is told, and asks the API for.
+type tenantRestoring struct {
+	printer
 	To         string `json:"to"`
 	As         string `json:"as,omitempty"`
 	Neutralise string `json:"neutralise,omitempty"`
+	Swap       bool   `json:"swap,omitempty"`
+
+	undo, dry, loud bool
 }
 
 func tenantRestore() *cobra.Command {
-	var p printer
-	var body restoreBody
-	var dry, loud bool
+	var r tenantRestoring
 	cmd := &cobra.Command{
-		Use: "restore NAME --to WHEN", Short: "Restore a tenant to a moment, as a new tenant beside it", Args: oneName,
+		Use: "restore NAME --to WHEN", Short: "Restore a tenant to a moment, beside it or in its place", Args: oneName,
 		Long: "Restore a tenant to a moment, from the base backups and the WAL of its cluster; all tenants work on meanwhile.\n\n" +
 			"Of the newest base backup before the moment only the tenant's part is fetched, and a server of its own recovers\n" +
 			"until the moment. What it has is dumped, and restored as a new tenant's role into a new database beside the tenant.\n" +
 			"--dry-run says whether the moment can be reached, what will be read, and for about how long.\n\n" +
 			"An Odoo database is neutralised before anybody can see it, as `howdah tenant clone` does it, and gets another uuid\n" +
 			"and secret; with --no-neutralise it runs crons and sends mails as the tenant does.\n\n" +
+			"With --swap what was restored takes the tenant's place at the end: its clients wait for a moment and go on with it,\n" +
+			"under the same name, user and password, with the settings and rights that the tenant has. It is not neutralised. The\n" +
+			"database that was there is kept, closed, as a dropped tenant's is (`howdah tenant list --dropped`); until it is purged\n" +
+			"--undo swaps it in again, and keeps the other.\n\n" +
 			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
 			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if body.To == "" {
-				return usageError{fmt.Errorf("%s: say --to when", cmd.CommandPath())}
+			if r.undo {
+				return r.runUndo(cmd, args[0])
 			}
-			if loud {
-				body.Neutralise = "none"
-			}
-			if body.Neutralise == "none" && !dry {
-				if err := p.confirm(cmd, fmt.Sprintf("have the restored copy of tenant %q send mails and run crons as the tenant does", args[0])); err != nil {
-					return err
-				}
-			}
-			c, err := newClient()
-			if err != nil {
-				return err
-			}
-			return p.restore(cmd, c, args[0], &body, dry)
+			return r.run(cmd, args[0])
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&body.To, "to", "", "the moment (`WHEN`)")
-	f.StringVar(&body.As, "as", "", "the new tenant's `name` (default: the tenant's, and _restored)")
-	f.StringVar(&body.Neutralise, "neutralise", "auto", "auto, builtin or none")
-	f.BoolVar(&loud, "no-neutralise", false, "the same as --neutralise none")
-	f.BoolVar(&p.yes, "yes", false, "do not ask")
-	f.BoolVar(&dry, "dry-run", false, "say whether it can be done, and what it takes, and do nothing")
+	f.StringVar(&r.To, "to", "", "the moment (`WHEN`)")
+	f.StringVar(&r.As, "as", "", "the new tenant's `name` (default: the tenant's, and _restored)")
+	f.StringVar(&r.Neutralise, "neutralise", "", "auto, builtin or none (default auto)")
+	f.BoolVar(&r.loud, "no-neutralise", false, "the same as --neutralise none")
+	f.BoolVar(&r.Swap, "swap", false, "put it in the tenant's place")
+	f.BoolVar(&r.undo, "undo", false, "give the tenant the database back that it had before it was swapped")
+	f.BoolVar(&r.yes, "yes", false, "do not ask")
+	f.BoolVar(&r.dry, "dry-run", false, "say whether it can be done, and what it takes, and do nothing")
 	cmd.MarkFlagsMutuallyExclusive("neutralise", "no-neutralise")
-	return p.jobFlags(cmd)
+	for _, other := range []string{"to", "as", "neutralise", "no-neutralise", "swap"} {
+		cmd.MarkFlagsMutuallyExclusive("undo", other)
+	}
+	cmd.MarkFlagsMutuallyExclusive("swap", "as")
+	return r.jobFlags(cmd)
 }
 
-// restore begins a restore, or says what it would do.
-func (p *printer) restore(cmd *cobra.Command, c *client, name string, body *restoreBody, dry bool) error {
+// run begins a restore, or says what it would do.
+func (r *tenantRestoring) run(cmd *cobra.Command, name string) error {
+	if r.To == "" {
+		return usageError{fmt.Errorf("%s: say --to when", cmd.CommandPath())}
+	}
+	if r.loud {
+		r.Neutralise = "none"
+	}
+	ask := ""
+	switch {
+	case r.dry:
+	case r.Swap:
+		ask = fmt.Sprintf("have tenant %q be what it was at %s: what it has now is kept beside, and nobody sees it", name, r.To)
+	case r.Neutralise == "none":
+		ask = fmt.Sprintf("have the restored copy of tenant %q send mails and run crons as the tenant does", name)
+	}
+	if ask != "" {
+		if err := r.confirm(cmd, ask); err != nil {
+			return err
+		}
+	}
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	row, err := r.begin(cmd, c, fmt.Sprintf("/tenants/%s/restore?dry_run=%s", url.PathEscape(name), strconv.FormatBool(r.dry)), r)
+	if err != nil {
+		return err
+	}
+	if r.dry {
+		return r.plan(cmd, row)
+	}
+	if row.Password != "" {
+		row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.poolerAt, Path: "/" + row.Name}).String()
+	}
+	if !r.noWait {
+		if !r.json {
+			fmt.Fprintln(cmd.ErrOrStderr(), row.says())
+		}
+		err = r.follow(cmd, c, row.Job)
+		if errors.Is(err, errUndone) {
+			return err
+		}
+	}
+	return errors.Join(err, r.restored(cmd, row)) // it may still come, and the password is not told again
+}
+
+// runUndo swaps back.
+func (r *tenantRestoring) runUndo(cmd *cobra.Command, name string) error {
+	if !r.dry {
+		if err := r.confirm(cmd, fmt.Sprintf("have tenant %q get the database back that it had before it was swapped: the one that it has is kept beside", name)); err != nil {
+			return err
+		}
+	}
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	row, err := r.begin(cmd, c, fmt.Sprintf("/tenants/%s/restore/undo?dry_run=%s", url.PathEscape(name), strconv.FormatBool(r.dry)), nil)
+	switch {
+	case err != nil:
+		return err
+	case r.dry && !r.json:
+		printSteps(cmd, row.Steps)
+		return nil
+	case !r.dry && !r.noWait:
+		if err := r.follow(cmd, c, row.Job); err != nil {
+			return err
+		}
+	}
+	return r.restored(cmd, row)
+}
+
+// begin asks the API.
+func (r *tenantRestoring) begin(cmd *cobra.Command, c *client, path string, body any) (*restoredRow, error) {
 	var made struct {
 		restoredRow
 		Operation *job `json:"operation"`
 	}
-	path := fmt.Sprintf("/tenants/%s/restore?dry_run=%s", url.PathEscape(name), strconv.FormatBool(dry))
 	if err := c.do(cmd.Context(), http.MethodPost, path, body, &made); err != nil {
-		return err
+		return nil, err
 	}
-	row := &made.restoredRow
-	if dry {
-		return p.restorePlan(cmd, row)
+	if made.Operation != nil {
+		made.Job = made.Operation.ID
 	}
-	row.Job = made.Operation.ID
-	row.URL = (&url.URL{Scheme: "postgres", User: url.UserPassword(row.User, row.Password), Host: c.poolerAt, Path: "/" + row.Name}).String()
-	if p.noWait {
-		return p.restored(cmd, row)
-	}
-	if !p.json {
-		fmt.Fprintln(cmd.ErrOrStderr(), row.says())
-	}
-	err := p.follow(cmd, c, row.Job)
-	if errors.Is(err, errUndone) {
-		return err
-	}
-	return errors.Join(err, p.restored(cmd, row)) // it may still come, and the password is not told again
+	return &made.restoredRow, nil
 }
 
 func (r *restoredRow) says() string {
@@ -113,18 +173,25 @@ func (r *restoredRow) says() string {
 		r.Tenant, r.Target, r.Base, r.Taken.Format(time.RFC3339), dump.Size(r.Fetch), dump.Size(r.WAL), dump.Size(r.Room), time.Duration(r.About*float64(time.Second)).Round(time.Second))
 }
 
-func (p *printer) restorePlan(cmd *cobra.Command, r *restoredRow) error {
-	if p.json {
-		return object(cmd.OutOrStdout(), r)
+func (r *tenantRestoring) plan(cmd *cobra.Command, row *restoredRow) error {
+	if r.json {
+		return object(cmd.OutOrStdout(), row)
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), r.says())
-	printSteps(cmd, r.Steps)
+	fmt.Fprintln(cmd.OutOrStdout(), row.says())
+	printSteps(cmd, row.Steps)
 	return nil
 }
 
-func (p *printer) restored(cmd *cobra.Command, r *restoredRow) error {
-	if p.json {
-		return object(cmd.OutOrStdout(), r)
+func (r *tenantRestoring) restored(cmd *cobra.Command, row *restoredRow) error {
+	switch {
+	case r.json:
+		return object(cmd.OutOrStdout(), row)
+	case row.Password != "":
+		return r.created(cmd, &row.newTenantRow)
+	case r.noWait:
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), row.Job)
+		return err
 	}
-	return p.created(cmd, &r.newTenantRow)
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "tenant %s has another database: what it had is kept; `howdah tenant restore %s --undo` swaps back\n", row.Tenant, row.Tenant)
+	return err
 }
