@@ -112,13 +112,13 @@ func (f *Fleet) recordOn(ctx context.Context, r *jobs.Run, t *trace, cluster str
 }
 
 // databaseOf returns which database a tenant has on a cluster.
-func (f *Fleet) databaseOf(ctx context.Context, cluster, id string) (*lineage.Record, error) {
-	conn, err := f.connect(ctx, cluster)
+func (f *Fleet) databaseOf(ctx context.Context, cluster, id string) (r *lineage.Record, err error) {
+	conn, back, err := f.borrow(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	r := &lineage.Record{Tenant: id}
+	defer func() { back(err) }()
+	r = &lineage.Record{Tenant: id}
 	r.OID, r.Database, err = provision.Find(ctx, conn, id)
 	if err != nil && !errors.Is(err, provision.ErrNotFound) {
 		return nil, err

@@ -184,11 +184,33 @@ func (f *Fleet) planRestore(ctx context.Context, e *catalog.Entry, n NewRestore,
 		Tenant:   e.Name, Target: p.Target, From: p.From, Base: plan.Base.ID, Taken: plan.Base.Finished, Neutralise: n.Neutralise, Swap: n.Swap,
 	}
 	if n.Swap {
+		if err := f.fillable(ctx, p); err != nil {
+			return nil, nil, err
+		}
 		p.creation = creation{ID: newID(), Cluster: p.Source.Cluster, Settings: catalog.Settings{}}
 	} else if err := f.planBeside(ctx, e, n, p, made); err != nil {
 		return nil, nil, err
 	}
 	return p, made, f.weigh(ctx, p, made, plan)
+}
+
+// fillable is an error where a database cannot be filled as the tenant's role, since what is
+// in a dump is executed.
+func (f *Fleet) fillable(ctx context.Context, p *restoring) error {
+	conn, err := f.connect(ctx, p.Source.Cluster)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var super bool
+	err = conn.QueryRow(ctx, "select coalesce(bool_or(rolsuper), true) from pg_catalog.pg_roles where rolname = $1", p.Source.User).Scan(&super)
+	if err != nil {
+		return fmt.Errorf("look at cluster %q: %w", p.Source.Cluster, err)
+	}
+	if super {
+		return invalid("swap", "the tenant's role %q is a superuser, or not there, and what a tenant has made is never run as a superuser: have it restored beside", p.Source.User)
+	}
+	return nil
 }
 
 // planBeside decides what the new tenant is.
@@ -264,7 +286,10 @@ func afterTarget(target restore.Target) func(*lineage.Record) bool {
 
 // restoreInvalid makes what cannot be restored what is wrong with the request.
 func restoreInvalid(err error) error {
+	var cluster *ClusterError
 	switch {
+	case errors.As(err, &cluster):
+		return err
 	case errors.Is(err, restore.ErrUnreachable):
 		return &InvalidError{Field: "to", Reason: err}
 	case errors.Is(err, repository.ErrEmpty), errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrNoIdentity), errors.Is(err, wal.ErrHole):
@@ -292,7 +317,7 @@ func (f *Fleet) latest(ctx context.Context, cluster string, target restore.Targe
 // How long the WAL of a commit may take to be stored, and how often that is looked at.
 const (
 	storedWithin = 20 * time.Second
-	storedPause  = 200 * time.Millisecond
+	storedPause  = 500 * time.Millisecond
 )
 
 // plan is restore.Make for a target that may be behind the last commit of a quiet night:

@@ -70,6 +70,9 @@ func testSwap(t *testing.T, v *vault) {
 	second := v.now()
 	as(t, v.server, "acme", v.password, "insert into keyed (name) values ('last')")
 	last := value(t, v.server, "acme", keyedRows)
+	v.do("postgres", "alter role acme superuser")
+	v.refusesAs(v.fleet, "acme", fleet.NewRestore{To: second, Swap: true}, "is a superuser")
+	v.do("postgres", "alter role acme nosuperuser")
 	_, held := v.pooler.holding()
 
 	made, _ := v.restores("acme", fleet.NewRestore{To: second, Swap: true})
