@@ -34,7 +34,7 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.durable = desc("wal_durable_lsn", "Up to which position all WAL is stored, in bytes.")
 	c.timeline = desc("wal_timeline", "The timeline that is received.")
 	c.rpo = desc("wal_rpo_seconds", "How much would be lost if the cluster were: the time since the newest moment up to which all commits are stored. Absent where another node receives.")
-	c.until = desc("wal_durable_timestamp_seconds", "The newest time, by the primary's clock, of which it is known that all commits before it are stored; 0 if there is none.")
+	c.until = desc("wal_durable_timestamp_seconds", "The newest time, by the primary's clock, of which it is known that all commits before it are stored; 0 if none is known and nobody receives, absent where there is no admin_url.")
 	c.gaps = desc("wal_gaps", "Gaps that are recorded: WAL that was lost.")
 	c.failed = desc("wal_last_error_timestamp_seconds", "When storing WAL, or connecting, last failed on this node; absent if it never did.")
 	c.bytesIn = desc("wal_received_bytes_total", "Bytes of WAL received on this node.")
@@ -113,7 +113,10 @@ func (c *backupCollector) collectStored(m metricSink, b *ClusterBackups) {
 		return
 	}
 	m.time(c.read, b.Read, name)
-	m.gauge(c.until, unix(b.DurableUntil()), name)
+	// Without an admin_url nobody knows how new it is what is stored.
+	if until := b.DurableUntil(); !until.IsZero() || b.WALState() == walDisconnected {
+		m.gauge(c.until, unix(until), name)
+	}
 	m.gauge(c.baseCount, float64(len(b.Bases)), name)
 	if len(b.Bases) == 0 {
 		m.gauge(c.baseLast, 0, name)

@@ -65,6 +65,9 @@ func (s *sampler) run(ctx context.Context, url func() string, slot string) {
 }
 
 func (s *sampler) connected(ctx context.Context, url, slot string) error {
+	if url == "" { // which would be whatever server the environment means
+		return errors.New("there is no admin_url")
+	}
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return err
