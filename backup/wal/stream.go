@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// memoryMost bounds the chunks that are in memory, with the one that is open. Objects
-	// that are being stored need some more: about as much as the WAL that is in them.
-	memoryMost = 80 << 20
+	// memoryMost bounds the chunks that are in memory: those that are being stored, and the one
+	// that is open. Objects on their way need some more, and what Go has not collected yet as
+	// much again: all of Howdah is to stay below 300 MB.
+	memoryMost = 64 << 20
 	jobsMost   = 3                // at the same time
 	reports    = 5 * time.Second  // between two reports to the server, at the most
 	heartbeats = 10 * time.Second // between two heartbeats
