@@ -46,7 +46,8 @@ func backupNow() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			o := base.Options{MaxRate: rate}
+			shown := p.meter(cmd)
+			o := base.Options{MaxRate: rate, Progress: func(p base.Progress) { shown.tell("", p.Done, p.Total) }}
 			if incremental {
 				newest, err := newestBase(ctx, r)
 				if err != nil {
@@ -60,6 +61,7 @@ func backupNow() *cobra.Command {
 				o.Since = &base.Since{Manifest: newest, BackupManifest: text}
 			}
 			m, err := schedule.Take(ctx, r, c.ReplicationURL, o, nil)
+			shown.end()
 			if err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -47,16 +46,13 @@ func backupVerify() *cobra.Command {
 }
 
 func runVerify(ctx context.Context, cmd *cobra.Command, p *printer, v *verify.Verification) error {
-	out := cmd.ErrOrStderr()
-	shown := !p.json && isTerminal(os.Stderr)
-	if shown {
-		v.Progress = byteProgress(out)
+	shown := p.meter(cmd)
+	if shown != nil {
+		v.Progress = func(done, total int64) { shown.tell("", done, total) }
 	}
 	begun := time.Now()
 	report, err := v.Run(ctx)
-	if shown {
-		fmt.Fprint(out, "\r\x1b[K")
-	}
+	shown.end()
 	if err == nil {
 		err = p.verified(cmd, report, time.Since(begun))
 	}
@@ -64,20 +60,6 @@ func runVerify(ctx context.Context, cmd *cobra.Command, p *printer, v *verify.Ve
 		err = fmt.Errorf("%d findings: what is stored of cluster %q is damaged", len(report.Damage), report.Cluster)
 	}
 	return err
-}
-
-// byteProgress shows on a terminal how far something is, and how fast it goes.
-func byteProgress(out io.Writer) func(done, total int64) {
-	begun, last := time.Now(), time.Time{}
-	return func(done, total int64) {
-		now := time.Now()
-		if now.Sub(last) < time.Second/5 || total == 0 {
-			return
-		}
-		last = now
-		rate := float64(done) / now.Sub(begun).Seconds()
-		fmt.Fprintf(out, "\r\x1b[K%s %s of %s, %s/s", bar(done, total), dump.Size(done), dump.Size(total), dump.Size(int64(rate)))
-	}
 }
 
 func (p *printer) verified(cmd *cobra.Command, r *verify.Report, took time.Duration) error {

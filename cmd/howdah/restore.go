@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"howdah/backup/base"
 	"howdah/backup/restore"
 	"howdah/provision/dump"
 	"howdah/wire/postgres"
@@ -108,16 +109,17 @@ func (r *restoring) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	begun, first := time.Now(), plan.Base.ID
+	begun, first, shown := time.Now(), plan.Base.ID, r.meter(cmd)
 	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d", into, plan.Identity.Major)
 	if r.database != "" {
 		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
-		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Jobs: runtime.NumCPU()}
+		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Jobs: runtime.NumCPU(), Progress: func(part string, p base.Progress) { shown.tell(part, p.Done, p.Total) }}
 		err = d.Run(cmd.Context(), plan)
 	} else {
-		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir}
+		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Progress: func(p base.Progress) { shown.tell(restore.Fetch, p.Done, p.Total) }}
 		err = c.Run(cmd.Context(), plan)
 	}
+	shown.end()
 	if err != nil {
 		return err
 	}
