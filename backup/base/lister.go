@@ -55,3 +55,32 @@ func (l *Lister) List(ctx context.Context, r *repository.Repository) (all []Mani
 	slices.SortFunc(all, newestFirst)
 	return all, errors.Join(bad...)
 }
+
+// Missing says of base backups, by their ids, which object of theirs is not there, or is not
+// as long as it was: what lists show, without reading any.
+func Missing(ctx context.Context, r *repository.Repository, all []Manifest) (map[string]string, error) {
+	sizes := map[string]int64{}
+	for _, prefix := range []string{dataPrefix(r, ""), indexPrefix(r, "")} {
+		for info, err := range r.Store.List(ctx, prefix) {
+			if err != nil {
+				return nil, fmt.Errorf("list the objects of base backups: %w", err)
+			}
+			sizes[info.Key] = info.Size
+		}
+	}
+	missing := map[string]string{}
+	for i := range all {
+		m := &all[i]
+		look := func(key string, want Sums) {
+			if size, ok := sizes[key]; !ok || size != want.Stored {
+				missing[m.ID] = key
+			}
+		}
+		look(backupManifestKey(r, m.ID), m.BackupManifest)
+		look(filesKey(r, m.ID), m.Index)
+		for j := range m.Objects {
+			look(m.Objects[j].key(r, m), m.Objects[j].Sums)
+		}
+	}
+	return missing, nil
+}

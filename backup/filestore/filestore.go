@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -113,5 +114,6 @@ func (f *Filestore) putSynced(ctx context.Context, s Synced) error {
 	if err != nil {
 		return err
 	}
-	return f.Repo.Store.Put(ctx, f.key("synced"), text, nil)
+	is := sha256.Sum256(text)
+	return f.Repo.Store.Put(ctx, f.key("synced"), text, map[string]string{"sha-256": hex.EncodeToString(is[:])})
 }

@@ -110,8 +110,8 @@ func (p *Plan) good() (good []*base.Manifest) {
 	return good
 }
 
-// isGood reports whether a base backup's own WAL is there, and those since which it has
-// what has changed.
+// isGood reports whether a base backup's objects and its own WAL are there, and those since
+// which it has what has changed.
 func (p *Plan) isGood(m *base.Manifest) bool {
 	if m.System != p.contents.Identity.System {
 		return false
@@ -119,10 +119,11 @@ func (p *Plan) isGood(m *base.Manifest) bool {
 	if _, err := p.contents.Reaches(replication.Position(m.Start), m.Stop.LSN, m.Stop.Timeline); err != nil {
 		return false
 	}
-	since := p.since(m)
 	root := m
-	if len(since) > 0 {
-		root = since[len(since)-1]
+	for _, root = range append([]*base.Manifest{m}, p.since(m)...) {
+		if p.missing[root.ID] != "" {
+			return false
+		}
 	}
 	return root.Since == ""
 }

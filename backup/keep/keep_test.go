@@ -164,6 +164,18 @@ func TestLastGoodOneStays(t *testing.T) {
 		}
 	}
 	g.expire(keep.Policy{Count: 1}, append(slices.Clone(ids[:7]), ids[8])...)
+	// Of the newest that is left an object is gone, and of the one before another is cut off.
+	g, ids = days(t)
+	if err := g.Store.Delete(t.Context(), g.Key("base/data", ids[9], "000000")); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Store.Put(t.Context(), g.Key("base/index", ids[8], "files"), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	g.expire(keep.Policy{Count: 1}, append(slices.Clone(ids[:7]), ids[8])...)
+	if p := g.plan(keep.Policy{Count: 1}); len(p.Alone) != 1 || !strings.Contains(p.Alone[0], "missing or cut off") {
+		t.Errorf("told: %q", p.Alone)
+	}
 	// All WAL is gone.
 	for i := range 100 {
 		if err := g.Store.Delete(t.Context(), g.Key(segmentKey(1, i))); err != nil {

@@ -47,6 +47,7 @@ type Plan struct {
 	contents *wal.Contents
 	all      []base.Manifest // the newest first
 	holds    map[string]*base.Hold
+	missing  map[string]string // objects that base backups lack, by their ids
 	needs    []need
 	active   map[uint32]bool // timelines of which something was stored since From
 	now      time.Time
@@ -169,6 +170,12 @@ func (p *Plan) manifests(ctx context.Context) (err error) {
 		default:
 			return err
 		}
+	}
+	if p.missing, err = base.Missing(ctx, p.repo, p.all); err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.missing)) {
+		p.alone("base backup %s cannot be restored: %q is missing or cut off", id, p.missing[id])
 	}
 	return nil
 }

@@ -90,13 +90,15 @@ func (g *rig) base(timeline uint32, i, hoursAgo int, change ...func(*base.Manife
 		Format: 1, ID: at.UTC().Format("20060102T150405Z") + fmt.Sprintf(".%02d%04d", timeline, i), Cluster: "main", System: "7", Major: 15, Segment: segment,
 		Start:   base.Position{LSN: replication.LSN(i)*segment + 40, Timeline: timeline},
 		Stop:    base.Position{LSN: replication.LSN(i)*segment + 400, Timeline: timeline},
-		Started: at, Finished: at.Add(10 * time.Minute), Objects: []base.Object{{}},
+		Started: at, Finished: at.Add(10 * time.Minute), Objects: []base.Object{{Sums: base.Sums{Stored: 1}}},
+		Index: base.Sums{Stored: 1}, BackupManifest: base.Sums{Stored: 1},
 	}
 	for _, c := range change {
 		c(m)
 	}
 	g.put("base/data/" + m.ID + "/000000")
 	g.put("base/index/" + m.ID + "/files")
+	g.put("base/index/" + m.ID + "/backup_manifest")
 	if err := base.Commit(g.Context(), g.Repository, m); err != nil {
 		g.Fatal(err)
 	}

@@ -118,6 +118,14 @@ func TestWhatIsNotOursIsNoted(t *testing.T) {
 	if r := h.verify(verify.Verification{}); !tells(r, key) {
 		t.Errorf("%+v", r)
 	}
+	// A file of a filestore that is another than its name says.
+	key = h.repo.Key(fileKey([]byte("one")))
+	if _, err := h.repo.Sealer.Put(t.Context(), h.repo.Store, key, []byte("another"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.verify(verify.Verification{Open: true}); !tells(r, key) {
+		t.Errorf("%+v", r)
+	}
 	if _, err := (&verify.Verification{Repo: &repository.Repository{Store: h.repo.Store, Sealer: h.repo.Sealer, Cluster: "none"}}).Run(t.Context()); !errors.Is(err, repository.ErrEmpty) {
 		t.Errorf("of nothing it says %v", err)
 	}

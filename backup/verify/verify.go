@@ -3,11 +3,13 @@ package verify
 import (
 	"cmp"
 	"context"
+	"crypto/sha1" //nolint:gosec // Odoo's names
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -358,6 +360,9 @@ func (s *verifying) small(ctx context.Context, info store.Info) error {
 			return nil
 		}
 	}
+	if strings.HasPrefix(info.Key, s.Repo.Key("filestore")+"/") && strings.Contains(info.Key, "/files/") {
+		return s.file(ctx, info)
+	}
 	body, now, err := s.Repo.Store.Get(ctx, info.Key, 0, -1)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -381,6 +386,25 @@ func (s *verifying) small(ctx context.Context, info store.Info) error {
 		return nil
 	}
 	return s.found(ctx, info.Key, fmt.Errorf("%w: it is not what was stored", store.ErrDamaged))
+}
+
+// file checks a file of a filestore, whose name is the SHA-1 of it.
+func (s *verifying) file(ctx context.Context, info store.Info) error {
+	s.one(info.Size)
+	if _, err := store.Verify(ctx, s.Repo.Store, info.Key); err != nil || !s.Open {
+		return s.found(ctx, info.Key, err)
+	}
+	in, _, err := s.Repo.Sealer.Open(ctx, s.Repo.Store, info.Key)
+	if err != nil {
+		return s.found(ctx, info.Key, err)
+	}
+	defer in.Close()
+	sum := sha1.New()
+	_, err = io.Copy(sum, in)
+	if err == nil && hex.EncodeToString(sum.Sum(nil)) != path.Base(info.Key) {
+		err = fmt.Errorf("%w: it is another file than its name says", store.ErrDamaged)
+	}
+	return s.found(ctx, info.Key, err)
 }
 
 func (s *verifying) one(bytes int64) {

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha1" //nolint:gosec // Odoo's names
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -101,6 +102,10 @@ func (h *house) beside(end replication.LSN) {
 	if err := base.PutHold(h.Context(), h.repo, base.Hold{ID: h.m.ID, Reason: "case 4711"}); err != nil {
 		h.Fatal(err)
 	}
+	attachment := []byte("an attachment")
+	if _, err := h.repo.Sealer.PutIfAbsent(h.Context(), h.repo.Store, h.repo.Key(fileKey(attachment)), attachment, nil); err != nil {
+		h.Fatal(err)
+	}
 	files := h.TempDir()
 	if err := os.WriteFile(filepath.Join(files, "toc.dat"), bytes.Repeat([]byte("contents"), 1000), 0o600); err != nil {
 		h.Fatal(err)
@@ -121,6 +126,12 @@ func (h *house) beside(end replication.LSN) {
 			h.Fatal("there is no heartbeat")
 		}
 	}
+}
+
+// fileKey is where a file of a filestore is.
+func fileKey(contents []byte) string {
+	name := fmt.Sprintf("%x", sha1.Sum(contents))
+	return "filestore/acme/files/" + name[:2] + "/" + name
 }
 
 func (h *house) place() *export.Place {
@@ -194,7 +205,7 @@ func (h *house) kinds() map[string]bool {
 	return map[string]bool{
 		"identity": true, "heartbeat": true, "gaps/": false, "wal/00000002.history": false, "wal/00000001/" + first: true,
 		".parts/": false, "base/data/": true, "base/index/" + h.m.ID + "/files": false, "base/index/" + h.m.ID + "/backup_manifest": true,
-		"base/manifests/": true, "base/holds/": false, "exports/data/": false, "exports/manifests/": false,
+		"base/manifests/": true, "base/holds/": false, "filestore/": false, "exports/data/": false, "exports/manifests/": false,
 	}
 }
 
@@ -228,7 +239,7 @@ func TestDamageIsFound(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	all, rounds := h.objects(), 3
+	all, rounds := h.objects(), 2
 	if os.Getenv("HOWDAH_SOAK") != "" {
 		rounds = 30
 	}

@@ -133,6 +133,11 @@ func (k *kept) fill(t *testing.T) {
 			Start: base.Position{LSN: replication.LSN(i)*segment + 40, Timeline: 1}, Stop: base.Position{LSN: replication.LSN(i)*segment + 400, Timeline: 1},
 			Started: at, Finished: at.Add(time.Minute), Objects: []base.Object{{}},
 		}
+		for _, key := range []string{r.Key("base", "data", m.ID, "000000"), r.Key("base", "index", m.ID, "files"), r.Key("base", "index", m.ID, "backup_manifest")} {
+			if err := r.Store.Put(t.Context(), key, nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := base.Commit(t.Context(), r, m); err != nil {
 			t.Fatal(err)
 		}
@@ -203,9 +208,9 @@ func TestExpireAndHoldCommands(t *testing.T) {
 func TestVerifyCommand(t *testing.T) {
 	k := newKept(t, "")
 	id := storeExportAt(t, &export.Place{Store: k.repo.Store, Sealer: k.repo.Sealer}, time.Now())
-	// The base backups have no objects, and the WAL is not as long as its segments.
+	// The base backups' objects are empty, and the WAL is not as long as its segments.
 	out := k.give(t, exitFailed, "is damaged", "backup", "verify")
-	if !strings.Contains(out, "BACKUP LEADS_TO") || !strings.Contains(out, "its name says 1048576") || !strings.Contains(out, "is missing") || strings.Contains(out, id) {
+	if !strings.Contains(out, "BACKUP LEADS_TO") || !strings.Contains(out, "its name says 1048576") || !strings.Contains(out, `/files": store: object is damaged: it does not end as a sealed one does`) || strings.Contains(out, id) {
 		t.Errorf("it says %s", out)
 	}
 	k.give(t, exitFailed, "its name says", "backup", "verify", "--deep", "--backup", k.ids[3])
