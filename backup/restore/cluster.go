@@ -25,6 +25,8 @@ type Cluster struct {
 	Get      []string
 	Scratch  string              // the folder of scratch folders, as postgres.ScratchRoot has it
 	Progress func(base.Progress) // nil is nobody
+	// Exam, if not nil, looks through what was restored: it is for nothing else then.
+	Exam *Exam
 }
 
 // Run unpacks the base backup, and has a server recover until the target is met. Then the
@@ -68,11 +70,22 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	}
 	defer scratch.Remove() // it holds nothing that anybody wants
 	err = p.unpack(ctx, c.Repo, c.Binaries, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.OwnScratch, Progress: c.Progress})
+	if err == nil && c.Exam != nil && p.Base.Since == "" {
+		err = c.Exam.unpacked(ctx, c.Binaries, c.Dir)
+	}
 	if err != nil {
 		return err
 	}
 	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: scratch.Dir, timeline: p.Timeline, segment: p.Identity.Segment}
+	if c.Exam != nil {
+		r.hba = scratchHBA
+	}
 	s, err := r.serveAndRun(ctx, c.Repo, p, c.Get)
+	if err == nil && c.Exam != nil {
+		if err = c.Exam.run(ctx, c.Binaries, s); err != nil {
+			s.Kill()
+		}
+	}
 	if err == nil {
 		err = s.Stop(ctx, postgres.Fast)
 	}

@@ -157,7 +157,7 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	}
 	r := &recovery{
 		binaries: d.Binaries, dir: dir, beside: scratch.Dir, timeline: p.Timeline, segment: p.Identity.Segment, extra: partial(d.Binaries.Major),
-		hba:      "local all all trust\n", // of a socket in a folder that nobody else can enter
+		hba:      scratchHBA,
 		progress: d.part(Recover),
 	}
 	s, err := r.serveAndRun(ctx, d.Repo, p, d.Get)
@@ -180,6 +180,10 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	}
 	return oid, err
 }
+
+// scratchHBA is the pg_hba.conf of a server whose socket is in a folder that nobody else can
+// enter.
+const scratchHBA = "local all all trust\n"
 
 // part returns what is told how far a part is.
 func (d *Database) part(name string) func(base.Progress) {
@@ -240,7 +244,10 @@ func partial(major int) map[string]string {
 // there; the path has the OID of the database, or is one of those that all share.
 var invalid = regexp.MustCompile(`page \d+ of relation (\S+) (does not exist|is uninitialized)`)
 
-// gate is an error where a page was missing that is no left-out database's.
+// ErrInvalidPage is of WAL that is about a page that is not there and should be.
+var ErrInvalidPage = errors.New("restore: what was restored is not whole")
+
+// gate is ErrInvalidPage where a page was missing that is no left-out database's.
 func (r *recovery) gate(kept []uint32) error {
 	var text []byte
 	for pass := range r.passes {
@@ -258,7 +265,7 @@ func (r *recovery) gate(kept []uint32) error {
 				continue
 			}
 		}
-		return fmt.Errorf("WAL is about a page of %s that is not there: what was restored is not whole", path)
+		return fmt.Errorf("%w: WAL is about a page of %s that is not there", ErrInvalidPage, path)
 	}
 	return nil
 }
@@ -370,16 +377,27 @@ func (d *Database) check(ctx context.Context, s *postgres.Server) error {
 }
 
 // dump writes the database to Into.
-func (d *Database) dump(ctx context.Context, s *postgres.Server) (err error) {
+func (d *Database) dump(ctx context.Context, s *postgres.Server) error {
 	d.begin(Dump)
+	return d.dumpAs(ctx, s, "directory", "--jobs="+strconv.Itoa(max(d.Jobs, 1)))
+}
+
+// dumpAs writes a dump in one of pg_dump's formats.
+func (d *Database) dumpAs(ctx context.Context, s *postgres.Server, format string, more ...string) error {
+	args := append([]string{
+		"--format=" + format, "--no-password", "--host=" + s.SocketDir(), "--port=" + strconv.Itoa(s.Port()),
+		"--username=" + d.superuser(), "--file=" + d.Into, "--dbname=" + connectionName(d.name),
+	}, more...)
+	return program(ctx, d.Binaries, "pg_dump", args, "PGOPTIONS=-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0")
+}
+
+// program runs one of PostgreSQL's, and says what it has said if it fails.
+func program(ctx context.Context, binaries postgres.Binaries, name string, args []string, environ ...string) error {
 	var said strings.Builder
-	cmd := exec.CommandContext(ctx, d.Binaries.Path("pg_dump"), "--format=directory", "--jobs="+strconv.Itoa(max(d.Jobs, 1)), "--no-password",
-		"--host="+s.SocketDir(), "--port="+strconv.Itoa(s.Port()), "--username="+d.superuser(), "--file="+d.Into, "--dbname="+connectionName(d.name))
-	cmd.Env = append(postgres.CleanEnviron(os.Environ()),
-		"PGOPTIONS=-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0")
-	cmd.Stderr = &said
+	cmd := exec.CommandContext(ctx, binaries.Path(name), args...)
+	cmd.Env, cmd.Stderr = append(postgres.CleanEnviron(os.Environ()), environ...), &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("pg_dump: %w: %s", err, strings.TrimSpace(said.String()))
+		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(said.String()))
 	}
 	return nil
 }

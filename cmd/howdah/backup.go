@@ -13,7 +13,7 @@ func newBackupCommand() *cobra.Command {
 		Use: "backup", Short: "Base backups of clusters, and the store that they are in", Args: knownSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(backupInit(), backupNow(), backupList(), backupExpire(), backupHold(), backupVerify())
+	cmd.AddCommand(backupInit(), backupNow(), backupList(), backupExpire(), backupHold(), backupVerify(), backupDrill())
 	return cmd
 }
 

@@ -120,7 +120,9 @@ type Backup struct {
 	WALSocket    string // absolute; "" = none
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
-	BaseMaxRate     int64 // bytes a second; 0 = no limit
+	BaseMaxRate     int64         // bytes a second; 0 = no limit
+	DrillInterval   time.Duration // 0 = never
+	DrillWhat       string        // database, cluster
 
 	BaseInterval      time.Duration // between base backups of a cluster; 0 = only those that are asked for
 	KeepBase          int           // base backups that stay, at least

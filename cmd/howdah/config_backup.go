@@ -19,6 +19,9 @@ func (r *configReader) checkBackup() {
 		r.wrong(at("base_max_rate"), "write 32kB or more, or 0 for no limit", "base_max_rate is less than PostgreSQL takes")
 	}
 	r.checkWALSocket(at("wal_socket"))
+	if b.DrillInterval > 0 && b.IdentityFile == "" && b.Store != "" {
+		r.wrong(at("drill_interval"), "give identity_file, or leave drills to another node", "what is to be restored by drills cannot be opened: there is no identity_file")
+	}
 	if b.Store == "" {
 		for _, other := range []struct {
 			name  string

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,6 +44,7 @@ func (p *upPlace) restores(t *testing.T, database string) {
 	}
 	attached(dump)
 	p.refused(1, "no such database", "restore", "--to", "latest", "--database", "nobody", "--into", filepath.Join(t.TempDir(), "none"), "-c", config)
+	p.drills(t, config, database)
 	restored := filepath.Join(beside, "restored")
 	p.done("restore", "--to", "latest", "--into", restored, "-c", config)
 	if _, err := os.Stat(filepath.Join(restored, "global", "pg_control")); err != nil {
@@ -118,4 +120,22 @@ func (p *upPlace) showsBackups(t *testing.T) {
 		t.Errorf("a base backup was asked for: %s", answer.Status)
 	}
 	waitFor(t, "the base backup in SHOW BACKUPS", func() bool { return len(show("BACKUPS")) > before })
+}
+
+// drills has a database be restored to see whether that can be done.
+func (p *upPlace) drills(t *testing.T, config, database string) {
+	p.refused(2, "time zone", "backup", "drill", "--to", "2026-01-31 10:42", "-c", config)
+	p.refused(1, "no such database", "backup", "drill", "--database", "nobody", "-c", config)
+	var done []struct {
+		ID, Target string
+		RTO        float64 `json:"rto_seconds"`
+		Error      string
+	}
+	if err := json.Unmarshal([]byte(p.done("backup", "drill", "--database", database, "--json", "-c", config)), &done); err != nil || len(done) != 1 || done[0].RTO <= 0 || done[0].Target != "latest" {
+		t.Errorf("the drill says %+v, %v", done, err)
+	}
+	list := p.done("backup", "drill", "--list", "-c", config)
+	if !strings.Contains(list, done[0].ID) || !strings.Contains(list, "passed") || !strings.Contains(list, "failed: ") {
+		t.Errorf("the drills are %s", list)
+	}
 }

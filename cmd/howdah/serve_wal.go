@@ -25,6 +25,8 @@ type receivers struct {
 	d       *daemon
 	running map[string]*receiving // by cluster
 	seats   chan struct{}         // for those who take a base backup
+
+	drillSeats chan struct{}
 }
 
 // receiversPause is the longest between two looks at which receivers there are to be.
@@ -44,7 +46,7 @@ type receiving struct {
 func (d *daemon) receiveWAL(ctx context.Context) {
 	changes, stop := d.registry.Watch()
 	defer stop()
-	r := &receivers{d: d, running: map[string]*receiving{}, seats: make(chan struct{}, 1)}
+	r := &receivers{d: d, running: map[string]*receiving{}, seats: make(chan struct{}, 1), drillSeats: make(chan struct{}, 1)}
 	for {
 		r.match(ctx)
 		select {
@@ -122,6 +124,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		Settings: func() schedule.Settings { return r.d.backupSchedule(cluster) },
 		Keep:     func(ctx context.Context) error { return r.d.expire(ctx, repo) },
 	}
+	drills := r.drillsOf(repo, func() bool { return receiver.Stats().Connected })
 	one := &receiving{Receiver: receiver, backups: backups, by: by, started: time.Now(), stop: stop, asked: make(chan string, 1), done: make(chan struct{})}
 	r.running[cluster] = one
 	r.d.backups.receives(cluster, one)
@@ -131,6 +134,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		var scheduling sync.WaitGroup
 		scheduling.Go(func() { backups.Run(ctx) })
 		scheduling.Go(func() { one.takeAsked(ctx, log) })
+		scheduling.Go(func() { drills.Run(ctx) })
 		defer scheduling.Wait()
 		if err := one.Run(ctx); err != nil && ctx.Err() == nil {
 			log.Error("WAL is not stored any more", "error", err)

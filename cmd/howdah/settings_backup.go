@@ -58,5 +58,15 @@ func backupSettings() []setting {
 			doc: "How much of a cluster is read in a second at the most while a base backup of it is taken by itself, 32kB or more. 0 is as fast as it goes.",
 			at:  func(p *place) any { return &p.backup.BaseMaxRate },
 		},
+		{
+			section: in, name: "drill_interval", initial: "0s", reload: true,
+			doc: "How long after one drill of a cluster the next one is done, on the node that receives its WAL: what is stored is really restored in scratch_dir, looked through by PostgreSQL's own programs, and removed. That needs identity_file there, and PostgreSQL's programs of the cluster's version. 0 is never.",
+			at:  func(p *place) any { return &p.backup.DrillInterval },
+		},
+		{
+			section: in, name: "drill_what", initial: "database", choices: []string{"database", "cluster"}, reload: true,
+			doc: "What is restored by drills that are due: a database of the cluster, another one each time, or all of the cluster.",
+			at:  func(p *place) any { return &p.backup.DrillWhat },
+		},
 	}
 }

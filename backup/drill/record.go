@@ -1,0 +1,143 @@
+package drill
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// Record says what came of a drill.
+type Record struct {
+	Format   int    `json:"format"`
+	ID       string `json:"id"`
+	Cluster  string `json:"cluster"`
+	Database string `json:"database,omitempty"` // "": all of the cluster
+	Target   string `json:"target"`             // as restore.ParseTarget reads it; "" if none was chosen
+	Base     string `json:"base_backup,omitempty"`
+
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	// RPO is how many seconds before the drill's start the newest moment was to which all that
+	// had been committed was stored.
+	RPO float64 `json:"rpo_seconds"`
+	// RTO is how many seconds it took until the cluster had recovered, or the database's dump
+	// was there; 0 if it did not come to that.
+	RTO       float64 `json:"rto_seconds"`
+	Bytes     int64   `json:"base_backup_bytes"` // that were fetched of the base backup, unpacked
+	WAL       int64   `json:"wal_bytes"`         // that were replayed, at most
+	Databases int     `json:"databases"`         // whose indexes were checked
+	Dumped    string  `json:"dumped,omitempty"`  // the database of which pg_dump made a dump
+	// InvalidPages is how many lines tell that WAL was about a page that was not restored.
+	InvalidPages int    `json:"invalid_page_lines"`
+	Error        string `json:"error,omitempty"` // why it failed; "": it has not
+}
+
+// Passed reports whether nothing was wrong.
+func (r *Record) Passed() bool { return r.Error == "" }
+
+const (
+	format     = 1
+	recordMost = 64 << 10 // more than a record has bytes
+	kept       = 100      // records of a cluster
+	sumMeta    = "sha-256"
+)
+
+// idForm is a time and six random letters.
+var idForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z\.[0-9a-z]{6}$`)
+
+func newID(at time.Time) string {
+	return at.UTC().Format("20060102T150405Z") + "." + strings.ToLower(rand.Text()[:6])
+}
+
+func prefix(r *repository.Repository) string { return r.Key("drills") + "/" }
+
+// put stores a record, and removes those for which there is no room.
+func put(ctx context.Context, r *repository.Repository, rec *Record) error {
+	text, err := json.MarshalIndent(rec, "", "  ")
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(text)
+	err = r.Store.PutIfAbsent(ctx, prefix(r)+rec.ID, text, map[string]string{sumMeta: hex.EncodeToString(sum[:])})
+	if err != nil {
+		return fmt.Errorf("store what came of the drill: %w", err)
+	}
+	ids, err := list(ctx, r)
+	for ; err == nil && len(ids) > kept; ids = ids[1:] {
+		err = r.Store.Delete(ctx, prefix(r)+ids[0])
+	}
+	return err
+}
+
+// list returns the ids of records, the oldest first.
+func list(ctx context.Context, r *repository.Repository) (ids []string, err error) {
+	for info, err := range r.Store.List(ctx, prefix(r)) {
+		if err != nil {
+			return nil, fmt.Errorf("list drills of cluster %q: %w", r.Cluster, err)
+		}
+		if id := strings.TrimPrefix(info.Key, prefix(r)); idForm.MatchString(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// List returns the records of the last drills, the newest first, as far as they can be read:
+// the error tells of those that cannot. most bounds how many; 0 is all.
+func List(ctx context.Context, r *repository.Repository, most int) (all []Record, err error) {
+	ids, err := list(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(ids)
+	var bad []error
+	for _, id := range ids {
+		if most > 0 && len(all) == most {
+			break
+		}
+		rec, err := read(ctx, r, id)
+		switch {
+		case errors.Is(err, store.ErrNotFound): // gone since
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			bad = append(bad, fmt.Errorf("read drill %q: %w", id, err))
+		default:
+			all = append(all, *rec)
+		}
+	}
+	return all, errors.Join(bad...)
+}
+
+func read(ctx context.Context, r *repository.Repository, id string) (*Record, error) {
+	body, info, err := r.Store.Get(ctx, prefix(r)+id, 0, recordMost)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	rec := &Record{}
+	sum := sha256.Sum256(text)
+	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, rec) != nil || rec.ID != id {
+		return nil, store.ErrDamaged
+	}
+	if rec.Format > format {
+		return nil, fmt.Errorf("it has format %d; this Howdah reads up to %d: use a newer one", rec.Format, format)
+	}
+	return rec, nil
+}
