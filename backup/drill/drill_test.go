@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,9 +13,9 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/restore"
-	"howdah/backup/schedule"
 	"howdah/backup/store"
 	"howdah/backup/store/storetest"
 	"howdah/backup/wal"
@@ -62,13 +63,45 @@ func newHouse(t *testing.T) *house {
 		_ = r.Run(ctx) // until it is told to end
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	m, err := schedule.Take(t.Context(), h.repo, url(), base.Options{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := h.backUp(s)
 	exec("create table log (n int primary key)", "insert into log select generate_series(1, 1000)")
 	h.await(m)
 	return h
+}
+
+// backUp takes a base backup.
+func (h *house) backUp(s *postgres.Server) *base.Manifest {
+	h.Helper()
+	conn, err := replication.Connect(h.Context(), s.AdminURL(postgres.Superuser))
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	m, err := base.Take(h.Context(), h.repo, conn, func(ctx context.Context) (map[uint32]string, error) {
+		var text string
+		err := s.QueryRow(ctx, postgres.Superuser, "select json_object_agg(oid, datname)::text from pg_database", nil, &text)
+		names := map[uint32]string{}
+		return names, errors.Join(err, json.Unmarshal([]byte(text), &names))
+	}, base.Options{})
+	if err != nil {
+		h.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		contents, err := wal.List(h.Context(), h.repo)
+		if err == nil {
+			_, err = contents.Reaches(replication.Position(m.Start), m.Stop.LSN, m.Stop.Timeline)
+		}
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			h.Fatal(err)
+		}
+	}
+	if err := base.Commit(h.Context(), h.repo, m); err != nil {
+		h.Fatal(err)
+	}
+	return m
 }
 
 // await waits until there are moments to choose from, all of which are stored.

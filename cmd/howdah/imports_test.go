@@ -50,7 +50,7 @@ func importRules() []importRule {
 		{"backup/schedule", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "when a base backup is due shows by the cluster and by what is stored: what else is done then is the caller's business"},
 		{"backup/restore", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "what was stored is enough to restore: no server, daemon or registry need be there"},
 		{"backup/verify", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is stored is compared with what it says of itself: who asks is the caller's business"},
-		{"backup/drill", []string{"wire", "backup/store", "backup/repository", "backup/base", "backup/wal", "backup/restore"}, "a drill is a restore that nobody wants to keep: when there is to be one is the caller's business"},
+		{"backup/drill", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/restore"}, "a drill is a restore that nobody wants to keep: when there is to be one is the caller's business"},
 		{"backup/keep", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is kept is said by what there is and a policy: whose policy it is is the caller's business"},
 		{"backup/filestore", []string{"backup/store", "backup/replication", "backup/repository"}, "files under their sums: which database refers to them is read from a dump"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
