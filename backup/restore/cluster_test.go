@@ -55,7 +55,8 @@ func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.Post
 	h.Server = wiretest.StartPostgresOf(t, binaries, options...)
 	h.connect()
 	h.exec("create table log (n int primary key)")
-	url := func() string { return h.AdminURL("postgres") }
+	address := h.AdminURL("postgres")
+	url := func() string { return address }
 	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -314,6 +315,10 @@ func testHole(t *testing.T, h *house) {
 	}
 	if _, err := restore.Make(t.Context(), h.repo, restore.Target{}, 0, ""); !errors.Is(err, restore.ErrUnreachable) || !errors.Is(err, wal.ErrHole) {
 		t.Errorf("to latest, over a hole: %v", err)
+	}
+	// A restore point may be in front of it.
+	if rows := h.restore(t, "name:half"); !slices.Equal(rows, upTo(10+5)) {
+		t.Errorf("to a restore point in front of a hole: rows %v", rows)
 	}
 }
 

@@ -73,7 +73,10 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 	if p.Chain, err = base.Chain(ctx, r, p.Base); err != nil {
 		return nil, err
 	}
-	return p, p.reach()
+	if err := p.reach(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // reach finds out up to where WAL is stored from the base backup on.
@@ -82,8 +85,12 @@ func (p *Plan) reach() error {
 	needed, err := p.contents.Reaches(from, max(p.Past, p.Base.Stop.LSN), p.Timeline)
 	if err == nil { // what is stored goes on behind that, or there is a hole somewhere
 		p.Until, err = p.contents.Reaches(from, 0, p.Timeline)
-		if errors.Is(err, wal.ErrHole) && p.Past != 0 {
+		switch {
+		case !errors.Is(err, wal.ErrHole):
+		case p.Past != 0:
 			p.Until, err = needed, nil
+		case p.Target.XID != 0 || p.Target.Name != "": // it may be in front of the hole
+			p.Until, err = p.contents.Complete(from, p.Timeline)
 		}
 	}
 	if err != nil {

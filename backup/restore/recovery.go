@@ -32,7 +32,8 @@ type recovery struct {
 	hba      string              // pg_hba.conf; "" lets nobody in
 	passes   int                 // how often it was started
 	progress func(base.Progress) // nil is nobody
-	telling  sync.Mutex          // of progress
+	telling  sync.Mutex          // of progress and last
+	last     replication.LSN     // where the last segment begins that was given
 }
 
 // quiet are settings under which a server does nothing but to recover, whatever its files
@@ -113,22 +114,19 @@ func (r *recovery) run(ctx context.Context, p *Plan) (*postgres.Server, error) {
 }
 
 // reached is an error where a recovery has taken something for the end of the WAL that was
-// none: it must have come to the target, or to the last segment.
+// none: it must have met its target, or have been given the last segment. Where it has ended
+// does not tell: what is stored may end within a record, which may begin in the segment before.
 func (r *recovery) reached(p *Plan) error {
 	ended, err := r.ended()
 	if err != nil {
 		return err
 	}
-	least := p.Until.LSN.SegmentStart(p.Identity.Segment)
 	switch {
-	case p.Target.XID != 0 || p.Target.Name != "": // which it has met
+	case p.Target.XID != 0 || p.Target.Name != "":
 		return nil
-	case !p.Target.Time.IsZero() && r.passes == 1: // it has met a transaction that ended later
+	case p.Target != (Target{}) && r.passes == 1:
 		return nil
-	case p.Target.LSN != 0:
-		least = min(least, p.Target.LSN)
-	}
-	if ended < least {
+	case r.lastGiven() < (p.Until.LSN - 1).SegmentStart(p.Identity.Segment):
 		return fmt.Errorf("it ended at %s, before all WAL was read that is stored, until %s", ended, p.Until.LSN)
 	}
 	return nil

@@ -35,8 +35,12 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	served := make(chan error, 1)
 	go func() {
 		served <- wal.Serve(serving, listener, func(ctx context.Context, name string, into io.Writer) error {
-			r.given(p, name)
-			return p.fetch(ctx, repo, name, into)
+			r.asked(p, name)
+			err := p.fetch(ctx, repo, name, into)
+			if err == nil {
+				r.given(p, name)
+			}
+			return err
 		})
 	}()
 	defer func() {
@@ -50,8 +54,25 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	return r.run(ctx, p)
 }
 
-// given tells how far the server is, which asks for a segment when it has read those before.
+// given notes that the server was given a segment.
 func (r *recovery) given(p *Plan, name string) {
+	if _, start, err := replication.ParseSegment(name, p.Identity.Segment); err == nil {
+		r.telling.Lock()
+		defer r.telling.Unlock()
+		r.last = max(r.last, start)
+	}
+}
+
+// lastGiven is where the last segment begins that the server was given: it asks for one when
+// it has read those before.
+func (r *recovery) lastGiven() replication.LSN {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	return r.last
+}
+
+// asked tells how far the server is, which asks for a segment when it has read those before.
+func (r *recovery) asked(p *Plan, name string) {
 	_, start, err := replication.ParseSegment(name, p.Identity.Segment)
 	if err != nil || r.progress == nil || start < p.Base.Start.LSN || start > p.Until.LSN {
 		return

@@ -168,6 +168,11 @@ func TestReaches(t *testing.T) {
 			t.Errorf("from %+v to %s: %+v, %v", x.from, x.target, got, err)
 		}
 	}
+	for from, want := range map[replication.LSN]replication.LSN{3 * mib: 6 * mib, 5*mib + 1: 6 * mib, 7 * mib: 8*mib + 5000, 9 * mib: 9 * mib} {
+		if got, err := c.Complete(at(1, from), 0); err != nil || got != at(1, want) {
+			t.Errorf("from %s it is complete up to %+v, %v", from, got, err)
+		}
+	}
 	if _, err := c.Reaches(at(1, 3*mib), 0, 2); err == nil || !strings.Contains(err.Error(), "nothing is stored of timeline 2") {
 		t.Errorf("a timeline that is not there: %v", err)
 	}

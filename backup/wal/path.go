@@ -37,22 +37,38 @@ func (c *Contents) Reaches(from replication.Position, target replication.LSN, ti
 	if err != nil {
 		return replication.Position{}, err
 	}
-	end := from.LSN
-	for end < target || target == 0 {
-		next, whole := w.cover(end.SegmentStart(w.size))
-		end = max(end, next)
-		if whole {
-			continue
-		}
-		if end < target || end < w.last {
-			return replication.Position{}, w.hole(end, target)
-		}
-		break
+	end := w.upTo(from.LSN, target)
+	if end < target || target == 0 && end < w.last {
+		return replication.Position{}, w.hole(end, target)
 	}
 	if target != 0 {
 		end = target
 	}
 	return replication.Position{LSN: end, Timeline: w.timelineOf(end)}, nil
+}
+
+// Complete returns up to where WAL is complete from a position on, along the way to a
+// timeline: to the first hole, or to the newest position that is stored.
+func (c *Contents) Complete(from replication.Position, timeline uint32) (replication.Position, error) {
+	w, err := c.walk(from, timeline)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	end := w.upTo(from.LSN, 0)
+	return replication.Position{LSN: end, Timeline: w.timelineOf(end)}, nil
+}
+
+// upTo returns up to where WAL is complete from a position on; what is behind a target, if it
+// is not 0, is not looked at.
+func (w *walk) upTo(end, target replication.LSN) replication.LSN {
+	for end < target || target == 0 {
+		next, whole := w.cover(end.SegmentStart(w.size))
+		end = max(end, next)
+		if !whole {
+			break
+		}
+	}
+	return end
 }
 
 // walk is a way through what is stored, segment by segment.
