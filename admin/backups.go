@@ -14,8 +14,9 @@ type ClusterBackups struct {
 	Wanted    bool       // its WAL is to be received
 	Receiving *wal.Stats // on this node; nil: nobody tries to
 	// Scheduling is of base backups, on this node; nil: nobody takes any.
-	Scheduling *schedule.Stats
-	Interval   time.Duration // between two base backups; 0: none is taken for its age
+	Scheduling    *schedule.Stats
+	DrillInterval time.Duration // between two drills; 0: nobody does any
+	Interval      time.Duration // between two base backups; 0: none is taken for its age
 }
 
 // The states of a cluster's receiver on a node.

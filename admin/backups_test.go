@@ -8,6 +8,7 @@ import (
 
 	"howdah/admin"
 	"howdah/backup/base"
+	"howdah/backup/drill"
 	"howdah/backup/overview"
 	"howdah/backup/schedule"
 	"howdah/backup/wal"
@@ -27,9 +28,13 @@ func someBackups() []admin.ClusterBackups {
 		{
 			Overview: overview.Overview{
 				Cluster: "main", Read: now, Gaps: 1, Until: now.Add(-time.Minute), LSN: 18 << 20, Timeline: 1,
+				Drills: []drill.Record{
+					{Finished: fixedTime().Add(time.Hour), InvalidPages: 3, Error: "a page is missing"},
+					{Finished: fixedTime(), RTO: 61, RPO: 1.5},
+				},
 				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now, Held: true}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
 			},
-			Wanted: true, Interval: 24 * time.Hour,
+			Wanted: true, Interval: 24 * time.Hour, DrillInterval: 48 * time.Hour,
 			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), LastError: "no room", LastErrorAt: fixedTime()},
 			Receiving: &wal.Stats{
 				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
@@ -73,6 +78,12 @@ func TestBackupMetrics(t *testing.T) {
 		{86400, "howdah_base_backup_interval_seconds", []string{"main"}},
 		{float64(fixedTime().Unix()), "howdah_base_backup_last_error_timestamp_seconds", []string{"main"}},
 		{float64(fixedTime().Unix()), "howdah_base_backup_running_since_timestamp_seconds", []string{"main"}},
+		{172800, "howdah_drill_interval_seconds", []string{"main"}},
+		{float64(fixedTime().Unix() + 3600), "howdah_drill_last_timestamp_seconds", []string{"main"}},
+		{float64(fixedTime().Unix()), "howdah_drill_last_success_timestamp_seconds", []string{"main"}},
+		{61, "howdah_drill_rto_seconds", []string{"main"}},
+		{1.5, "howdah_drill_rpo_seconds", []string{"main"}},
+		{3, "howdah_drill_invalid_page_lines", []string{"main"}},
 		{2, "howdah_base_backups", []string{"main"}},
 		{float64(fixedTime().Unix() + 90), "howdah_base_backup_last_success_timestamp_seconds", []string{"main"}},
 		{0, "howdah_base_backup_last_success_timestamp_seconds", []string{"new"}},

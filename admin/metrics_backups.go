@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"howdah/backup/drill"
 	"howdah/backup/wal"
 )
 
@@ -19,6 +21,7 @@ type backupCollector struct {
 	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, standbyKept, standbyRestart                      *prometheus.Desc
 	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio, baseInterval, baseFailed, baseRunning *prometheus.Desc
 	restorableFrom, restorableTo, read                                                                        *prometheus.Desc
+	drillInterval, drillLast, drillPassed, drillRTO, drillRPO, drillPages                                     *prometheus.Desc
 }
 
 // RegisterBackups registers how backups stand.
@@ -56,6 +59,12 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.baseInterval = desc("base_backup_interval_seconds", "How long after a base backup the next one is taken; 0 if that is nobody's business.")
 	c.baseFailed = desc("base_backup_last_error_timestamp_seconds", "When taking a base backup last failed on this node; absent if it never did.")
 	c.baseRunning = desc("base_backup_running_since_timestamp_seconds", "Since when a base backup is being taken on this node; absent if none is.")
+	c.drillInterval = desc("drill_interval_seconds", "How long after a drill the next one is done; 0 if that is nobody's business.")
+	c.drillLast = desc("drill_last_timestamp_seconds", "When the newest drill was done, whatever came of it; absent if there was none.")
+	c.drillPassed = desc("drill_last_success_timestamp_seconds", "When the newest drill was done in which nothing was wrong; 0 if there was none.")
+	c.drillRTO = desc("drill_rto_seconds", "How long the restore of that drill took.")
+	c.drillRPO = desc("drill_rpo_seconds", "How much would have been lost, had the cluster been lost when that drill began.")
+	c.drillPages = desc("drill_invalid_page_lines", "Lines of the newest drill's server that tell of pages that were not restored.")
 	c.restorableFrom = desc("backup_oldest_restorable_timestamp_seconds", "The oldest time that can be restored.")
 	c.restorableTo = desc("backup_newest_restorable_timestamp_seconds", "The newest time that can be restored.")
 	c.read = desc("backup_read_timestamp_seconds", "When what the store has of the cluster was last read.")
@@ -128,9 +137,28 @@ func (c *backupCollector) collectStored(m metricSink, b *ClusterBackups) {
 	m.gauge(c.baseSize, float64(newest.Size), name)
 	m.gauge(c.baseStored, float64(newest.Stored), name)
 	m.gauge(c.baseRatio, ratio(newest), name)
+	c.collectDrills(m, b)
 	from, to := b.Restorable()
 	m.time(c.restorableFrom, from, name)
 	m.time(c.restorableTo, to, name)
+}
+
+func (c *backupCollector) collectDrills(m metricSink, b *ClusterBackups) {
+	name := b.Cluster
+	m.gauge(c.drillInterval, b.DrillInterval.Seconds(), name)
+	i := slices.IndexFunc(b.Drills, func(r drill.Record) bool { return r.Passed() })
+	if i < 0 {
+		m.gauge(c.drillPassed, 0, name)
+	} else {
+		passed := &b.Drills[i]
+		m.time(c.drillPassed, passed.Finished, name)
+		m.gauge(c.drillRTO, passed.RTO, name)
+		m.gauge(c.drillRPO, passed.RPO, name)
+	}
+	if len(b.Drills) > 0 {
+		m.time(c.drillLast, b.Drills[0].Finished, name)
+		m.gauge(c.drillPages, float64(b.Drills[0].InvalidPages), name)
+	}
 }
 
 func (c *backupCollector) collectReceiving(m metricSink, name string, r *wal.Stats) {

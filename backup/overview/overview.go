@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/drill"
 	"howdah/backup/replication"
 	"howdah/backup/repository"
 	"howdah/backup/store"
@@ -20,9 +21,10 @@ type Overview struct {
 	Read    time.Time // the zero: it has never been read
 	// Error is why it could not be read, or not all of it, when that was tried last; "" is
 	// that it could.
-	Error string
-	Bases []Base // the newest first
-	Gaps  int    // that are recorded
+	Error  string
+	Bases  []Base         // the newest first
+	Gaps   int            // that are recorded
+	Drills []drill.Record // the last ones, the newest first
 	// Until is the newest time of which it is known that all is stored that was committed
 	// before it, by the primary's clock; the zero is none.
 	Until    time.Time
@@ -62,6 +64,8 @@ type Reader struct {
 
 	reading sync.Mutex
 	bases   base.Lister
+	drills  []drill.Record
+	drilled time.Time            // when drills was read
 	ends    map[string]time.Time // the newest time before a gap, by what it says
 
 	mu   sync.Mutex
@@ -118,6 +122,10 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 	if holds == nil {
 		return nil, unreadableHolds
 	}
+	var unreadableDrills error
+	if o.Drills, unreadableDrills = r.readDrills(ctx); ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	for _, m := range bases {
 		b := Base{Manifest: m, Oldest: m.Finished, Newest: o.Until, Held: holds[m.ID] != nil}
 		if g := behind(gaps, replication.Position(m.Stop)); g != nil {
@@ -133,7 +141,24 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 	for _, key := range damaged {
 		unreadable = errors.Join(unreadable, fmt.Errorf("%w: the record of a gap %q", store.ErrDamaged, key))
 	}
-	return o, errors.Join(unreadable, unreadableHolds)
+	return o, errors.Join(unreadable, unreadableHolds, unreadableDrills)
+}
+
+const (
+	drillsShown = 10
+	drillsAgain = 10 * time.Minute // for how long what was read of drills is used
+)
+
+// readDrills returns the last drills, as they were a while ago.
+func (r *Reader) readDrills(ctx context.Context) ([]drill.Record, error) {
+	if time.Since(r.drilled) < drillsAgain {
+		return r.drills, nil
+	}
+	all, err := drill.List(ctx, r.Repo, drillsShown)
+	if err == nil {
+		r.drills, r.drilled = all, time.Now()
+	}
+	return all, err
 }
 
 // behind returns the first gap that comes after a position, nil for none. Gaps come in

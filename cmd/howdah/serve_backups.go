@@ -131,6 +131,7 @@ func (d *daemon) clusterBackups() (all []admin.ClusterBackups) {
 			b.Error = r.err.Error()
 		}
 		b.Cluster, b.Wanted, b.Interval = name, r.wanted, d.backupSchedule(name).Interval
+		b.DrillInterval = d.current().Backup.DrillInterval
 		if !b.Wanted && b.Until.IsZero() && len(b.Bases) == 0 {
 			continue
 		}
