@@ -59,6 +59,8 @@ type Stats struct {
 	Objects           int64 // stored
 	BytesIn, BytesOut int64 // of WAL that was received, and of objects that were stored
 
+	system string // the system identifier of what it receives from
+
 	LastError   string // "" after WAL was stored again
 	LastErrorAt time.Time
 }

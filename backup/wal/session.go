@@ -46,7 +46,7 @@ func (r *Receiver) session(ctx context.Context) error {
 	if s.contents, err = List(ctx, r.Repo); err != nil {
 		return err
 	}
-	r.update(func(st *Stats) { st.Gaps = len(s.contents.Gaps) })
+	r.update(func(st *Stats) { st.Gaps, st.system = len(s.contents.Gaps), s.server.System })
 	if err := s.clean(ctx); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (r *Receiver) keeps() time.Duration { return cmp.Or(r.keeping, keeping) }
 // do not follow a failover.
 type Member struct {
 	Address string
-	// Connect logs in as a superuser, or a role that may replicate.
+	// Connect logs in as a superuser, or a role that may replicate and has pg_read_all_stats.
 	Connect func(context.Context) (*pgconn.PgConn, error)
 }
 
@@ -117,7 +117,7 @@ func (k *keeper) tend(ctx context.Context, m Member, conn *pgconn.PgConn) error 
 		k.forget(m.Address)
 		return nil
 	}
-	to, statements, err := s.tending(stats.Timeline, stats.Durable)
+	to, statements, err := s.tending(stats.system, stats.Timeline, stats.Durable)
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,8 @@ func (k *keeper) tend(ctx context.Context, m Member, conn *pgconn.PgConn) error 
 
 // standbyText asks a member what a standbyState has.
 const standbyText = `select pg_is_in_recovery(), pg_last_wal_replay_lsn(),
-  coalesce((select received_tli from pg_stat_wal_receiver), (select timeline_id from pg_control_checkpoint())),
-  s.slot_type, s.restart_lsn, s.active
+  (select received_tli from pg_stat_wal_receiver), s.slot_type, s.restart_lsn, s.active,
+  (select system_identifier from pg_control_system()), exists (select from pg_stat_wal_receiver)
 from (select) one left join pg_replication_slots s on s.slot_name = $1`
 
 const (
@@ -154,12 +154,14 @@ const (
 )
 
 type standbyState struct {
-	standby  bool
-	replayed replication.LSN
-	timeline uint32 // that it follows
-	kind     string // of the slot; "": there is none
-	restart  replication.LSN
-	active   bool
+	standby   bool
+	system    string // the cluster's system identifier
+	replayed  replication.LSN
+	receiving bool   // it streams WAL
+	timeline  uint32 // that it streams; 0: none, or we may not see it
+	kind      string // of the slot; "": there is none
+	restart   replication.LSN
+	active    bool
 }
 
 func standbyIs(ctx context.Context, conn *pgconn.PgConn, slot string) (s standbyState, err error) {
@@ -167,14 +169,14 @@ func standbyIs(ctx context.Context, conn *pgconn.PgConn, slot string) (s standby
 	if answer.Err != nil {
 		return s, answer.Err
 	}
-	if len(answer.Rows) != 1 || len(answer.Rows[0]) != 6 {
+	if len(answer.Rows) != 1 || len(answer.Rows[0]) != 8 {
 		return s, errors.New("a standby's answer has another form")
 	}
-	row := make([]string, 6)
+	row := make([]string, 8)
 	for i, value := range answer.Rows[0] {
 		row[i] = string(value)
 	}
-	s.standby, s.kind, s.active = row[0] == "t", row[3], row[5] == "t"
+	s.standby, s.kind, s.active, s.system, s.receiving = row[0] == "t", row[3], row[5] == "t", row[6], row[7] == "t"
 	for i, into := range map[int]*replication.LSN{1: &s.replayed, 4: &s.restart} {
 		if row[i] == "" {
 			continue
@@ -190,9 +192,13 @@ func standbyIs(ctx context.Context, conn *pgconn.PgConn, slot string) (s standby
 
 // tending says what is to be done on a standby, and up to where the slot is advanced; 0 is
 // not at all. It is never advanced beyond what is stored, nor beyond what the standby has:
-// where the timelines differ positions say nothing.
-func (s *standbyState) tending(timeline uint32, durable replication.LSN) (to replication.LSN, statements []string, err error) {
+// where the timelines differ positions say nothing, and less so in another cluster, which an
+// address may have come to mean. That of the last restartpoint is no standby's timeline: it
+// may have left that.
+func (s *standbyState) tending(system string, timeline uint32, durable replication.LSN) (to replication.LSN, statements []string, err error) {
 	switch {
+	case s.system != system:
+		return 0, nil, fmt.Errorf("it is of another cluster: its system identifier is %s, and WAL is received of %s", s.system, system)
 	case s.kind == "":
 		return 0, []string{createSlot}, nil
 	case s.kind != "physical":
@@ -201,6 +207,10 @@ func (s *standbyState) tending(timeline uint32, durable replication.LSN) (to rep
 		return 0, nil, errors.New("somebody receives from its replication slot of that name")
 	case s.restart == 0: // the standby has given it up, or it never kept anything
 		return 0, []string{dropSlot, createSlot}, nil
+	case !s.receiving:
+		return 0, nil, errors.New("it streams no WAL now, so its slot stays where it is")
+	case s.timeline == 0:
+		return 0, nil, errors.New("it does not say which timeline it streams: grant pg_read_all_stats to the role of admin_url")
 	case s.timeline != timeline:
 		return 0, nil, fmt.Errorf("it follows timeline %d, and timeline %d is received", s.timeline, timeline)
 	}

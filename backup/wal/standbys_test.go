@@ -17,7 +17,7 @@ import (
 )
 
 func TestTending(t *testing.T) {
-	healthy := standbyState{standby: true, replayed: 500, timeline: 2, kind: "physical", restart: 100}
+	healthy := standbyState{standby: true, system: "7", receiving: true, replayed: 500, timeline: 2, kind: "physical", restart: 100}
 	with := func(change func(*standbyState)) standbyState {
 		s := healthy
 		change(&s)
@@ -39,10 +39,14 @@ func TestTending(t *testing.T) {
 		"no slot, on another timeline": {with(func(s *standbyState) { s.kind, s.restart, s.timeline = "", 0, 1 }), 300, 0, []string{createSlot}, ""},
 		"given up":                     {with(func(s *standbyState) { s.restart = 0 }), 300, 0, []string{dropSlot, createSlot}, ""},
 		"another timeline":             {with(func(s *standbyState) { s.timeline = 1 }), 300, 0, nil, "follows timeline 1"},
+		"another cluster":              {with(func(s *standbyState) { s.system = "8" }), 300, 0, nil, "of another cluster"},
+		"another cluster, no slot":     {with(func(s *standbyState) { s.system, s.kind, s.restart = "8", "", 0 }), 300, 0, nil, "of another cluster"},
+		"streams nothing":              {with(func(s *standbyState) { s.receiving, s.timeline = false, 0 }), 300, 0, nil, "streams no WAL"},
+		"may not be seen":              {with(func(s *standbyState) { s.timeline = 0 }), 300, 0, nil, "pg_read_all_stats"},
 		"in use":                       {with(func(s *standbyState) { s.active = true }), 300, 0, nil, "somebody receives"},
 		"logical":                      {with(func(s *standbyState) { s.kind = "logical" }), 300, 0, nil, "logical"},
 	} {
-		to, does, err := test.is.tending(2, test.durable)
+		to, does, err := test.is.tending("7", 2, test.durable)
 		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", name, err)
 		}
