@@ -73,25 +73,31 @@ func TestSyncAndFetch(t *testing.T) {
 	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o600), os.Symlink(secret, filepath.Join(o.dir, "ab", strings.Repeat("ab", 20)))); err != nil {
 		t.Fatal(err)
 	}
-	before := time.Now().Add(-time.Microsecond)
 	first := o.sync()
 	odd := []string{torn, tornLarge}
 	slices.Sort(odd)
 	if first.Files != 5 || first.New != 5 || first.Added != first.Bytes || !slices.Equal(first.Odd, odd) || first.Others != 3 {
 		t.Errorf("the first sync: %+v", first)
 	}
-	synced, err := o.Synced(t.Context())
-	if err != nil || synced.Started.Before(before) || synced.Files != 5 {
-		t.Errorf("synced: %+v, %v", synced, err)
+	if synced, err := o.Synced(t.Context()); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a sync that left out files came to its end: %+v, %v", synced, err)
 	}
 
 	// What was torn is whole now, what is stored stays although Odoo has collected it.
 	o.write(torn, "a whole file")
-	if err := os.Remove(filepath.Join(o.dir, names[1])); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(o.dir, names[1])), os.Remove(filepath.Join(o.dir, tornLarge))); err != nil {
 		t.Fatal(err)
 	}
+	before := time.Now().Add(-time.Microsecond)
 	if second := o.sync(); second.Files != 5 || second.New != 1 || second.Added != int64(len("a whole file")) {
 		t.Errorf("the second sync: %+v", second)
+	}
+	synced, err := o.Synced(t.Context())
+	if err != nil || synced.Started.Before(before) || synced.Files != 5 {
+		t.Errorf("synced: %+v, %v", synced, err)
+	}
+	if _, err := o.Sync(t.Context(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Errorf("a disk that is not mounted: %v", err)
 	}
 
 	into := filepath.Join(t.TempDir(), "into")

@@ -32,9 +32,10 @@ type Outcome struct {
 	New   int   `json:"new_files"` // that were stored now
 	Added int64 `json:"new_bytes"`
 	// Odd are files whose contents are not what their name says: they are being written, or
-	// damaged. They are not stored; the next Sync looks at them again.
+	// damaged. They are not stored; the next Sync looks at them again, and this one does not
+	// count as one that came to its end.
 	Odd []string `json:"odd,omitempty"`
-	// Others are files whose names no filestore gives. They are not stored.
+	// Others are files and folders whose names no filestore gives. They are not stored.
 	Others int `json:"others"`
 }
 
@@ -55,6 +56,12 @@ func (f *Filestore) Sync(ctx context.Context, dir string, progress func(Outcome)
 		return s.outcome, fmt.Errorf("store the filestore of database %q: %w", f.Database, err)
 	}
 	slices.Sort(s.outcome.Odd)
+	switch {
+	case len(s.outcome.Odd) > 0:
+		return s.outcome, nil // not all is stored that there was when it began
+	case s.outcome.Files == 0 && len(s.stored) > 0:
+		return s.outcome, fmt.Errorf("the filestore of database %q is empty, and %d files of it are stored: is the disk mounted?", f.Database, len(s.stored))
+	}
 	synced.Finished, synced.Files, synced.Bytes = time.Now().UTC().Truncate(time.Microsecond), s.outcome.Files, s.outcome.Bytes
 	return s.outcome, f.putSynced(ctx, synced)
 }
@@ -118,8 +125,12 @@ func (s *syncing) walk(ctx context.Context, file func(name string, file sum, siz
 		return err
 	}
 	for _, folder := range folders {
+		if folder.Name() == "checklist" { // in which Odoo notes what it may collect
+			continue
+		}
 		if !folder.IsDir() || len(folder.Name()) != 2 {
-			continue // such as "checklist", in which Odoo notes what it may collect
+			s.count(func(o *Outcome) { o.Others++ })
+			continue
 		}
 		entries, err := fs.ReadDir(s.root.FS(), folder.Name())
 		if err != nil {

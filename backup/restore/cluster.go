@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -93,12 +94,37 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 		err = fmt.Errorf("the server did not stop as it should: %s", s.Outcome())
 	}
 	if err == nil {
+		err = c.archiveNowhere()
+	}
+	if err == nil {
 		err = c.handOver()
 	}
 	if err != nil {
 		return fmt.Errorf("recover in %q to %s: %w", c.Dir, p.Target, err)
 	}
 	return nil
+}
+
+// noArchive is put behind a restored cluster's settings.
+const noArchive = `
+# Howdah has restored this cluster. With the archive_command of the one that it is a copy of
+# its WAL would get among that one's. Remove this when it takes that one's place.
+archive_mode = off
+`
+
+// archiveNowhere has the restored cluster keep its WAL to itself until somebody wants it
+// otherwise: it has the system identifier of the one that it is a copy of, and perhaps its
+// archive_command.
+func (c *Cluster) archiveNowhere() error {
+	f, err := os.OpenFile(filepath.Join(c.Dir, "postgresql.auto.conf"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(noArchive)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // handOver gives the directory, and its tablespaces, to the OS user that servers run as:

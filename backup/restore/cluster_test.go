@@ -51,6 +51,7 @@ func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.Post
 	h := &house{T: t, binaries: binaries, repo: newRepository(t)}
 	options = append([]wiretest.PostgresOption{
 		wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"), wiretest.WithSetting("max_prepared_transactions", "5"),
+		wiretest.WithSetting("archive_mode", "on"), wiretest.WithSetting("archive_command", "true"),
 	}, options...)
 	h.Server = wiretest.StartPostgresOf(t, binaries, options...)
 	h.connect()
@@ -218,6 +219,10 @@ func (h *house) run(t *testing.T, p *restore.Plan) (rows []int) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
+	var archives string
+	if err := conn.QueryRow(t.Context(), "show archive_mode").Scan(&archives); err != nil || archives != "off" {
+		t.Errorf("archive_mode of what was restored is %q: %v", archives, err)
+	}
 	all, err := conn.Query(t.Context(), "select n from log order by n")
 	if err == nil {
 		rows, err = pgx.CollectRows(all, pgx.RowTo[int])

@@ -267,8 +267,9 @@ func TestDamagedFileIsNoObject(t *testing.T) {
 	}
 	broken := [][]byte{append(slices.Clone(whole), 'x'), append([]byte("x"), whole...), whole[1:], slices.Concat(whole[:20], whole[25:]), make([]byte, 1<<10)}
 	for n := range whole {
-		broken = append(broken, whole[:n])
+		broken = append(broken, whole[:n], whole[n:][:min(8, len(whole)-n)])
 	}
+	broken = append(broken, []byte("\nhowdah object 2 "), []byte("\nhowdah object 2 0000"))
 	for _, content := range broken {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)

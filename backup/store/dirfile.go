@@ -84,7 +84,7 @@ var errTail = fmt.Errorf("%w: the file does not end as an object does", ErrDamag
 // parseTailLine reads the line at the end of what it is given: how long the text in front of
 // it is, the sum of that, and how long the line is itself.
 func parseTailLine(line string) (n int64, sum uint32, length int, err error) {
-	if digits, ok := strings.CutPrefix(line, tailMark); ok {
+	if digits, ok := strings.CutPrefix(line, tailMark); ok && len(line) == tailLine {
 		length, err := strconv.ParseUint(digits[:8], 16, 32)
 		is, errSum := strconv.ParseUint(digits[9:17], 16, 32)
 		if err != nil || errSum != nil || digits[8] != ' ' || digits[17] != '\n' {

@@ -73,7 +73,11 @@ func foldersIn(dir string) (names []string, err error) {
 		return nil, err
 	}
 	for _, entry := range entries {
-		if entry.IsDir() {
+		info, err := os.Stat(filepath.Join(dir, entry.Name())) // it may be a link to another disk
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
 			names = append(names, entry.Name())
 		}
 	}

@@ -110,7 +110,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 		}
 	}
 	begun, first, shown := time.Now(), plan.Base.ID, r.meter(cmd)
-	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d", into, plan.Identity.Major)
+	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d; postgresql.auto.conf has it archive nowhere", into, plan.Identity.Major)
 	if r.database != "" {
 		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
 		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Jobs: runtime.NumCPU(), Progress: func(part string, p base.Progress) { shown.tell(part, p.Done, p.Total) }}
