@@ -157,8 +157,8 @@ func (s *Scheduler) due(ctx context.Context, stats wal.Stats, thorough bool) (wh
 		return why, aged, nil
 	}
 	sleep(ctx, s.settled()) // WAL that was being stored while it was looked for is there then
-	if stats = s.Receiver.Stats(); !stats.Connected || ctx.Err() != nil {
-		return "", false, ctx.Err()
+	if stats = s.Receiver.Stats(); !stats.Connected {
+		return "", false, errElsewhere // perhaps; what was seen is looked for again
 	}
 	if f, err = s.look(ctx, stats, true); err != nil {
 		return "", false, fmt.Errorf("find out whether a base backup is due: %w", err)

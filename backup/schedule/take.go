@@ -73,6 +73,9 @@ func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest,
 	}
 }
 
+// connectTime is how long a server may take to let us in.
+const connectTime = 30 * time.Second
+
 // connect logs in to the server as a role that may replicate: it may log in to no database
 // but one that everybody may.
 func connect(ctx context.Context, url string) (*pgx.Conn, error) {
@@ -83,6 +86,7 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	if config.Database == "" {
 		config.Database = "postgres"
 	}
+	config.ConnectTimeout = connectTime
 	return pgx.ConnectConfig(ctx, config)
 }
 
