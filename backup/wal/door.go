@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,19 +35,45 @@ type Door struct {
 	May  func(cluster string, uid uint32) error
 	Get  func(ctx context.Context, cluster, name string, into io.Writer) error
 	Push func(ctx context.Context, cluster string, f Archived, data io.ReaderAt) error
+	// Trouble is told when nobody can be let in for a while; nil: nobody is told.
+	Trouble func(error)
+
+	mu     sync.Mutex
+	pushes map[string]chan struct{} // by cluster: has one for each file that is pushed
 }
 
-// pushesAtOnce bounds how many files are in memory; archive_command pushes one at a time.
+// pushesAtOnce bounds how many files of a cluster are in memory; archive_command pushes one
+// at a time.
 const pushesAtOnce = 2
+
+// pushTime is for a whole file to come.
+const pushTime = 2 * time.Minute
 
 // Serve answers until the context is done, and closes the listener.
 func (d *Door) Serve(ctx context.Context, l net.Listener) error {
-	pushes := make(chan struct{}, pushesAtOnce)
-	return accept(ctx, l, func(ctx context.Context, conn net.Conn) { d.answer(ctx, conn, pushes) })
+	trouble := d.Trouble
+	if trouble == nil {
+		trouble = func(error) {}
+	}
+	return accept(ctx, l, trouble, d.answer)
+}
+
+// pushesOf returns where the pushes of a cluster take their places: those of one do not wait
+// for those of another.
+func (d *Door) pushesOf(cluster string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.pushes == nil {
+		d.pushes = map[string]chan struct{}{}
+	}
+	if d.pushes[cluster] == nil {
+		d.pushes[cluster] = make(chan struct{}, pushesAtOnce)
+	}
+	return d.pushes[cluster]
 }
 
 // answer answers one question. What goes wrong with the connection the other end sees.
-func (d *Door) answer(ctx context.Context, conn net.Conn, pushes chan struct{}) {
+func (d *Door) answer(ctx context.Context, conn net.Conn) {
 	if conn.SetDeadline(time.Now().Add(questionTime)) != nil {
 		return
 	}
@@ -66,7 +93,7 @@ func (d *Door) answer(ctx context.Context, conn net.Conn, pushes chan struct{}) 
 		}
 		a.give(d.Get(ctx, cluster, name, a))
 	case "push":
-		if err := d.push(ctx, conn, from, rest, pushes); err != nil {
+		if err := d.push(ctx, conn, from, rest); err != nil {
 			a.trouble(err)
 			return
 		}
@@ -103,7 +130,7 @@ func peer(conn net.Conn) (uint32, error) {
 	return cred.Uid, nil
 }
 
-func (d *Door) push(ctx context.Context, conn net.Conn, from *bufio.Reader, question string, pushes chan struct{}) error {
+func (d *Door) push(ctx context.Context, conn net.Conn, from *bufio.Reader, question string) error {
 	cluster, f, err := parsePush(question)
 	if err != nil {
 		return err
@@ -111,6 +138,7 @@ func (d *Door) push(ctx context.Context, conn net.Conn, from *bufio.Reader, ques
 	if err := d.may(conn, cluster); err != nil {
 		return err
 	}
+	pushes := d.pushesOf(cluster) // of one that there is
 	select {
 	case pushes <- struct{}{}:
 		defer func() { <-pushes }()
@@ -119,7 +147,7 @@ func (d *Door) push(ctx context.Context, conn net.Conn, from *bufio.Reader, ques
 	}
 	s := &spool{size: f.Size}
 	defer s.close()
-	if err := receivePush(conn, from, s); err != nil {
+	if err := receivePush(conn, from, s, time.Now().Add(pushTime)); err != nil {
 		return err
 	}
 	return d.Push(ctx, cluster, f, s)
@@ -148,11 +176,16 @@ func parsePush(question string) (cluster string, f Archived, err error) {
 	return cluster, f, nil
 }
 
-// receivePush reads a file that is pushed, and its sum.
-func receivePush(conn net.Conn, from *bufio.Reader, s *spool) error {
+// receivePush reads a file that is pushed, and its sum, of which each piece must come in
+// time, and all of it until a moment.
+func receivePush(conn net.Conn, from *bufio.Reader, s *spool, until time.Time) error {
 	sum, buffer := sha256.New(), make([]byte, piece)
 	for at := int64(0); at < s.size; {
-		if err := conn.SetDeadline(time.Now().Add(questionTime)); err != nil {
+		next := time.Now().Add(questionTime)
+		if next.After(until) {
+			next = until
+		}
+		if err := conn.SetDeadline(next); err != nil {
 			return err
 		}
 		part := buffer[:min(int64(len(buffer)), s.size-at)]

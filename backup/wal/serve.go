@@ -30,43 +30,48 @@ const (
 	lineMost     = 4 << 10          // bytes of a line
 	piece        = 1 << 20          // bytes of a piece, at most
 	questionTime = 10 * time.Second // for the question to come, and for a piece to go
-	atOnce       = 16               // questions that are answered at the same time
+	acceptPause  = 100 * time.Millisecond
 )
 
 // Serve answers restore_commands that run Get until the context is done. get writes a
 // file, as Fetch does and Source.Get: ErrAbsent is that there is none.
 func Serve(ctx context.Context, l net.Listener, get func(ctx context.Context, name string, into io.Writer) error) error {
-	return accept(ctx, l, func(ctx context.Context, conn net.Conn) { answerTo(ctx, conn, get) })
+	return accept(ctx, l, func(error) {}, func(ctx context.Context, conn net.Conn) { answerTo(ctx, conn, get) })
 }
 
 // accept has each connection be answered, in a goroutine of its own, until the context is
-// done.
-func accept(ctx context.Context, l net.Listener, answer func(context.Context, net.Conn)) error {
+// done. Where none can be accepted, for too many files are open perhaps, trouble is told once
+// until one can.
+func accept(ctx context.Context, l net.Listener, trouble func(error), answer func(context.Context, net.Conn)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	var all sync.WaitGroup
 	defer all.Wait()
-	free := make(chan struct{}, atOnce)
-	for {
-		select {
-		case free <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
+	var who users
+	for told := false; ; {
 		conn, err := l.Accept()
+		if err == nil {
+			told = false
+			all.Go(func() {
+				defer conn.Close()
+				defer context.AfterFunc(ctx, func() { conn.Close() })()
+				who.answer(ctx, conn, answer)
+			})
+			continue
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("accept a restore_command: %w", err)
+		err = fmt.Errorf("accept an archive_command or restore_command: %w", err)
+		if errors.Is(err, net.ErrClosed) {
+			return err
 		}
-		all.Go(func() {
-			defer func() { <-free }()
-			defer conn.Close()
-			defer context.AfterFunc(ctx, func() { conn.Close() })()
-			answer(ctx, conn)
-		})
+		if !told {
+			told = true
+			trouble(err)
+		}
+		sleep(ctx, acceptPause)
 	}
 }
 

@@ -51,7 +51,9 @@ func (d *daemon) serveWALDoor(ctx context.Context, serving *sync.WaitGroup) erro
 	}
 	d.log.Info("listening", "wal_socket", path)
 	w := &walDoor{d: d, ctx: ctx, archives: map[string]*wal.Archive{}, sources: map[string]*walSource{}}
-	door := &wal.Door{May: w.may, Get: w.get, Push: w.push}
+	door := &wal.Door{May: w.may, Get: w.get, Push: w.push, Trouble: func(err error) {
+		d.log.Error("wal_socket lets nobody in for now", "error", err)
+	}}
 	serving.Go(func() {
 		defer w.wait()
 		if err := door.Serve(ctx, l); err != nil {
