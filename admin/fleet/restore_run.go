@@ -106,7 +106,7 @@ func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, r
 	}
 	result["base_backup"] = plan.Base.ID
 	d := f.restorer(repo, p, x.saw)
-	err = x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error { return x.recover(ctx, d, plan) }, result)
+	err = x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error { return x.recover(ctx, d, plan, p.Source.Database) }, result)
 	result["seconds"], result["model_seconds"] = time.Since(begun).Seconds(), p.Model
 	if x.as != "" && !x.privileges {
 		result["rights"] = x.unprivileged
@@ -141,8 +141,9 @@ var errUnknownOID = errors.New("what is recorded of the tenant's databases does 
 // dumpJobs is how many tables are dumped at a time.
 const dumpJobs = 2
 
-// recover has the database be dumped as it was.
-func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restore.Plan) error {
+// recover has the database be dumped as it was. live is the name of the tenant's own, in the
+// place of which it may come.
+func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restore.Plan, live string) error {
 	var err error
 	if d.Binaries, err = postgres.Find(plan.Identity.Major); err != nil {
 		return jobs.Refuse(err)
@@ -157,7 +158,7 @@ func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restor
 		return jobs.Refuse(fmt.Errorf("the database had a locale of %s then: only those of the C library can be made here; `howdah restore --database` makes a dump of it", x.about.Provider))
 	}
 	if x.as != "" {
-		if err := x.judgePrivileges(ctx); err != nil {
+		if err := x.judgePrivileges(ctx, live); err != nil {
 			return err
 		}
 	}
@@ -168,9 +169,16 @@ func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restor
 const rolesQuery = `select array(select distinct rolname::text from pg_shdepend s join pg_roles r on r.oid = s.refobjid
 	where s.refclassid = 'pg_authid'::regclass and s.deptype in ('a', 'r') and s.dbid = (select oid from pg_database where datname = current_database()) order by 1)`
 
-// judgePrivileges decides whether what others may do in the database is restored: their roles
-// must be there, and a name must not mean another tenant's role by now.
-func (x *filling) judgePrivileges(ctx context.Context) error {
+// strangersQuery asks which of some roles have no rights in a database, nor to it.
+const strangersQuery = `select array(select r from unnest($1::text[]) r where r not in (
+	select rolname::text from pg_catalog.pg_shdepend s join pg_catalog.pg_roles r on r.oid = s.refobjid, pg_catalog.pg_database d
+	where d.datname = $2 and s.refclassid = 'pg_catalog.pg_authid'::regclass and s.deptype in ('a', 'r')
+	and (s.dbid = d.oid or s.classid = 'pg_catalog.pg_database'::regclass and s.objid = d.oid)))`
+
+// judgePrivileges decides whether what others may do in the database is restored. A name may
+// mean another tenant's role by now: only who has rights in the live database is believed to
+// be who had them then.
+func (x *filling) judgePrivileges(ctx context.Context, live string) error {
 	if x.owner != x.as {
 		x.unprivileged = fmt.Sprintf("rights of other roles are not restored: the owner was called %q then", x.owner)
 		return nil
@@ -180,13 +188,13 @@ func (x *filling) judgePrivileges(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	var missing []string
-	err = conn.QueryRow(ctx, `select array(select r from unnest($1::text[]) r where r not in (select rolname::text from pg_catalog.pg_roles))`, x.roles).Scan(&missing)
-	if err != nil {
+	others := slices.DeleteFunc(slices.Clone(x.roles), func(role string) bool { return role == x.as })
+	var strangers []string
+	if err := conn.QueryRow(ctx, strangersQuery, others, live).Scan(&strangers); err != nil {
 		return fmt.Errorf("look at cluster %q: %w", x.Cluster, err)
 	}
-	if x.privileges = len(missing) == 0; !x.privileges {
-		x.unprivileged = "rights of other roles are not restored: there is no role " + short(missing)
+	if x.privileges = len(strangers) == 0; !x.privileges {
+		x.unprivileged = "rights of other roles are not restored: in the database as it is now there are none of " + short(strangers)
 	}
 	return nil
 }

@@ -67,7 +67,9 @@ func testSwap(t *testing.T, v *vault) {
 	v.do("postgres", "alter database acme connection limit 33", "alter role reader in database acme set search_path = own, public")
 	first, before := v.now(), v.all()
 	as(t, v.server, "acme", v.password, "delete from keyed where id > 200; drop table bare; alter database acme set work_mem = '9MB'")
+	v.do("acme", "create role guest login", "grant select on keyed to guest")
 	second := v.now()
+	v.do("acme", "drop owned by guest", "drop role guest", "create role guest login") // for somebody else
 	as(t, v.server, "acme", v.password, "insert into keyed (name) values ('last')")
 	last := value(t, v.server, "acme", keyedRows)
 	v.do("postgres", "alter role acme superuser")
@@ -75,7 +77,11 @@ func testSwap(t *testing.T, v *vault) {
 	v.do("postgres", "alter role acme nosuperuser")
 	_, held := v.pooler.holding()
 
-	made, _ := v.restores("acme", fleet.NewRestore{To: second, Swap: true})
+	made, o := v.restores("acme", fleet.NewRestore{To: second, Swap: true})
+	if got := value(t, v.server, "acme", "select has_table_privilege('guest', 'keyed', 'select')::text"); got != "false" || !strings.Contains(string(o.Result), "guest") {
+		t.Errorf("another guest may read: %s; it is told %s", got, o.Result)
+	}
+	v.do("acme", "drop role guest")
 	if made.Name != "acme" || made.User != "acme" || made.Password != "" || !made.Swap {
 		t.Errorf("it is %+v", made)
 	}
