@@ -23,6 +23,10 @@ func (p *Plan) judge(running []string) {
 	case len(good) == 0:
 		p.idle("there is no base backup that can be restored")
 	}
+	if p.Idle == "" {
+		p.from()
+		p.ways()
+	}
 	if p.Idle != "" {
 		for i := range p.all {
 			p.Keep = append(p.Keep, Kept{&p.all[i], []string{"nothing is deleted now"}})
@@ -30,7 +34,6 @@ func (p *Plan) judge(running []string) {
 		p.Left = nil
 		return
 	}
-	p.from()
 	why := p.reasons(good)
 	p.chains(why)
 	for _, m := range p.kept(why) {
@@ -89,12 +92,35 @@ func (p *Plan) from() {
 		now = newest
 	}
 	p.From = now.Add(-p.Policy.Window)
-	p.active = map[uint32]bool{p.contents.Newest().Timeline: true}
+	current := p.contents.Newest().Timeline
+	p.active = map[uint32]bool{}
 	for _, t := range p.contents.Timelines {
+		if t.ID >= current { // a later one has its history only: WAL comes
+			p.active[t.ID] = true
+		}
 		for i := range t.Segments {
 			if t.Segments[i].Stored.After(p.From) {
 				p.active[t.ID] = true
 			}
+		}
+	}
+}
+
+// ways has nothing be deleted while it is not known how the cluster came to a timeline that
+// counts: its base backups would pass for bad ones, and those that lead to it for useless.
+func (p *Plan) ways() {
+	unknown := func(timeline uint32) bool {
+		_, err := p.contents.Path(timeline)
+		return err != nil
+	}
+	for _, t := range p.contents.Timelines {
+		if p.active[t.ID] && unknown(t.ID) {
+			p.idle("the history file of timeline %d is missing or damaged, and without it nobody knows what leads there: `howdah wal archive-push` stores it again, from pg_wal of a server that has it", t.ID)
+		}
+	}
+	for i := range p.all {
+		if m := &p.all[i]; unknown(m.Stop.Timeline) {
+			p.idle("base backup %s is of timeline %d, whose history file is missing or damaged: `howdah wal archive-push` stores it again, from pg_wal of a server that has it", m.ID, m.Stop.Timeline)
 		}
 	}
 }
@@ -174,13 +200,13 @@ func (p *Plan) reasons(good []*base.Manifest) map[string][]string {
 			continue
 		}
 		legs, err := p.contents.Path(t.ID)
-		if err != nil {
+		if err != nil { // ways has seen to it that there is none
 			continue
 		}
 		if m := p.last(good, legs); m != nil {
 			add(m, "with it begins a restore to %s on timeline %d", stamp(p.From), t.ID)
 		}
-		if m := furthest(good, legs); m != nil && t.ID == newest {
+		if m := furthest(good, legs); m != nil && t.ID >= newest {
 			add(m, "it is the last one on the way to timeline %d", t.ID)
 		}
 	}

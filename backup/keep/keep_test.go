@@ -247,12 +247,61 @@ func TestTwoSystems(t *testing.T) {
 	g.idle(keep.Policy{Count: 1}, "one prefix is for one cluster")
 }
 
-func TestTimelineWithoutHistoryStays(t *testing.T) {
+func TestTimelineWithoutHistory(t *testing.T) {
+	// Nobody knows what leads to the newest one.
 	g, ids := days(t)
 	g.wal(3, 10, 20)
 	g.old("wal/00000003", 100)
+	g.idle(keep.Policy{Count: 1}, "history file of timeline 3")
+	// One that is not the newest, and had its last WAL long ago, stays as it is.
+	g.history(4, left(1, 100))
+	g.wal(4, 100, 110)
 	g.expire(keep.Policy{Count: 1}, ids[:9]...)
 	g.wantWAL(3, 10, 20)
+}
+
+// A history file that is damaged makes no base backup of its timeline a bad one.
+func TestDamagedHistory(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 30)
+	g.history(2, left(1, 30))
+	g.wal(2, 30, 100)
+	old := g.base(1, 10, 90)
+	if err := base.PutHold(t.Context(), g.Repository, base.Hold{ID: old, Since: g.now}); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for i := 35; i < 100; i += 10 {
+		ids = append(ids, g.base(2, i, 100-i))
+	}
+	g.put("wal/00000002.history")
+	g.idle(keep.Policy{Count: 3}, "history file of timeline 2")
+	// Not even where the cluster is elsewhere by now.
+	g.history(3, left(1, 30))
+	g.wal(3, 30, 110)
+	last := g.base(3, 105, 1)
+	g.old("wal/00000002", 50)
+	g.idle(keep.Policy{Count: 1}, "of timeline 2, whose history file")
+	g.history(2, left(1, 30))
+	g.expire(keep.Policy{Count: 1}, ids...)
+	if !g.reaches(3, 109, g.now) {
+		t.Errorf("%s is gone", last)
+	}
+}
+
+// Just after a switch nothing is stored of the new timeline but its history. The newest base
+// backup lies past the switch.
+func TestTimelineWithItsHistoryOnly(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 80)
+	a, b, c := g.base(1, 10, 90), g.base(1, 20, 80), g.base(1, 75, 25)
+	g.history(2, left(1, 70))
+	g.expire(keep.Policy{Count: 1}, a)
+	g.wantWAL(1, 20, 80)
+	g.wal(2, 70, 72)
+	if !g.reaches(2, 71, g.now) {
+		t.Errorf("%s is left of %s and %s, and does not lead to timeline 2", c, b, c)
+	}
 }
 
 // An incremental one is nothing without those since which it has what has changed.
