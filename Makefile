@@ -22,7 +22,7 @@ run: ## install what is missing, build, and run everything on this machine (UPFL
 	@$(MAKE) --no-print-directory build
 	bin/howdah up $(UPFLAGS)
 
-build: ## write bin/howdah; needs Go, and a C compiler for read_split = "auto"
+build: ## write bin/howdah; needs Go, and a C compiler for read_split = "auto" and for speed of backups
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/howdah ./cmd/howdah
 
 test: ## install what is missing and run all tests
@@ -96,6 +96,7 @@ bench-backup: build ## measure WAL, base backups and restores beside pg_receivew
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$($(GOFUMPT) -l . $(PROGRAMS)) && test -z "$$unformatted" || { echo "not formatted as gofumpt does:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet $(PACKAGES)
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/howdah
 	$(STATICCHECK) $(PACKAGES)
 
 help: ## say what there is to make

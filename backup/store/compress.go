@@ -6,22 +6,15 @@ import (
 	"hash"
 	"io"
 	"sync"
-
-	"github.com/DataDog/zstd"
 )
 
-const (
-	frameSize = 1 << 20 // of plaintext in a frame of zstd
-	// level of compression: PostgreSQL's WAL and tables are compressed to a quarter at more
-	// than the speed of a disk; the next level is slower by a third and no smaller.
-	level = 1
-)
+const frameSize = 1 << 20 // of plaintext in a frame of zstd
 
 // compressor cuts a plaintext into frames of zstd, one after the other: what any zstd reads
-// as one. A frame is compressed in one piece, which the library does twice as fast as a
+// as one. A frame is compressed in one piece, which takes less time than as a part of a
 // stream, and what a writer that is aborted has begun is nothing that must be freed.
 type compressor struct {
-	zstd   zstd.Ctx
+	frames frames
 	sum    hash.Hash // of the plaintext in frames
 	size   int64     // of that
 	begun  []byte    // of the next frame: less than all of it
@@ -31,7 +24,7 @@ type compressor struct {
 
 func newCompressor() *compressor {
 	return &compressor{
-		zstd: zstd.NewCtx(), sum: sha256.New(), begun: make([]byte, 0, frameSize), frame: make([]byte, zstd.CompressBound(frameSize)),
+		frames: newFrames(), sum: sha256.New(), begun: make([]byte, 0, frameSize), frame: make([]byte, frameBound),
 	}
 }
 
@@ -78,7 +71,7 @@ func (c *compressor) put(to io.Writer, plain []byte) error {
 	summing.Go(func() { c.sum.Write(plain) })
 	defer summing.Wait()
 	c.size += int64(len(plain))
-	frame, err := c.zstd.CompressLevel(c.frame, plain, level)
+	frame, err := c.frames.compress(c.frame, plain)
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}

@@ -103,7 +103,7 @@ func dependencies() map[string]string {
 		"google.golang.org/protobuf":                         "walks the parser's trees: a list of every field of every node",
 		"filippo.io/age":                                     "encryption for public keys, in a format that other programs read",
 		"github.com/klauspost/compress":                      "reads zstd, in Go: what comes from a store is not trusted",
-		"github.com/DataDog/zstd":                            "writes zstd, by its authors' code in C: twice as fast",
+		"github.com/DataDog/zstd":                            "writes zstd, by its authors' code in C where there is a C compiler: twice as fast",
 		"github.com/minio/minio-go/v7":                       "S3: signing requests, their XML and their errors",
 	}
 }
