@@ -248,6 +248,20 @@ func List(ctx context.Context, r *repository.Repository) (all []Manifest, err er
 	return all, errors.Join(bad...)
 }
 
+// Serious returns what there is in an error of List beside manifests that cannot be read,
+// for whom the others are enough; nil is nothing.
+func Serious(err error) error {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	return errors.Join(slices.DeleteFunc(slices.Clone(all), unreadable)...)
+}
+
+func unreadable(err error) bool {
+	return slices.ContainsFunc([]error{store.ErrDamaged, ErrNewer, ErrID, repository.ErrForeign}, func(is error) bool { return errors.Is(err, is) })
+}
+
 // newestFirst orders by time, for positions in the WAL begin anew when a cluster does.
 func newestFirst(a, b Manifest) int {
 	return cmp.Or(b.Started.Compare(a.Started), cmp.Compare(b.System, a.System), cmp.Compare(b.ID, a.ID))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func Delete(ctx context.Context, r *repository.Repository, id string) error {
 		return err
 	}
 	all, err := List(ctx, r)
-	if err != nil && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, ErrNewer) {
+	if err := Serious(err); err != nil {
 		return err
 	}
 	for i := range all {
@@ -82,10 +83,45 @@ func Delete(ctx context.Context, r *repository.Repository, id string) error {
 	if err := held(ctx, r, id); err != nil {
 		return fmt.Errorf("delete base backup %q: %w", id, err)
 	}
-	if err := r.Store.Delete(ctx, manifestKey(r, id)); err != nil {
+	if err := deleteManifest(ctx, r, id); err != nil {
 		return fmt.Errorf("delete base backup %q: %w", id, err)
 	}
 	return deleteData(ctx, r, id)
+}
+
+// deleteManifest deletes a manifest, and puts it back if the base backup has come to be held
+// meanwhile: PutHold saw it still there.
+func deleteManifest(ctx context.Context, r *repository.Repository, id string) error {
+	text, meta, err := readAsItIs(ctx, r, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = r.Store.Delete(ctx, manifestKey(r, id))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), forgetWithin)
+	defer cancel()
+	isHeld := held(ctx, r, id)
+	if isHeld == nil {
+		return err
+	}
+	back := r.Store.PutIfAbsent(ctx, manifestKey(r, id), text, meta)
+	if errors.Is(back, store.ErrExists) { // it was not deleted
+		back = nil
+	}
+	return errors.Join(isHeld, err, back)
+}
+
+// readAsItIs reads a manifest, whatever it says.
+func readAsItIs(ctx context.Context, r *repository.Repository, id string) (text []byte, meta map[string]string, err error) {
+	body, info, err := r.Store.Get(ctx, manifestKey(r, id), 0, -1)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer body.Close()
+	text, err = io.ReadAll(body)
+	return text, info.Meta, err
 }
 
 // leftAfter is for how long objects without a manifest are taken for somebody's who is at

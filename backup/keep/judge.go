@@ -64,19 +64,26 @@ func (p *Plan) held(why map[string][]string) {
 			reason = fmt.Sprintf("it is held: %q", h.Reason)
 		}
 		why[m.ID] = append(why[m.ID], reason)
-		n := need{from: replication.Position(m.Start), to: replication.Position(m.Stop)}
-		if h.Until != nil && h.Until.LSN > m.Stop.LSN {
-			n.to = replication.Position(*h.Until)
-		}
-		if h.Latest {
-			n.to = replication.Position{}
-		}
 		for _, since := range p.since(m) {
 			why[since.ID] = append(why[since.ID], fmt.Sprintf("base backup %s, which is held, has what has changed since", m.ID))
-			n.from = replication.Position(since.Start)
 		}
-		p.needs = append(p.needs, n)
+		p.needs = append(p.needs, p.needOf(m, h))
 	}
+}
+
+// needOf says which WAL a hold holds.
+func (p *Plan) needOf(m *base.Manifest, h *base.Hold) need {
+	n := need{from: replication.Position(m.Start), to: replication.Position(m.Stop)}
+	if h.Until != nil && h.Until.LSN > m.Stop.LSN {
+		n.to = replication.Position(*h.Until)
+	}
+	if h.Latest {
+		n.to = replication.Position{}
+	}
+	for _, since := range p.since(m) {
+		n.from = replication.Position(since.Start)
+	}
+	return n
 }
 
 // from says from which moment on all is to be restorable. It is counted from the newest

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -497,4 +498,104 @@ func TestHoldAfterThePlan(t *testing.T) {
 		t.Error("it cannot be restored")
 	}
 	g.expire(keep.Policy{Count: 1})
+}
+
+// meddling is a store in which something happens just before an object is deleted.
+type meddling struct {
+	store.Store
+	key  string
+	then func()
+}
+
+func (m *meddling) Delete(ctx context.Context, key string) error {
+	if then := m.then; then != nil && strings.HasSuffix(key, m.key) {
+		m.then = nil
+		then()
+	}
+	return m.Store.Delete(ctx, key)
+}
+
+// A hold that is told as put holds, whenever that was.
+func TestHoldWhileExpireRuns(t *testing.T) {
+	g, ids := days(t)
+	hold := func(h base.Hold) func() {
+		return func() {
+			h.Since = g.now
+			if err := base.PutHold(t.Context(), g.Repository, h); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	p := g.plan(keep.Policy{Count: 1})
+	healthy := g.Repository.Store
+	g.Repository.Store = &meddling{healthy, "base/manifests/" + ids[4], hold(base.Hold{ID: ids[4]})}
+	if err := p.Run(t.Context()); !errors.Is(err, base.ErrHeld) {
+		t.Errorf("%v", err)
+	}
+	g.Repository.Store = healthy
+	if !g.reaches(1, 45, g.ago(54)) || len(g.plan(keep.Policy{Count: 1}).Alone) > 0 {
+		t.Error("what came to be held while it was deleted cannot be restored")
+	}
+
+	g, ids = days(t)
+	hold(base.Hold{ID: ids[1]})()
+	p = g.plan(keep.Policy{Count: 1})
+	until := base.Position{LSN: 28 * segment, Timeline: 1}
+	g.Repository.Store = &meddling{g.Repository.Store, "base/manifests/" + ids[4], hold(base.Hold{ID: ids[1], Until: &until})}
+	if err := p.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for i := range 100 {
+		if want := i >= 15 && i <= 28 || i >= 95; slices.Contains(g.keys(), segmentKey(1, i)) != want {
+			t.Errorf("segment %d: not %v", i, want)
+		}
+	}
+}
+
+// Where it is not known what is held no WAL is deleted.
+func TestHoldOfWhatCannotBeRead(t *testing.T) {
+	g, ids := days(t)
+	p := g.plan(keep.Policy{Count: 1})
+	g.put("base/holds/20260101T000000Z.aaaaaa")
+	if err := p.Run(t.Context()); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "what is held is needed") {
+		t.Errorf("with %d base backups: %v", len(ids), err)
+	}
+	g.wantWAL(1, 0, 100)
+}
+
+// unreachable is a store that does not give an object.
+type unreachable struct {
+	store.Store
+	key string
+}
+
+var errUnreachable = errors.New("no answer")
+
+func (u *unreachable) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, store.Info, error) {
+	if strings.HasSuffix(key, u.key) {
+		return nil, store.Info{}, errUnreachable
+	}
+	return u.Store.Get(ctx, key, offset, length)
+}
+
+// A manifest that is damaged does not hide that another could not be asked for: it may be of
+// what has changed since that which is to be deleted.
+func TestDeleteKnowsAllManifests(t *testing.T) {
+	g := newRig(t)
+	g.wal(1, 0, 100)
+	a := g.base(1, 10, 90)
+	b := g.base(1, 20, 80, func(m *base.Manifest) { m.Since = a })
+	g.put("base/manifests/20260101T000000Z.aaaaaa")
+	healthy := g.Repository.Store
+	g.Repository.Store = &unreachable{healthy, b}
+	if err := base.Delete(t.Context(), g.Repository, a); !errors.Is(err, errUnreachable) {
+		t.Errorf("it was deleted: %v", err)
+	}
+	g.Repository.Store = healthy
+	if err := base.Delete(t.Context(), g.Repository, b); err != nil {
+		t.Error(err)
+	}
+	if err := base.Delete(t.Context(), g.Repository, a); err != nil {
+		t.Error(err)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"howdah/backup/base"
@@ -19,12 +21,11 @@ func (p *Plan) Run(ctx context.Context) error {
 	}
 	var failed failures
 	p.expire(ctx, &failed)
-	p.expireWAL(ctx, &failed)
-	for i := range p.Gaps {
-		if p.gapNeeded(p.Gaps[i]) || ctx.Err() != nil {
-			continue
-		}
-		failed.add(p.repo.Store.Delete(ctx, p.Gaps[i].Key(p.repo)))
+	if err := p.holdsNow(ctx); err != nil {
+		failed.add(err)
+	} else {
+		p.expireWAL(ctx, &failed)
+		p.expireGaps(ctx, &failed)
 	}
 	if ctx.Err() == nil {
 		failed.add(base.Sweep(ctx, p.repo, func(string) bool { return false }))
@@ -54,6 +55,25 @@ func (p *Plan) expire(ctx context.Context, failed *failures) {
 // deleting is how many objects are deleted at a time.
 const deleting = 8
 
+// holdsNow has what is held needed: a hold may have been put or extended since the plan was
+// made.
+func (p *Plan) holdsNow(ctx context.Context) error {
+	holds, err := base.Holds(ctx, p.repo)
+	if holds == nil { // else what cannot be read holds all
+		return err
+	}
+	for _, id := range slices.Sorted(maps.Keys(holds)) {
+		m := p.byID(id)
+		if m == nil { // taken since, or one that cannot be read
+			if m, err = base.Read(ctx, p.repo, id); err != nil {
+				return fmt.Errorf("what is held is needed: %w", err)
+			}
+		}
+		p.needs = append(p.needs, p.needOf(m, holds[id]))
+	}
+	return nil
+}
+
 // expireWAL deletes WAL, the oldest first.
 func (p *Plan) expireWAL(ctx context.Context, failed *failures) {
 	keys := make(chan string)
@@ -79,6 +99,16 @@ func (p *Plan) expireWAL(ctx context.Context, failed *failures) {
 	}
 	close(keys)
 	all.Wait()
+}
+
+// expireGaps deletes the records of gaps that tell of nothing that is left.
+func (p *Plan) expireGaps(ctx context.Context, failed *failures) {
+	for i := range p.Gaps {
+		if p.gapNeeded(p.Gaps[i]) || ctx.Err() != nil {
+			continue
+		}
+		failed.add(p.repo.Store.Delete(ctx, p.Gaps[i].Key(p.repo)))
+	}
 }
 
 // failures collects what went wrong, of which the first few are told.

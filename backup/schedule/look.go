@@ -2,12 +2,10 @@ package schedule
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"howdah/backup/base"
 	"howdah/backup/replication"
-	"howdah/backup/store"
 	"howdah/backup/wal"
 )
 
@@ -26,7 +24,7 @@ func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*
 	f := &facts{newest: s.newest, interval: s.Settings().Interval}
 	if thorough {
 		all, err := base.List(ctx, s.Repo)
-		if err != nil && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, base.ErrNewer) {
+		if err := base.Serious(err); err != nil {
 			return nil, err
 		}
 		f.newest = newestOf(all, time.Now())
