@@ -59,8 +59,35 @@ func (l *Lister) List(ctx context.Context, r *repository.Repository) (all []Mani
 // Missing says of base backups, by their ids, which object of theirs is not there, or is not
 // as long as it was: what lists show, without reading any.
 func Missing(ctx context.Context, r *repository.Repository, all []Manifest) (map[string]string, error) {
+	sizes, err := sizesBelow(ctx, r, dataPrefix(r, ""), indexPrefix(r, ""))
+	if err != nil {
+		return nil, err
+	}
+	missing := map[string]string{}
+	for i := range all {
+		if key := all[i].missing(r, sizes); key != "" {
+			missing[all[i].ID] = key
+		}
+	}
+	return missing, nil
+}
+
+// whole is an error if an object of a base backup is missing or cut off.
+func (m *Manifest) whole(ctx context.Context, r *repository.Repository) error {
+	sizes, err := sizesBelow(ctx, r, dataPrefix(r, m.ID)+"/", indexPrefix(r, m.ID)+"/")
+	if err != nil {
+		return err
+	}
+	if key := m.missing(r, sizes); key != "" {
+		return fmt.Errorf("%w: %q is missing or cut off", store.ErrDamaged, key)
+	}
+	return nil
+}
+
+// sizesBelow lists objects.
+func sizesBelow(ctx context.Context, r *repository.Repository, prefixes ...string) (map[string]int64, error) {
 	sizes := map[string]int64{}
-	for _, prefix := range []string{dataPrefix(r, ""), indexPrefix(r, "")} {
+	for _, prefix := range prefixes {
 		for info, err := range r.Store.List(ctx, prefix) {
 			if err != nil {
 				return nil, fmt.Errorf("list the objects of base backups: %w", err)
@@ -68,19 +95,21 @@ func Missing(ctx context.Context, r *repository.Repository, all []Manifest) (map
 			sizes[info.Key] = info.Size
 		}
 	}
-	missing := map[string]string{}
-	for i := range all {
-		m := &all[i]
-		look := func(key string, want Sums) {
-			if size, ok := sizes[key]; !ok || size != want.Stored {
-				missing[m.ID] = key
-			}
-		}
-		look(backupManifestKey(r, m.ID), m.BackupManifest)
-		look(filesKey(r, m.ID), m.Index)
-		for j := range m.Objects {
-			look(m.Objects[j].key(r, m), m.Objects[j].Sums)
+	return sizes, nil
+}
+
+// missing returns the key of an object that is not there, or not of the size that it must
+// have; "" if all are right.
+func (m *Manifest) missing(r *repository.Repository, sizes map[string]int64) (missing string) {
+	look := func(key string, want Sums) {
+		if size, ok := sizes[key]; !ok || size != want.Stored {
+			missing = key
 		}
 	}
-	return missing, nil
+	look(backupManifestKey(r, m.ID), m.BackupManifest)
+	look(filesKey(r, m.ID), m.Index)
+	for i := range m.Objects {
+		look(m.Objects[i].key(r, m), m.Objects[i].Sums)
+	}
+	return missing
 }

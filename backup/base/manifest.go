@@ -129,8 +129,11 @@ func Commit(ctx context.Context, r *repository.Repository, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	err = r.Store.PutIfAbsent(ctx, manifestKey(r, m.ID), text, meta)
-	if errors.Is(err, store.ErrExists) {
+	// The sweep deletes what it has given up, and at last that it has.
+	if err = m.whole(ctx, r); err == nil {
+		err = r.Store.PutIfAbsent(ctx, manifestKey(r, m.ID), text, meta)
+	}
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDamaged) {
 		if there, look := read(ctx, r, m.ID); look == nil && there.Abandoned {
 			err = errors.New("it was given up meanwhile: it took more than a day to be committed, and what it had stored is removed")
 		}

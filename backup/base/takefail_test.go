@@ -224,6 +224,13 @@ func testGivenUp(t *testing.T, c *cluster) {
 	if err := Commit(t.Context(), r, late); err == nil || !strings.Contains(err.Error(), "given up") {
 		t.Errorf("what was swept is committed: %v", err)
 	}
+	// The mark that it was given up goes at last.
+	if err := sweep(t.Context(), r, func(string) bool { return false }, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Commit(t.Context(), r, late); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "missing or cut off") {
+		t.Errorf("what was swept twice is committed: %v", err)
+	}
 	if err := Verify(t.Context(), r, m, false, nil); err != nil {
 		t.Errorf("the sweep has hit another: %v", err)
 	}

@@ -64,6 +64,11 @@ func commit(t *testing.T, r *repository.Repository, id string, started time.Time
 		Start: base.Position{LSN: start, Timeline: 1}, Stop: base.Position{LSN: stop, Timeline: 1},
 		Size: 300, Stored: 100, Objects: []base.Object{{Files: 1}},
 	}
+	for _, key := range []string{r.Key("base", "data", m.ID, "000000"), r.Key("base", "index", m.ID, "files"), r.Key("base", "index", m.ID, "backup_manifest")} {
+		if err := r.Store.Put(t.Context(), key, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := base.Commit(t.Context(), r, m); err != nil {
 		t.Fatal(err)
 	}

@@ -223,11 +223,10 @@ func (s *Scheduler) stored(upTo replication.Position) bool {
 // tidy removes what is not needed any more.
 func (s *Scheduler) tidy(ctx context.Context) {
 	s.tidied = time.Now()
-	err := base.Sweep(ctx, s.Repo, func(string) bool { return false }) // those of this node are done
-	if s.Keep != nil {
-		err = errors.Join(err, s.Keep(ctx))
+	if s.Keep == nil {
+		return
 	}
-	if err != nil && ctx.Err() == nil {
+	if err := s.Keep(ctx); err != nil && ctx.Err() == nil {
 		s.tidied = s.tidied.Add(longestPause - tidyPause)
 		s.Log.Warn("what is not needed any more cannot be removed", "error", err)
 	}

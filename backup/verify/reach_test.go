@@ -18,7 +18,7 @@ import (
 const mib = 1 << 20
 
 // stored is a repository with whole segments of WAL, each of which was sampled, and base
-// backups without objects.
+// backups with nothing in their objects.
 func stored(t *testing.T, segments []int, bases ...int) *house {
 	t.Helper()
 	h := &house{T: t, repo: &repository.Repository{Store: storetest.NewDir(t), Sealer: storetest.NewSealer(t), Cluster: "main"}}
@@ -40,6 +40,11 @@ func stored(t *testing.T, segments []int, bases ...int) *house {
 		m := &base.Manifest{
 			Format: 1, ID: at.Format("20060102T150405Z") + ".aaaaaa", Cluster: "main", System: "7", Major: 15, Segment: mib,
 			Start: base.Position{LSN: l + 40, Timeline: 1}, Stop: base.Position{LSN: l + mib + 80, Timeline: 1}, Started: at, Finished: at, Objects: []base.Object{{}},
+		}
+		for _, key := range []string{h.repo.Key("base", "data", m.ID, "000000"), h.repo.Key("base", "index", m.ID, "files"), h.repo.Key("base", "index", m.ID, "backup_manifest")} {
+			if err := h.repo.Store.Put(t.Context(), key, nil, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := base.Commit(t.Context(), h.repo, m); err != nil {
 			t.Fatal(err)
