@@ -219,6 +219,46 @@ func TestReachesAcrossTimelines(t *testing.T) {
 	}
 }
 
+// TestNextIsTheFirstHole is of where a receiver goes on, beside an archive_command.
+func TestNextIsTheFirstHole(t *testing.T) {
+	const switched = 6*mib + 0x1000
+	r := claimed(t)
+	putWhole(t, r, 1, 4*mib)
+	putPart(t, r, 1, 5*mib, 0, 5000)
+	s := &session{legs: []Leg{{Timeline: 1, End: switched}, {Timeline: 2, Begin: switched}}, server: ofServer(mib)}
+	want := func(what string, first, want replication.Position) {
+		t.Helper()
+		s.contents = list(t, r)
+		if got := s.next(first); got != want {
+			t.Errorf("%s: it goes on at %+v, not %+v", what, got, want)
+		}
+	}
+	want("nothing of timeline 2", at(1, 4*mib), at(1, 5*mib+5000))
+	putHistory(t, r, 2, "1\t0/601000\tno recovery target specified\n")
+	for start := replication.LSN(6); start < 6+2*behind; start++ {
+		putWhole(t, r, 2, start*mib)
+	}
+	end := at(2, (6+2*behind)*mib)
+	want("what the slot keeps of timeline 1", at(1, 4*mib), at(1, 5*mib+5000))
+	want("a slot on the other side of it", at(2, switched), end)
+	want("a slot at the end", end, end)
+	putWhole(t, r, 1, 5*mib)
+	want("all is there", at(1, 4*mib), end)
+
+	if err := r.Store.Delete(t.Context(), r.Key(segmentKey(2, 10*mib, mib))); err != nil {
+		t.Fatal(err)
+	}
+	want("a hole long ago", at(1, 4*mib), at(2, 10*mib))
+	if err := putGap(t.Context(), r, &Gap{From: at(2, 10*mib), To: at(2, 11*mib), Why: "it was lost"}); err != nil {
+		t.Fatal(err)
+	}
+	want("it is known", at(1, 4*mib), end)
+	if err := r.Store.Delete(t.Context(), r.Key(segmentKey(2, 20*mib, mib))); err != nil {
+		t.Fatal(err)
+	}
+	want("another behind it", at(1, 4*mib), at(2, 20*mib))
+}
+
 func fetch(c *Contents, r *repository.Repository, name string) ([]byte, error) {
 	var b bytes.Buffer
 	err := c.Fetch(context.Background(), r, name, &b)

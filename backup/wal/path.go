@@ -33,7 +33,16 @@ func (c *Contents) Path(timeline uint32) ([]Leg, error) {
 // position that is stored, along the way to a timeline, 0 being the newest. It returns the
 // target, or that newest position. The error, ErrHole, names the first hole.
 func (c *Contents) Reaches(from replication.Position, target replication.LSN, timeline uint32) (replication.Position, error) {
-	w, err := c.walk(from, timeline)
+	legs, err := c.Path(timeline)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	return c.reaches(from, target, legs)
+}
+
+// reaches is Reaches along a way that is known.
+func (c *Contents) reaches(from replication.Position, target replication.LSN, legs []Leg) (replication.Position, error) {
+	w, err := c.walk(from, legs)
 	if err != nil {
 		return replication.Position{}, err
 	}
@@ -50,7 +59,11 @@ func (c *Contents) Reaches(from replication.Position, target replication.LSN, ti
 // Complete returns up to where WAL is complete from a position on, along the way to a
 // timeline: to the first hole, or to the newest position that is stored.
 func (c *Contents) Complete(from replication.Position, timeline uint32) (replication.Position, error) {
-	w, err := c.walk(from, timeline)
+	legs, err := c.Path(timeline)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	w, err := c.walk(from, legs)
 	if err != nil {
 		return replication.Position{}, err
 	}
@@ -79,11 +92,7 @@ type walk struct {
 	last replication.LSN // the start of the last segment of which something is stored on the way
 }
 
-func (c *Contents) walk(from replication.Position, timeline uint32) (*walk, error) {
-	legs, err := c.Path(timeline)
-	if err != nil {
-		return nil, err
-	}
+func (c *Contents) walk(from replication.Position, legs []Leg) (*walk, error) {
 	newest := legs[len(legs)-1].Timeline
 	i := slices.IndexFunc(legs, func(l Leg) bool { return l.Timeline == from.Timeline })
 	switch {

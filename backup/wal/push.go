@@ -36,7 +36,6 @@ type Archive struct {
 
 	mu      sync.Mutex
 	claimed map[replication.Server]*repository.Identity
-	plain   map[string][sha256.Size]byte // that are stored, and not sealed: their sums, by key
 }
 
 // Push stores a file, and returns when it is durable. What is stored already, with the same
@@ -65,7 +64,7 @@ func (a *Archive) push(ctx context.Context, f Archived, data io.ReaderAt) error 
 		if err != nil {
 			return err
 		}
-		return a.putPlain(ctx, labelKey(f.Name), text)
+		return putPlain(ctx, a.Repo, labelKey(f.Name), text)
 	}
 	start, err := f.checkSegment(identity, data)
 	if err != nil {
@@ -147,29 +146,7 @@ func (a *Archive) pushHistory(ctx context.Context, timeline uint32, f Archived, 
 	if _, err := ParseHistory(timeline, text); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotWAL, err)
 	}
-	return a.putPlain(ctx, historyKey(timeline), text)
-}
-
-// putPlain stores what is not sealed. A history file comes before each segment of its
-// timeline, and is stored once.
-func (a *Archive) putPlain(ctx context.Context, key string, text []byte) error {
-	sum := sha256.Sum256(text)
-	a.mu.Lock()
-	there, ok := a.plain[key]
-	a.mu.Unlock()
-	if ok && there == sum {
-		return nil
-	}
-	if err := putPlain(ctx, a.Repo, key, text); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.plain == nil {
-		a.plain = map[string][sha256.Size]byte{}
-	}
-	a.plain[key] = sum
-	return nil
+	return putPlain(ctx, a.Repo, historyKey(timeline), text)
 }
 
 // readAll reads a small file.
@@ -282,10 +259,11 @@ func (a *Archive) pushSpan(ctx context.Context, timeline uint32, start, size rep
 	return nil
 }
 
-// holds says whether an object is what a stretch of a file is, by its own account. Of one
-// that is damaged, or has gone since, nothing is known.
+// holds says whether an object is what a stretch of a file is. It is read whole: PostgreSQL
+// removes what it is told is stored. Of one that is damaged, or has gone since, nothing is
+// known.
 func (a *Archive) holds(ctx context.Context, key string, s Span, data io.ReaderAt) (is, known bool, err error) {
-	sums, err := store.ReadSums(ctx, a.Repo.Store, a.Repo.Key(key))
+	sums, err := store.Verify(ctx, a.Repo.Store, a.Repo.Key(key))
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
 		return false, false, nil
 	}

@@ -146,6 +146,53 @@ func TestPushBesideAReceiver(t *testing.T) {
 	}
 }
 
+// TestPushOfWhatHasRotted archives again what is damaged in the store, though its trailer is
+// not, and what somebody has deleted.
+func TestPushOfWhatHasRotted(t *testing.T) {
+	r := testRepository(t)
+	a := &Archive{Repo: r}
+	data := fullSegment(1, 3*mib, mib)
+	copy(data[100:], segmentOf(1, 3*mib)[100:])
+	name := replication.SegmentName(1, 3*mib, mib)
+	if err := push(t, a, name, data); err != nil {
+		t.Fatal(err)
+	}
+	key := r.Key(segmentKey(1, 3*mib, mib))
+	body, _, err := r.Store.Get(t.Context(), key, 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	sealed, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed[len(sealed)/2]++
+	if err := r.Store.Put(t.Context(), key, sealed, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := push(t, a, name, data); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(fetched1(t, r, name), data) {
+		t.Error("the segment was taken for stored")
+	}
+
+	history := []byte("1\t0/3007D0\tno reason\n")
+	if err := push(t, a, "00000002.history", history); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Store.Delete(t.Context(), r.Key(historyKey(2))); err != nil {
+		t.Fatal(err)
+	}
+	if err := push(t, a, "00000002.history", history); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(fetched1(t, r, "00000002.history"), history) {
+		t.Error("the history was taken for stored")
+	}
+}
+
 func TestPushALargeSegment(t *testing.T) {
 	const size = 64 * mib
 	r := testRepository(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -467,6 +468,58 @@ func TestPromotion(t *testing.T) {
 	}
 	g.recover(t, base)
 	if got := query(t, base, "select count(*) || ' ' || max(n) from t"); got != "300004 301000" {
+		t.Errorf("there are %s", got)
+	}
+}
+
+// TestPromotionArchived has the new primary archive its timeline before the receiver is back,
+// which has not got the end of the one before.
+func TestPromotionArchived(t *testing.T) {
+	primary := start(t, wiretest.FindPostgres(t))
+	exec1(t, primary, "create table t (n int)")
+	base := copyOf(t, primary, wiretest.FindPostgres(t))
+	standby := wiretest.StartStandby(t, primary, wiretest.WithTrust())
+	g := newRig(t)
+	stop := run(t, g.receiver(primary.AdminURL("postgres")))
+	exec1(t, primary, "insert into t values (0)")
+	r := g.receiver(standby.AdminURL("postgres"))
+	until(t, "a beginning", func() bool {
+		c, err := List(t.Context(), g.Repository)
+		return err == nil && c.Newest().LSN >= now(t, primary)
+	})
+	stop()
+	exec1(t, standby, "select pg_create_physical_replication_slot('howdah', true)")
+	exec1(t, primary, "insert into t select generate_series(1, 300000)") // more than a segment
+	last := now(t, primary)
+	until(t, "the standby has it", func() bool {
+		l, err := replication.ParseLSN(query(t, standby, "pg_last_wal_replay_lsn()"))
+		return err == nil && l >= last
+	})
+	primary.Kill()
+	exec1(t, standby, "select pg_promote()", "insert into t values (-1)")
+	name := query(t, standby, "pg_walfile_name(pg_current_wal_insert_lsn())")
+	exec1(t, standby, "select pg_switch_wal()")
+	archive := &Archive{Repo: g.Repository}
+	for _, name := range []string{"00000002.history", name} {
+		f, a, err := OpenArchived(filepath.Join(standby.Dir(), "pg_wal", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := archive.Push(t.Context(), a, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, r)
+	exec1(t, standby, "insert into t values (-2)")
+	until(t, "the next timeline", func() bool { return r.Stats().Timeline == 2 })
+	stored(t, r, standby)
+	c := list(t, g.Repository)
+	if reached, err := c.Reaches(at(1, c.timeline(1).Segments[0].Start), 0, 0); err != nil || reached.Timeline != 2 || len(c.Gaps) > 0 {
+		t.Errorf("it reaches %+v, %v; gaps %v", reached, err, c.Gaps)
+	}
+	g.recover(t, base)
+	if got := query(t, base, "select count(*) || ' ' || min(n) from t"); got != "300003 -2" {
 		t.Errorf("there are %s", got)
 	}
 }

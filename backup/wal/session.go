@@ -159,7 +159,7 @@ func (s *session) begin(ctx context.Context) (replication.Position, error) {
 		return replication.Position{}, err
 	}
 	first := replication.Position{LSN: slot.Restart, Timeline: slot.Timeline}
-	at := s.end(first)
+	at := s.next(first)
 	switch {
 	case at.Timeline == 0:
 		return first, nil
@@ -206,6 +206,26 @@ func (s *session) slot(ctx context.Context) (*replication.Slot, error) {
 		err = fmt.Errorf("replication slot %q was made, and keeps no WAL", name)
 	}
 	return slot, err
+}
+
+// next returns where to go on: where the repository ends, or before that, where the first
+// hole is that nobody has recorded as a gap, from where the slot begins on. Others may have
+// archived what comes behind it; once that is reported to be stored, the server throws away
+// what would fill the hole.
+func (s *session) next(first replication.Position) replication.Position {
+	at := s.end(first)
+	for from := first; at.Timeline != 0 && from.LSN < at.LSN; {
+		_, err := s.contents.reaches(from, at.LSN, s.legs)
+		var hole *Hole
+		switch {
+		case !errors.As(err, &hole): // all is there, or the slot's position does not lead there
+			return at
+		case hole.Gap == nil:
+			return hole.At
+		}
+		from = hole.Gap.To
+	}
+	return at
 }
 
 // end returns where the repository ends on the way to the server's timeline; the zero if
