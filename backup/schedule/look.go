@@ -39,9 +39,22 @@ func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*
 		if err != nil {
 			return nil, err
 		}
-		_, f.broken = contents.Reaches(replication.Position(f.newest.Start), max(stats.Durable, f.newest.Stop.LSN), stats.Timeline)
+		f.broken = reaches(contents, f.newest, stats.Durable, stats.Timeline)
 	}
 	var err error
 	f.tablespaces, err = tablespacesOf(ctx, s.URL())
 	return f, err
+}
+
+// reaches says why what is stored of a timeline cannot be reached from a base backup; nil if
+// it can. The way must not have left the backup's timeline before it ended: its files may
+// be newer than that.
+func reaches(contents *wal.Contents, m *base.Manifest, durable replication.LSN, timeline uint32) error {
+	target := max(durable, m.Stop.LSN)
+	for _, from := range []base.Position{m.Start, m.Stop} {
+		if _, err := contents.Reaches(replication.Position(from), target, timeline); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -14,8 +14,8 @@ import (
 	"howdah/backup/wal"
 )
 
-// storedWithin is for how long no more WAL may be stored, while that of a base backup is
-// waited for.
+// storedWithin is for how long no more of the WAL of a base backup may be stored, while that
+// is waited for.
 const storedWithin = 5 * time.Minute
 
 // storedFirst is the first pause between two looks at it: the server has just switched to
@@ -38,30 +38,32 @@ func Take(ctx context.Context, r *repository.Repository, url string, o base.Opti
 	if err != nil {
 		return nil, err
 	}
-	if err := waitStored(ctx, r, m, stored); err != nil {
+	if err := waitStored(ctx, r, m, stored, storedWithin); err != nil {
 		return nil, errors.Join(fmt.Errorf("base backup %s is none: %w", m.ID, err), base.Delete(context.WithoutCancel(ctx), r, m.ID))
 	}
 	return m, base.Commit(ctx, r, m)
 }
 
-// waitStored waits until all WAL that a base backup needs is stored.
-func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest, stored func(replication.Position) bool) error {
-	var newest replication.Position
+// waitStored waits until all WAL that a base backup needs is stored, unless for some time
+// nothing comes where it is missing: what is stored behind that is of no use.
+func waitStored(ctx context.Context, r *repository.Repository, m *base.Manifest, stored func(replication.Position) bool, within time.Duration) error {
+	var missing replication.Position
 	stop, pause := replication.Position(m.Stop), storedFirst
 	for begun, last := time.Now(), time.Now(); ; pause = min(2*pause, time.Second) {
 		var err error
 		// Who says that it is not stored yet may be wrong for ever.
-		if stored == nil || stored(stop) || time.Since(begun) > storedWithin {
+		if stored == nil || stored(stop) || time.Since(begun) > within {
 			var contents *wal.Contents
 			if contents, err = wal.List(ctx, r); err == nil {
-				if now := contents.Newest(); now != newest {
-					newest, last = now, time.Now()
-				}
 				if _, err = contents.Reaches(replication.Position(m.Start), stop.LSN, stop.Timeline); err == nil {
 					return nil
 				}
 			}
-			if time.Since(last) > storedWithin {
+			var hole *wal.Hole
+			if errors.As(err, &hole) && hole.At != missing {
+				missing, last = hole.At, time.Now()
+			}
+			if time.Since(last) > within {
 				return fmt.Errorf("its WAL, from %s to %s, is not stored: is a Howdah running that receives it? %w", m.Start.LSN, m.Stop.LSN, err)
 			}
 		}
