@@ -415,7 +415,7 @@ func TestExportOnFullDisks(t *testing.T) {
 	})
 	e.run()
 	e.make()
-	as(t, e.server, "acme", e.password, "create table public.large as select md5(i::text) from generate_series(1, 50000) i")
+	as(t, e.server, "acme", e.password, "create table public.large as select md5(i::text) from generate_series(1, 200000) i")
 	small := filepath.Join(wiretest.ServerDir(t), "small")
 	if err := os.Mkdir(small, 0o700); err != nil {
 		t.Fatal(err)
