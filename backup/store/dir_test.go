@@ -269,6 +269,13 @@ func TestDamagedFileIsNoObject(t *testing.T) {
 	for n := range whole {
 		broken = append(broken, whole[:n], whole[n:][:min(8, len(whole)-n)])
 	}
+	for n := len(whole) - len("\nhowdah object 2 01234567 01234567\n"); n < len(whole); n++ {
+		for bit := range 8 {
+			flipped := slices.Clone(whole)
+			flipped[n] ^= 1 << bit
+			broken = append(broken, flipped)
+		}
+	}
 	broken = append(broken, []byte("\nhowdah object 2 "), []byte("\nhowdah object 2 0000"))
 	for _, content := range broken {
 		if err := os.WriteFile(path, content, 0o600); err != nil {

@@ -87,7 +87,7 @@ func parseTailLine(line string) (n int64, sum uint32, length int, err error) {
 	if digits, ok := strings.CutPrefix(line, tailMark); ok && len(line) == tailLine {
 		length, err := strconv.ParseUint(digits[:8], 16, 32)
 		is, errSum := strconv.ParseUint(digits[9:17], 16, 32)
-		if err != nil || errSum != nil || digits[8] != ' ' || digits[17] != '\n' {
+		if err != nil || errSum != nil || digits != fmt.Sprintf("%08x %08x\n", length, is) { // in capitals it is damaged too
 			return 0, 0, 0, errTail
 		}
 		return int64(length), uint32(is), tailLine, nil
