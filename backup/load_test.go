@@ -355,15 +355,6 @@ func (l *load) stop() (transactions int) {
 	return transactions
 }
 
-// databases returns the names of the databases that were written to.
-func (l *load) databases() []string {
-	names := map[string]bool{}
-	for _, w := range l.writers {
-		names[w.database] = true
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
 // upTo returns what there is to be in a database.
 func (l *load) upTo(database string, in func(*op) bool) tables {
 	all := tables{}
