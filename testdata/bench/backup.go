@@ -175,9 +175,31 @@ func (p *backupPlane) configure(ctx context.Context, name string) (config string
 	return config, err
 }
 
-// receive starts a Howdah that stores WAL.
-func (p *backupPlane) receive(config string) (*process, error) {
-	return startProcess(filepath.Join(filepath.Dir(config), "serve.log"), p.binary, "serve", "-c", config)
+// receive starts a Howdah that stores WAL, over a slot that stop drops.
+func (p *backupPlane) receive(ctx context.Context, config string) (serve *process, stop func(), err error) {
+	serve, err = startProcess(filepath.Join(filepath.Dir(config), "serve.log"), p.binary, "serve", "-c", config)
+	return serve, func() {
+		serve.stop()
+		p.dropSlot(ctx, howdahSlot)
+	}, err
+}
+
+// caughtUp is receive, and waits until what the server has is stored, but for what is not a
+// whole segment yet.
+func (p *backupPlane) caughtUp(ctx context.Context, config string) (serve *process, stop func(), err error) {
+	if serve, stop, err = p.receive(ctx, config); err != nil {
+		return nil, nil, err
+	}
+	begun, err := p.lsn(ctx, "select pg_current_wal_lsn()")
+	if err == nil {
+		err = p.stored(ctx, howdahSlot, begun-begun%(16<<20))
+	}
+	if err != nil {
+		err = serve.explain(err)
+		stop()
+		return nil, nil, err
+	}
+	return serve, stop, nil
 }
 
 // lsn asks the server for a position in the WAL.

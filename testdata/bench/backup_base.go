@@ -13,12 +13,11 @@ func (b *bench) runBase(ctx context.Context, p *backupPlane) error {
 	if err != nil {
 		return err
 	}
-	serve, err := p.receive(config)
+	serve, stop, err := p.receive(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer p.dropSlot(ctx, howdahSlot)
-	defer serve.stop()
+	defer stop()
 	tar := b.report.add("base backup, MB/s, beside pg_basebackup -Ft --compress=client-zstd:1", ratioAtLeast(0.9))
 	rest := b.report.add("base backup, MB/s, beside pgBackRest backup, one process", ratioAtLeast(1))
 	cpu := b.report.add("– CPU of the program alone, s", target{})

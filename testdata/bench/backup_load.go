@@ -55,19 +55,11 @@ func (b *bench) runSlow(ctx context.Context, p *backupPlane) error {
 }
 
 func (p *backupPlane) loadedWhileStored(ctx context.Context, config string, streaming, during, unbound *row) error {
-	serve, err := p.receive(config)
+	serve, stop, err := p.caughtUp(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer p.dropSlot(ctx, howdahSlot)
-	defer serve.stop()
-	begun, err := p.lsn(ctx, "select pg_current_wal_lsn()")
-	if err == nil {
-		err = p.stored(ctx, howdahSlot, begun-begun%(16<<20))
-	}
-	if err != nil {
-		return serve.explain(err)
-	}
+	defer stop()
 	tps, err := p.loaded(ctx)
 	if err != nil {
 		return err
@@ -111,19 +103,11 @@ func (b *bench) runAge(ctx context.Context, p *backupPlane) error {
 	if err != nil {
 		return err
 	}
-	serve, err := p.receive(config)
+	serve, end, err := p.caughtUp(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer p.dropSlot(ctx, howdahSlot)
-	defer serve.stop()
-	begun, err := p.lsn(ctx, "select pg_current_wal_lsn()")
-	if err == nil {
-		err = p.stored(ctx, howdahSlot, begun-begun%(16<<20))
-	}
-	if err != nil {
-		return serve.explain(err)
-	}
+	defer end()
 	loading, stop := context.WithCancel(ctx)
 	var load sync.WaitGroup
 	var loadErr error

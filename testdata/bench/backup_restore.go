@@ -16,12 +16,11 @@ func (b *bench) runRestore(ctx context.Context, p *backupPlane) error {
 	if err != nil {
 		return err
 	}
-	serve, err := p.receive(config)
+	serve, stop, err := p.receive(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer p.dropSlot(ctx, howdahSlot)
-	defer serve.stop()
+	defer stop()
 	if _, _, err := p.measure(ctx, p.binary, "backup", "now", "-c", config); err != nil {
 		return serve.explain(err)
 	}

@@ -109,17 +109,15 @@ func (p *backupPlane) receivedByHowdah(ctx context.Context, until int64) (u spen
 	if err != nil {
 		return u, err
 	}
-	drop, err := p.copySlot(ctx, howdahSlot)
-	if err != nil {
+	if _, err := p.copySlot(ctx, howdahSlot); err != nil { // stop drops it
 		return u, err
 	}
-	defer drop()
 	begun := time.Now()
-	serve, err := p.receive(config)
+	serve, stop, err := p.receive(ctx, config)
 	if err != nil {
 		return u, err
 	}
-	defer serve.stop()
+	defer stop()
 	if err := p.stored(ctx, howdahSlot, until); err != nil {
 		return u, serve.explain(err)
 	}
