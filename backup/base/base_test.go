@@ -23,6 +23,7 @@ func TestRealServer(t *testing.T) {
 			t.Errorf("it says %v", err)
 		}
 	})
+	t.Run("configuration", func(t *testing.T) { testConfiguration(t, c) })
 	t.Run("killed", func(t *testing.T) { testKilled(t, c) })
 	t.Run("trouble while it is taken", func(t *testing.T) { testTrouble(t, c) })
 	t.Run("given up and deleted", func(t *testing.T) { testGivenUp(t, c) })

@@ -6,7 +6,8 @@
 // their entries apart (tar.go), and cuts them into objects where one database ends and
 // another begins (group.go), which are sealed and stored while the next bytes come
 // (upload.go); nothing of it is ever on a local disk. It keeps a list of the files
-// (index.go), and compares them with PostgreSQL's own (files.go). When the caller has made
+// (index.go), and compares them with PostgreSQL's own (files.go). Configuration that is not in
+// the data directory is asked for (configured.go) and put beside it (configuration.go). When the caller has made
 // sure that the WAL is durable that goes with it, Commit stores the manifest (manifest.go):
 // from then on the backup is there, and List shows it. Verify (verify.go) reads it again,
 // without a key or with one. Unpack (unpack.go, place.go) makes a data directory of it, or

@@ -106,8 +106,9 @@ func (m *Manifest) missing(r *repository.Repository, sizes map[string]int64) (mi
 			missing = key
 		}
 	}
-	look(backupManifestKey(r, m.ID), m.BackupManifest)
-	look(filesKey(r, m.ID), m.Index)
+	for key, want := range m.lists(r) {
+		look(key, want)
+	}
 	for i := range m.Objects {
 		look(m.Objects[i].key(r, m), m.Objects[i].Sums)
 	}

@@ -50,6 +50,10 @@ type Manifest struct {
 	Objects        []Object `json:"objects,omitempty"`
 	Index          Sums     `json:"index"`           // of the list of files
 	BackupManifest Sums     `json:"backup_manifest"` // of PostgreSQL's own manifest
+	// Configuration is of that which was outside of the data directory; nil is that there is
+	// none. ConfigurationMissing says what of it was not taken along, and why; "" is nothing.
+	Configuration        *Sums  `json:"configuration,omitempty"`
+	ConfigurationMissing string `json:"configuration_missing,omitempty"`
 	// Abandoned is of what is no base backup: nobody may store one under this id any more.
 	Abandoned bool `json:"abandoned,omitempty"`
 }
@@ -199,6 +203,27 @@ func Chain(ctx context.Context, r *repository.Repository, m *Manifest) (chain []
 	}
 	slices.Reverse(chain)
 	return chain, nil
+}
+
+// lists are the objects that a base backup has beside those with the data, by their keys.
+func (m *Manifest) lists(r *repository.Repository) map[string]Sums {
+	all := map[string]Sums{backupManifestKey(r, m.ID): m.BackupManifest, filesKey(r, m.ID): m.Index}
+	if m.Configuration != nil {
+		all[configurationKey(r, m.ID)] = *m.Configuration
+	}
+	return all
+}
+
+// VerifySize is how many bytes Verify reads, with a key or without.
+func (m *Manifest) VerifySize(withKey bool) int64 {
+	plain, stored := m.Size+m.Index.Size+m.BackupManifest.Size, m.Stored+m.Index.Stored+m.BackupManifest.Stored
+	if m.Configuration != nil {
+		plain, stored = plain+m.Configuration.Size, stored+m.Configuration.Stored
+	}
+	if withKey {
+		return plain
+	}
+	return stored
 }
 
 // check says what cannot be right about a manifest.

@@ -25,6 +25,9 @@ type Options struct {
 	// Keep, if not nil, gets PostgreSQL's own manifest as it comes, for a later Since: the
 	// store may have it sealed for others only.
 	Keep io.Writer
+	// Configuration, if not nil, is that of the server: what of it does not come with the
+	// data directory is taken along.
+	Configuration *Configuration
 	// Progress, if not nil, is told how far it is, often.
 	Progress func(Progress)
 
@@ -117,6 +120,9 @@ func take(ctx context.Context, r *repository.Repository, conn *replication.Conn,
 		return err
 	}
 	t := &taking{uploads: u, m: m, o: o}
+	if o.Configuration != nil {
+		t.absent = o.Configuration.inside()
+	}
 	for _, space := range b.Tablespaces {
 		t.progress.Total += space.Size
 		if space.OID != 0 {
@@ -154,6 +160,7 @@ type taking struct {
 	at         int64 // where the entry's file is in the object
 	sum        hash.Hash
 	files      fileSet
+	absent     map[string]bool // configuration that has not come with the data directory
 
 	manifest *serverManifest // nil: it has not begun
 	copy     *upload         // of it
@@ -262,6 +269,9 @@ func (t *taking) beginEntry(h *header, raw []byte) error {
 		}
 	}
 	t.entry = h
+	if t.tablespace == 0 {
+		delete(t.absent, h.name)
+	}
 	t.sum.Reset()
 	if err := t.object.write(raw); err != nil {
 		return err
@@ -316,7 +326,7 @@ func (t *taking) end() error {
 	if t.manifest == nil {
 		return errors.New("BASE_BACKUP: no manifest came")
 	}
-	err := errors.Join(t.manifest.close(), t.index.end(), t.copy.end())
+	err := errors.Join(t.manifest.close(), t.index.end(), t.copy.end(), t.configuration())
 	if err != nil {
 		return err
 	}

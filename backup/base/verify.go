@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"howdah/backup/repository"
 	"howdah/backup/store"
@@ -19,10 +21,7 @@ import (
 // not nil, is told how far it is.
 func Verify(ctx context.Context, r *repository.Repository, m *Manifest, withKey bool, progress func(Progress)) error {
 	v := &verifying{ctx: ctx, repo: r, m: m, tell: progress}
-	v.progress.Total = m.Stored + m.Index.Stored + m.BackupManifest.Stored
-	if withKey {
-		v.progress.Total = m.Size + m.Index.Size + m.BackupManifest.Size
-	}
+	v.progress.Total = m.VerifySize(withKey)
 	err := m.check(r, m.ID)
 	switch {
 	case err != nil:
@@ -59,8 +58,10 @@ func (v *verifying) stored() error {
 			bad = append(bad, v.storedObject(key, want))
 		}
 	}
-	check(backupManifestKey(v.repo, v.m.ID), v.m.BackupManifest)
-	check(filesKey(v.repo, v.m.ID), v.m.Index)
+	lists := v.m.lists(v.repo)
+	for _, key := range slices.Sorted(maps.Keys(lists)) {
+		check(key, lists[key])
+	}
 	for i := range v.m.Objects {
 		o := &v.m.Objects[i]
 		check(o.key(v.repo, v.m), o.Sums)
@@ -102,7 +103,10 @@ func (v *verifying) files() error {
 		return fmt.Errorf("%w: object %q lists files that are not there", store.ErrDamaged, list.key)
 	}
 	v.done(v.m.Index.Size)
-	return v.servers(files)
+	if err := v.servers(files); err != nil {
+		return err
+	}
+	return v.configuration()
 }
 
 // servers checks the files that there are against PostgreSQL's manifest.
@@ -123,6 +127,18 @@ func (v *verifying) servers(files fileSet) error {
 		return fmt.Errorf("%w: its %d files are not the %d of PostgreSQL's manifest", store.ErrDamaged, files.files, s.files.files)
 	}
 	v.done(v.m.BackupManifest.Size)
+	return nil
+}
+
+// configuration checks the files of the configuration that is beside the data.
+func (v *verifying) configuration() error {
+	if v.m.Configuration == nil {
+		return nil
+	}
+	if _, err := readConfiguration(v.ctx, v.repo, v.m); err != nil {
+		return err
+	}
+	v.done(v.m.Configuration.Size)
 	return nil
 }
 

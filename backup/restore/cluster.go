@@ -26,8 +26,15 @@ type Cluster struct {
 	Get      []string
 	Scratch  string              // the folder of scratch folders, as postgres.ScratchRoot has it
 	Progress func(base.Progress) // nil is nobody
+	// NoConfiguration has the configuration that was outside of the data directory be left
+	// out, which may be damaged.
+	NoConfiguration bool
 	// Exam, if not nil, looks through what was restored: it is for nothing else then.
 	Exam *Exam
+
+	// What Run has made in Dir beside the cluster's own.
+	Configuration string // the folder of what was outside of the data directory; "" is that there is none
+	Plain         bool   // a postgresql.conf of ours: there was none
 }
 
 // Run unpacks the base backup, and has a server recover until the target is met. Then the
@@ -65,6 +72,10 @@ func (c *Cluster) clear() error {
 
 // attempt is Run with the plan's base backup.
 func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
+	files, err := c.readConfiguration(ctx, p.Base)
+	if err != nil {
+		return err
+	}
 	scratch, err := postgres.MakeServerScratch(postgres.ScratchRoot(c.Scratch), nil)
 	if err != nil {
 		return fmt.Errorf("make a folder for the restore: %w", err)
@@ -76,6 +87,9 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := c.putConfiguration(files, p.Base); err != nil {
+		return errors.Join(fmt.Errorf("write the configuration that was outside of the data directory: %w", err), c.clear())
 	}
 	r := &recovery{binaries: c.Binaries, dir: c.Dir, beside: scratch.Dir, timeline: p.Timeline, segment: p.Identity.Segment}
 	if c.Exam != nil {
@@ -95,6 +109,9 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	}
 	if err == nil {
 		err = c.archiveNowhere()
+	}
+	if err == nil {
+		err = c.makeStartable()
 	}
 	if err == nil {
 		err = c.handOver()

@@ -5,5 +5,6 @@
 // which base backup, and whether all WAL is there from it on. cluster.go unpacks the base
 // backup into a new directory, and has a PostgreSQL server of its own recover there until
 // the moment is reached; recovery.go is that server, which nobody can log in to, and to
-// which WAL comes over a socket.
+// which WAL comes over a socket. configuration.go puts back what was outside of the data
+// directory, and has a server start in it without that.
 package restore

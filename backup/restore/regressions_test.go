@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"howdah/backup/base"
 	"howdah/backup/replication"
 	"howdah/backup/restore"
 	"howdah/backup/store"
@@ -83,6 +88,7 @@ func (h *house) outOfPlace() {
 			override[setting] = filepath.Join(folder, name)
 		}
 	}
+	h.addOutside(folder)
 	s, err := postgres.Open(h.binaries, postgres.Config{Dir: h.Dir(), SocketDir: h.SocketDir(), Port: h.Port(), Override: override})
 	if err != nil {
 		h.Fatal(err)
@@ -93,6 +99,42 @@ func (h *house) outOfPlace() {
 	h.Cleanup(s.Kill)
 	h.Server = s
 	h.connect()
+}
+
+// outside are files beside those that the server had, below the folder of its configuration.
+var outside = map[string]string{
+	"conf.d/10-memory.conf": "work_mem = '5MB'\n",
+	"conf.d/20-none.conf":   "# nothing is set here\n",
+	"extra/some.conf":       "include 'more.conf'\n",
+	"extra/more.conf":       "application_name = 'of more.conf'\n",
+	"nobody":                "nobody\n",
+}
+
+// addOutside has the configuration include files and folders, of which one is empty, and a
+// link in the data directory lead out of it.
+func (h *house) addOutside(folder string) {
+	h.Helper()
+	files := maps.Clone(outside)
+	for name, add := range map[string]string{
+		"postgresql.conf": "include_dir = 'conf.d'\nINCLUDE_DIR 'empty.d'\ninclude '" + folder + "/extra/some.conf' # and more\ninclude_if_exists = 'none.conf'\ninclude '" + h.Dir() + "/linked.conf'\n",
+		"pg_hba.conf":     "local @nobody nobody reject\n",
+	} {
+		text, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			h.Fatal(err)
+		}
+		files[name] = string(text) + add
+	}
+	files["../linked"] = "statement_timeout = 0\n"
+	if err := os.Symlink(filepath.Join(filepath.Dir(folder), "linked"), filepath.Join(h.Dir(), "linked.conf")); err != nil {
+		h.Fatal(err)
+	}
+	for name, text := range files {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.MkdirAll(filepath.Join(folder, "empty.d"), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			h.Fatal(err)
+		}
+	}
 }
 
 // TestRegressions has what other tools have lost data by; backup/FORMAT.md has the list, by
@@ -112,7 +154,15 @@ func TestRegressions(t *testing.T) {
 	h.exec(`create database "` + strings.ReplaceAll(odd, `"`, `""`) + `"`)
 	h.in(odd, "create table invoice (id int primary key)", "insert into invoice select generate_series(1, 1000)")
 	h.write(3)
-	m := h.backUp()
+	h.exec("begin")
+	h.exec("insert into log values (-1)")
+	h.exec("prepare transaction 'neither'")
+	m := h.backUpBy(base.Options{Configuration: base.ConfigurationOf(t.Context(), func(ctx context.Context) (*pgx.Conn, error) {
+		return pgx.Connect(ctx, h.AdminURL("postgres"))
+	}, h.text("select system_identifier::text from pg_control_system()"))})
+	if m.ConfigurationMissing != "" {
+		t.Error(m.ConfigurationMissing)
+	}
 	for range 3 {
 		h.write(1)
 		h.exec("select pg_switch_wal()")
@@ -126,7 +176,7 @@ func TestRegressions(t *testing.T) {
 	middle := replication.SegmentName(1, m.Stop.LSN.SegmentStart(16<<20)+16<<20, 16<<20)
 
 	t.Run("3 a restore archives nothing, 25 the configuration is elsewhere", func(t *testing.T) {
-		testConfigurationElsewhere(t, h)
+		testConfigurationElsewhere(t, h, m)
 		names, err := filepath.Glob(filepath.Join(archived, "*"))
 		if err != nil || len(names) == 0 {
 			t.Fatalf("the server has archived %q, %v: the test tests nothing", names, err)
@@ -199,20 +249,42 @@ func (h *house) wholePlan(t *testing.T) *restore.Plan {
 }
 
 // testConfigurationElsewhere restores a cluster in whose data directory there is none.
-func testConfigurationElsewhere(t *testing.T, h *house) {
+func testConfigurationElsewhere(t *testing.T, h *house, m *base.Manifest) {
+	if err := base.Verify(t.Context(), h.repo, m, true, nil); err != nil {
+		t.Error(err)
+	}
 	dir := filepath.Join(wiretest.ServerDir(t), "restored")
 	c := &restore.Cluster{Repo: h.repo, Dir: dir, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
 	if err := c.Run(t.Context(), h.plan("latest")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "postgresql.conf")); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("there is a postgresql.conf: the test tests nothing: %v", err)
+	if !c.Plain || c.Configuration != filepath.Join(dir, restore.ConfigurationFolder) {
+		t.Errorf("it says that the configuration is in %q, and a plain one there: %t", c.Configuration, c.Plain)
 	}
-	override := map[string]string{"archive_mode": "off"}
+	etc := filepath.Join(filepath.Dir(h.Dir()), "etc")
+	sameTree(t, etc, filepath.Join(c.Configuration, etc))
+	if linked, err := os.ReadFile(filepath.Join(c.Configuration, h.Dir(), "linked.conf")); err != nil || string(linked) != "statement_timeout = 0\n" {
+		t.Errorf("what a link leads to is %q, %v", linked, err)
+	}
+	if names, err := os.ReadDir(filepath.Join(c.Configuration, h.Dir())); err != nil || len(names) != 1 {
+		t.Errorf("of the data directory there is %v, %v", names, err)
+	}
+	config := postgres.Config{Dir: dir, SocketDir: wiretest.SocketDir(t, dir), Port: wiretest.FreePort(t)}
+	plain, err := postgres.Open(h.binaries, config)
+	if err == nil {
+		err = plain.Start(t.Context())
+	}
+	if err == nil {
+		err = plain.Stop(t.Context(), postgres.Fast)
+	}
+	if err != nil {
+		t.Fatalf("it does not start by the plain configuration: %v", err)
+	}
+	config.Override = map[string]string{"archive_mode": "off", "data_directory": dir}
 	for setting, name := range map[string]string{"config_file": "postgresql.conf", "hba_file": "pg_hba.conf", "ident_file": "pg_ident.conf"} {
-		override[setting] = filepath.Join(filepath.Dir(h.Dir()), "etc", name)
+		config.Override[setting] = filepath.Join(c.Configuration, etc, name)
 	}
-	s, err := postgres.Open(h.binaries, postgres.Config{Dir: dir, SocketDir: wiretest.SocketDir(t, dir), Port: wiretest.FreePort(t), Override: override})
+	s, err := postgres.Open(h.binaries, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +293,38 @@ func testConfigurationElsewhere(t *testing.T, h *house) {
 	}
 	defer s.Kill()
 	var rows int
-	if err := s.QueryRow(t.Context(), postgres.Superuser, "select count(*) from log", nil, &rows); err != nil || rows != h.rows {
-		t.Errorf("there are %d rows, not %d: %v", rows, h.rows, err)
+	var memory string
+	if err := s.QueryRow(t.Context(), postgres.Superuser, "select count(*), current_setting('work_mem') from log", nil, &rows, &memory); err != nil || rows != h.rows || memory != "5MB" {
+		t.Errorf("there are %d rows, not %d, and work_mem is %s: %v", rows, h.rows, memory, err)
+	}
+}
+
+// sameTree sees that a folder has the files and folders of another, for nobody else to read.
+func sameTree(t *testing.T, want, got string) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(want, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		n++
+		there := filepath.Join(got, strings.TrimPrefix(path, want))
+		info, err := os.Stat(there)
+		if err != nil || info.IsDir() != d.IsDir() || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has become %v, %v", path, info, err)
+			return nil
+		}
+		if d.IsDir() {
+			return nil
+		}
+		a, err := os.ReadFile(path)
+		if b, err2 := os.ReadFile(there); err != nil || err2 != nil || string(a) != string(b) {
+			t.Errorf("%s: %q has become %q, %v, %v", path, a, b, err, err2)
+		}
+		return nil
+	})
+	if err != nil || n < len(outside) {
+		t.Errorf("%d files, %v", n, err)
 	}
 }
 

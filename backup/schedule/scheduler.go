@@ -20,6 +20,7 @@ import (
 type Scheduler struct {
 	Repo     *repository.Repository
 	URL      func() string // returns replication_url
+	AdminURL func() string // as in Source
 	Receiver *wal.Receiver
 	Settings func() Settings // as they are now
 	// Seats has room for as many as may be taken at the same time by all schedulers that
@@ -189,7 +190,7 @@ func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base
 	s.update(func(st *Stats) { st.Why, st.Since = why, time.Now() })
 	defer s.update(func(st *Stats) { st.Why, st.Since = "", time.Time{} })
 	s.Log.Info("a base backup is being taken", "why", why)
-	m, err := Take(ctx, s.Repo, s.URL(), o, s.stored)
+	m, err := Take(ctx, s.Repo, Source{URL: s.URL(), AdminURL: s.AdminURL()}, o, s.stored)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause // it is why the connection was cut
@@ -200,6 +201,9 @@ func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base
 		st.Taken++
 		st.Last, st.There, st.LastError = m, true, ""
 	})
+	if m.ConfigurationMissing != "" {
+		s.Log.Warn("a base backup has not all of the configuration that is outside of the data directory", "id", m.ID, "why", m.ConfigurationMissing)
+	}
 	s.Log.Info("a base backup is taken", "id", m.ID, "took", m.Finished.Sub(m.Started).Round(time.Millisecond).String(), "bytes", m.Size, "stored", m.Stored)
 	return m, nil
 }

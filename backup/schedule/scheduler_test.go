@@ -61,7 +61,7 @@ func (h *house) start() {
 	}
 	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 100 * time.Millisecond, Log: log}
 	s := &Scheduler{
-		Repo: h.repo, URL: dead, Receiver: r, Seats: h.seats, Log: log, every: 500 * time.Millisecond,
+		Repo: h.repo, URL: dead, AdminURL: url, Receiver: r, Seats: h.seats, Log: log, every: 500 * time.Millisecond,
 		Settings: func() Settings {
 			return Settings{Interval: time.Duration(h.interval.Load()), MaxRate: int(h.rate.Load())}
 		},

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,17 @@ const storedWithin = 5 * time.Minute
 // another segment, and the last one is on its way.
 const storedFirst = 50 * time.Millisecond
 
-// Take takes a base backup of the cluster at url, a replication_url, and has it be one when
-// its WAL is stored, by whoever receives it. stored, if not nil, says whether that can be so
-// already: the store is not asked before.
-func Take(ctx context.Context, r *repository.Repository, url string, o base.Options, stored func(upTo replication.Position) bool) (*base.Manifest, error) {
-	conn, err := replication.Connect(ctx, url)
+// Source is where a base backup is taken.
+type Source struct {
+	URL      string // replication_url
+	AdminURL string // of who may read the server's configuration; "" is that URL will have to do
+}
+
+// Take takes a base backup of a cluster, with the configuration that is not in its data
+// directory, and has it be one when its WAL is stored, by whoever receives it. stored, if not
+// nil, says whether that can be so already: the store is not asked before.
+func Take(ctx context.Context, r *repository.Repository, from Source, o base.Options, stored func(upTo replication.Position) bool) (*base.Manifest, error) {
+	conn, err := replication.Connect(ctx, from.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +41,8 @@ func Take(ctx context.Context, r *repository.Repository, url string, o base.Opti
 	if _, err := r.Claim(ctx, conn.Server()); err != nil {
 		return nil, err
 	}
-	m, err := base.Take(ctx, r, conn, func(ctx context.Context) (map[uint32]string, error) { return databasesOf(ctx, url) }, o)
+	o.Configuration = base.ConfigurationOf(ctx, func(ctx context.Context) (*pgx.Conn, error) { return connect(ctx, cmp.Or(from.AdminURL, from.URL)) }, conn.Server().System)
+	m, err := base.Take(ctx, r, conn, func(ctx context.Context) (map[uint32]string, error) { return databasesOf(ctx, from.URL) }, o)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +91,7 @@ const connectTime = 30 * time.Second
 func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("replication_url is no PostgreSQL URL")
+		return nil, errors.New("the URL is none of PostgreSQL's")
 	}
 	if config.Database == "" {
 		config.Database = "postgres"

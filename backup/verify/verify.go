@@ -168,7 +168,10 @@ func (s *verifying) look(ctx context.Context) (err error) {
 	}
 	s.whose()
 	for i := range s.bases {
-		s.total += s.sizeOf(&s.bases[i])
+		if missing := s.bases[i].ConfigurationMissing; missing != "" {
+			s.note("base backup "+s.bases[i].ID, "not all of the configuration outside of the data directory is in it: "+missing)
+		}
+		s.total += s.bases[i].VerifySize(s.Open)
 	}
 	return nil
 }
@@ -209,14 +212,6 @@ func (s *verifying) lookAtAll(ctx context.Context) (err error) {
 
 func (s *verifying) place() *export.Place {
 	return &export.Place{Store: s.Repo.Store, Sealer: s.Repo.Sealer}
-}
-
-// sizeOf is how much of a base backup is read, as its own progress counts it.
-func (s *verifying) sizeOf(m *base.Manifest) int64 {
-	if s.Open {
-		return m.Size + m.Index.Size + m.BackupManifest.Size
-	}
-	return m.Stored + m.Index.Stored + m.BackupManifest.Stored
 }
 
 func (s *verifying) exportSize(m *export.Manifest) int64 {

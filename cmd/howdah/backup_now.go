@@ -60,10 +60,13 @@ func backupNow() *cobra.Command {
 				defer text.Close()
 				o.Since = &base.Since{Manifest: newest, BackupManifest: text}
 			}
-			m, err := schedule.Take(ctx, r, c.ReplicationURL, o, nil)
+			m, err := schedule.Take(ctx, r, schedule.Source{URL: c.ReplicationURL, AdminURL: c.AdminURL}, o, nil)
 			shown.end()
 			if err != nil {
 				return err
+			}
+			if m.ConfigurationMissing != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "not all of the configuration that is outside of the data directory was taken along: %s\n", m.ConfigurationMissing)
 			}
 			return p.baseBackups(cmd, []base.Manifest{*m}, nil)
 		},

@@ -30,6 +30,7 @@ type restoring struct {
 	timeline       uint32
 	tablespaces    []string
 	dry            bool
+	noConfig       bool
 }
 
 func newRestoreCommand() *cobra.Command {
@@ -40,7 +41,9 @@ func newRestoreCommand() *cobra.Command {
 			"cluster's PostgreSQL version must be installed, and identity_file must be given.\n\n" +
 			"The newest base backup before the moment is unpacked into DIR, and a server that nobody can log in to recovers\n" +
 			"there. When the command is done DIR is a data directory that was shut down, on a timeline of its own: start it as\n" +
-			"any other. Tablespaces go into DIR too, unless --tablespace says where else: never to where they were.\n\n" +
+			"any other. Tablespaces go into DIR too, unless --tablespace says where else: never to where they were. Configuration\n" +
+			"that was outside of the data directory comes back into DIR/" + restore.ConfigurationFolder + ", where no server reads it: look it through\n" +
+			"and put it where it belongs. Meanwhile DIR has plain files that it starts by.\n\n" +
 			"With --database only that one's part of the base backup is fetched, and DIR becomes a dump of it, which pg_restore reads:\n" +
 			"`howdah export add DIR --tenant NAME` and `howdah tenant import` make a tenant of it, beside the one that lives. Its\n" +
 			"indexes are checked before. What is unpacked meanwhile is in scratch_dir of [backup], and is removed.\n\n" +
@@ -62,6 +65,7 @@ func newRestoreCommand() *cobra.Command {
 	cmd.Flags().Uint32Var(&r.timeline, "timeline", 0, "the timeline that the moment is on (default: the newest)")
 	cmd.Flags().StringArrayVar(&r.tablespaces, "tablespace", nil, "`OID=FOLDER`: where a tablespace goes")
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "say whether it can be done, and what will be read")
+	cmd.Flags().BoolVar(&r.noConfig, "no-configuration", false, "leave out the configuration that was outside of the data directory")
 	r.clusterFlag.flags(cmd)
 	return r.printer.flags(cmd)
 }
@@ -90,7 +94,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 		return notThere(err)
 	}
 	if r.dry {
-		return r.told(cmd, plan, "", 0)
+		return r.told(cmd, plan, restoreRow{})
 	}
 	into, err := filepath.Abs(r.into)
 	if err != nil {
@@ -105,19 +109,20 @@ func (r *restoring) run(cmd *cobra.Command) error {
 		return err
 	}
 	if !r.json {
-		if err := r.told(cmd, plan, "", 0); err != nil {
+		if err := r.told(cmd, plan, restoreRow{}); err != nil {
 			return err
 		}
 	}
 	begun, first, shown := time.Now(), plan.Base.ID, r.meter(cmd)
-	outcome := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d; postgresql.auto.conf has it archive nowhere", into, plan.Identity.Major)
+	outcome, configuration := fmt.Sprintf("%s is shut down, start it with PostgreSQL %d; postgresql.auto.conf has it archive nowhere", into, plan.Identity.Major), ""
 	if r.database != "" {
 		outcome = fmt.Sprintf("%s is a dump of database %q", into, r.database)
 		d := &restore.Database{Repo: repo, Name: r.database, Superuser: r.superuser, Into: into, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Jobs: runtime.NumCPU(), Progress: func(part string, p base.Progress) { shown.tell(part, p.Done, p.Total) }}
 		err = d.Run(cmd.Context(), plan)
 	} else {
-		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, Progress: func(p base.Progress) { shown.tell(restore.Fetch, p.Done, p.Total) }}
+		c := &restore.Cluster{Repo: repo, Dir: into, Tablespaces: spaces, Binaries: binaries, Get: get, Scratch: config.Backup.ScratchDir, NoConfiguration: r.noConfig, Progress: func(p base.Progress) { shown.tell(restore.Fetch, p.Done, p.Total) }}
 		err = c.Run(cmd.Context(), plan)
+		outcome, configuration = outcome+configurationSays(c, plan.Base), c.Configuration
 	}
 	shown.end()
 	if err != nil {
@@ -125,13 +130,27 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	}
 	fetched := int64(config.storeStats().Get.Bytes)
 	if r.json {
-		return r.told(cmd, plan, into, fetched)
+		return r.told(cmd, plan, restoreRow{Into: into, Configuration: configuration, Fetched: fetched})
 	}
 	if plan.Base.ID != first {
 		outcome += fmt.Sprintf("; %s turned out to be before base backup %s, and was reached from %s", plan.Target, first, plan.Base.ID)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "restored in %s, with %s fetched from the store: %s\n", time.Since(begun).Round(time.Second/10), dump.Size(fetched), outcome)
 	return err
+}
+
+// configurationSays tells of the configuration that was outside of the data directory.
+func configurationSays(c *restore.Cluster, m *base.Manifest) (text string) {
+	if c.Configuration != "" {
+		text = fmt.Sprintf("\nconfiguration that was outside of the data directory is in %s, by the paths that it had: look it through, for it may name folders of the live cluster (data_directory), and put it where the server is to find it", c.Configuration)
+	}
+	if c.Plain {
+		text += fmt.Sprintf("\nit had no postgresql.conf of its own: %s has a plain one, and a pg_hba.conf, by which it starts", c.Dir)
+	}
+	if m.ConfigurationMissing != "" {
+		text += "\nnot all of the configuration was taken along: " + m.ConfigurationMissing
+	}
+	return text
 }
 
 // archiveGetCommand is the command by which a server that recovers gets WAL, in front of the
@@ -155,15 +174,18 @@ type restoreRow struct {
 	Timeline uint32 `json:"timeline"`
 	Bytes    int64  `json:"base_backup_bytes"`
 	WAL      int64  `json:"wal_bytes_at_most"`
-	Into     string `json:"into,omitempty"`
-	Fetched  int64  `json:"fetched_bytes,omitempty"` // from the store
+
+	// What has come of it.
+	Into          string `json:"into,omitempty"`
+	Configuration string `json:"configuration,omitempty"` // the folder of what was outside of the data directory
+	Fetched       int64  `json:"fetched_bytes,omitempty"` // from the store
 }
 
-func (r *restoring) told(cmd *cobra.Command, p *restore.Plan, into string, fetched int64) error {
-	row := restoreRow{
-		Cluster: r.cluster, Target: p.Target.String(), Base: p.Base.ID, Taken: p.Base.Finished.Format(time.RFC3339),
-		From: p.Base.Start.LSN.String(), Until: p.Until.LSN.String(), Timeline: p.Timeline, Bytes: p.BaseBytes(), WAL: p.WALBytes(), Into: into, Fetched: fetched,
-	}
+// told says what is to be done, and in JSON what has come of it too.
+func (r *restoring) told(cmd *cobra.Command, p *restore.Plan, row restoreRow) error {
+	row.Cluster, row.Target, row.Base, row.Taken = r.cluster, p.Target.String(), p.Base.ID, p.Base.Finished.Format(time.RFC3339)
+	row.From, row.Until, row.Timeline = p.Base.Start.LSN.String(), p.Until.LSN.String(), p.Timeline
+	row.Bytes, row.WAL = p.BaseBytes(), p.WALBytes()
 	if r.json {
 		return object(cmd.OutOrStdout(), row)
 	}

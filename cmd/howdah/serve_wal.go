@@ -120,7 +120,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },
 	}
 	backups := &schedule.Scheduler{
-		Repo: repo, URL: receiver.URL, Receiver: receiver, Seats: r.seats, Log: log,
+		Repo: repo, URL: receiver.URL, AdminURL: receiver.SampleURL, Receiver: receiver, Seats: r.seats, Log: log,
 		Settings: func() schedule.Settings { return r.d.backupSchedule(cluster) },
 		Keep:     func(ctx context.Context) error { return r.d.expire(ctx, repo) },
 	}
