@@ -9,4 +9,7 @@
 // Only what our own code has written, and what is known to be of no use, is deleted: a key
 // that nobody of us would choose, or a base backup whose manifest cannot be read, is left
 // alone and named in the plan.
+//
+// What is set for a cluster is noted beside its backups (promise.go), and a plan keeps what
+// was promised of the time when that held: the tenants who were promised more may be gone.
 package keep

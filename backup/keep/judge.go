@@ -24,7 +24,7 @@ func (p *Plan) judge(running []string) {
 		p.idle("there is no base backup that can be restored")
 	}
 	if p.Idle == "" {
-		p.from()
+		p.from(good)
 		p.ways()
 	}
 	if p.Idle != "" {
@@ -88,7 +88,7 @@ func (p *Plan) needOf(m *base.Manifest, h *base.Hold) need {
 
 // from says from which moment on all is to be restorable. It is counted from the newest
 // base backup on: while there is none later, a clock that is ahead deletes nothing.
-func (p *Plan) from() {
+func (p *Plan) from(good []*base.Manifest) {
 	now, newest := p.now, p.all[0].Finished
 	for i := range p.all {
 		if p.all[i].Finished.After(newest) {
@@ -98,6 +98,7 @@ func (p *Plan) from() {
 	if newest.Before(now) {
 		now = newest
 	}
+	p.widen(good, now)
 	p.From = now.Add(-p.Policy.Window)
 	current := p.contents.Newest().Timeline
 	p.active = map[uint32]bool{}

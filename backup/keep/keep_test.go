@@ -406,7 +406,7 @@ func TestGapRecordsGoWithTheWALBehindThem(t *testing.T) {
 	if !slices.Contains(g.keys(), key) {
 		t.Error("the record is gone while WAL in front of the gap is kept")
 	}
-	p := g.plan(keep.Policy{Count: 2})
+	p := g.plan(keep.Policy{Count: 2, Forget: true})
 	if err := p.Run(t.Context()); err != nil || slices.Contains(g.keys(), key) || len(p.Gaps) != 1 {
 		t.Errorf("the record is left: %v", err)
 	}

@@ -18,17 +18,21 @@ import (
 type Policy struct {
 	Count  int           // base backups, at least; less than 1 is 1
 	Window time.Duration // every moment of so long before now stays restorable; 0 promises none
+	// Forget has no more be kept because more was promised before.
+	Forget bool
 }
 
 // Wider is the policy that keeps what either keeps.
 func (p Policy) Wider(q Policy) Policy {
-	return Policy{Count: max(p.Count, q.Count), Window: max(p.Window, q.Window)}
+	return Policy{Count: max(p.Count, q.Count), Window: max(p.Window, q.Window), Forget: p.Forget && q.Forget}
 }
 
 // Plan says what is kept of a repository, why, and what would be deleted.
 type Plan struct {
 	Cluster string
-	Policy  Policy
+	Policy  Policy // what is kept: more than is set where more was promised before
+	// Promised says what is kept for no other reason than that it was promised.
+	Promised []string
 	// From is the oldest moment that has to stay restorable, as far as it ever was.
 	From time.Time
 	// Idle, if not "", says why nothing is deleted at all.
@@ -42,6 +46,10 @@ type Plan struct {
 	// Alone are objects that nobody of us has written, or that cannot be read, each with
 	// what is odd about it. They are never deleted.
 	Alone []string
+
+	set      Policy // what is to be kept from now on
+	promises []promise
+	over     []promise // that need not be remembered any more
 
 	repo     *repository.Repository
 	contents *wal.Contents
@@ -72,7 +80,8 @@ func (a *Amount) add(bytes int64) {
 
 // Make says what Run would delete. It changes nothing.
 func Make(ctx context.Context, r *repository.Repository, policy Policy, now time.Time) (*Plan, error) {
-	p := &Plan{Cluster: r.Cluster, Policy: Policy{Count: max(policy.Count, 1), Window: max(policy.Window, 0)}, repo: r, now: now}
+	policy.Count, policy.Window = max(policy.Count, 1), max(policy.Window, 0)
+	p := &Plan{Cluster: r.Cluster, Policy: policy, set: policy, repo: r, now: now}
 	running, err := p.look(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("plan what is kept of cluster %q: %w", r.Cluster, err)
@@ -114,6 +123,9 @@ func (p *Plan) look(ctx context.Context) (running []string, err error) {
 		return nil, err
 	}
 	if err := p.readHolds(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.readPromises(ctx); err != nil {
 		return nil, err
 	}
 	return running, p.clocks(ctx)

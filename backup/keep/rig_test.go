@@ -114,8 +114,16 @@ func (g *rig) plan(policy keep.Policy) *keep.Plan {
 	return p
 }
 
-// expire makes and runs a plan that is to expire those base backups and no others.
+// expire makes and runs a plan that is to expire those base backups and no others, whatever
+// was promised by those before it.
 func (g *rig) expire(policy keep.Policy, want ...string) {
+	g.Helper()
+	policy.Forget = true
+	g.expireAsPromised(policy, want...)
+}
+
+// expireAsPromised is expire without that.
+func (g *rig) expireAsPromised(policy keep.Policy, want ...string) {
 	g.Helper()
 	p := g.plan(policy)
 	var got []string
@@ -148,13 +156,16 @@ func (g *rig) idle(policy keep.Policy, reason string) {
 	}
 }
 
+// keys are those of all but what is noted of policies.
 func (g *rig) keys() (keys []string) {
 	g.Helper()
 	for info, err := range g.Store.List(g.Context(), "") {
 		if err != nil {
 			g.Fatal(err)
 		}
-		keys = append(keys, strings.TrimPrefix(info.Key, g.Key("")))
+		if key := strings.TrimPrefix(info.Key, g.Key("")); !strings.HasPrefix(key, "policies/") {
+			keys = append(keys, key)
+		}
 	}
 	return keys
 }

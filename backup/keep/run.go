@@ -16,8 +16,12 @@ import (
 // Run deletes what the plan says. What the store refuses to delete, and what has turned out
 // to be needed since, stays with all that belongs to it; the error tells of it.
 func (p *Plan) Run(ctx context.Context) error {
-	if p.Idle != "" {
+	err := p.renew(ctx)
+	if p.Idle != "" && errors.Is(err, errPromise) {
 		return nil
+	}
+	if err != nil || p.Idle != "" {
+		return err
 	}
 	var failed failures
 	p.expire(ctx, &failed)
@@ -29,6 +33,7 @@ func (p *Plan) Run(ctx context.Context) error {
 	}
 	if ctx.Err() == nil {
 		failed.add(base.Sweep(ctx, p.repo, func(string) bool { return false }))
+		failed.add(p.letGo(ctx))
 	}
 	failed.add(context.Cause(ctx))
 	if err := failed.all(); err != nil {

@@ -22,14 +22,16 @@ import (
 func backupExpire() *cobra.Command {
 	var p printer
 	f := clusterFlag{writes: true}
-	dry := false
+	dry, asSet := false, false
 	cmd := &cobra.Command{
 		Use: "expire", Short: "Delete base backups, WAL and exports that are not to be kept any more", Args: noArgs,
 		Long: "Delete what is not kept of a cluster by keep_base and keep_window of [backup], or of the tiers of its tenants:\n" +
 			"base backups, the WAL that only they needed, and exports older than keep_exports_window. What is held stays, so does\n" +
 			"the last base backup that can be restored, and what is not known stays and is named. While a base backup is being\n" +
 			"taken, or the clock does not fit to what is stored, nothing is deleted. --dry-run says what would be, and why the\n" +
-			"rest is kept.",
+			"rest is kept.\n\n" +
+			"Where more was set before, for a tenant that has left the cluster or its tier since, or by another setting, that much\n" +
+			"is kept of the time when it was, for as long as it was to be kept. --as-set lets it go at once.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -41,7 +43,7 @@ func backupExpire() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := whole.planExpiry(ctx, r)
+			e, err := whole.planExpiry(ctx, r, asSet)
 			if err != nil {
 				return notThere(err)
 			}
@@ -56,6 +58,7 @@ func backupExpire() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "delete nothing, and say what would be deleted")
+	cmd.Flags().BoolVar(&asSet, "as-set", false, "keep no more than is set now, though more was before")
 	f.flags(cmd)
 	return p.flags(cmd)
 }
@@ -67,6 +70,8 @@ type expiry struct {
 	Idle       string      `json:"nothing_is_deleted,omitempty"`
 	KeepBase   int         `json:"keep_base"`
 	KeepWindow float64     `json:"keep_window"` // seconds
+	Promised   []string    `json:"promised,omitempty"`
+	AsSet      bool        `json:"as_set,omitempty"`
 	From       *time.Time  `json:"restorable_from,omitempty"`
 	Keep       []keptRow   `json:"keep"`
 	Expire     []string    `json:"expire"`
@@ -90,13 +95,15 @@ type keptRow struct {
 	Why []string `json:"why"`
 }
 
-// planExpiry says what expires of a cluster, by the configuration with all its tenants.
-func (c *Config) planExpiry(ctx context.Context, r *repository.Repository) (*expiry, error) {
+// planExpiry says what expires of a cluster, by the configuration with all its tenants. asSet
+// has nothing be kept because more was to be kept before.
+func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet bool) (*expiry, error) {
 	s, err := c.Snapshot()
 	if err != nil {
 		return nil, err
 	}
 	policy, _ := c.policyOf(s, r.Cluster)
+	policy.Forget = asSet
 	now := time.Now()
 	plan, err := keep.Make(ctx, r, policy, now)
 	if err != nil {
@@ -108,6 +115,7 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository) (*exp
 	}
 	e := &expiry{
 		Cluster: r.Cluster, Idle: plan.Idle, KeepBase: plan.Policy.Count, KeepWindow: plan.Policy.Window.Seconds(),
+		Promised: plan.Promised, AsSet: asSet,
 		Keep: []keptRow{}, Expire: []string{}, Left: plan.Left, WAL: plan.WAL, WALKept: plan.WALKept, Gaps: len(plan.Gaps),
 		ExportsIdle: exports.Idle, KeepExports: len(exports.Keep), ExpireExports: []string{}, Alone: append(plan.Alone, exports.Alone...),
 		plan: plan, exports: exports,
@@ -129,7 +137,7 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository) (*exp
 
 // told is what the audit log has of it.
 func (e *expiry) told() catalog.Settings {
-	return catalog.Settings{"base_backups": strings.Join(e.Expire, " "), "exports": strings.Join(e.ExpireExports, " ")}
+	return catalog.Settings{"base_backups": strings.Join(e.Expire, " "), "exports": strings.Join(e.ExpireExports, " "), "as_set": e.AsSet}
 }
 
 // run deletes what the plan says.
@@ -163,6 +171,9 @@ func (e *expiry) print(cmd *cobra.Command, p *printer) error {
 		return err
 	}
 	fmt.Fprintf(out, "WAL: %d objects (%s) %s, %d (%s) are kept\n", e.WAL.Objects, dump.Size(e.WAL.Bytes), expires, e.WALKept.Objects, dump.Size(e.WALKept.Bytes))
+	for _, text := range e.Promised {
+		fmt.Fprintf(out, "kept for longer than is set now: %s\n", text)
+	}
 	if e.Idle != "" {
 		fmt.Fprintf(out, "nothing of base backups and WAL is deleted: %s\n", e.Idle)
 	}

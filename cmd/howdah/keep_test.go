@@ -268,6 +268,16 @@ func TestExpireAsksTheCatalog(t *testing.T) {
 	if err != nil || len(last) != 1 || last[0].Action != "expire" || last[0].Name != "main" || last[0].After["base_backups"] != k.ids[0] {
 		t.Errorf("the audit log says %+v, %v", last, err)
 	}
+	// What globex was promised is kept when it is gone, and by who does not know the catalog.
+	err = c.Change(t.Context(), catalog.Actor{Name: "test"}, func(tx *catalog.Tx) error { return tx.Delete(catalog.Tenant, "globex", catalog.AnyRevision) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.give(t, exitDone, "kept for longer than is set now: until", "backup", "expire")
+	writeBeside(t, k.path, "howdah.toml", string(text))
+	k.give(t, exitDone, "every moment of 15h0m0s", "backup", "expire")
+	k.give(t, exitDone, k.ids[1]+" would expire", "backup", "expire", "--as-set", "--dry-run")
+	withCatalog(url)
 	if err := c.NeedReview(t.Context(), "it was put back"); err != nil {
 		t.Fatal(err)
 	}

@@ -120,6 +120,10 @@ func (p *upPlace) showsBackups(t *testing.T) {
 		t.Errorf("a base backup was asked for: %s", answer.Status)
 	}
 	waitFor(t, "the base backup in SHOW BACKUPS", func() bool { return len(show("BACKUPS")) > before })
+	waitFor(t, "what tenants are promised beside the backups", func() bool {
+		noted, err := filepath.Glob(filepath.Join(p.dir, "store", "objects", "clusters", string(wal[0][0]), "policies", "*"))
+		return err == nil && len(noted) > 0
+	})
 }
 
 // drills has a database be restored to see whether that can be done.

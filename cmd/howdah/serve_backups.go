@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,7 +13,9 @@ import (
 
 	"howdah/admin"
 	"howdah/admin/api"
+	"howdah/backup/keep"
 	"howdah/backup/overview"
+	"howdah/backup/repository"
 )
 
 // backupsAgain is how often what the store has of clusters is read again.
@@ -31,6 +34,10 @@ type watched struct {
 	by     string // the settings that its repository is opened by
 	err    error  // why it cannot be opened; then there is no Repo
 	wanted bool   // its WAL is to be received
+
+	// watchBackups' own.
+	noted    keep.Policy // that was noted last; its Count is 0: none was
+	notNoted string      // why the last try has failed
 }
 
 // receives has the receiver of a cluster be told of; nil is that there is none any more.
@@ -66,9 +73,29 @@ func (d *daemon) watchBackups(ctx context.Context) {
 			if err := r.Read(reading); err != nil && ctx.Err() == nil && err.Error() != before {
 				d.log.Warn("cannot read which backups there are", "cluster", r.Repo.Cluster, "error", err)
 			}
+			r.note(reading, d)
 			cancel()
 		}
 		d.backups.wait(ctx)
+	}
+}
+
+// note has it be remembered beside a cluster's backups what its tenants are promised: they
+// may be gone when something is to expire. Only what has changed since it was read here is
+// noted, so that nodes that have not heard of a change yet do not take it back.
+func (w *watched) note(ctx context.Context, d *daemon) {
+	policy, _ := d.current().policyOf(d.registry.Snapshot(), w.Repo.Cluster)
+	if w.noted == policy {
+		return
+	}
+	err := keep.Note(ctx, w.Repo, policy, time.Now())
+	switch {
+	case err == nil:
+		w.noted, w.notNoted = policy, ""
+	case ctx.Err() != nil, errors.Is(err, repository.ErrEmpty), err.Error() == w.notNoted:
+	default:
+		w.notNoted = err.Error()
+		d.log.Warn("it cannot be noted what tenants are promised of their backups: who leaves before it can may lose some", "cluster", w.Repo.Cluster, "error", err)
 	}
 }
 

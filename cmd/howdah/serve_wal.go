@@ -156,7 +156,7 @@ func (d *daemon) expire(ctx context.Context, repo *repository.Repository) error 
 	if err != nil {
 		return err
 	}
-	e, err := config.planExpiry(ctx, repo)
+	e, err := config.planExpiry(ctx, repo, false)
 	if err != nil {
 		return err
 	}
