@@ -20,8 +20,8 @@
 // The other door is HTTP: http.go serves /livez, /readyz and /metrics, and
 // metrics.go turns one Stats of the router into Prometheus' words at each scrape,
 // metrics_backups.go what backups.go tells of backups.
-// What operators do to tenants there is in the subpackages: api is the door, fleet what
-// it does, jobs how that survives a crash.
+// What operators do to tenants there is in the subpackages: api is the door, page what a
+// browser shows of it, fleet what it does, jobs how that survives a crash.
 //
 // Howdah's own facts never go into PgBouncer's columns: they have SHOW HOWDAH and
 // the metrics.

@@ -22,10 +22,11 @@ const (
 	drainTimeout = 5 * time.Second
 )
 
-// Web is the HTTP door: /livez, /readyz, /metrics, and the API. Its fields do not
+// Web is the HTTP door: /livez, /readyz, /metrics, the API and the page. Its fields do not
 // change once it serves.
 type Web struct {
 	API      http.Handler                    // of package admin/api; nil = none
+	Page     http.Handler                    // of package admin/page; nil = none
 	Guard    func(http.Handler) http.Handler // lets in who may look, from elsewhere; nil = nobody
 	TLS      func() *tls.Config              // for the next connection; nil, or returning nil: clear text
 	Log      *slog.Logger                    // of what goes wrong on connections; nil = none
@@ -47,6 +48,10 @@ func (w *Web) Handler() http.Handler {
 	if w.API != nil {
 		mux.Handle("/api/", w.API)
 		mux.Handle("GET /openapi.json", w.API)
+	}
+	if w.Page != nil {
+		mux.Handle("GET /{$}", w.Page)
+		mux.Handle("GET /page/", w.Page)
 	}
 	return mux
 }

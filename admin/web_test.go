@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"howdah/admin"
+	"howdah/admin/page"
 	"howdah/router"
 )
 
@@ -177,6 +178,7 @@ func TestHealth(t *testing.T) {
 	var missing error
 	base := startWeb(t, &admin.Web{
 		Ready:    func(context.Context) error { return missing },
+		Page:     page.Handler(),
 		Registry: admin.NewRegistry(&fakePooler{}, "1.0"),
 	})
 	expect := func(path string, wantStatus int, wantBody string) {
@@ -190,8 +192,10 @@ func TestHealth(t *testing.T) {
 	missing = errors.New("tenant acme does not answer")
 	expect("/readyz", 503, "tenant acme does not answer")
 	expect("/livez", 200, "ok")
-	if status, _ := get(t, base+"/nosuch"); status != 404 {
-		t.Errorf("/nosuch: %d", status)
+	for path, want := range map[string]int{"/": 200, "/page/app.js": 200, "/nosuch": 404, "/page/nosuch": 404} {
+		if status, _ := get(t, base+path); status != want {
+			t.Errorf("%s: %d", path, status)
+		}
 	}
 	resp, err := http.Post(base+"/readyz", "text/plain", nil)
 	if err != nil {

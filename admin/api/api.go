@@ -80,7 +80,7 @@ func New(c Config) *API {
 	s.figures(api)
 	s.backups(api)
 	listsAreNoNulls(api.OpenAPI())
-	return &API{http.MaxBytesHandler(orProblem(mux), maxBody), authenticate}
+	return &API{fromHere(http.MaxBytesHandler(orProblem(mux), maxBody)), authenticate}
 }
 
 // listsAreNoNulls has the document say what is so: a list without entries is [], which

@@ -222,6 +222,7 @@ func permissions() map[string]struct {
 		"GET /api/v1/jobs/{id}/events":             {"viewer", false},
 		"POST /api/v1/jobs/{id}/cancel":            {"operator", false},
 		"POST /api/v1/jobs/{id}/resume":            {"operator", false},
+		"GET /api/v1/me":                           {"viewer", false},
 		"GET /api/v1/tokens":                       {"admin", false},
 		"POST /api/v1/tokens":                      {"admin", false},
 		"POST /api/v1/tokens/{name}/rotate":        {"admin", false},
@@ -484,6 +485,52 @@ func TestJobEvents(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("the events do not end")
+	}
+}
+
+func TestMe(t *testing.T) {
+	d := newDesk(t)
+	for _, role := range []string{"viewer", "operator", "admin"} {
+		var me api.Me
+		if status, text, _ := d.ask("GET", "/api/v1/me", d.tokens[role], ""); status != 200 || json.Unmarshal([]byte(text), &me) != nil || me != (api.Me{Name: role, Role: role}) {
+			t.Errorf("%s: %d %s", role, status, text)
+		}
+	}
+}
+
+// The page of another site may read nothing, as no answer says that it may; and have nothing
+// be done, even if the browser shows a certificate.
+func TestOtherSites(t *testing.T) {
+	d := newDesk(t)
+	for _, test := range []struct {
+		method, site, origin string
+		status               int
+	}{
+		{"POST", "cross-site", "https://evil.example", http.StatusForbidden},
+		{"POST", "same-site", "", http.StatusForbidden},
+		{"POST", "", "https://evil.example", http.StatusForbidden}, // of an old browser
+		{"POST", "same-origin", d.url, http.StatusAccepted},
+		{"GET", "cross-site", "https://evil.example", http.StatusOK},
+		{"POST", "", "", http.StatusAccepted}, // no browser
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), test.method, d.url+"/api/v1/clusters/main/backups", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+d.tokens["operator"])
+		for name, value := range map[string]string{"Sec-Fetch-Site": test.site, "Origin": test.origin} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != test.status || answer.Header.Get("Access-Control-Allow-Origin") != "" || test.status == 403 && answer.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%+v: %d %v", test, answer.StatusCode, answer.Header)
+		}
 	}
 }
 

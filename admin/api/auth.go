@@ -40,13 +40,16 @@ func roleOf(t *catalog.Token) role {
 
 type actorKey struct{}
 
-type adminKey struct{}
+type roleKey struct{}
+
+// roleName is the role of who asks.
+func roleName(ctx context.Context) string {
+	name, _ := ctx.Value(roleKey{}).(string)
+	return name
+}
 
 // isAdmin reports whether who asks has the role admin.
-func isAdmin(ctx context.Context) bool {
-	is, _ := ctx.Value(adminKey{}).(bool)
-	return is
-}
+func isAdmin(ctx context.Context) bool { return roleName(ctx) == "admin" }
 
 // actor is who asks.
 func actor(ctx context.Context) catalog.Actor {
@@ -72,7 +75,7 @@ func (s *server) authenticate(api huma.API) func(huma.Context, func(huma.Context
 			refuse(api, c, no)
 			return
 		}
-		c = huma.WithValue(c, adminKey{}, roleOf(token) == admin)
+		c = huma.WithValue(c, roleKey{}, token.Role)
 		next(huma.WithValue(c, actorKey{}, catalog.Actor{Name: token.Name, Door: "http", From: hostOf(c.RemoteAddr())}))
 	}
 }

@@ -15,11 +15,22 @@ type NewToken struct {
 	Text string `json:"token" doc:"told once: keep it"`
 }
 
+// Me is who asks.
+type Me struct {
+	Name string `json:"name" doc:"the token's, or the certificate's"`
+	Role string `json:"role" enum:"viewer,operator,admin"`
+}
+
 func (s *server) tokens(api huma.API) {
+	huma.Register(api, operation("get-me", "GET", "/me", "Tell who asks, and with what role", viewer), s.getMe)
 	huma.Register(api, operation("list-tokens", "GET", "/tokens", "List tokens", admin), s.listTokens)
 	huma.Register(api, operation("create-token", "POST", "/tokens", "Make a token", admin, func(o *huma.Operation) { o.DefaultStatus = 201 }), s.createToken)
 	huma.Register(api, operation("rotate-token", "POST", "/tokens/{name}/rotate", "Give a token another text; the old one may go on for a while", admin), s.rotateToken)
 	huma.Register(api, operation("delete-token", "DELETE", "/tokens/{name}", "End a token", admin), s.deleteToken)
+}
+
+func (s *server) getMe(ctx context.Context, _ *struct{}) (*struct{ Body Me }, error) {
+	return &struct{ Body Me }{Me{actor(ctx).Name, roleName(ctx)}}, nil
 }
 
 func (s *server) listTokens(ctx context.Context, _ *struct{}) (*struct{ Body []catalog.Token }, error) {

@@ -29,10 +29,25 @@ func orProblem(mux *http.ServeMux) http.Handler {
 			mux.ServeHTTP(rw, r)
 			return
 		}
-		rw.Header().Set("Content-Type", "application/problem+json")
-		rw.WriteHeader(muxs.status)
-		_ = json.NewEncoder(rw).Encode(huma.NewError(muxs.status, what)) // who asked has gone if this fails
+		tellProblem(rw, muxs.status, what)
 	})
+}
+
+// tellProblem answers with an error outside of huma.
+func tellProblem(rw http.ResponseWriter, status int, what string) {
+	rw.Header().Set("Content-Type", "application/problem+json")
+	rw.WriteHeader(status)
+	_ = json.NewEncoder(rw).Encode(huma.NewError(status, what)) // who asked has gone if this fails
+}
+
+// fromHere lets no other site's page have a browser change something: it would show the
+// client certificate that its user has, whoever asks for it.
+func fromHere(next http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		tellProblem(rw, http.StatusForbidden, "a page of another site has asked for this, and may not")
+	}))
+	return p.Handler(next)
 }
 
 // refused keeps what a handler would answer, without the text.

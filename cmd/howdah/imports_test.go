@@ -58,6 +58,8 @@ func importRules() []importRule {
 		{"backup/store/storetest", []string{"backup/store"}, "it tests drivers, and nothing else of ours"},
 		{"admin", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin/fleet"}, "operations on all below, behind two doors"},
 		{"admin/api", []string{"tenants", "provision", "router", "admin", "admin/fleet", "backup/export", "backup/overview", "backup/base", "backup/wal"}, "a door decides nothing but who may pass, and tells what the console tells"},
+		{"admin/page", nil, "a page's files ask the API, as everybody does"},
+		{"admin/page/browsertest", nil, "it shows pages in tests: what is in them is the caller's business"},
 		{"admin/fleet", []string{"wire", "tenants", "router", "provision", "backup", "admin/jobs"}, "an operation is the same whatever door it came through"},
 		{"admin/jobs", []string{"tenants"}, "running an operation needs its row: what it does is the caller's business"},
 		{"cmd/howdah", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin"}, "commands, configuration, wiring"},
@@ -167,7 +169,7 @@ func TestImportsPointDownwards(t *testing.T) {
 			if path, ok := strings.CutPrefix(imported, module+"/"); ok && !r.allows(path) {
 				t.Errorf("%s imports %s; it may not: %s", p.ImportPath, imported, r.reason)
 			}
-			if strings.HasSuffix(imported, "/wiretest") || strings.HasSuffix(imported, "/storetest") {
+			if strings.HasSuffix(imported, "/wiretest") || strings.HasSuffix(imported, "/storetest") || strings.HasSuffix(imported, "/browsertest") {
 				t.Errorf("%s imports %s outside its tests", p.ImportPath, imported)
 			}
 			for prefix, only := range keepers() {
@@ -234,7 +236,7 @@ func TestUnfixedDecoderIsNotLinked(t *testing.T) {
 		t.Fatalf("go list -deps lists %d packages and not even tenants", len(linked))
 	}
 	for _, path := range linked {
-		if strings.HasPrefix(path, "github.com/jackc/pgproto3/v2") || strings.HasSuffix(path, "/wiretest") || strings.HasSuffix(path, "/storetest") {
+		if strings.HasPrefix(path, "github.com/jackc/pgproto3/v2") || strings.HasSuffix(path, "/wiretest") || strings.HasSuffix(path, "/storetest") || strings.HasSuffix(path, "/browsertest") {
 			t.Errorf("%s is linked into the binary", path)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 
 	"howdah/admin"
 	"howdah/admin/fleet"
+	"howdah/admin/page"
 	"howdah/backup/store"
 	"howdah/provision/quota"
 	"howdah/router"
@@ -364,7 +365,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	}
 	d.log.Info("listening", "http", l.Addr().String())
 	api := d.api()
-	w := &admin.Web{API: api, Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
+	w := &admin.Web{API: api, Page: page.Handler(), Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
 	admin.RegisterStore(w.Registry, func() store.MeterStats { return d.current().storeStats() })
 	admin.RegisterBackups(w.Registry, d.clusterBackups)

@@ -24,20 +24,18 @@ func (p *upPlace) restoresTenant(t *testing.T, name string) {
 	p.done("tenant", "drop", name+"_restored", "--yes", "--no-export")
 	p.refused(2, "--yes", "tenant", "restore", name, "--to", "latest", "--swap")
 	p.refused(4, "not found", "tenant", "restore", name, "--undo", "--yes")
+	p.pageRestores(t, name)
+}
+
+// swapUnderLoad swaps a tenant, and back, whose clients do not stop.
+func (p *upPlace) swapUnderLoad(t *testing.T, name string, goesOn func()) {
+	t.Helper()
 	if got := p.done("tenant", "restore", name, "--to", "latest", "--swap", "--yes"); !strings.Contains(got, "--undo") {
 		t.Errorf("the swapped tenant is %s", got)
 	}
 	if got := p.done("tenant", "list", "--dropped"); !strings.Contains(got, name) {
 		t.Errorf("what it had is not in the list: %s", got)
 	}
-	p.done("tenant", "restore", name, "--undo", "--yes")
-	p.done("tenant", "purge", name, "--yes")
-}
-
-// swapUnderLoad swaps a tenant, and back, whose clients do not stop.
-func (p *upPlace) swapUnderLoad(t *testing.T, name string, goesOn func()) {
-	t.Helper()
-	p.done("tenant", "restore", name, "--to", "latest", "--swap", "--yes")
 	goesOn()
 	p.done("tenant", "restore", name, "--undo", "--yes")
 	goesOn()

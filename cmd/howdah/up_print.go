@@ -43,6 +43,7 @@ func (p *upPrinter) ready(u *up, took time.Duration) {
 	line(fmt.Sprintf("psql -h %s -p %d -U postgres", u.primary.SocketDir(), u.ports.primary), "the primary itself")
 	line(fmt.Sprintf("psql -h %s -p %d -U postgres", u.standby.SocketDir(), u.ports.standby), "the standby")
 	if u.ports.http != 0 {
+		line(fmt.Sprintf("%s://127.0.0.1:%d/", u.web, u.ports.http), "the page, for a browser; a token is in "+u.folder.token())
 		line(fmt.Sprintf("curl %s://127.0.0.1:%d/metrics", u.web, u.ports.http), "what Prometheus reads")
 	}
 	fmt.Fprintln(p.w)
