@@ -390,7 +390,7 @@ func TestLockedObjects(t *testing.T) {
 	g.wantWAL(1, 95, 100)
 }
 
-func TestGapRecordsGoWithTheWALBehindThem(t *testing.T) {
+func TestRecordsGoWithTheWALBehindThem(t *testing.T) {
 	g := newRig(t)
 	g.wal(1, 0, 30)
 	g.wal(1, 40, 100)
@@ -402,13 +402,20 @@ func TestGapRecordsGoWithTheWALBehindThem(t *testing.T) {
 	if err := g.Store.Put(t.Context(), g.Key(key), []byte(gap), map[string]string{"sha-256": sumOf(gap)}); err != nil {
 		t.Fatal(err)
 	}
+	before, behind := "copies/00000001-0000000001E00000", "copies/00000001-0000000003200028"
+	for _, key := range []string{before, behind} {
+		g.put(key)
+	}
 	g.expire(keep.Policy{Count: 3})
-	if !slices.Contains(g.keys(), key) {
-		t.Error("the record is gone while WAL in front of the gap is kept")
+	if keys := g.keys(); !slices.Contains(keys, key) || !slices.Contains(keys, before) {
+		t.Error("a record is gone while WAL in front of the gap is kept")
 	}
 	p := g.plan(keep.Policy{Count: 2, Forget: true})
 	if err := p.Run(t.Context()); err != nil || slices.Contains(g.keys(), key) || len(p.Gaps) != 1 {
 		t.Errorf("the record is left: %v", err)
+	}
+	if keys := g.keys(); slices.Contains(keys, before) || !slices.Contains(keys, behind) {
+		t.Errorf("of records of copied databases are left: %v", keys)
 	}
 	g.wantWAL(1, 50, 100)
 }

@@ -30,6 +30,12 @@ func (p *Plan) gapNeeded(g wal.Gap) bool {
 	return p.neededOn(g.To.Timeline, g.From.LSN, g.To.LSN) || p.neededOn(g.From.Timeline, g.From.LSN, g.To.LSN)
 }
 
+// copyNeeded says whether the record of a copied database must stay: it tells of WAL that is
+// kept.
+func (p *Plan) copyNeeded(c wal.Copy) bool {
+	return p.neededOn(c.At.Timeline, c.At.LSN, c.At.LSN+1)
+}
+
 // neededOn says whether WAL of a timeline between two positions must stay.
 func (p *Plan) neededOn(timeline uint32, from, to replication.LSN) bool {
 	if p.Idle != "" {

@@ -53,6 +53,7 @@ type Plan struct {
 
 	repo     *repository.Repository
 	contents *wal.Contents
+	copies   []wal.Copy      // whose records are deleted, likewise
 	all      []base.Manifest // the newest first
 	holds    map[string]*base.Hold
 	missing  map[string]string // objects that base backups lack, by their ids
@@ -238,7 +239,7 @@ func (p *Plan) clocks(ctx context.Context) error {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// weigh finds out how much WAL goes and how much stays, and which records of gaps.
+// weigh finds out how much WAL goes and how much stays, and which records of gaps and copies.
 func (p *Plan) weigh(ctx context.Context) error {
 	for o, err := range wal.Objects(ctx, p.repo, p.contents.Identity.Segment) {
 		switch {
@@ -252,5 +253,7 @@ func (p *Plan) weigh(ctx context.Context) error {
 		}
 	}
 	p.Gaps = slices.DeleteFunc(slices.Clone(p.contents.Gaps), p.gapNeeded)
-	return nil
+	copies, err := wal.Copies(ctx, p.repo)
+	p.copies = slices.DeleteFunc(copies, p.copyNeeded)
+	return err
 }

@@ -29,7 +29,7 @@ func (p *Plan) Run(ctx context.Context) error {
 		failed.add(err)
 	} else {
 		p.expireWAL(ctx, &failed)
-		p.expireGaps(ctx, &failed)
+		p.expireRecords(ctx, &failed)
 	}
 	if ctx.Err() == nil {
 		failed.add(base.Sweep(ctx, p.repo, func(string) bool { return false }))
@@ -106,13 +106,20 @@ func (p *Plan) expireWAL(ctx context.Context, failed *failures) {
 	all.Wait()
 }
 
-// expireGaps deletes the records of gaps that tell of nothing that is left.
-func (p *Plan) expireGaps(ctx context.Context, failed *failures) {
+// expireRecords deletes the records of gaps, and of copied databases, that tell of nothing that
+// is left.
+func (p *Plan) expireRecords(ctx context.Context, failed *failures) {
 	for i := range p.Gaps {
 		if p.gapNeeded(p.Gaps[i]) || ctx.Err() != nil {
 			continue
 		}
 		failed.add(p.repo.Store.Delete(ctx, p.Gaps[i].Key(p.repo)))
+	}
+	for i := range p.copies {
+		if p.copyNeeded(p.copies[i]) || ctx.Err() != nil {
+			continue
+		}
+		failed.add(p.repo.Store.Delete(ctx, p.copies[i].Key(p.repo)))
 	}
 }
 

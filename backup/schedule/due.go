@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/wal"
 )
 
 // ahead is how far another node's clock may be ahead of ours.
@@ -26,6 +27,7 @@ func newestOf(all []base.Manifest, now time.Time) *base.Manifest {
 type facts struct {
 	newest      *base.Manifest // nil: there is none
 	broken      error          // why what is stored cannot be reached from it; nil if it can, or nobody has looked
+	copied      *wal.Copy      // a database that was made of another's files, which it does not have; nil: none is known, or nobody has looked
 	tablespaces []uint32       // that the cluster has
 	interval    time.Duration  // between two; 0 is that none is taken because of its age
 }
@@ -38,6 +40,8 @@ func (f *facts) due(now time.Time) (why string, aged bool) {
 		return "there is none", false
 	case f.broken != nil:
 		return fmt.Sprintf("from %s on not all can be reached that is stored: %v", f.newest.ID, f.broken), false
+	case f.copied != nil:
+		return fmt.Sprintf("database %d was made of the files of database %d since %s began, and WAL does not have them", f.copied.Database, f.copied.Source, f.newest.ID), false
 	}
 	for _, oid := range f.tablespaces {
 		if !slices.ContainsFunc(f.newest.Tablespaces, func(t base.Tablespace) bool { return t.OID == oid }) {

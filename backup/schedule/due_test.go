@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/wal"
 )
 
 func TestDue(t *testing.T) {
@@ -25,6 +26,7 @@ func TestDue(t *testing.T) {
 		"broken":         {facts{newest: one, broken: errors.New("a hole"), interval: 2 * time.Hour}, "a hole", false},
 		"broken and old": {facts{newest: one, broken: errors.New("a hole"), interval: time.Minute}, "a hole", false},
 		"known space":    {facts{newest: one, tablespaces: []uint32{16400}}, "", false},
+		"copied":         {facts{newest: one, copied: &wal.Copy{Database: 16700, Source: 16600}, interval: time.Minute}, "database 16700 was made of the files of database 16600 since one", false},
 		"new space":      {facts{newest: one, tablespaces: []uint32{16400, 16500}}, "tablespace 16500 is newer", false},
 	} {
 		why, aged := c.due(now)

@@ -9,14 +9,15 @@ import (
 	"howdah/backup/wal"
 )
 
-// seen is what a receiver has told that may mean that WAL was lost.
+// seen is what a receiver has told that may mean that WAL was lost, or does not have all.
 type seen struct {
 	timeline uint32
 	gaps     int
 	lost     time.Time
+	copied   replication.Position
 }
 
-func seenIn(s wal.Stats) seen { return seen{s.Timeline, s.Gaps, s.SlotLost} }
+func seenIn(s wal.Stats) seen { return seen{s.Timeline, s.Gaps, s.SlotLost, s.Copied} }
 
 // look finds out what decides whether a base backup is due. The store is asked for much:
 // thorough is false where it is only about a base backup's age and the cluster.
@@ -40,6 +41,15 @@ func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*
 			return nil, err
 		}
 		f.broken = reaches(contents, f.newest, stats.Durable, stats.Timeline)
+		copies, err := wal.Copies(ctx, s.Repo)
+		if err != nil {
+			return nil, err
+		}
+		if f.broken == nil {
+			if f.copied, err = contents.CopiedSince(copies, f.newest.Start.LSN, stats.Timeline); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var err error
 	f.tablespaces, err = tablespacesOf(ctx, s.URL())

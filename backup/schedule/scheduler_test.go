@@ -141,13 +141,19 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("taken after a tablespace: %+v", all[0])
 	}
 
+	h.exec("create database copied strategy file_copy")
+	all := h.waits(3, "a database that was copied file by file")
+	if copies, err := wal.Copies(t.Context(), h.repo); err != nil || len(copies) == 0 || all[0].Start.LSN <= copies[len(copies)-1].At.LSN {
+		t.Errorf("taken from %s on; copied are %+v, %v", all[0].Start.LSN, copies, err)
+	}
+
 	h.stop()
 	h.exec("select pg_drop_replication_slot('howdah')", "create table log (n int)", "select pg_switch_wal()")
 	for range 3 {
 		h.exec("insert into log select generate_series(1, 1000)", "select pg_switch_wal()", "checkpoint")
 	}
 	h.start()
-	all := h.waits(3, "a gap")
+	all = h.waits(4, "a gap")
 	contents, err := wal.List(t.Context(), h.repo)
 	if err != nil || len(contents.Gaps) != 1 || all[0].Start.LSN < contents.Gaps[0].To.LSN {
 		t.Errorf("gaps %v, %v; taken from %s on", contents, err, all[0].Start.LSN)
@@ -155,9 +161,9 @@ func TestSchedule(t *testing.T) {
 
 	h.seats <- struct{}{} // another cluster's turn
 	h.interval.Store(int64(10 * time.Second))
-	h.still(3, "not its turn")
+	h.still(4, "not its turn")
 	<-h.seats
-	h.waits(4, "an old one")
+	h.waits(5, "an old one")
 	h.interval.Store(int64(time.Hour))
 
 	h.away.Store(true)

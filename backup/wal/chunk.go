@@ -36,6 +36,9 @@ type chunk struct {
 	samples []Sample // that belong to it
 	told    int      // samples that are in parts already
 
+	copies []fileCopy // of which WAL in it tells
+	noted  int        // of them, that are recorded
+
 	since time.Time // when the oldest byte came that is in no job yet; zero: there is none
 	busy  bool      // a job is at it
 	retry time.Time // not before this is anything tried again
@@ -61,18 +64,27 @@ type job struct {
 	put      Span   // to be stored; To is 0: nothing
 	data     []byte // of put
 	meta     map[string]string
-	compare  []Span   // parts from before this session that must be what has come
-	contents []byte   // to compare them with: the chunk's from its beginning
-	samples  []Sample // of the parts that were compared
-	gone     []Span   // of those to be compared: that are no use
-	all      bool     // put is all that has come: the parts are of no use then
-	told     int      // samples of the chunk that meta has, with those in parts before
+	compare  []Span     // parts from before this session that must be what has come
+	contents []byte     // to compare them with: the chunk's from its beginning
+	samples  []Sample   // of the parts that were compared
+	gone     []Span     // of those to be compared: that are no use
+	all      bool       // put is all that has come: the parts are of no use then
+	told     int        // samples of the chunk that meta has, with those in parts before
+	copies   []fileCopy // to be recorded before anything is put
 
 	err error
 }
 
 // next returns what is to be done for a chunk now, nil for nothing.
 func (c *chunk) next(now time.Time, interval time.Duration, hurry bool) *job {
+	j := c.due(now, interval, hurry)
+	if j != nil {
+		j.copies = c.copies[c.noted:]
+	}
+	return j
+}
+
+func (c *chunk) due(now time.Time, interval time.Duration, hurry bool) *job {
 	if c.busy || c.whole || now.Before(c.retry) {
 		return nil
 	}
@@ -106,6 +118,11 @@ func (c *chunk) putting(s Span, all bool) *job {
 
 // run does it, in a goroutine of its own.
 func (j *job) run(ctx context.Context, r *repository.Repository) {
+	for _, f := range j.copies {
+		if j.err = putCopy(ctx, r, j.chunk.timeline, f); j.err != nil {
+			return
+		}
+	}
 	for _, s := range j.compare {
 		if j.err = j.compareWith(ctx, r, s); j.err != nil {
 			return
@@ -180,6 +197,7 @@ func (c *chunk) took(j *job) (obsolete []Span) {
 		return nil
 	}
 	c.pause = 0
+	c.noted += len(j.copies)
 	if j.compare != nil {
 		c.compared(j)
 	}

@@ -6,9 +6,11 @@
 // a gap, where the server's slot begins. It receives one timeline after the other, each as a
 // stream (stream.go), one goroutine that owns all of it and has the store served by jobs. A
 // chunk (chunk.go) is a segment that comes: stored in parts, folded, at last stored whole. The
-// server is told of what is stored only; what it has not been told it keeps. sampler.go asks
-// the primary where it is, once a second. standbys.go keeps the slot on standbys too, for
-// one of them may be the next primary.
+// server is told of what is stored only; what it has not been told it keeps. A scanner
+// (records.go) reads the heads of the records that come: it finds databases that were made by
+// copying files, which is recorded (copy.go) before the WAL that tells of it is stored, and
+// counts the bytes of each database (tally.go). sampler.go asks the primary where it is, once a
+// second. standbys.go keeps the slot on standbys too, for one of them may be the next primary.
 //
 // Reading, in the order of the files: List (contents.go) says what there is, by timeline:
 // segments, parts of segments, histories (history.go), and records of gaps (gap.go); names.go

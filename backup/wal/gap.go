@@ -48,12 +48,10 @@ func putGap(ctx context.Context, r *repository.Repository, g *Gap) error {
 	if err != nil {
 		return err
 	}
-	err = r.Store.PutIfAbsent(ctx, r.Key(g.key()), text, sumOf(text))
-	if errors.Is(err, store.ErrExists) {
-		if _, err = readGap(ctx, r, g.key()); errors.Is(err, store.ErrDamaged) {
-			err = r.Store.Put(ctx, r.Key(g.key()), text, sumOf(text))
-		}
-	}
+	err = putOnce(ctx, r, g.key(), text, func() error {
+		_, err := readGap(ctx, r, g.key())
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("record a gap: %w", err)
 	}

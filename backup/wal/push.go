@@ -252,7 +252,22 @@ func (a *Archive) pushSpan(ctx context.Context, timeline uint32, start, size rep
 		if _, err := io.ReadFull(io.NewSectionReader(data, int64(piece.From), int64(len(part))), part); err != nil {
 			return err
 		}
+		if err := a.putCopies(ctx, timeline, start+piece.From, size, part); err != nil {
+			return err
+		}
 		if err := putWAL(ctx, a.Repo, key, part, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putCopies records which databases were copied, by what WAL tells from a position on.
+func (a *Archive) putCopies(ctx context.Context, timeline uint32, from, size replication.LSN, data []byte) error {
+	s := newScanner(from, 0, size)
+	s.scan(data)
+	for _, f := range s.copies {
+		if err := putCopy(ctx, a.Repo, timeline, f); err != nil {
 			return err
 		}
 	}

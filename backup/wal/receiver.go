@@ -55,6 +55,9 @@ type Stats struct {
 	Slot     SlotState     // as the primary told of it last
 	Standbys []StandbySlot // by address
 	Gaps     int           // that are recorded
+	// Copied is where WAL last told that a database was made by copying files; the zero: it has
+	// not, since the start. It is recorded: see Copies.
+	Copied replication.Position
 
 	Objects           int64 // stored
 	BytesIn, BytesOut int64 // of WAL that was received, and of objects that were stored

@@ -39,6 +39,7 @@ func TestReceiver(t *testing.T) {
 	t.Run("nothing is replaced", func(t *testing.T) { testConflict(t, primary) })
 	t.Run("the slot is gone", func(t *testing.T) { testGap(t, primary) })
 	t.Run("the slot is lost", func(t *testing.T) { testLostSlot(t, primary) })
+	t.Run("records are read", func(t *testing.T) { testRecords(t, primary, wiretest.FindPostgres(t)) })
 	t.Run("a server that stops", func(t *testing.T) { testStopping(t, primary) }) // last
 }
 
@@ -52,6 +53,15 @@ func testRecover(t *testing.T, primary *postgres.Server) {
 	stored(t, r, primary)
 	exec1(t, primary, "insert into t values (-1)")
 	stored(t, r, primary)
+	exec1(t, primary, "create database files strategy file_copy")
+	stored(t, r, primary)
+	copies, err := Copies(t.Context(), g.Repository)
+	if err != nil || len(copies) == 0 || copies[len(copies)-1].Source != 1 || fmt.Sprint(copies[len(copies)-1].Database) != query(t, primary, "select oid from pg_database where datname = 'files'") {
+		t.Errorf("what is recorded of copied databases is %+v, %v", copies, err)
+	} else if at := r.Stats().Copied; at != copies[len(copies)-1].At {
+		t.Errorf("it says that one was copied at %+v, not at %+v", at, copies[len(copies)-1].At)
+	}
+	exec1(t, primary, "drop database files")
 	end := now(t, primary)
 	committed := time.Now()
 	until(t, "a sample after it", func() bool { return r.Stats().Sampled.After(committed) })

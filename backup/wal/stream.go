@@ -37,6 +37,7 @@ type stream struct {
 	chunk    replication.LSN // of a chunk
 	parts    []Segment       // that the repository had, from the first segment on
 
+	scanner  *scanner
 	received replication.LSN
 	durable  replication.LSN // all before it is stored
 	chunks   []*chunk        // the oldest first; what is whole is dropped
@@ -68,7 +69,7 @@ func newStream(s *session, at replication.Position) *stream {
 	start := at.LSN.SegmentStart(size)
 	st := &stream{
 		r: s.r, conn: s.conn, timeline: at.Timeline, size: size, chunk: min(size, chunkMost),
-		received: start, durable: start, reported: time.Now(), told: start, heard: time.Now(), system: s.server.System,
+		scanner: newScanner(start, at.LSN, size), received: start, durable: start, reported: time.Now(), told: start, heard: time.Now(), system: s.server.System,
 	}
 	if t := s.contents.timeline(at.Timeline); t != nil {
 		for _, segment := range t.Segments {
@@ -272,6 +273,9 @@ func (s *stream) take(w *replication.WAL) error {
 		c := s.open()
 		n := min(len(data), int(c.to-c.from)-len(c.buffer))
 		c.buffer = append(c.buffer, data[:n]...)
+		s.scanner.scan(data[:n])
+		c.copies = append(c.copies, s.scanner.copies...)
+		s.scanner.copies = s.scanner.copies[:0]
 		if c.since.IsZero() {
 			c.since = now
 		}
@@ -348,6 +352,9 @@ func (s *stream) collect(storing context.Context) {
 	for _, j := range results {
 		s.running--
 		obsolete := j.chunk.took(j)
+		if j.err == nil {
+			s.copied(j.copies)
+		}
 		switch {
 		case errors.Is(j.err, ErrConflict):
 			s.conflict = j.err
@@ -365,6 +372,14 @@ func (s *stream) collect(storing context.Context) {
 	}
 	if len(results) > 0 {
 		s.advance()
+	}
+}
+
+// copied tells of databases that were copied, which is recorded now.
+func (s *stream) copied(copies []fileCopy) {
+	for _, f := range copies {
+		s.r.Log.Info("a database was made by copying another's files: a restore of it from a base backup of before needs both", "cluster", s.r.Repo.Cluster, "oid", f.oid, "source", f.source, "at", f.lsn.String())
+		s.r.update(func(stats *Stats) { stats.Copied = replication.Position{LSN: f.lsn, Timeline: s.timeline} })
 	}
 }
 
