@@ -175,20 +175,40 @@ func (p *backupPlane) configure(ctx context.Context, name string) (config string
 	return config, err
 }
 
-// receive starts a Howdah that stores WAL, over a slot that stop drops.
-func (p *backupPlane) receive(ctx context.Context, config string) (serve *process, stop func(), err error) {
-	serve, err = startProcess(filepath.Join(filepath.Dir(config), "serve.log"), p.binary, "serve", "-c", config)
-	return serve, func() {
-		serve.stop()
-		p.dropSlot(ctx, howdahSlot)
-	}, err
+// begun is configure, with a slot and the first base backup, which the Howdah that receives
+// takes by itself: nothing shall be measured beside that.
+func (p *backupPlane) begun(ctx context.Context, name string) (config string, err error) {
+	if config, err = p.configure(ctx, name); err != nil {
+		return "", err
+	}
+	serve, err := p.receive(config)
+	if err != nil {
+		return "", err
+	}
+	defer serve.stop()
+	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		_, text, err := p.measure(ctx, p.binary, "backup", "list", "-c", config, "--json")
+		if err != nil {
+			return "", serve.explain(err)
+		}
+		if strings.Contains(text, `"id"`) {
+			return config, nil
+		}
+	}
+	return "", serve.explain(errors.New("there is no base backup"))
+}
+
+// receive starts a Howdah that stores WAL.
+func (p *backupPlane) receive(config string) (*process, error) {
+	return startProcess(filepath.Join(filepath.Dir(config), "serve.log"), p.binary, "serve", "-c", config)
 }
 
 // caughtUp is receive, and waits until what the server has is stored, but for what is not a
 // whole segment yet.
-func (p *backupPlane) caughtUp(ctx context.Context, config string) (serve *process, stop func(), err error) {
-	if serve, stop, err = p.receive(ctx, config); err != nil {
-		return nil, nil, err
+func (p *backupPlane) caughtUp(ctx context.Context, config string) (*process, error) {
+	serve, err := p.receive(config)
+	if err != nil {
+		return nil, err
 	}
 	begun, err := p.lsn(ctx, "select pg_current_wal_lsn()")
 	if err == nil {
@@ -196,10 +216,10 @@ func (p *backupPlane) caughtUp(ctx context.Context, config string) (serve *proce
 	}
 	if err != nil {
 		err = serve.explain(err)
-		stop()
-		return nil, nil, err
+		serve.stop()
+		return nil, err
 	}
-	return serve, stop, nil
+	return serve, nil
 }
 
 // lsn asks the server for a position in the WAL.

@@ -9,15 +9,16 @@ import (
 
 // runBase measures base backups into a store on the same disk.
 func (b *bench) runBase(ctx context.Context, p *backupPlane) error {
-	config, err := p.configure(ctx, "base")
+	config, err := p.begun(ctx, "base")
 	if err != nil {
 		return err
 	}
-	serve, stop, err := p.receive(ctx, config)
+	defer p.dropSlot(ctx, howdahSlot)
+	serve, err := p.caughtUp(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer serve.stop()
 	tar := b.report.add("base backup, MB/s, beside pg_basebackup -Ft --compress=client-zstd:1", ratioAtLeast(0.9))
 	rest := b.report.add("base backup, MB/s, beside pgBackRest backup, one process", ratioAtLeast(1))
 	cpu := b.report.add("– CPU of the program alone, s", target{})

@@ -27,10 +27,11 @@ func (p *backupPlane) loaded(ctx context.Context) (tps float64, err error) {
 // runSlow measures how much slower writes are while WAL is stored, and while a base backup
 // is taken.
 func (b *bench) runSlow(ctx context.Context, p *backupPlane) error {
-	config, err := p.configure(ctx, "slow")
+	config, err := p.begun(ctx, "slow")
 	if err != nil {
 		return err
 	}
+	defer p.dropSlot(ctx, howdahSlot)
 	streaming := b.report.add("pgbench, 4 clients, transactions/s: nothing stored (left), WAL stored", ratioAtLeast(0.97))
 	during := b.report.add("– and while a base backup of 32 MB/s is taken", ratioAtLeast(0.9))
 	unbound := b.report.add("– and one as fast as it goes", target{})
@@ -55,11 +56,11 @@ func (b *bench) runSlow(ctx context.Context, p *backupPlane) error {
 }
 
 func (p *backupPlane) loadedWhileStored(ctx context.Context, config string, streaming, during, unbound *row) error {
-	serve, stop, err := p.caughtUp(ctx, config)
+	serve, err := p.caughtUp(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer serve.stop()
 	tps, err := p.loaded(ctx)
 	if err != nil {
 		return err
@@ -99,15 +100,16 @@ func (p *backupPlane) loadedDuring(ctx context.Context, argv []string) (tps floa
 
 // runAge measures how old the newest commit is that is in the store, under a steady load.
 func (b *bench) runAge(ctx context.Context, p *backupPlane) error {
-	config, err := p.configure(ctx, "age")
+	config, err := p.begun(ctx, "age")
 	if err != nil {
 		return err
 	}
-	serve, end, err := p.caughtUp(ctx, config)
+	defer p.dropSlot(ctx, howdahSlot)
+	serve, err := p.caughtUp(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer serve.stop()
 	loading, stop := context.WithCancel(ctx)
 	var load sync.WaitGroup
 	var loadErr error

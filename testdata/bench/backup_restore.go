@@ -12,18 +12,16 @@ import (
 
 // runRestore measures restores of the whole cluster and of one of its tenants.
 func (b *bench) runRestore(ctx context.Context, p *backupPlane) error {
-	config, err := p.configure(ctx, "restore")
+	config, err := p.begun(ctx, "restore")
 	if err != nil {
 		return err
 	}
-	serve, stop, err := p.receive(ctx, config)
+	defer p.dropSlot(ctx, howdahSlot)
+	serve, err := p.caughtUp(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	if _, _, err := p.measure(ctx, p.binary, "backup", "now", "-c", config); err != nil {
-		return serve.explain(err)
-	}
+	defer serve.stop()
 	tarred, err := p.fresh("tarred")
 	if err != nil {
 		return err

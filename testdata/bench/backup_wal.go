@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 const (
 	keepSlot   = "keep" // what is measured anew begins at its position
 	howdahSlot = "howdah"
+
+	begunSuffix = ".begun" // of the store as it was there
 )
 
 // runWAL measures how fast WAL that is there already gets into a store.
@@ -21,19 +24,26 @@ func (b *bench) runWAL(ctx context.Context, p *backupPlane) error {
 	if b.seconds == 1 {
 		rows = 300000
 	}
-	err := p.server.Exec(ctx, tenantNumber(0), "select pg_create_physical_replication_slot('"+keepSlot+"', true)",
+	config, err := p.begun(ctx, "wal")
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(storeOf(config), storeOf(config)+begunSuffix); err != nil {
+		return err
+	}
+	err = p.server.Exec(ctx, postgres.Superuser, fmt.Sprintf("select pg_copy_physical_replication_slot('%s', '%s')", howdahSlot, keepSlot))
+	p.dropSlot(ctx, howdahSlot)
+	if err != nil {
+		return err
+	}
+	defer p.dropSlot(ctx, keepSlot)
+	err = p.server.Exec(ctx, tenantNumber(0),
 		"create table filled (n bigint, m int, filler text)", "create index on filled (n)",
 		fmt.Sprintf("insert into filled select g, g %% 100, md5(g::text) from generate_series(1, %d) g", rows),
 		"update filled set m = m + 1 where n % 3 = 0", "drop table filled")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		err = p.server.Exec(context.WithoutCancel(ctx), postgres.Superuser, "select pg_drop_replication_slot('"+keepSlot+"')", "checkpoint")
-		if err != nil {
-			b.say("%v", err)
-		}
-	}()
 	from, err := p.lsn(ctx, "select restart_lsn from pg_replication_slots where slot_name = $1", keepSlot)
 	if err != nil {
 		return err
@@ -62,7 +72,7 @@ func (b *bench) runWAL(ctx context.Context, p *backupPlane) error {
 	perCore[0].target = aloneAtLeast(150)
 	memory := b.report.add("memory of Howdah meanwhile, MB", aloneAtMost(300))
 	for i := range b.pairs {
-		u, err := p.receivedByHowdah(ctx, until)
+		u, err := p.receivedByHowdah(ctx, config, until)
 		if err != nil {
 			return err
 		}
@@ -85,6 +95,9 @@ func (b *bench) runWAL(ctx context.Context, p *backupPlane) error {
 	return nil
 }
 
+// storeOf is the folder of the store of a configuration.
+func storeOf(config string) string { return filepath.Join(filepath.Dir(config), "store") }
+
 // copySlot makes a slot that begins where the kept one does.
 func (p *backupPlane) copySlot(ctx context.Context, name string) (drop func(), err error) {
 	err = p.server.Exec(ctx, postgres.Superuser, fmt.Sprintf("select pg_copy_physical_replication_slot('%s', '%s')", keepSlot, name))
@@ -104,20 +117,27 @@ func (p *backupPlane) dropSlot(ctx context.Context, name string) {
 	p.say("%v", err)
 }
 
-func (p *backupPlane) receivedByHowdah(ctx context.Context, until int64) (u spent, err error) {
-	config, err := p.configure(ctx, "wal")
+// receivedByHowdah is what a Howdah does that goes on where its first base backup left off.
+func (p *backupPlane) receivedByHowdah(ctx context.Context, config string, until int64) (u spent, err error) {
+	dir := storeOf(config)
+	if err := os.RemoveAll(dir); err != nil {
+		return u, err
+	}
+	// Links do: nothing of a store is written twice.
+	if _, _, err := p.measure(ctx, "cp", "-al", dir+begunSuffix, dir); err != nil {
+		return u, err
+	}
+	drop, err := p.copySlot(ctx, howdahSlot)
 	if err != nil {
 		return u, err
 	}
-	if _, err := p.copySlot(ctx, howdahSlot); err != nil { // stop drops it
-		return u, err
-	}
+	defer drop()
 	begun := time.Now()
-	serve, stop, err := p.receive(ctx, config)
+	serve, err := p.receive(config)
 	if err != nil {
 		return u, err
 	}
-	defer stop()
+	defer serve.stop()
 	if err := p.stored(ctx, howdahSlot, until); err != nil {
 		return u, serve.explain(err)
 	}
