@@ -1,9 +1,11 @@
 package replication
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -14,8 +16,13 @@ import (
 // Conn is a connection to a server's walsender, for one goroutine.
 type Conn struct {
 	pg     *pgconn.PgConn
+	read   *bufio.Reader // what pg reads from
 	server Server
 }
+
+// readAhead is how much is read from the server at once: small pieces of WAL come by the
+// thousand in a second.
+const readAhead = 128 << 10
 
 // Server is what a walsender says of its server.
 type Server struct {
@@ -49,11 +56,14 @@ func Connect(ctx context.Context, url string) (*Conn, error) {
 	if validate := config.ValidateConnect; validate != nil {
 		config.ValidateConnect = func(ctx context.Context, pg *pgconn.PgConn) error { return primary(pg, validate(ctx, pg)) }
 	}
-	pg, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
+	c := &Conn{}
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { // of each host that is tried
+		c.read = bufio.NewReaderSize(r, readAhead)
+		return pgproto3.NewFrontend(c.read, w)
+	}
+	if c.pg, err = pgconn.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("log in for replication: %w", err)
 	}
-	c := &Conn{pg: pg}
 	if err := c.identify(ctx); err != nil {
 		c.Close(ctx)
 		return nil, err

@@ -74,6 +74,11 @@ func (c *Conn) Receive(ctx context.Context) (*WAL, *End, error) {
 	return nil, nil, fmt.Errorf("receive WAL: unexpected %T", m)
 }
 
+// Buffered says whether something of what comes next is here already.
+func (c *Conn) Buffered() bool {
+	return c.read.Buffered() > 0 || c.pg.Frontend().ReadBufferLen() > 0
+}
+
 // Timeout reports whether an error is that nothing came in the context's time.
 func Timeout(err error) bool { return pgconn.Timeout(err) }
 

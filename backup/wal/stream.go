@@ -17,12 +17,13 @@ const (
 	// that is open. Objects on their way need some more, and what Go has not collected yet as
 	// much again: all of Howdah is to stay below 300 MB.
 	memoryMost = 64 << 20
-	jobsMost   = 3                // at the same time
-	reports    = 5 * time.Second  // between two reports to the server, at the most
-	heartbeats = 10 * time.Second // between two heartbeats
-	grace      = 3 * time.Second  // for storing what has come, after the context is done
-	patience   = 10 * time.Second // that a server has to wait that stops
-	silence    = 30 * time.Second // after which a server is asked whether it is there; after twice that it is not
+	jobsMost   = 3                     // at the same time
+	reports    = 5 * time.Second       // between two reports to the server, at the most
+	heartbeats = 10 * time.Second      // between two heartbeats
+	grace      = 3 * time.Second       // for storing what has come, after the context is done
+	patience   = 10 * time.Second      // that a server has to wait that stops
+	gathering  = 10 * time.Millisecond // between two reads while all that there is has come, at the most
+	silence    = 30 * time.Second      // after which a server is asked whether it is there; after twice that it is not
 )
 
 func sumOfWAL(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }
@@ -39,6 +40,7 @@ type stream struct {
 
 	scanner  *scanner
 	received replication.LSN
+	live     bool            // nothing more was there when the last of it was sent
 	durable  replication.LSN // all before it is stored
 	chunks   []*chunk        // the oldest first; what is whole is dropped
 	free     [][]byte        // buffers of chunks that are stored
@@ -212,6 +214,7 @@ func (s *stream) receive(ctx context.Context, now time.Time) (*replication.WAL, 
 	if done {
 		return nil, nil, nil
 	}
+	s.gather()
 	w, end, err := s.conn.Receive(waiting)
 	if err != nil && waiting.Err() != nil && (replication.Timeout(err) || errors.Is(err, waiting.Err())) {
 		return nil, nil, ctx.Err() // time is up, or a job is done
@@ -221,6 +224,14 @@ func (s *stream) receive(ctx context.Context, now time.Time) (*replication.WAL, 
 		return nil, nil, s.keepalive(now)
 	}
 	return w, end, err
+}
+
+// gather lets some commits come together: the server sends each alone, and to be woken up
+// for each costs more than to store it.
+func (s *stream) gather() {
+	if s.live && !s.conn.Buffered() {
+		time.Sleep(min(gathering, s.r.interval()/10))
+	}
 }
 
 // keepalive answers a server that asks whether somebody is there. It asks on and on while
@@ -283,6 +294,7 @@ func (s *stream) take(w *replication.WAL) error {
 		s.received += replication.LSN(n)
 	}
 	s.asked = time.Time{}
+	s.live = w.End <= s.received
 	s.r.update(func(stats *Stats) {
 		stats.BytesIn += int64(len(w.Data))
 		stats.Received = max(stats.Received, s.received)
