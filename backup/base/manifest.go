@@ -100,10 +100,10 @@ type Object struct {
 
 // Sums are the sizes and sums of a sealed object.
 type Sums struct {
-	Size      int64  `json:"size"`       // bytes in plain
-	SHA256    string `json:"sha256"`     // of that
-	Stored    int64  `json:"stored"`     // bytes of the object
-	StoredSum string `json:"stored_sum"` // SHA-256 of the object without its last 32 bytes
+	Size      int64  `json:"size"`             // bytes in plain
+	SHA256    string `json:"sha256,omitempty"` // of that; "": what is in it has sums of its own
+	Stored    int64  `json:"stored"`           // bytes of the object
+	StoredSum string `json:"stored_sum"`       // SHA-256 of the object without its last 32 bytes
 }
 
 // ErrNewer is of a base backup that a newer Howdah has made.

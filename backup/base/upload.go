@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	bufferSize = 256 << 10
-	buffers    = 24 // what waits to be sealed is at most 6 MiB, of all objects together
+	bufferSize = 1 << 20 // what is compressed at once
+	buffers    = 10      // what waits to be sealed is at most 10 MiB, of all objects together
 	uploading  = 3  // objects with data that are on their way at a time
 )
 
@@ -52,6 +52,7 @@ type upload struct {
 	key    string
 	filled []byte // nil, or one of the buffers
 	size   int64
+	bare   bool // its plaintext has sums of its own
 	blocks chan []byte
 	sums   *Sums // set when all has ended without an error
 }
@@ -59,7 +60,10 @@ type upload struct {
 // begin begins an object whose sums are wanted there. ended, if not nil, is called when it
 // has come to its end in any way.
 func (u *uploads) begin(key string, sums *Sums, ended func()) *upload {
-	one := &upload{of: u, key: key, sums: sums, blocks: make(chan []byte)}
+	return u.start(&upload{of: u, key: key, sums: sums, blocks: make(chan []byte)}, ended)
+}
+
+func (u *uploads) start(one *upload, ended func()) *upload {
 	u.all.Go(func() {
 		if ended != nil {
 			defer ended()
@@ -71,15 +75,16 @@ func (u *uploads) begin(key string, sums *Sums, ended func()) *upload {
 	return one
 }
 
-// beginData is begin for an object of which there may be many: it waits until there are
-// few enough.
+// beginData is begin for an object of files, of which there may be many: it waits until
+// there are few enough. Each file has a sum in the list of files, and in PostgreSQL's own.
 func (u *uploads) beginData(key string, sums *Sums) (*upload, error) {
 	select {
 	case u.slots <- struct{}{}:
 	case <-u.ctx.Done():
 		return nil, context.Cause(u.ctx)
 	}
-	return u.begin(key, sums, func() { <-u.slots }), nil
+	one := &upload{of: u, key: key, sums: sums, blocks: make(chan []byte), bare: true}
+	return u.start(one, func() { <-u.slots }), nil
 }
 
 // write takes more of the object.
@@ -127,7 +132,11 @@ func (o *upload) end() error {
 
 func (o *upload) run() error {
 	ctx, u := o.of.ctx, o.of
-	w, err := u.repo.Sealer.Create(ctx, u.repo.Store, o.key, nil)
+	create := u.repo.Sealer.Create
+	if o.bare {
+		create = u.repo.Sealer.CreateBare
+	}
+	w, err := create(ctx, u.repo.Store, o.key, nil)
 	if err != nil {
 		return fmt.Errorf("store object %q: %w", o.key, err)
 	}
@@ -157,9 +166,9 @@ func (o *upload) close(w *store.SealedWriter) error {
 	if err != nil {
 		return fmt.Errorf("look at object %q: %w", o.key, err)
 	}
-	*o.sums = Sums{
-		Size: sums.PlainSize, SHA256: hex.EncodeToString(sums.Plain[:]),
-		Stored: info.Size, StoredSum: hex.EncodeToString(sums.Stored[:]),
+	*o.sums = Sums{Size: sums.PlainSize, Stored: info.Size, StoredSum: hex.EncodeToString(sums.Stored[:])}
+	if !o.bare {
+		o.sums.SHA256 = hex.EncodeToString(sums.Plain[:])
 	}
 	return nil
 }

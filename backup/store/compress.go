@@ -16,6 +16,7 @@ const frameSize = 1 << 20 // of plaintext in a frame of zstd
 type compressor struct {
 	frames frames
 	sum    hash.Hash // of the plaintext in frames
+	bare   bool      // no sum is wanted
 	size   int64     // of that
 	begun  []byte    // of the next frame: less than all of it
 	frame  []byte    // room for a frame that is compressed
@@ -31,7 +32,7 @@ func newCompressor() *compressor {
 // reset forgets what was begun.
 func (c *compressor) reset() {
 	c.sum.Reset()
-	c.size, c.begun, c.framed = 0, c.begun[:0], false
+	c.size, c.begun, c.framed, c.bare = 0, c.begun[:0], false, false
 }
 
 // write compresses p, with what was begun, as far as it makes whole frames.
@@ -68,7 +69,9 @@ func (c *compressor) end(to io.Writer) error {
 // a quarter of the time.
 func (c *compressor) put(to io.Writer, plain []byte) error {
 	var summing sync.WaitGroup
-	summing.Go(func() { c.sum.Write(plain) })
+	if !c.bare {
+		summing.Go(func() { c.sum.Write(plain) })
+	}
 	defer summing.Wait()
 	c.size += int64(len(plain))
 	frame, err := c.frames.compress(c.frame, plain)

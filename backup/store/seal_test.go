@@ -408,3 +408,55 @@ func heap() uint64 {
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc
 }
+
+// TestBare stores objects whose plaintext has no sum beside it, and does not take them for
+// others, nor others for them.
+func TestBare(t *testing.T) {
+	d := openDir(t, madeDir(t))
+	seals, opens := keys(t)
+	ctx := t.Context()
+	plain := bytes.Repeat([]byte("SELECT seat FROM howdah "), 100_000)
+	put := func(key string, create func(context.Context, store.Store, string, map[string]string) (*store.SealedWriter, error)) store.Sums {
+		w, err := create(ctx, d, key, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(plain); err != nil {
+			t.Fatal(err)
+		}
+		sums, err := w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := store.Verify(ctx, d, key); again != sums || err != nil || sums.PlainSize != int64(len(plain)) {
+			t.Errorf("%s: %+v and %+v, %v", key, sums, again, err)
+		}
+		return sums
+	}
+	none := [sha256.Size]byte{}
+	if sums := put("bare", seals.CreateBare); sums.Plain != none {
+		t.Errorf("%x", sums.Plain)
+	}
+	if sums := put("summed", seals.Create); sums.Plain != sha256.Sum256(plain) { // by the same compressor
+		t.Errorf("%x", sums.Plain)
+	}
+	r, _, err := opens.OpenBare(ctx, d, "bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if _, err := opened(opens, d, "bare"); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("bare for summed: %v", err)
+	}
+	r, _, err = opens.OpenBare(ctx, d, "summed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadAll(r); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("summed for bare: %v", err)
+	}
+}

@@ -58,6 +58,15 @@ func Verify(ctx context.Context, from Store, key string) (Sums, error) {
 // it has checked all of it; before that, what it has given is right as far as it
 // goes, but may not be all. It holds a few megabytes, whatever the length.
 func (s *Sealer) Open(ctx context.Context, from Store, key string) (*SealedReader, Info, error) {
+	return s.open(ctx, from, key, false)
+}
+
+// OpenBare is Open for what CreateBare has stored.
+func (s *Sealer) OpenBare(ctx context.Context, from Store, key string) (*SealedReader, Info, error) {
+	return s.open(ctx, from, key, true)
+}
+
+func (s *Sealer) open(ctx context.Context, from Store, key string, bare bool) (*SealedReader, Info, error) {
 	if len(s.identities) == 0 {
 		return nil, Info{}, fmt.Errorf("open object %q: %w: only a recipient's private key opens it: set identity_file", key, ErrNoIdentity)
 	}
@@ -65,7 +74,7 @@ func (s *Sealer) Open(ctx context.Context, from Store, key string) (*SealedReade
 	if err != nil {
 		return nil, Info{}, err
 	}
-	r := &SealedReader{src: src, key: key, body: newBody(src), plain: sha256.New()}
+	r := &SealedReader{src: src, key: key, body: newBody(src), bare: bare, plain: sha256.New()}
 	if err := r.begin(s.identities); err != nil {
 		src.Close()
 		return nil, Info{}, fmt.Errorf("open object %q: %w", key, err)
@@ -81,6 +90,7 @@ type SealedReader struct {
 	body *body
 	zstd *zstd.Decoder
 
+	bare  bool // its plaintext has no sum here
 	plain hash.Hash
 	size  int64
 	err   error // set once there is no more to read
@@ -106,7 +116,9 @@ func (r *SealedReader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	n, err := r.zstd.Read(p)
-	r.plain.Write(p[:n])
+	if !r.bare {
+		r.plain.Write(p[:n])
+	}
 	r.size += int64(n)
 	switch {
 	case err == io.EOF:
@@ -129,7 +141,7 @@ func (r *SealedReader) check() error {
 		return err
 	}
 	sums := r.body.sums
-	if r.size != sums.PlainSize || !bytes.Equal(sums.Plain[:], r.plain.Sum(nil)) {
+	if r.size != sums.PlainSize || !r.bare && !bytes.Equal(sums.Plain[:], r.plain.Sum(nil)) || r.bare != sums.bare() {
 		return fmt.Errorf("%w: its plaintext is not what was sealed", ErrDamaged)
 	}
 	return io.EOF
