@@ -14,7 +14,7 @@ import (
 const (
 	bufferSize = 1 << 20 // what is compressed at once
 	buffers    = 10      // what waits to be sealed is at most 10 MiB, of all objects together
-	uploading  = 3  // objects with data that are on their way at a time
+	uploading  = 3       // objects with data that are on their way at a time
 )
 
 // uploads are objects on their way to the store. What they are given is copied, and
