@@ -10,7 +10,7 @@ import (
 	"howdah/backup/store"
 )
 
-// Remove deletes an export. One that is not there is no error.
+// Remove deletes an export. One that is not there is no error; one that is held is ErrHeld.
 func (p *Place) Remove(ctx context.Context, id string) error {
 	if err := CheckID(id); err != nil {
 		return err
@@ -18,11 +18,7 @@ func (p *Place) Remove(ctx context.Context, id string) error {
 	if _, err := p.Manifest(ctx, id); errors.Is(err, store.ErrNotFound) {
 		return nil
 	} // a damaged one is deleted too
-	text, meta, err := abandoned(id)
-	if err != nil {
-		return err
-	}
-	if err := p.Store.Put(ctx, manifests+id, text, meta); err != nil {
+	if err := p.endManifest(ctx, id); err != nil {
 		return fmt.Errorf("remove export %q: %w", id, err)
 	}
 	return p.deleteData(ctx, id+"/")

@@ -17,6 +17,7 @@ type Exports struct {
 	From    time.Time // the zero: all are kept
 	Idle    string    // if not "": why none is deleted
 	Keep    []export.Manifest
+	Held    []*export.Hold    // of those that are kept for no other reason, the newest first
 	Expire  []export.Manifest // the newest first
 	Alone   []string          // what cannot be read
 
@@ -25,7 +26,7 @@ type Exports struct {
 
 // MakeExports says which exports of tenants of a cluster, or of none, are older than a
 // window, which is counted back from the newest export in the store; 0 keeps all. The newest
-// of each tenant stays. It changes nothing.
+// of each tenant stays, and what is held. It changes nothing.
 func MakeExports(ctx context.Context, place *export.Place, cluster string, window time.Duration, now time.Time) (*Exports, error) {
 	e := &Exports{Cluster: cluster, place: place}
 	all, err := place.List(ctx, "") // the newest first
@@ -33,6 +34,13 @@ func MakeExports(ctx context.Context, place *export.Place, cluster string, windo
 		if !errors.Is(err, store.ErrDamaged) && !errors.Is(err, export.ErrNewer) && !errors.Is(err, export.ErrID) {
 			return nil, err
 		}
+		e.Alone = append(e.Alone, err.Error())
+	}
+	holds, err := place.Holds(ctx)
+	if holds == nil {
+		return nil, err
+	}
+	for _, err := range several(err) {
 		e.Alone = append(e.Alone, err.Error())
 	}
 	if len(all) > 0 && all[0].Taken.After(now.Add(skew)) {
@@ -53,12 +61,17 @@ func MakeExports(ctx context.Context, place *export.Place, cluster string, windo
 			e.Keep = append(e.Keep, m)
 			continue
 		}
+		if h := holds[m.ID]; h != nil {
+			e.Keep, e.Held = append(e.Keep, m), append(e.Held, h)
+			continue
+		}
 		e.Expire = append(e.Expire, m)
 	}
 	return e, nil
 }
 
-// Run deletes those that are not kept. What the store refuses stays, and is told.
+// Run deletes those that are not kept, nor held by now. What the store refuses stays, and is
+// told.
 func (e *Exports) Run(ctx context.Context) error {
 	var failed failures
 	for i := range e.Expire {
@@ -66,7 +79,9 @@ func (e *Exports) Run(ctx context.Context) error {
 			failed.add(err)
 			break
 		}
-		failed.add(e.place.Remove(ctx, e.Expire[i].ID))
+		if err := e.place.Remove(ctx, e.Expire[i].ID); !errors.Is(err, export.ErrHeld) {
+			failed.add(err)
+		}
 	}
 	if err := failed.all(); err != nil {
 		return fmt.Errorf("expire exports of cluster %q: %w", e.Cluster, err)

@@ -206,6 +206,10 @@ func (s *verifying) lookAtAll(ctx context.Context) (err error) {
 			s.total += s.exportSize(&m)
 		}
 	}
+	_, err = s.place().Holds(ctx)
+	if err := s.findAll("holds of exports", err); err != nil {
+		return err
+	}
 	s.report.Exports = len(s.exports)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,10 +81,11 @@ type expiry struct {
 	WALKept    keep.Amount `json:"wal_kept"`
 	Gaps       int         `json:"gaps"`
 
-	ExportsIdle   string   `json:"no_export_is_deleted,omitempty"`
-	KeepExports   int      `json:"keep_exports"`
-	ExpireExports []string `json:"expire_exports"`
-	Alone         []string `json:"left_alone,omitempty"`
+	ExportsIdle   string    `json:"no_export_is_deleted,omitempty"`
+	KeepExports   int       `json:"keep_exports"`
+	ExpireExports []string  `json:"expire_exports"`
+	HeldExports   []keptRow `json:"held_exports,omitempty"`
+	Alone         []string  `json:"left_alone,omitempty"`
 
 	plan    *keep.Plan
 	exports *keep.Exports
@@ -132,6 +134,9 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	for i := range exports.Expire {
 		e.ExpireExports = append(e.ExpireExports, exports.Expire[i].ID)
 	}
+	for _, h := range exports.Held {
+		e.HeldExports = append(e.HeldExports, keptRow{h.ID, []string{fmt.Sprintf("it is held: %q", h.Reason)}})
+	}
 	return e, nil
 }
 
@@ -150,7 +155,7 @@ func (e *expiry) print(cmd *cobra.Command, p *printer) error {
 		return object(cmd.OutOrStdout(), e)
 	}
 	var rows [][]string
-	for _, k := range e.Keep {
+	for _, k := range slices.Concat(e.Keep, e.HeldExports) {
 		rows = append(rows, []string{k.ID, "kept", strings.Join(k.Why, "; ")})
 	}
 	expires := "expires"

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"howdah/backup/base"
+	"howdah/backup/export"
 	"howdah/backup/keep"
 	"howdah/backup/repository"
 	"howdah/backup/restore"
@@ -21,13 +22,20 @@ func backupHold() *cobra.Command {
 	var reason, until string
 	var release bool
 	cmd := &cobra.Command{
-		Use: "hold BACKUP", Short: "Have a base backup never expire, or end that", Args: oneName,
+		Use: "hold BACKUP", Short: "Have a base backup or an export never expire, or end that", Args: oneName,
 		Long: "Have a base backup, and the WAL from its start to its stop, be kept whatever the policy says, until it is released.\n" +
 			"--until also keeps the WAL that a restore from it to a later moment needs: a time with its zone, lsn:16/B374D848, or\n" +
-			"latest, which keeps all WAL that comes after it for as long as it is held. `backup list` shows what is held.",
+			"latest, which keeps all WAL that comes after it for as long as it is held. `backup list` shows what is held.\n\n" +
+			"An export, whose id begins with its tenant's name, is held in the same way; `export list` shows it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if release && (reason != "" || until != "") {
 				return usageError{errors.New("--release goes with neither --reason nor --until")}
+			}
+			if export.CheckID(args[0]) == nil {
+				if until != "" {
+					return usageError{errors.New("--until is for base backups: an export needs no WAL")}
+				}
+				return notThere(f.holdExport(cmd, export.Hold{ID: args[0], Reason: reason, By: atTheShell().Name, Since: time.Now()}, release))
 			}
 			config, r, err := f.open(cmd)
 			if err != nil {
@@ -59,6 +67,46 @@ func backupHold() *cobra.Command {
 	cmd.Flags().BoolVar(&release, "release", false, "end the hold")
 	f.flags(cmd)
 	return cmd
+}
+
+// holdExport puts or ends a hold of an export.
+func (f *clusterFlag) holdExport(cmd *cobra.Command, h export.Hold, release bool) error {
+	config, err := LoadConfig(f.path)
+	if err != nil {
+		return err
+	}
+	place, err := config.exportPlace()
+	if err == nil && place == nil {
+		err = errNoStore
+	}
+	if err != nil {
+		return err
+	}
+	at, says, action := &exportStore{place, config.Catalog.URL}, "export %s is held\n", "hold"
+	if release {
+		says, action = "export %s is not held any more\n", "release"
+		holds, err := place.Holds(cmd.Context())
+		if holds == nil {
+			return err
+		}
+		if holds[h.ID] == nil {
+			return fmt.Errorf("export %.140q is not held: %w", h.ID, errNotFound)
+		}
+	} else if _, err := place.Manifest(cmd.Context(), h.ID); err != nil {
+		return err
+	}
+	if err := at.audit(cmd.Context(), action, h.ID); err != nil {
+		return err
+	}
+	if release {
+		err = place.Release(cmd.Context(), h.ID)
+	} else {
+		err = place.PutHold(cmd.Context(), h)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), says, h.ID)
+	}
+	return err
 }
 
 // releaseBase ends a hold that there is.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -74,8 +75,33 @@ func exportList() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
 	return fromStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, _ []string) error {
 		all, err := at.List(cmd.Context(), tenant)
-		return errors.Join(p.exports(cmd, all), err)
+		holds, holdsErr := at.Holds(cmd.Context())
+		return errors.Join(p.listed(cmd, all, holds), err, holdsErr)
 	})
+}
+
+// listedExport is an export as `export list` tells of it.
+type listedExport struct {
+	export.Manifest
+	Held *export.Hold `json:"held,omitempty"`
+}
+
+func (p *printer) listed(cmd *cobra.Command, all []export.Manifest, holds map[string]*export.Hold) error {
+	told, rows := []listedExport{}, [][]string{}
+	for _, m := range all {
+		m.Parts = nil
+		one := listedExport{m, holds[m.ID]}
+		held := ""
+		if one.Held != nil {
+			held = cmp.Or(one.Held.Reason, "held")
+		}
+		told = append(told, one)
+		rows = append(rows, append(exportColumns(&m), held))
+	}
+	if p.json {
+		return object(cmd.OutOrStdout(), told)
+	}
+	return table(cmd.OutOrStdout(), "EXPORT TENANT TAKEN SERVER BYTES STORED HELD", rows)
 }
 
 func exportVerify() *cobra.Command {

@@ -176,8 +176,16 @@ func TestExpireAndHoldCommands(t *testing.T) {
 	}
 	k.give(t, exitDone, "HELD", "backup", "list")
 
+	k.give(t, exitUsage, "needs no WAL", "backup", "hold", exports[0], "--until", "latest")
+	k.give(t, exitNotFound, "no such object", "backup", "hold", "globex.20260131T104200Z.abcdef")
+	k.give(t, exitNotFound, "not held", "backup", "hold", exports[0], "--release")
+	k.give(t, exitDone, "is held", "backup", "hold", exports[0], "--reason", "case 4712")
+	k.give(t, exitDone, "case 4712", "export", "list")
+	k.give(t, exitFailed, "it is held", "export", "remove", exports[0], "--yes")
+
 	before := k.give(t, exitDone, k.ids[1]+" would expire", "backup", "expire", "--dry-run")
-	if !strings.Contains(before, `it is held: "case 4711"`) || !strings.Contains(before, "WAL: 16 objects") || !strings.Contains(before, exports[1]+" would expire") {
+	if !strings.Contains(before, `it is held: "case 4711"`) || !strings.Contains(before, "WAL: 16 objects") || !strings.Contains(before, exports[1]+" would expire") ||
+		!strings.Contains(before, exports[0]+` kept it is held: "case 4712"`) {
 		t.Errorf("the dry run says %s", before)
 	}
 	if again := k.give(t, exitDone, "", "backup", "expire", "--dry-run"); again != before {
@@ -190,16 +198,18 @@ func TestExpireAndHoldCommands(t *testing.T) {
 		WAL           struct{ Objects int }
 	}
 	out := k.give(t, exitDone, "", "backup", "expire", "--json")
-	if err := json.Unmarshal([]byte(out), &told); err != nil || len(told.Keep) != 3 || !slices.Equal(told.Expire, k.ids[1:2]) || told.WAL.Objects != 16 || len(told.ExpireExports) != 2 {
+	if err := json.Unmarshal([]byte(out), &told); err != nil || len(told.Keep) != 3 || !slices.Equal(told.Expire, k.ids[1:2]) || told.WAL.Objects != 16 || !slices.Equal(told.ExpireExports, exports[1:2]) {
 		t.Errorf("%+v, %v", told, err)
 	}
 	out = k.give(t, exitDone, "", "backup", "list", "--json")
 	if strings.Contains(out, k.ids[1]) || !strings.Contains(out, k.ids[0]) || !strings.Contains(out, k.ids[2]) {
 		t.Errorf("afterwards there are %s", out)
 	}
-	if all, err := place.List(t.Context(), ""); err != nil || len(all) != 1 || all[0].ID != exports[2] {
+	if all, err := place.List(t.Context(), ""); err != nil || len(all) != 2 || all[0].ID != exports[2] || all[1].ID != exports[0] {
 		t.Errorf("afterwards there are %d exports, %v", len(all), err)
 	}
+	k.give(t, exitDone, "not held any more", "backup", "hold", exports[0], "--release")
+	k.give(t, exitDone, exports[0]+" would expire", "backup", "expire", "--dry-run")
 	k.give(t, exitDone, "not held any more", "backup", "hold", k.ids[0], "--release")
 	k.give(t, exitDone, k.ids[0]+" would expire", "backup", "expire", "--dry-run")
 	k.give(t, exitFailed, "nothing has ever been backed up", "backup", "expire", "--cluster", "other")

@@ -12,6 +12,8 @@ import (
 	"howdah/tenants"
 )
 
+var errNoStore = errors.New("there is no store: give [backup] store")
+
 // repositoryOf returns what the store holds of a cluster, by the configuration alone: a
 // cluster that is no more can be restored too.
 func (c *Config) repositoryOf(cluster string, open func() (store.Store, error)) (*repository.Repository, error) {
@@ -23,7 +25,7 @@ func (c *Config) repositoryOf(cluster string, open func() (store.Store, error)) 
 		return nil, err
 	}
 	if s == nil {
-		return nil, errors.New("there is no store: give [backup] store")
+		return nil, errNoStore
 	}
 	return &repository.Repository{Store: s, Sealer: c.Sealer, Cluster: cluster}, nil
 }

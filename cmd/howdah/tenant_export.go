@@ -97,9 +97,13 @@ func (p *printer) exports(cmd *cobra.Command, all []export.Manifest) error {
 	}
 	var rows [][]string
 	for _, m := range all {
-		rows = append(rows, []string{m.ID, m.Tenant, m.Taken.Format(time.RFC3339), strconv.Itoa(m.Server), strconv.FormatInt(m.Size, 10), strconv.FormatInt(m.Stored, 10)})
+		rows = append(rows, exportColumns(&m))
 	}
 	return table(cmd.OutOrStdout(), "EXPORT TENANT TAKEN SERVER BYTES STORED", rows)
+}
+
+func exportColumns(m *export.Manifest) []string {
+	return []string{m.ID, m.Tenant, m.Taken.Format(time.RFC3339), strconv.Itoa(m.Server), strconv.FormatInt(m.Size, 10), strconv.FormatInt(m.Stored, 10)}
 }
 
 func tenantImport() *cobra.Command {
