@@ -10,7 +10,8 @@
 // (records.go) reads the heads of the records that come: it finds databases that were made by
 // copying files, which is recorded (copy.go) before the WAL that tells of it is stored, and
 // counts the bytes of each database (tally.go). sampler.go asks the primary where it is, once a
-// second. standbys.go keeps the slot on standbys too, for one of them may be the next primary.
+// second, and now and then whether its commits wait for what is stored. standbys.go keeps the
+// slot on standbys too, for one of them may be the next primary.
 //
 // Reading, in the order of the files: List (contents.go) says what there is, by timeline:
 // segments, parts of segments, histories (history.go), and records of gaps (gap.go); names.go

@@ -97,6 +97,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	if r.SampleURL != nil {
+		r.samples.told = func(was, is SlotState) { r.waits(was.Waits, is.Waits) }
 		beside.Go(func() { r.samples.run(ctx, r.SampleURL, r.slot()) })
 	}
 	if r.Standbys != nil {
@@ -147,6 +148,19 @@ func (r *Receiver) failed(err error) {
 	})
 	if !same {
 		r.Log.Error("WAL is not being stored", "cluster", r.Repo.Cluster, "error", text)
+	}
+}
+
+// waits tells in the log how commits wait for what is stored, when that changes.
+func (r *Receiver) waits(was, is Waits) {
+	switch {
+	case is.Hang() && !was.Hang():
+		r.Log.Error("commits wait for ever: synchronous_standby_names has them wait for Howdah, which applies nothing, and synchronous_commit is remote_apply: set it to on, or name standbys only",
+			"cluster", r.Repo.Cluster, "whose", is.Applied)
+	case is.synchronous() && !was.synchronous():
+		r.Log.Info("the cluster's commits wait until their WAL is stored: synchronous_standby_names has it so", "cluster", r.Repo.Cluster)
+	case was.synchronous() && !is.synchronous():
+		r.Log.Info("the cluster's commits do not wait any more until their WAL is stored", "cluster", r.Repo.Cluster)
 	}
 }
 

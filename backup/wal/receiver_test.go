@@ -36,6 +36,7 @@ func TestReceiver(t *testing.T) {
 	t.Run("parts are folded", func(t *testing.T) { testFold(t, primary) })
 	t.Run("one receives, and the others wait", func(t *testing.T) { testElsewhere(t, primary) })
 	t.Run("a store that is away", func(t *testing.T) { testStall(t, primary) })
+	t.Run("commits wait for it", func(t *testing.T) { testSynchronous(t, primary) })
 	t.Run("nothing is replaced", func(t *testing.T) { testConflict(t, primary) })
 	t.Run("the slot is gone", func(t *testing.T) { testGap(t, primary) })
 	t.Run("the slot is lost", func(t *testing.T) { testLostSlot(t, primary) })

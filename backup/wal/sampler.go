@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -39,13 +40,47 @@ type SlotState struct {
 	Status   string
 	Retained int64 // bytes of WAL from what it keeps to the newest
 	Safe     int64 // bytes that may be written before it is lost; -1: any number
+
+	Waits Waits // for whoever receives by it
 }
+
+// Waits says how the primary's commits wait for what is stored.
+type Waits struct {
+	// Sync is PostgreSQL's sync_state: of sync and quorum ones commits wait. "" is that nobody
+	// receives, or that it may not be known.
+	Sync string
+	// Applied says whose commits wait until WAL is applied, by synchronous_commit =
+	// remote_apply: the roles and databases that have that, or all. Here nothing ever is.
+	Applied string
+}
+
+// everybody is for whom remote_apply is the cluster's own setting.
+const everybody = "all"
+
+// synchronous reports whether commits wait for what is stored.
+func (w Waits) synchronous() bool { return w.Sync == "sync" || w.Sync == "quorum" }
+
+// Hang reports whether there are commits that wait for ever.
+func (w Waits) Hang() bool { return w.synchronous() && w.Applied != "" }
+
+// AllHang is Hang for those for whom nothing else is set.
+func (w Waits) AllHang() bool { return w.Hang() && w.Applied == everybody }
+
+// waitsAre is asked of the primary about the slot's receiver, and about what is set.
+const waitsAre = `select
+	coalesce((select max(r.sync_state) from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid where s.slot_name = $1), ''),
+	case (select reset_val from pg_settings where name = 'synchronous_commit') when 'remote_apply' then '` + everybody + `' else coalesce((
+		select string_agg(distinct concat_ws(' in ', 'role ' || r.rolname::text, 'database ' || d.datname::text), ', ') from pg_db_role_setting s
+		left join pg_roles r on r.oid = s.setrole left join pg_database d on d.oid = s.setdatabase
+		where 'synchronous_commit=remote_apply' = any(s.setconfig)), '') end`
 
 // sampler asks the primary once a second where it is, and now and then about the slot.
 type sampler struct {
 	mu      sync.Mutex
 	samples []taken
 	slot    SlotState
+	asking  time.Duration           // between two questions about the slot; 0 is the constant
+	told    func(was, is SlotState) // nil is nobody
 }
 
 // taken is a sample, and of whom.
@@ -89,7 +124,7 @@ func (s *sampler) connected(ctx context.Context, url, slot string) error {
 			return err
 		}
 		s.put(sample)
-		if state := s.slotState(); time.Since(state.Asked) >= slotAsking || state.Status == slotAbsent {
+		if state := s.slotState(); time.Since(state.Asked) >= cmp.Or(s.asking, slotAsking) || state.Status == slotAbsent {
 			if err := s.askSlot(ctx, conn, slot); err != nil {
 				return err
 			}
@@ -107,10 +142,17 @@ func (s *sampler) askSlot(ctx context.Context, conn *pgx.Conn, name string) erro
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
+	if err := conn.QueryRow(ctx, waitsAre, name).Scan(&state.Waits.Sync, &state.Waits.Applied); err != nil {
+		return err
+	}
 	state.Asked = time.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	was := s.slot
 	s.slot = state
+	s.mu.Unlock()
+	if s.told != nil {
+		s.told(was, state)
+	}
 	return nil
 }
 

@@ -123,6 +123,7 @@ type Backup struct {
 	BaseMaxRate     int64         // bytes a second; 0 = no limit
 	DrillInterval   time.Duration // 0 = never
 	DrillWhat       string        // database, cluster
+	WALInterval     time.Duration // how old WAL may get before it is stored
 
 	BaseInterval      time.Duration // between base backups of a cluster; 0 = only those that are asked for
 	KeepBase          int           // base backups that stay, at least

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"howdah/backup/store"
 )
@@ -17,6 +18,9 @@ func (r *configReader) checkBackup() {
 	}
 	if b.BaseMaxRate > 0 && b.BaseMaxRate < 32<<10 {
 		r.wrong(at("base_max_rate"), "write 32kB or more, or 0 for no limit", "base_max_rate is less than PostgreSQL takes")
+	}
+	if b.WALInterval < 10*time.Millisecond || b.WALInterval > time.Minute {
+		r.wrong(at("wal_interval"), `write 10ms to 1m, as in "1s"`, "wal_interval %s is of no use", b.WALInterval)
 	}
 	r.checkWALSocket(at("wal_socket"))
 	if b.DrillInterval > 0 && b.IdentityFile == "" && b.Store != "" {

@@ -42,6 +42,9 @@ func (d *daemon) ready(ctx context.Context) error {
 		if err := d.walReady(c); err != nil {
 			return fmt.Errorf("the WAL of cluster %q is not being stored: %w", c.Name, err)
 		}
+		if one := d.backups.receiverOf(c.Name); one != nil && one.Stats().Slot.Waits.AllHang() {
+			return fmt.Errorf("commits in cluster %q wait for ever: synchronous_standby_names has them wait for Howdah, which applies nothing, and synchronous_commit is remote_apply", c.Name)
+		}
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (c *Config) receives(cluster *tenants.Cluster) bool {
 
 // receivedBy has the settings that a receiver is started with anew when they change.
 func (c *Config) receivedBy(cluster *tenants.Cluster) string {
-	return fmt.Sprintf("%q %q %q %q %q", c.Backup.Store, c.Backup.Recipients, c.Backup.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL)
+	return fmt.Sprintf("%q %q %q %q %q %s", c.Backup.Store, c.Backup.Recipients, c.Backup.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval)
 }
 
 func (r *receivers) start(ctx context.Context, config *Config, cluster, by string) {
@@ -114,7 +114,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 	}
 	ctx, stop := context.WithCancel(ctx)
 	receiver := &wal.Receiver{
-		Repo: repo, Slot: walSlot, Interval: time.Second, Log: log,
+		Repo: repo, Slot: walSlot, Interval: config.Backup.WALInterval, Log: log,
 		URL:       url(func(c *tenants.Cluster) string { return c.ReplicationURL }),
 		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),
 		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },

@@ -24,6 +24,11 @@ func backupSettings() []setting {
 			at:  func(p *place) any { return &p.backup.IdentityFile },
 		},
 		{
+			section: in, name: "wal_interval", initial: "1s", reload: true,
+			doc: "How old WAL may get before it is stored, 10ms to 1m: at the most about so much is lost with a cluster. Less means more and smaller objects, and shorter waits where a cluster's commits wait for them (synchronous_standby_names).",
+			at:  func(p *place) any { return &p.backup.WALInterval },
+		},
+		{
 			section: in, name: "base_interval", initial: "24h", reload: true,
 			doc: "How long after one base backup of a cluster the next one is taken. A restore replays the WAL since the last one before its moment. 0 takes none but those that are asked for.",
 			at:  func(p *place) any { return &p.backup.BaseInterval },
