@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -103,22 +102,16 @@ func readHold(ctx context.Context, r *repository.Repository, id string) (*Hold, 
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("a hold: %w", err)
 	}
-	body, info, err := r.Store.Get(ctx, holdKey(r, id), 0, holdMost)
-	if err != nil {
-		return nil, fmt.Errorf("read the hold of base backup %q: %w", id, err)
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return nil, fmt.Errorf("read the hold of base backup %q: %w", id, err)
-	}
 	h := &Hold{}
-	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, h) != nil || h.ID != id {
-		return nil, fmt.Errorf("read the hold of base backup %q: %w", id, store.ErrDamaged)
+	err := readSummed(ctx, r, holdKey(r, id), holdMost, h)
+	switch {
+	case err == nil && h.ID != id:
+		err = store.ErrDamaged
+	case err == nil && h.Format > holdFormat:
+		err = ErrNewer
 	}
-	if h.Format > holdFormat {
-		return nil, fmt.Errorf("the hold of base backup %q: %w", id, ErrNewer)
+	if err != nil {
+		return nil, fmt.Errorf("read the hold of base backup %q: %w", id, err)
 	}
 	return h, nil
 }

@@ -163,27 +163,37 @@ func read(ctx context.Context, r *repository.Repository, id string) (*Manifest, 
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	body, info, err := r.Store.Get(ctx, manifestKey(r, id), 0, -1)
+	m := &Manifest{}
+	err := readSummed(ctx, r, manifestKey(r, id), -1, m)
+	switch {
+	case err == nil && m.Format > format:
+		err = ErrNewer
+	case err == nil:
+		err = m.check(r, id)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("base backup %q: %w", id, err)
+		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, err)
+	}
+	return m, nil
+}
+
+// readSummed reads an object of JSON, of which it has the sum beside it: most bytes at the
+// most, or with -1 all.
+func readSummed(ctx context.Context, r *repository.Repository, key string, most int64, into any) error {
+	body, info, err := r.Store.Get(ctx, key, 0, most)
+	if err != nil {
+		return err
 	}
 	defer body.Close()
 	text, err := io.ReadAll(body)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, err)
+		return err
 	}
-	m := &Manifest{}
 	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, m) != nil {
-		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, store.ErrDamaged)
+	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, into) != nil {
+		return store.ErrDamaged
 	}
-	if m.Format > format {
-		return nil, fmt.Errorf("base backup %q: %w", id, ErrNewer)
-	}
-	if err := m.check(r, id); err != nil {
-		return nil, fmt.Errorf("read manifest of base backup %q: %w", id, err)
-	}
-	return m, nil
+	return nil
 }
 
 // longestChain is more than anybody takes before there is a whole one again.
