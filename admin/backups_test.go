@@ -32,7 +32,7 @@ func someBackups() []admin.ClusterBackups {
 					{Finished: fixedTime().Add(time.Hour), InvalidPages: 3, Error: "a page is missing"},
 					{Finished: fixedTime(), RTO: 61, RPO: 1.5},
 				},
-				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now, Held: true}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
+				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now, Hold: &base.Hold{}}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
 			},
 			Wanted: true, Interval: 24 * time.Hour, DrillInterval: 48 * time.Hour,
 			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), LastError: "no room", LastErrorAt: fixedTime()},

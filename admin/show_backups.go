@@ -56,7 +56,7 @@ func showBackups(s *session, row func(...any)) {
 		for i := range c.Bases {
 			b := &c.Bases[i]
 			row(c.Cluster, b.ID, baseKind(b), b.Started, int64(b.Took().Seconds()), b.Size, b.Stored, ratioText(b), len(b.DatabasesAtEnd),
-				b.Start.LSN.String(), b.Stop.LSN.String(), int64(b.Stop.Timeline), yesNo(b.Held), b.Oldest, b.Newest)
+				b.Start.LSN.String(), b.Stop.LSN.String(), int64(b.Stop.Timeline), yesNo(b.Hold != nil), b.Oldest, b.Newest)
 		}
 	}
 }

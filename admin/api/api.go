@@ -25,9 +25,12 @@ type Config struct {
 	// TakeBackup has a base backup of a cluster be taken, and does not wait for it; nil is
 	// that nobody can.
 	TakeBackup func(cluster, why string) error
-	Limits     func() Limits // in force now; nil = none
-	Version    string
-	Log        *slog.Logger
+	// ReadBackups has what the store has of backups be read again soon; nil is that this
+	// comes in its time.
+	ReadBackups func()
+	Limits      func() Limits // in force now; nil = none
+	Version     string
+	Log         *slog.Logger
 }
 
 // server answers requests.

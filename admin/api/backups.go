@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	console "howdah/admin"
+	"howdah/admin/fleet"
 	"howdah/tenants/catalog"
 )
 
@@ -26,6 +27,8 @@ type BaseBackup struct {
 	StopLSN   string     `json:"stop_lsn"`
 	Timeline  uint32     `json:"timeline"`
 	Held      bool       `json:"held,omitempty" doc:"it is never deleted"`
+	HeldBy    string     `json:"held_by,omitempty"`
+	HeldFor   string     `json:"held_for,omitempty" doc:"the reason"`
 	Oldest    time.Time  `json:"oldest" doc:"the oldest time that a restore can go to with it"`
 	Newest    *time.Time `json:"newest,omitempty" doc:"the newest one; none: nobody knows"`
 }
@@ -49,6 +52,8 @@ type WAL struct {
 func (s *server) backups(api huma.API) {
 	huma.Register(api, operation("list-backups", "GET", "/clusters/{name}/backups", "List the base backups of a cluster, the newest first", viewer), s.listBackups)
 	huma.Register(api, operation("take-backup", "POST", "/clusters/{name}/backups", "Take a base backup of a cluster now; it shows in the list when it is done", operator, accepted), s.takeBackup)
+	huma.Register(api, operation("hold-backup", "PUT", "/clusters/{name}/backups/{id}/hold", "Have a base backup never be deleted", operator), s.holdBackup)
+	huma.Register(api, operation("release-backup", "DELETE", "/clusters/{name}/backups/{id}/hold", "Have a base backup be deleted again when it is not to be kept any more", admin), s.releaseBackup)
 	huma.Register(api, operation("get-wal", "GET", "/clusters/{name}/wal", "Tell how far a cluster's WAL is stored", viewer), s.getWAL)
 }
 
@@ -72,11 +77,15 @@ func (s *server) listBackups(_ context.Context, in *ByName) (*struct{ Body []Bas
 	all := []BaseBackup{}
 	for i := range c.Bases {
 		b := &c.Bases[i]
-		all = append(all, BaseBackup{
+		one := BaseBackup{
 			ID: b.ID, Since: b.Since, Major: b.Major, Started: b.Started, Finished: b.Finished, Size: b.Size, Stored: b.Stored,
 			Databases: len(b.DatabasesAtEnd), StartLSN: b.Start.LSN.String(), StopLSN: b.Stop.LSN.String(), Timeline: b.Stop.Timeline,
-			Held: b.Held, Oldest: b.Oldest, Newest: orNone(b.Newest),
-		})
+			Oldest: b.Oldest, Newest: orNone(b.Newest),
+		}
+		if h := b.Hold; h != nil {
+			one.Held, one.HeldBy, one.HeldFor = true, h.By, h.Reason
+		}
+		all = append(all, one)
 	}
 	return &struct{ Body []BaseBackup }{all}, nil
 }
@@ -107,6 +116,49 @@ func (s *server) takeBackup(ctx context.Context, in *ByName) (*struct{}, error) 
 
 // ErrNotHere is of a base backup that this node cannot take now.
 var ErrNotHere = errors.New("not now")
+
+// ByBackup is a path with a cluster and one of its base backups in it.
+type ByBackup struct {
+	ByName
+	ID string `path:"id" maxLength:"100"`
+}
+
+func (s *server) holdBackup(ctx context.Context, in *struct {
+	ByBackup
+	Body struct {
+		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"why: it is kept with it"`
+		Until  string `json:"until,omitempty" maxLength:"100" doc:"keep the WAL too that a restore from it to this moment needs: latest, a time with its zone, or lsn:16/B374D848; none: up to its stop"`
+	}
+},
+) (*struct{}, error) {
+	return nil, s.ofBackup(ctx, in.Name, func(f *fleet.Fleet) error {
+		return f.HoldBackup(ctx, actor(ctx), in.Name, in.ID, in.Body.Reason, in.Body.Until)
+	})
+}
+
+func (s *server) releaseBackup(ctx context.Context, in *ByBackup) (*struct{}, error) {
+	return nil, s.ofBackup(ctx, in.Name, func(f *fleet.Fleet) error {
+		return f.ReleaseBackup(ctx, actor(ctx), in.Name, in.ID)
+	})
+}
+
+// ofBackup does something to a base backup of a cluster, and has it be looked at again.
+func (s *server) ofBackup(ctx context.Context, cluster string, do func(*fleet.Fleet) error) error {
+	if _, err := s.backupsOf(cluster); err != nil {
+		return err
+	}
+	f, err := s.fleet()
+	if err != nil {
+		return err
+	}
+	if err := do(f); err != nil {
+		return s.problem(err)
+	}
+	if s.ReadBackups != nil {
+		s.ReadBackups()
+	}
+	return nil
+}
 
 func (s *server) getWAL(_ context.Context, in *ByName) (*struct{ Body WAL }, error) {
 	c, err := s.backupsOf(in.Name)

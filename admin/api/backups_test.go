@@ -22,7 +22,7 @@ func someBackups() []admin.ClusterBackups {
 		Start: base.Position{LSN: 16 << 20, Timeline: 1}, Stop: base.Position{LSN: 17 << 20, Timeline: 1},
 	}
 	return []admin.ClusterBackups{{
-		Overview:  overview.Overview{Cluster: "main", Read: taken, Bases: []overview.Base{{Manifest: m, Oldest: m.Finished}}},
+		Overview:  overview.Overview{Cluster: "main", Read: taken, Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Hold: &base.Hold{By: "anna", Reason: "case 4711"}}}},
 		Receiving: &wal.Stats{Connected: true, Timeline: 1, Received: 20 << 20, Durable: 19 << 20, Sampled: time.Now(), Slot: wal.SlotState{Status: "reserved"}},
 	}}
 }
@@ -34,7 +34,7 @@ func TestBackups(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &all); err != nil || status != http.StatusOK || len(all) != 1 {
 		t.Fatalf("%d %s, %v", status, text, err)
 	}
-	if b := all[0]; b["id"] != "20260131T010000Z.k3jx7q" || b["size"] != 300.0 || b["stop_lsn"] != "0/1100000" || b["oldest"] != "2026-01-31T01:01:00Z" || b["newest"] != nil {
+	if b := all[0]; b["id"] != "20260131T010000Z.k3jx7q" || b["size"] != 300.0 || b["stop_lsn"] != "0/1100000" || b["oldest"] != "2026-01-31T01:01:00Z" || b["newest"] != nil || b["held"] != true || b["held_by"] != "anna" || b["held_for"] != "case 4711" {
 		t.Errorf("the backup is %v", b)
 	}
 	status, text, _ = d.ask("GET", "/api/v1/clusters/main/wal", d.tokens["viewer"], "")
@@ -57,6 +57,19 @@ func TestBackups(t *testing.T) {
 	d.taking = fmt.Errorf("%w: another node receives", api.ErrNotHere)
 	if status, text, _ := d.ask("POST", "/api/v1/clusters/main/backups", d.tokens["operator"], ""); status != http.StatusConflict || !strings.Contains(text, "another node receives") {
 		t.Errorf("not here: %d %s", status, text)
+	}
+	for _, test := range []struct {
+		method, cluster string
+		status          int
+		says            string
+	}{
+		{"PUT", "nowhere", http.StatusNotFound, "nowhere"},
+		{"PUT", "main", http.StatusUnprocessableEntity, "give [backup] store"}, // the fleet of here has none
+		{"DELETE", "main", http.StatusUnprocessableEntity, "give [backup] store"},
+	} {
+		if status, text, _ := d.ask(test.method, "/api/v1/clusters/"+test.cluster+"/backups/20260131T010000Z.k3jx7q/hold", d.tokens["admin"], `{"reason":"case 4711"}`); status != test.status || !strings.Contains(text, test.says) {
+			t.Errorf("%s the hold of a backup of %s: %d %s", test.method, test.cluster, status, text)
+		}
 	}
 	if status, text, _ := d.ask("POST", "/api/v1/clusters/nowhere/backups", d.tokens["operator"], ""); status != http.StatusNotFound || len(d.taken) != 2 {
 		t.Errorf("of no cluster: %d %s", status, text)

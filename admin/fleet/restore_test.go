@@ -193,11 +193,12 @@ func testRestore(t *testing.T, v *vault) {
 	v.make()
 	unborn := v.now()
 	v.refuses(unborn, map[string]fleet.NewRestore{"no base backup": {}})
-	v.backUp()
+	taken := v.backUp()
 	for _, part := range []struct {
 		name string
 		test func(*testing.T)
 	}{
+		{"held", func(t *testing.T) { v.testHeld(t, taken) }},
 		{"beside", v.testBeside},
 		{"refused", func(t *testing.T) { v.testRefused(t, unborn) }},
 		{"renamed and born", v.testFound},

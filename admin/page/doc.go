@@ -11,5 +11,6 @@
 //     reads and writes moments, sizes and durations.
 //   - clusters.js shows clusters and their base backups, tenants.js the list of tenants, and
 //     tenant.js one tenant; jobs.js follows jobs.
-//   - restore.js is the dialog in which a moment is chosen, on the slider of timeline.js.
+//   - restore.js is the dialog (dialog.js) in which a moment is chosen, on the slider of
+//     timeline.js.
 package page

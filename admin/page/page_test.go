@@ -76,7 +76,7 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 const (
 	bases = `[{"id":"20260131T010000Z.inc","since":"20260130T010000Z.bbb","major":17,"started":"2026-01-31T01:00:00Z","finished":"2026-01-31T01:02:00Z","size":41000000,"stored":9000000,"databases":500,"timeline":1,"oldest":"2026-01-31T01:02:00Z","newest":"2026-01-31T10:40:00Z"},
-		{"id":"20260130T010000Z.bbb","major":17,"started":"2026-01-30T01:00:00Z","finished":"2026-01-30T01:10:00Z","size":123456789012,"stored":45678901234,"databases":500,"timeline":1,"held":true,"oldest":"2026-01-30T01:10:00Z","newest":"2026-01-31T10:40:00Z"},
+		{"id":"20260130T010000Z.bbb","major":17,"started":"2026-01-30T01:00:00Z","finished":"2026-01-30T01:10:00Z","size":123456789012,"stored":45678901234,"databases":500,"timeline":1,"held":true,"held_by":"bert","held_for":"case 4711","oldest":"2026-01-30T01:10:00Z","newest":"2026-01-31T10:40:00Z"},
 		{"id":"20260129T010000Z.aaa","major":17,"started":"2026-01-29T01:00:00Z","finished":"2026-01-29T01:10:00Z","size":123000000000,"stored":45000000000,"databases":499,"timeline":1,"oldest":"2026-01-29T01:10:00Z","newest":"2026-01-29T20:00:00Z"}]`
 	wal    = `{"state":"receiving","timeline":1,"durable_until":"2026-01-31T10:45:00Z","rpo_seconds":0.8,"gaps":1,"slot_status":"reserved","slot_retained_bytes":33554432}`
 	tenant = `{"name":"acme","id":"11111111-0000-4000-8000-000000000000","source":"catalog","state":"active","cluster":"main","database":"acme","user":"acme","tier":"gold","created":"2025-06-01T08:00:00Z"}`
@@ -188,6 +188,21 @@ func TestClusters(t *testing.T) {
 	tab.Press("Take a base backup now")
 	tab.Sees("has been asked for")
 	s.soon(t, "POST /clusters/main/backups", "POST /clusters/main/backups")
+	const hold = "/clusters/main/backups/20260131T010000Z.inc/hold"
+	tab.Press("Hold… the base backup of 2026-01-31T01:00:00Z")
+	tab.Fill("Reason", "case <i>12</i>")
+	s.put("PUT "+hold, "503 the store cannot be used")
+	tab.Press("Hold")
+	tab.Sees("the store cannot be used")
+	tab.Screenshot("hold")
+	s.put("PUT "+hold, "{}")
+	tab.Press("Hold")
+	tab.Sees("shows in the list in a few seconds")
+	s.soon(t, "PUT "+hold+` {"reason":"case <i>12</i>","until":""}`, "PUT "+hold+` {"reason":"case <i>12</i>","until":""}`)
+	tab.Sees("by bert: case 4711")
+	if there, enabled := tab.Enabled("Release the base backup of 2026-01-30T01:00:00Z"); !there || enabled {
+		t.Errorf("an operator may release: %t, %t", there, enabled)
+	}
 	tab.Size(360, 800)
 	tab.Dark(true)
 	tab.Screenshot("clusters phone dark")

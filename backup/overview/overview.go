@@ -38,7 +38,7 @@ type Base struct {
 	// Restores to times from Oldest to Newest can begin with it; the zero Newest is that
 	// nobody knows up to when.
 	Oldest, Newest time.Time
-	Held           bool // and never deleted
+	Hold           *base.Hold // it is never deleted; nil if it is not held
 }
 
 // Took is how long it took.
@@ -127,7 +127,7 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 		return nil, ctx.Err()
 	}
 	for _, m := range bases {
-		b := Base{Manifest: m, Oldest: m.Finished, Newest: o.Until, Held: holds[m.ID] != nil}
+		b := Base{Manifest: m, Oldest: m.Finished, Newest: o.Until, Hold: holds[m.ID]}
 		if g := behind(gaps, replication.Position(m.Stop)); g != nil {
 			if b.Newest, err = r.endBefore(ctx, g); err != nil {
 				return nil, err

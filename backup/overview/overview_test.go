@@ -109,7 +109,7 @@ func TestOverview(t *testing.T) {
 	}
 	o := read(t, r)
 	until := moment("2026-01-31T10:42:00Z")
-	if len(o.Bases) != 2 || o.Bases[0].ID != "20260131T010000Z.bbbbbb" || !o.Until.Equal(until) || o.LSN != 10*mib || o.Timeline != 1 || o.Gaps != 0 || o.Bases[0].Held || !o.Bases[1].Held {
+	if len(o.Bases) != 2 || o.Bases[0].ID != "20260131T010000Z.bbbbbb" || !o.Until.Equal(until) || o.LSN != 10*mib || o.Timeline != 1 || o.Gaps != 0 || o.Bases[0].Hold != nil || o.Bases[1].Hold == nil {
 		t.Fatalf("it is %+v", o)
 	}
 	for i, from := range []time.Time{day2, day1} {

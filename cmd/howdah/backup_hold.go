@@ -9,11 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"howdah/admin/fleet"
 	"howdah/backup/base"
 	"howdah/backup/export"
-	"howdah/backup/keep"
 	"howdah/backup/repository"
-	"howdah/backup/restore"
 	"howdah/tenants/catalog"
 )
 
@@ -131,20 +130,12 @@ func releaseBase(cmd *cobra.Command, r *repository.Repository, id string, audit 
 // holdUntil says in a hold up to where WAL is held.
 func holdUntil(ctx context.Context, r *repository.Repository, h *base.Hold, until string) error {
 	m, err := base.Read(ctx, r, h.ID)
-	if err != nil || until == "" {
+	if err != nil {
 		return err
 	}
-	target, err := restore.ParseTarget(until)
-	if err != nil {
-		return usageError{err}
+	err = fleet.HoldUntil(ctx, r, m, h, until)
+	if invalid := (*fleet.InvalidError)(nil); errors.As(err, &invalid) {
+		return usageError{fmt.Errorf("--until: %w", invalid.Reason)}
 	}
-	switch {
-	case target.XID != 0 || target.Name != "":
-		return usageError{errors.New("--until takes latest, a time, or lsn:16/B374D848")}
-	case target.Time.IsZero() && target.LSN == 0:
-		h.Latest = true
-		return nil
-	}
-	h.Until, err = keep.Reach(ctx, r, m, target.Time, target.LSN)
 	return err
 }

@@ -163,7 +163,7 @@ func TestExpireAndHoldCommands(t *testing.T) {
 		exports = append(exports, storeExportAt(t, place, time.Now().Add(-time.Duration(hours)*time.Hour)))
 	}
 	k.give(t, exitUsage, "time zone", "backup", "hold", k.ids[0], "--until", "2026-01-31 10:42")
-	k.give(t, exitUsage, "--until takes", "backup", "hold", k.ids[0], "--until", "name:x")
+	k.give(t, exitUsage, "--until: it takes", "backup", "hold", k.ids[0], "--until", "name:x")
 	k.give(t, exitFailed, "not to", "backup", "hold", k.ids[0], "--until", "lsn:F/0")
 	k.give(t, exitFailed, "after that", "backup", "hold", k.ids[1], "--until", "lsn:0/100")
 	k.give(t, exitFailed, "it is not known", "backup", "hold", k.ids[1], "--until", "2026-01-31T10:42:00Z")

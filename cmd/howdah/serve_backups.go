@@ -27,6 +27,7 @@ type backupsWatch struct {
 	mu        sync.Mutex
 	readers   map[string]*watched // by cluster
 	receiving map[string]*receiving
+	changes   int // that were made here to what the store has
 }
 
 type watched struct {
@@ -99,10 +100,10 @@ func (w *watched) note(ctx context.Context, d *daemon) {
 	}
 }
 
-// wait returns when it is time to read again, or a base backup was taken here.
+// wait returns when it is time to read again, or what the store has was changed here.
 func (w *backupsWatch) wait(ctx context.Context) {
-	taken := w.taken()
-	for end := time.Now().Add(backupsAgain); time.Now().Before(end) && w.taken() == taken; {
+	seen := w.changed()
+	for end := time.Now().Add(backupsAgain); time.Now().Before(end) && w.changed() == seen; {
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -111,13 +112,22 @@ func (w *backupsWatch) wait(ctx context.Context) {
 	}
 }
 
-func (w *backupsWatch) taken() (n int) {
+// changed counts the base backups that were taken here, and what else was changed.
+func (w *backupsWatch) changed() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	n := w.changes
 	for _, one := range w.receiving {
 		n += one.backups.Stats().Taken
 	}
 	return n
+}
+
+// readSoon has what the store has be read within a second or two.
+func (w *backupsWatch) readSoon() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
 }
 
 // match returns a reader for each cluster of the registry.

@@ -173,7 +173,7 @@ var (
 // api is the HTTP API.
 func (d *daemon) api() *api.API {
 	return api.New(api.Config{
-		Registry: d.registry, Console: d.console, Version: version, Log: d.log, Fleet: d.theFleet, TakeBackup: d.takeBackup,
+		Registry: d.registry, Console: d.console, Version: version, Log: d.log, Fleet: d.theFleet, TakeBackup: d.takeBackup, ReadBackups: d.backups.readSoon,
 		ClientRole: func(name string) string { return d.current().Admin.ClientRole(name) },
 		Limits: func() api.Limits {
 			a := &d.current().Admin

@@ -1,5 +1,6 @@
 // Clusters: how far their WAL is stored, and their base backups.
 import { ask, at, unless } from "./api.js";
+import { Dialog } from "./dialog.js";
 import { el, every, failure, fill, pairs, table, working } from "./dom.js";
 import { picture, reaches, spans } from "./timeline.js";
 import { lasts, moment, size } from "./when.js";
@@ -80,6 +81,49 @@ class Cluster {
     return el("button", { type: "button", id: `take-${this.name}`, disabled: !!why, title: why, onclick: take }, "Take a base backup now");
   }
 
+  // kept says whether a base backup is held, with the button to change that.
+  kept(b) {
+    const hold = at`/clusters/${this.name}/backups/${b.id}/hold`;
+    if (!b.held) return ["by policy ", this.small(b, "Hold…", "operator", () => this.hold(b, hold))];
+    const why = [b.held_by && `by ${b.held_by}`, b.held_for].filter(Boolean).join(": ");
+    return [el("span.badge", { title: "it is never deleted, until it is released" }, "held"), why ? ` ${why} ` : " ", this.small(b, "Release", "admin", () => this.change(() => ask("DELETE", hold)))];
+  }
+
+  small(b, name, role, run) {
+    const why = unless(role);
+    return el("button.plain.small", { type: "button", id: `hold-${this.name}-${b.id}`, disabled: !!why, title: why, "aria-label": `${name} the base backup of ${b.started}`, onclick: working(this.wrong, run) }, name);
+  }
+
+  // hold asks why first.
+  async hold(b, path) {
+    const reason = el("input", { type: "text", id: "reason", maxlength: "1000", autocomplete: "off" });
+    const until = el("input", { type: "checkbox", id: "latest" });
+    const dialog = new Dialog("Hold a base backup", () => this.load());
+    const wrong = el("div");
+    const run = working(wrong, async () => {
+      await ask("PUT", path, { reason: reason.value.trim(), until: until.checked ? "latest" : "" });
+      dialog.close();
+      this.changed();
+    });
+    dialog.open(
+      el("p", null, "The base backup of ", moment(b.started), " is not deleted, whatever the policy says, until it is released."),
+      el("p.typed", null, el("label", { for: "reason" }, "Reason"), reason),
+      el("p.choice", null, until, el("label", { for: "latest" }, "Keep all WAL behind it too, so that every moment since can be restored; otherwise only the moment at which it was taken can be")),
+      wrong,
+      el("div.buttons", null, el("button", { type: "button", onclick: run }, "Hold"), el("button.plain", { type: "button", onclick: () => dialog.close() }, "Close")),
+    );
+    reason.focus();
+  }
+
+  async change(run) {
+    await run();
+    this.changed();
+  }
+
+  changed() {
+    fill(this.note, "It is done, and shows in the list in a few seconds.");
+  }
+
   table(bases, reach) {
     return table(
       `Base backups of ${this.name}`,
@@ -91,8 +135,8 @@ class Cluster {
         size(b.stored),
         b.since ? el("span", { title: `what has changed since ${b.since}` }, "incremental") : "full",
         String(b.databases),
-        reach[i]?.last ? "the newest stored commit" : reach[i] ? moment(new Date(reach[i].to).toISOString()) : "nobody knows",
-        b.held ? el("span.badge", { title: "it is never deleted, until it is released" }, "held") : "as the policy says",
+        reach[i]?.last ? "now" : reach[i] ? moment(new Date(reach[i].to).toISOString()) : "nobody knows",
+        this.kept(b),
       ]),
     );
   }
