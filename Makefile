@@ -26,14 +26,16 @@ build: ## write bin/howdah; needs Go, and a C compiler for read_split = "auto" a
 	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/howdah ./cmd/howdah
 
 test: ## install what is missing and run all tests
-	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace chromium-headless-shell
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace
+	-@testdata/install chromium-headless-shell
 	@testdata/getexporter >/dev/null
 	@testdata/getversitygw >/dev/null
 	@testdata/getpromtool >/dev/null
 	$(GO) test -count=1 -timeout 25m $(PACKAGES)
 
 race: ## run all tests under the race detector
-	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace chromium-headless-shell
+	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace
+	-@testdata/install chromium-headless-shell
 	@testdata/getexporter >/dev/null
 	@testdata/getversitygw >/dev/null
 	@testdata/getpromtool >/dev/null

@@ -53,7 +53,7 @@ func (s *stub) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case !known || token == "wrong":
 		answer = "401 no such token, or it has expired"
-	case path == "/me":
+	case path == "/me" && answer == "":
 		answer = fmt.Sprintf(`{"name":"anna","role":%q}`, token)
 	case r.Method != http.MethodGet:
 		s.asked = append(s.asked, strings.TrimSpace(r.Method+" "+path+" "+string(body)))
@@ -212,8 +212,17 @@ func TestClusters(t *testing.T) {
 	tab.Sees("globex")
 	tab.Press("Backups")
 	tab.Sees("the catalog is away")
-	s.put("GET /me", "401 it has ended")
-	tab.Press("Sign out")
+	s.put("GET /me", "503 nobody knows who may what")
+	tab.Eval("location.reload()", nil)
+	tab.Sees("nobody knows who may what")
+	s.put("GET /clusters", "[]")
+	s.put("GET /me", "")
+	tab.Sees("There are no clusters.") // without signing in
+	tab.Press("Tenants")
+	tab.Press("acme")
+	tab.Sees("There are none.")
+	s.put("GET /tenants/acme", "401 the token has expired")
+	tab.Sees("the token has expired")
 	tab.Wait("document.activeElement.id === 'token'")
 	var kept string
 	tab.Eval("JSON.stringify(sessionStorage) + JSON.stringify(localStorage)", &kept)
@@ -374,13 +383,20 @@ func TestSwapAndUndo(t *testing.T) {
 		t.Errorf("what another tenant of this name had is offered: %s", text)
 	}
 	s.put("POST /tenants/acme/restore/undo?dry_run", plan)
-	s.put("POST /tenants/acme/restore/undo", `{"operation":`+running+`}`)
 	tab.Press("Undo the swap…")
 	tab.Sees("recover")
+	s.put("POST /tenants/acme/restore/undo", "503 the catalog is away")
+	typed("Swap back", "acme", true)
+	tab.Press("Swap back")
+	tab.Sees("the catalog is away")
+	if _, is := tab.Enabled("Swap back"); is || tab.Value("To confirm") != "" {
+		t.Error("it can be asked for again, and nobody has typed the name")
+	}
+	s.put("POST /tenants/acme/restore/undo", `{"operation":`+running+`}`)
 	typed("Swap back", "globex", false)
 	typed("Swap back", "acme", true)
 	tab.Press("Swap back")
 	tab.Sees("has the database back")
 	tab.Screenshot("undone")
-	s.soon(t, "POST /tenants/acme/restore/undo?dry_run", "POST /tenants/acme/restore/undo")
+	s.soon(t, "POST /tenants/acme/restore/undo?dry_run", "POST /tenants/acme/restore/undo", "POST /tenants/acme/restore/undo")
 }

@@ -29,7 +29,12 @@ let signedOut = () => {};
 export async function signIn(token, onSignedOut) {
   signedOut = () => {};
   if (token) sessionStorage.setItem("token", token);
-  me = await ask("GET", "/me");
+  try {
+    me = await ask("GET", "/me");
+  } catch (problem) {
+    if (token) signOut();
+    throw problem;
+  }
   signedOut = onSignedOut;
 }
 
@@ -63,7 +68,8 @@ async function request(method, path, body, key) {
   try {
     return await fetch(`/api/v1${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
   } catch {
-    throw new Problem(0, { title: "Howdah does not answer", detail: "It cannot be reached, or has been stopped; this page goes on when it is back." });
+    const unknown = method === "GET" ? "" : " What was asked for may be under way all the same: look at the jobs before you ask again.";
+    throw new Problem(0, { title: "Howdah does not answer", detail: `It cannot be reached, or has been stopped; this page goes on when it is back.${unknown}` });
   }
 }
 

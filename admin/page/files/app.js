@@ -14,9 +14,17 @@ let leave = () => {}; // stops what is shown
 // views are what can be shown; each returns what stops it.
 function view(address) {
   const [, kind = "clusters", name = ""] = address.split("/");
-  if (kind === "tenants" && name) return () => tenant(main, decodeURIComponent(name));
+  if (kind === "tenants" && name) return () => tenant(main, decoded(name));
   if (kind === "tenants") return () => tenants(main);
   return () => clusters(main);
+}
+
+function decoded(name) {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // it was typed
+  }
 }
 
 function show() {
@@ -47,8 +55,13 @@ function header(address) {
     el("nav", { "aria-label": "Views" }, link("/clusters", "Backups"), link("/tenants", "Tenants")),
     el("label.zone", null, "Times are of ", zones),
     el("span.who", null, `${who().name}, ${who().role}`),
-    hasToken() && el("button.plain", { type: "button", onclick: () => location.reload(signOut()) }, "Sign out"),
+    hasToken() && el("button.plain", { type: "button", onclick: leaves }, "Sign out"),
   );
+}
+
+function leaves() {
+  signOut();
+  location.reload();
 }
 
 // login asks for a token, and says what is wrong with the last one.
@@ -56,6 +69,7 @@ function login(problem) {
   leave();
   leave = () => {};
   signOut();
+  for (const dialog of document.querySelectorAll("dialog")) if (!dialog.querySelector(".told")) dialog.close(); // a password is told once
   document.title = "Sign in – Howdah";
   fill(top, el("span.brand", null, "Howdah"));
   const wrong = el("div", null, problem && failure(problem));
@@ -98,4 +112,16 @@ document.getElementById("skip").addEventListener("click", (e) => {
   main.focus();
 });
 
-begin("").catch((problem) => login(hasToken() || problem.status !== 401 ? problem : null));
+// arrive goes on with the token that the tab has, or a certificate, once Howdah answers.
+async function arrive() {
+  try {
+    await begin("");
+  } catch (problem) {
+    if (problem.status === 401 && !hasToken()) return login(null);
+    if (problem.status >= 400 && problem.status < 500) return login(problem);
+    fill(main, el("h1", null, "Howdah"), failure(problem), el("p.quiet", null, "It is asked again every few seconds."));
+    setTimeout(arrive, 2000);
+  }
+}
+
+arrive();

@@ -10,12 +10,14 @@ export function clusters(main) {
   const places = new Map();
   const list = el("div");
   const wrong = el("div");
+  let shown;
   fill(main, el("h1", null, "Backups"), wrong, list);
   return every(5000, async () => {
     try {
       const all = await ask("GET", "/clusters");
       const names = all.map((c) => c.name);
-      if (names.join("\n") !== [...places.keys()].join("\n")) {
+      if (names.join("\n") !== shown) {
+        shown = names.join("\n");
         places.clear();
         for (const name of names) places.set(name, new Cluster(name));
         fill(list, names.length === 0 ? el("p.quiet", null, "There are no clusters.") : [...places.values()].map((c) => c.element));

@@ -1,5 +1,5 @@
 // The dialogs in which a tenant is restored to a moment, and swapped back.
-import { ask, at, newKey } from "./api.js";
+import { ask, at, hasToken, newKey } from "./api.js";
 import { Dialog } from "./dialog.js";
 import { el, failure, fill, pairs, working } from "./dom.js";
 import { follow, Progress } from "./jobs.js";
@@ -168,10 +168,13 @@ class Restore {
     this.go.scrollIntoView({ block: "nearest" });
   }
 
-  // begins asks for what the dry run was of. If that is not answered it can be pressed again.
+  // begins asks for what the dry run was of. If that is not answered it can be pressed again:
+  // with the same key it is not done twice. Without a token there is none, and the dry run
+  // comes first again.
   async begins() {
     if (!this.tried) return; // something was changed
     const { asked, key } = this.tried;
+    if (!hasToken()) this.changed();
     const made = await ask("POST", at`/tenants/${this.name}/restore`, JSON.parse(asked), key);
     const progress = new Progress(made.operation);
     const done = el("div");
@@ -229,17 +232,16 @@ export async function undo(name, changed) {
   const ready = () => (go.disabled = !allowed || confirm.field.value !== name);
   const confirm = typed(name, ready);
   const close = el("button.plain", { type: "button", onclick: () => dialog.close() }, "Close");
-  go.addEventListener(
-    "click",
-    working(wrong, async () => {
-      const made = await ask("POST", at`/tenants/${name}/restore/undo`);
-      const progress = new Progress(made.operation);
-      const done = el("div", { role: "status" });
-      dialog.becomes(`Swapping ${name} back`, progress.element, done, el("div.buttons", null, close));
-      const job = await follow(made.operation.id, (j) => progress.show(j), () => dialog.stopped);
-      if (job?.state === "done") fill(done, el("p", null, `${name} has the database back that it had before. The other one is kept: to undo this, swap again.`));
-    }),
-  );
+  const run = working(wrong, async () => {
+    confirm.field.value = ""; // undone twice it is done: where no answer comes the name is typed again
+    const made = await ask("POST", at`/tenants/${name}/restore/undo`);
+    const progress = new Progress(made.operation);
+    const done = el("div", { role: "status" });
+    dialog.becomes(`Swapping ${name} back`, progress.element, done, el("div.buttons", null, close));
+    const job = await follow(made.operation.id, (j) => progress.show(j), () => dialog.stopped);
+    if (job?.state === "done") fill(done, el("p", null, `${name} has the database back that it had before. The other one is kept: to undo this, swap again.`));
+  });
+  go.addEventListener("click", (e) => run(e).then(ready));
   dialog.open(el("p", null, `${name} gets the database back that it had before it was swapped; its clients are held for a moment. The one that it has now is kept.`), steps, confirm.element, wrong, el("div.buttons", null, go, close));
   try {
     const plan = await ask("POST", at`/tenants/${name}/restore/undo?dry_run=true`);

@@ -40,6 +40,7 @@ class Tenant {
   }
 
   async load() {
+    if (this.stopped) return;
     try {
       this.tenant = await ask("GET", at`/tenants/${this.name}`);
     } catch (error) {
