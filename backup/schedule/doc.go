@@ -6,5 +6,6 @@
 // (due.go): none is there from which all that is stored can be reached, the cluster has got
 // what no recovery can make again, or the last one is old. If so it takes one (take.go), one
 // cluster of the node at a time, and tells whoever is to keep order in the repository. Take
-// is for a base backup by hand, too.
+// is for a base backup by hand, too. Between those that have all it may take incremental ones
+// (incremental.go).
 package schedule

@@ -12,26 +12,35 @@ import (
 
 func TestDue(t *testing.T) {
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	one := &base.Manifest{ID: "one", Started: now.Add(-time.Hour), Tablespaces: []base.Tablespace{{OID: 16400}}}
+	one := &base.Manifest{ID: "one", Started: now.Add(-time.Hour), Finished: now.Add(-50 * time.Minute), Tablespaces: []base.Tablespace{{OID: 16400}}}
+	since := &base.Manifest{ID: "since", Since: "one", Started: now.Add(-20 * time.Minute), Finished: now.Add(-10 * time.Minute)}
 	for name, c := range map[string]struct {
 		facts
 		why  string
-		aged bool
+		kind kind
 	}{
-		"none":           {facts{interval: time.Hour}, "there is none", false},
-		"none, no age":   {facts{}, "there is none", false},
-		"young":          {facts{newest: one, interval: 2 * time.Hour}, "", false},
-		"old":            {facts{newest: one, interval: time.Hour}, "one is 1h0m0s old", true},
-		"never too old":  {facts{newest: one}, "", false},
-		"broken":         {facts{newest: one, broken: errors.New("a hole"), interval: 2 * time.Hour}, "a hole", false},
-		"broken and old": {facts{newest: one, broken: errors.New("a hole"), interval: time.Minute}, "a hole", false},
-		"known space":    {facts{newest: one, tablespaces: []uint32{16400}}, "", false},
-		"copied":         {facts{newest: one, copied: &wal.Copy{Database: 16700, Source: 16600}, interval: time.Minute}, "database 16700 was made of the files of database 16600 since one", false},
-		"new space":      {facts{newest: one, tablespaces: []uint32{16400, 16500}}, "tablespace 16500 is newer", false},
+		"none":           {facts{interval: time.Hour}, "there is none", urgent},
+		"none, no age":   {facts{}, "there is none", urgent},
+		"young":          {facts{newest: one, interval: 2 * time.Hour}, "", urgent},
+		"old":            {facts{newest: one, interval: time.Hour}, "one is 1h0m0s old", aged},
+		"never too old":  {facts{newest: one}, "", urgent},
+		"broken":         {facts{newest: one, broken: errors.New("a hole"), interval: 2 * time.Hour}, "a hole", urgent},
+		"broken and old": {facts{newest: one, broken: errors.New("a hole"), interval: time.Minute}, "a hole", urgent},
+		"known space":    {facts{newest: one, tablespaces: []uint32{16400}}, "", urgent},
+		"copied":         {facts{newest: one, copied: &wal.Copy{Database: 16700, Source: 16600}, interval: time.Minute}, "database 16700 was made of the files of database 16600 since one", urgent},
+		"changes":        {facts{newest: one, last: one, interval: 2 * time.Hour, changes: 50 * time.Minute}, "one ended 50m0s ago", changes},
+		"no changes yet": {facts{newest: one, last: since, interval: 2 * time.Hour, changes: 11 * time.Minute}, "", urgent},
+		"more changes":   {facts{newest: one, last: since, changes: 10 * time.Minute}, "since ended 10m0s ago", changes},
+		"old, changes":   {facts{newest: one, last: since, interval: time.Hour, changes: time.Minute}, "one is 1h0m0s old", aged},
+		"hole, changes":  {facts{newest: one, last: since, broken: errors.New("a hole"), changes: time.Minute}, "a hole", urgent},
+		"new space":      {facts{newest: one, tablespaces: []uint32{16400, 16500}}, "tablespace 16500 is newer", urgent},
 	} {
-		why, aged := c.due(now)
-		if !strings.Contains(why, c.why) || (why == "") != (c.why == "") || aged != c.aged {
-			t.Errorf("%s: %q, %v", name, why, aged)
+		if c.last == nil {
+			c.last = c.newest
+		}
+		why, kind := c.due(now)
+		if !strings.Contains(why, c.why) || (why == "") != (c.why == "") || kind != c.kind {
+			t.Errorf("%s: %q, %v", name, why, kind)
 		}
 	}
 }
@@ -44,10 +53,10 @@ func TestNewestIsNotOfTheFuture(t *testing.T) {
 		{ID: "whole", Started: now.Add(-time.Hour)},
 		{ID: "old", Started: now.Add(-48 * time.Hour)},
 	}
-	if m := newestOf(all, now); m == nil || m.ID != "whole" {
-		t.Errorf("%+v", m)
+	if m, last := newestOf(all, now); m == nil || m.ID != "whole" || last == nil || last.ID != "changes" {
+		t.Errorf("%+v, %+v", m, last)
 	}
-	if m := newestOf(all[:2], now); m != nil {
-		t.Errorf("%+v", m)
+	if m, last := newestOf(all[:2], now); m != nil || last == nil || last.ID != "changes" {
+		t.Errorf("%+v, %+v", m, last)
 	}
 }

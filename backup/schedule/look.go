@@ -22,14 +22,15 @@ func seenIn(s wal.Stats) seen { return seen{s.Timeline, s.Gaps, s.SlotLost, s.Co
 // look finds out what decides whether a base backup is due. The store is asked for much:
 // thorough is false where it is only about a base backup's age and the cluster.
 func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*facts, error) {
-	f := &facts{newest: s.newest, interval: s.Settings().Interval}
+	settings := s.Settings()
+	f := &facts{newest: s.newest, last: s.last, interval: settings.Interval, changes: settings.Changes}
 	if thorough {
 		all, err := base.List(ctx, s.Repo)
 		if err := base.Serious(err); err != nil {
 			return nil, err
 		}
-		f.newest = newestOf(all, time.Now())
-		s.newest = f.newest
+		f.newest, f.last = newestOf(all, time.Now())
+		s.newest, s.last = f.newest, f.last
 		s.update(func(st *Stats) { st.There = f.newest != nil })
 	}
 	if f.newest == nil {

@@ -26,6 +26,9 @@ type Scheduler struct {
 	// Seats has room for as many as may be taken at the same time by all schedulers that
 	// have it.
 	Seats chan struct{}
+	// StateDir is where PostgreSQL's manifest of the newest base backup is kept, for the next
+	// incremental one; "" is nowhere: then it is read from the store.
+	StateDir string
 	// Keep, if not nil, is called after each base backup, and once a day: to remove what
 	// nobody needs any more.
 	Keep func(context.Context) error
@@ -34,7 +37,9 @@ type Scheduler struct {
 	every time.Duration // between two looks, and so on; 0 is the constants
 
 	// Run's own.
-	newest *base.Manifest // when it was looked at thoroughly; nil: never, or there is none
+	newest *base.Manifest // that has all, when it was looked at thoroughly; nil: never, or there is none
+	last   *base.Manifest // the same, but that it may have what has changed only
+	unable bool           // the server cannot tell what has changed
 	before seen           // then
 	looked time.Time      // then; zero: to be done at once
 	fresh  bool           // one was taken, and nobody has looked since whether that was enough
@@ -48,6 +53,7 @@ type Scheduler struct {
 // Settings are those of a Scheduler.
 type Settings struct {
 	Interval time.Duration // between two base backups; 0 is that none is taken because the last is old
+	Changes  time.Duration // between one and the next that has what has changed only; 0 is that none is taken
 	MaxRate  int           // as in base.Options
 }
 
@@ -104,14 +110,16 @@ func (s *Scheduler) turn(ctx context.Context) time.Duration {
 	}
 	now := time.Now()
 	thorough := s.looked.IsZero() || seenIn(stats) != s.before || now.Sub(s.looked) >= thoroughly
-	why, aged, err := s.due(ctx, stats, thorough)
+	why, kind, err := s.due(ctx, stats, thorough)
 	switch {
 	case err == nil && why != "" && s.fresh: // or they would be taken for ever, one after the other
 		err = fmt.Errorf("one was taken just now, and another is needed: %s", why)
+	case err == nil && why != "" && kind == changes:
+		err = s.takeChanges(ctx, why)
 	case err == nil && why != "":
-		_, err = s.take(ctx, why, base.Options{MaxRate: s.Settings().MaxRate, Spread: aged})
+		_, err = s.take(ctx, why, base.Options{MaxRate: s.Settings().MaxRate, Spread: kind == aged})
 	}
-	s.fresh = err == nil && why != ""
+	s.fresh = err == nil && why != "" && kind != changes
 	switch {
 	case ctx.Err() != nil:
 		return 0
@@ -148,24 +156,28 @@ func (s *Scheduler) quiet(ctx context.Context) time.Duration {
 
 // due says why one is to be taken; "" is that none is. What was seen in passing only is
 // looked at again.
-func (s *Scheduler) due(ctx context.Context, stats wal.Stats, thorough bool) (why string, aged bool, err error) {
+func (s *Scheduler) due(ctx context.Context, stats wal.Stats, thorough bool) (why string, k kind, err error) {
 	f, err := s.look(ctx, stats, thorough)
 	if err != nil {
-		return "", false, fmt.Errorf("find out whether a base backup is due: %w", err)
+		return "", 0, fmt.Errorf("find out whether a base backup is due: %w", err)
 	}
-	why, aged = f.due(time.Now())
-	if why == "" || thorough && f.broken == nil {
-		return why, aged, nil
+	why, k = f.due(time.Now())
+	if why != "" && k != changes && (!thorough || f.broken != nil) {
+		sleep(ctx, s.settled()) // WAL that was being stored while it was looked for is there then
+		if stats = s.Receiver.Stats(); !stats.Connected {
+			return "", 0, errElsewhere // perhaps; what was seen is looked for again
+		}
+		if f, err = s.look(ctx, stats, true); err != nil {
+			return "", 0, fmt.Errorf("find out whether a base backup is due: %w", err)
+		}
+		why, k = f.due(time.Now())
 	}
-	sleep(ctx, s.settled()) // WAL that was being stored while it was looked for is there then
-	if stats = s.Receiver.Stats(); !stats.Connected {
-		return "", false, errElsewhere // perhaps; what was seen is looked for again
+	if k == changes {
+		if why, err = s.changed(ctx, why); err != nil {
+			return "", 0, fmt.Errorf("find out whether a base backup is due: %w", err)
+		}
 	}
-	if f, err = s.look(ctx, stats, true); err != nil {
-		return "", false, fmt.Errorf("find out whether a base backup is due: %w", err)
-	}
-	why, aged = f.due(time.Now())
-	return why, aged, nil
+	return why, k, nil
 }
 
 // Now takes a base backup whether one is due or not.
@@ -190,7 +202,9 @@ func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base
 	s.update(func(st *Stats) { st.Why, st.Since = why, time.Now() })
 	defer s.update(func(st *Stats) { st.Why, st.Since = "", time.Time{} })
 	s.Log.Info("a base backup is being taken", "why", why)
+	done := s.keeping(&o)
 	m, err := Take(ctx, s.Repo, Source{URL: s.URL(), AdminURL: s.AdminURL()}, o, s.stored)
+	done(err == nil)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause // it is why the connection was cut
@@ -204,7 +218,7 @@ func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base
 	if m.ConfigurationMissing != "" {
 		s.Log.Warn("a base backup has not all of the configuration that is outside of the data directory", "id", m.ID, "why", m.ConfigurationMissing)
 	}
-	s.Log.Info("a base backup is taken", "id", m.ID, "took", m.Finished.Sub(m.Started).Round(time.Millisecond).String(), "bytes", m.Size, "stored", m.Stored)
+	s.Log.Info("a base backup is taken", "id", m.ID, "since", m.Since, "took", m.Finished.Sub(m.Started).Round(time.Millisecond).String(), "bytes", m.Size, "stored", m.Stored)
 	return m, nil
 }
 

@@ -29,7 +29,10 @@ type house struct {
 	repo     *repository.Repository
 	seats    chan struct{}
 	interval atomic.Int64
+	changes  atomic.Int64 // as interval
 	rate     atomic.Int64 // kB a second
+	state    string       // state_dir
+	log      logged
 	away     atomic.Bool  // the server, for those who take base backups
 	kept     atomic.Int64 // how often what is not needed was removed
 	*running
@@ -42,17 +45,18 @@ type running struct {
 	stop      func()
 }
 
-func newHouse(t *testing.T) *house {
-	h := &house{T: t, seats: make(chan struct{}, 1)}
+func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.PostgresOption) *house {
+	h := &house{T: t, seats: make(chan struct{}, 1), state: filepath.Join(t.TempDir(), "state")}
 	h.repo = &repository.Repository{Store: storetest.NewDir(t), Sealer: storetest.NewSealer(t), Cluster: "main"}
-	h.server = wiretest.StartPostgres(t, wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica"))
+	options = append([]wiretest.PostgresOption{wiretest.WithTrust(), wiretest.WithSetting("wal_level", "replica")}, options...)
+	h.server = wiretest.StartPostgresOf(t, binaries, options...)
 	h.start()
 	return h
 }
 
 func (h *house) start() {
 	url := func() string { return h.server.AdminURL(postgres.Superuser) }
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(&h.log, nil))
 	dead := func() string {
 		if h.away.Load() {
 			return "postgres://127.0.0.1:1/x"
@@ -61,9 +65,9 @@ func (h *house) start() {
 	}
 	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 100 * time.Millisecond, Log: log}
 	s := &Scheduler{
-		Repo: h.repo, URL: dead, AdminURL: url, Receiver: r, Seats: h.seats, Log: log, every: 500 * time.Millisecond,
+		Repo: h.repo, URL: dead, AdminURL: url, Receiver: r, Seats: h.seats, StateDir: h.state, Log: log, every: 500 * time.Millisecond,
 		Settings: func() Settings {
-			return Settings{Interval: time.Duration(h.interval.Load()), MaxRate: int(h.rate.Load())}
+			return Settings{Interval: time.Duration(h.interval.Load()), Changes: time.Duration(h.changes.Load()), MaxRate: int(h.rate.Load())}
 		},
 		Keep: func(context.Context) error {
 			h.kept.Add(1)
@@ -76,6 +80,33 @@ func (h *house) start() {
 	all.Go(func() { _ = r.Run(ctx) }) // until it is told to end
 	h.running = &running{r, s, func() { cancel(); all.Wait() }}
 	h.Cleanup(h.stop)
+}
+
+// logged is what was logged, by several goroutines.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func (h *house) until(what string, is func() bool) {
+	h.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			h.Fatalf("%s: it did not come: %+v", what, h.scheduler.Stats())
+		}
+	}
 }
 
 func (h *house) exec(statements ...string) {
@@ -119,7 +150,7 @@ func (h *house) still(n int, what string) {
 
 // TestSchedule has all happen to a cluster after which a base backup is taken.
 func TestSchedule(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, wiretest.FindPostgres(t))
 	h.waits(1, "the first one")
 	if s := h.scheduler.Stats(); !s.There || s.Taken != 1 || s.LastError != "" || s.Last == nil || h.kept.Load() == 0 {
 		t.Errorf("%+v, kept %d times", s, h.kept.Load())
@@ -159,19 +190,21 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("gaps %v, %v; taken from %s on", contents, err, all[0].Start.LSN)
 	}
 
+	h.changes.Store(int64(time.Millisecond))
+	h.until("it is told that there are no incremental ones", func() bool { return h.log.count("no incremental base backups are taken") > 0 })
+	h.changes.Store(0)
 	h.seats <- struct{}{} // another cluster's turn
 	h.interval.Store(int64(10 * time.Second))
 	h.still(4, "not its turn")
+	if n := h.log.count("no incremental base backups are taken"); n != 1 {
+		t.Errorf("it is told %d times that there are no incremental ones", n)
+	}
 	<-h.seats
 	h.waits(5, "an old one")
 	h.interval.Store(int64(time.Hour))
 
 	h.away.Store(true)
-	for end := time.Now().Add(time.Minute); h.scheduler.Stats().LastError == ""; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("that a server is away is not told")
-		}
-	}
+	h.until("that a server is away is told", func() bool { return h.scheduler.Stats().LastError != "" })
 	if s := h.scheduler.Stats(); !strings.Contains(s.LastError, "whether a base backup is due") || s.LastErrorAt.IsZero() {
 		t.Errorf("%+v", s)
 	}

@@ -125,10 +125,12 @@ type Backup struct {
 	DrillWhat       string        // database, cluster
 	WALInterval     time.Duration // how old WAL may get before it is stored
 
-	BaseInterval      time.Duration // between base backups of a cluster; 0 = only those that are asked for
-	KeepBase          int           // base backups that stay, at least
-	KeepWindow        time.Duration // in which every moment stays restorable
-	KeepExportsWindow time.Duration // 0 = for ever
+	BaseInterval        time.Duration // between base backups of a cluster; 0 = only those that are asked for
+	BaseChangesInterval time.Duration // between one and the next incremental one; 0 = none
+	StateDir            string        // absolute; "" = none
+	KeepBase            int           // base backups that stay, at least
+	KeepWindow          time.Duration // in which every moment stays restorable
+	KeepExportsWindow   time.Duration // 0 = for ever
 
 	bucket *openBucket   // of Store, if that is one
 	counts *store.Counts // of what Store was asked for; nil without one

@@ -16,6 +16,12 @@ func (r *configReader) checkBackup() {
 	if b.ScratchDir != "" {
 		b.ScratchDir = r.absolute(b.ScratchDir)
 	}
+	if b.StateDir != "" {
+		b.StateDir = r.absolute(b.StateDir)
+	}
+	if b.BaseChangesInterval > 0 && b.StateDir == "" && b.IdentityFile == "" && b.Store != "" {
+		r.wrong(at("base_changes_interval"), "give state_dir, or identity_file", "no incremental base backup can be taken: PostgreSQL's manifest of the one before is kept nowhere, and the one in the store cannot be opened")
+	}
 	if b.BaseMaxRate > 0 && b.BaseMaxRate < 32<<10 {
 		r.wrong(at("base_max_rate"), "write 32kB or more, or 0 for no limit", "base_max_rate is less than PostgreSQL takes")
 	}

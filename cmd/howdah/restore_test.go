@@ -22,6 +22,7 @@ func (p *upPlace) restores(t *testing.T, database string) {
 		t.Errorf("up is ready, and there is not one base backup but %s", first)
 	}
 	attached := p.attaches(t, database, config)
+	outside := p.configuredOutside(t)
 	taken := p.done("backup", "now", "-c", config)
 	id, _, _ := strings.Cut(strings.TrimPrefix(taken[strings.Index(taken, "\n")+1:], "\n"), " ")
 	if got := p.done("backup", "list", "-c", config); !strings.Contains(got, id) || id == "" {
@@ -46,12 +47,37 @@ func (p *upPlace) restores(t *testing.T, database string) {
 	p.refused(1, "no such database", "restore", "--to", "latest", "--database", "nobody", "--into", filepath.Join(t.TempDir(), "none"), "-c", config)
 	p.drills(t, config, database)
 	restored := filepath.Join(beside, "restored")
-	p.done("restore", "--to", "latest", "--into", restored, "-c", config)
+	told := p.done("restore", "--to", "latest", "--into", restored, "-c", config)
+	back := filepath.Join(restored, "howdah_configuration")
+	if text, err := os.ReadFile(filepath.Join(back, outside)); err != nil || string(text) != outsideText || !strings.Contains(told, "is in "+back) {
+		t.Errorf("%s has come back as %q, %v; told was %s", outside, text, err, told)
+	}
 	if _, err := os.Stat(filepath.Join(restored, "global", "pg_control")); err != nil {
 		t.Error(err)
 	}
 	p.refused(1, "not empty", "restore", "--to", "latest", "--into", restored, "-c", config)
 	p.restoresTenant(t, database)
+}
+
+// outsideText is a configuration file outside of the data directory.
+const outsideText = "# kept elsewhere\n"
+
+// configuredOutside has the primary's configuration include such a file, and returns its path.
+func (p *upPlace) configuredOutside(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(p.dir, "outside.conf")
+	if err := os.WriteFile(path, []byte(outsideText), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(p.dir, "primary", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("\ninclude '" + path + "'\n"); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // attaches has a database refer to two files, as Odoo's do, of which one is stored. attached

@@ -94,7 +94,7 @@ func (c *Config) receives(cluster *tenants.Cluster) bool {
 
 // receivedBy has the settings that a receiver is started with anew when they change.
 func (c *Config) receivedBy(cluster *tenants.Cluster) string {
-	return fmt.Sprintf("%q %q %q %q %q %s", c.Backup.Store, c.Backup.Recipients, c.Backup.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval)
+	return fmt.Sprintf("%q %q %q %q %q %s %q", c.Backup.Store, c.Backup.Recipients, c.Backup.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval, c.Backup.StateDir)
 }
 
 func (r *receivers) start(ctx context.Context, config *Config, cluster, by string) {
@@ -120,7 +120,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },
 	}
 	backups := &schedule.Scheduler{
-		Repo: repo, URL: receiver.URL, AdminURL: receiver.SampleURL, Receiver: receiver, Seats: r.seats, Log: log,
+		Repo: repo, URL: receiver.URL, AdminURL: receiver.SampleURL, Receiver: receiver, Seats: r.seats, StateDir: config.Backup.StateDir, Log: log,
 		Settings: func() schedule.Settings { return r.d.backupSchedule(cluster) },
 		Keep:     func(ctx context.Context) error { return r.d.expire(ctx, repo) },
 	}
@@ -147,7 +147,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 func (d *daemon) backupSchedule(cluster string) schedule.Settings {
 	config := d.current()
 	_, interval := config.policyOf(d.registry.Snapshot(), cluster)
-	return schedule.Settings{Interval: interval, MaxRate: int(config.Backup.BaseMaxRate >> 10)}
+	return schedule.Settings{Interval: interval, Changes: config.Backup.BaseChangesInterval, MaxRate: int(config.Backup.BaseMaxRate >> 10)}
 }
 
 // expire deletes what is not to be kept any more of a cluster.

@@ -34,8 +34,18 @@ func backupSettings() []setting {
 			at:  func(p *place) any { return &p.backup.BaseInterval },
 		},
 		{
+			section: in, name: "base_changes_interval", initial: "0s", reload: true,
+			doc: "How long after one base backup of a cluster an incremental one is taken, which has only what has changed since: of PostgreSQL 17 and newer, with summarize_wal on. Full ones are taken every base_interval all the same, which may be longer then; none that an incremental one needs expires. Where the server cannot, only these are. 0 takes none.",
+			at:  func(p *place) any { return &p.backup.BaseChangesInterval },
+		},
+		{
+			section: in, name: "state_dir", initial: "", reload: true,
+			doc: "A folder in which PostgreSQL's manifest of each cluster's newest base backup is kept, of some MB, for the next incremental one: without it that needs identity_file, or a full one is taken. It is made if it is not there. \"\" is none.",
+			at:  func(p *place) any { return &p.backup.StateDir },
+		},
+		{
 			section: in, name: "keep_base", initial: int64(7), least: 1, most: maxInt, reload: true,
-			doc: "Base backups of a cluster that are kept at least, with all WAL since the oldest. What keep_window or a hold needs is kept too, and the last one that can be restored always.",
+			doc: "Base backups of a cluster that are kept at least, with all WAL since the oldest; incremental ones count, and those that they need stay too. What keep_window or a hold needs is kept too, and the last one that can be restored always.",
 			at:  func(p *place) any { return &p.backup.KeepBase },
 		},
 		{

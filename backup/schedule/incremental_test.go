@@ -1,0 +1,78 @@
+package schedule
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"howdah/backup/base"
+	"howdah/backup/store"
+	"howdah/wire/wiretest"
+)
+
+// TestIncrementalsSoak has a scheduler take incremental base backups, on a node that can open
+// nothing that is stored.
+func TestIncrementalsSoak(t *testing.T) {
+	if os.Getenv("HOWDAH_SOAK") == "" {
+		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
+	}
+	h := newHouse(t, wiretest.NewerPostgres(t), wiretest.WithSetting("summarize_wal", "on"))
+	h.stop()
+	_, recipient, err := store.NewIdentity()
+	if err == nil {
+		h.repo.Sealer, err = store.NewSealer([]string{recipient}, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range h.list() { // taken before, perhaps: nothing of it was kept
+		if err := base.Delete(t.Context(), h.repo, m.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.changes.Store(int64(time.Hour))
+	h.start()
+	h.waits(1, "the first one")
+
+	// next has changes be due until there is another.
+	next := func(what string) base.Manifest {
+		t.Helper()
+		n := len(h.list())
+		h.changes.Store(int64(time.Millisecond))
+		h.until(what, func() bool { return len(h.list()) > n || h.scheduler.Stats().Why != "" })
+		h.changes.Store(int64(time.Hour))
+		return h.waits(n+1, what)[0]
+	}
+	full := h.list()[0]
+	h.exec("create table log as select generate_series(1, 1000) n")
+	first := next("changes")
+	second := next("more changes")
+	if first.Since != full.ID || second.Since != first.ID || first.Size > full.Size/2 {
+		t.Errorf("%s is since %q, %s since %q", first.ID, first.Since, second.ID, second.Since)
+	}
+	if _, err := base.Chain(t.Context(), h.repo, &second); err != nil {
+		t.Error(err)
+	}
+	h.stop()
+	h.start()
+	if third := next("changes, by another process"); third.Since != second.ID {
+		t.Errorf("%s is since %q", third.ID, third.Since)
+	}
+	if err := os.RemoveAll(h.state); err != nil {
+		t.Fatal(err)
+	}
+	again := next("nothing is known of the last one")
+	if n := h.log.count("cannot be opened without identity_file"); again.Since != "" || n != 1 {
+		t.Errorf("%s is since %q; told %d times", again.ID, again.Since, n)
+	}
+	if after := next("changes since that one"); after.Since != again.ID {
+		t.Errorf("%s is since %q", after.ID, after.Since)
+	}
+	h.exec("alter system set summarize_wal = off", "select pg_reload_conf()")
+	n := len(h.list())
+	h.changes.Store(int64(time.Millisecond))
+	h.still(n, "no summaries")
+	if h.log.count("no incremental base backups are taken") != 1 {
+		t.Error("it is not told that there are none")
+	}
+}
