@@ -193,7 +193,7 @@ func moveTenant(ctx context.Context, o *operating) error {
 	if err := o.end(); err != nil {
 		return err
 	}
-	moving, err := o.fleet.MoveTenant(ctx, o.by, name, to, how, false)
+	moving, err := o.fleet.MoveTenant(ctx, o.by, name, fleet.Destination{Cluster: to, How: how}, false)
 	if err == nil {
 		o.begun(moving.Operation)
 	}

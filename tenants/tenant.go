@@ -142,6 +142,7 @@ type Cluster struct {
 	PatroniCAFile   string        // authorities of those; "" = the system's
 	AdminURL        string        // superuser connection for provisioning; "" = none
 	ReplicationURL  string        // for WAL and base backups; "" = none
+	Store           string        // the name of that in which it is backed up; "" = the usual one
 	OSUser          string        // that its servers on this machine run as; "" = none
 	Budget          int           // server connections the cluster may hold; 0 = no limit
 	BudgetReserve   int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2 of 10

@@ -9,6 +9,8 @@ import (
 type newPlace struct {
 	To  string `json:"to" doc:"a cluster"`
 	How string `json:"how,omitempty" enum:"auto,replicate,dump" default:"auto" doc:"replicate: its contents are replicated, and its clients held for the end of it; dump: they are dumped and restored while its clients are held; auto: dump if that takes under a second, else replicate"`
+	// Nobody shall keep a tenant's data elsewhere by mistake.
+	AnotherStore bool `json:"another_store,omitempty" doc:"go on though the cluster is backed up to another store, to which the tenant's data goes from then on; what is in the one of now stays there until it expires"`
 }
 
 type moveAnswer struct {
@@ -26,7 +28,7 @@ func (s *server) moveTenant(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	moving, err := f.MoveTenant(ctx, actor(ctx), in.Name, in.Body.To, in.Body.How, in.DryRun)
+	moving, err := f.MoveTenant(ctx, actor(ctx), in.Name, fleet.Destination{Cluster: in.Body.To, How: in.Body.How, AnotherStore: in.Body.AnotherStore}, in.DryRun)
 	if err != nil {
 		return nil, s.problem(err)
 	}

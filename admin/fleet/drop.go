@@ -88,12 +88,12 @@ func (f *Fleet) canExport(ctx context.Context, name string) error {
 	why := func(err error) error {
 		return invalid("", "tenant %q cannot be exported first: %w; mend that, or have it dropped without an export", name, err)
 	}
-	if _, err := f.exports(); err != nil {
-		return why(err)
-	}
 	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
 	if err != nil {
 		return nil //nolint:nilerr // whoever begins the drop finds out
+	}
+	if _, err := f.exports(e.Settings.Text("cluster")); err != nil {
+		return why(err)
 	}
 	p := exportingOf(e, "")
 	if p.Closed { // that is known when superusers can look into it
@@ -170,7 +170,7 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 	if err := f.reopen(ctx, r, &p); err != nil || p.Export == "" {
 		return err
 	}
-	if _, err := f.abandonExport(ctx, r, p.Export); err != nil {
+	if _, err := f.abandonExport(ctx, r, p.Cluster, p.Export); err != nil {
 		f.Log.Warn("an export is not removed yet that is not to be", "tenant", r.Tenant, "export", p.Export, "error", err)
 	}
 	return nil

@@ -30,23 +30,53 @@ func (f *Fleet) HasStore() bool {
 	if f.Exports == nil {
 		return false
 	}
-	place, err := f.Exports()
-	return place != nil || err != nil
+	places, err := f.Exports("")
+	return len(places) > 0 || err != nil
 }
 
-// exports returns where exports are kept.
-func (f *Fleet) exports() (*export.Place, error) {
-	if f.Exports == nil {
+// exports returns where exports of a cluster's tenants are put.
+func (f *Fleet) exports(cluster string) (*export.Place, error) {
+	places, err := f.allExports(cluster)
+	if len(places) > 0 {
+		return places[0], nil // the others may be away
+	}
+	return nil, err
+}
+
+// allExports returns where exports are kept: first where those of a cluster's tenants are
+// put. The error tells of those that cannot be used.
+func (f *Fleet) allExports(cluster string) (places []*export.Place, err error) {
+	if f.Exports != nil {
+		places, err = f.Exports(cluster)
+	}
+	switch {
+	case err != nil:
+		return places, &StoreError{err}
+	case len(places) == 0:
 		return nil, &InvalidError{Reason: errNoStore}
 	}
-	place, err := f.Exports()
-	if err == nil && place == nil {
-		return nil, &InvalidError{Reason: errNoStore}
+	return places, nil
+}
+
+// exportAt returns where an export is kept, and what it is; store.ErrNotFound is that it is
+// nowhere.
+func (f *Fleet) exportAt(ctx context.Context, id string) (*export.Place, *export.Manifest, error) {
+	places, away := f.allExports("")
+	if len(places) == 0 {
+		return nil, nil, away
 	}
-	if err != nil {
-		return nil, &StoreError{err}
+	var missing error
+	for _, place := range places {
+		m, err := place.Manifest(ctx, id)
+		if !errors.Is(err, store.ErrNotFound) {
+			return place, m, err
+		}
+		missing = err
 	}
-	return place, nil
+	if away != nil { // it may be there
+		return nil, nil, away
+	}
+	return nil, nil, missing
 }
 
 // Exporting is a tenant that is being exported.
@@ -74,11 +104,14 @@ func exportingOf(e *catalog.Entry, id string) exporting {
 // ExportTenant begins to export a tenant, or with dry says what it would do. Its clients
 // work on: what is exported is what there is at one moment.
 func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string, dry bool) (*Exporting, error) {
-	if _, err := f.exports(); err != nil {
+	if _, err := f.exports(""); errors.Is(err, errNoStore) {
 		return nil, err
 	}
 	e, err := f.exportable(ctx, name)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := f.exports(e.Settings.Text("cluster")); err != nil {
 		return nil, err
 	}
 	id, err := export.NewID(name, time.Now())
@@ -208,7 +241,7 @@ func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
 			return err
 		}
 	}
-	m, err := f.abandonExport(ctx, r, p.Export)
+	m, err := f.abandonExport(ctx, r, p.Cluster, p.Export)
 	if err != nil || m == nil {
 		return err
 	}
@@ -216,8 +249,8 @@ func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
 }
 
 // abandonExport leaves nothing of an export, unless it is there, and then returns it.
-func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, id string) (*export.Manifest, error) {
-	place, err := f.exports()
+func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, cluster, id string) (*export.Manifest, error) {
+	place, err := f.exports(cluster)
 	if r.Operation.Step == "" || errors.Is(err, errNoStore) { // nothing was stored
 		return nil, nil
 	}
@@ -237,13 +270,13 @@ func (f *Fleet) ListExports(ctx context.Context, tenant string) ([]export.Manife
 	if !f.HasStore() {
 		return nil, nil
 	}
-	place, err := f.exports()
-	if err != nil {
-		return nil, err
+	places, err := f.allExports("")
+	all, unread := export.ListAll(ctx, places, tenant)
+	if unread != nil {
+		unread = &StoreError{unread}
 	}
-	all, err := place.List(ctx, tenant)
-	if err != nil && len(all) == 0 {
-		return nil, &StoreError{err}
+	if err = errors.Join(err, unread); err != nil && len(all) == 0 {
+		return nil, err
 	} else if err != nil {
 		f.Log.Error("some exports cannot be read", "error", err)
 	}
@@ -255,13 +288,14 @@ func (f *Fleet) sweepExports(ctx context.Context) error {
 	if !f.HasStore() {
 		return nil
 	}
-	place, err := f.exports()
-	if err != nil {
-		return err
-	}
+	places, away := f.allExports("")
 	underway, err := f.Catalog.Underway(ctx)
 	if err != nil {
 		return err
 	}
-	return place.Sweep(ctx, func(id string) bool { return underway[export.TenantOf(id)] != "" })
+	all := []error{away}
+	for _, place := range places {
+		all = append(all, place.Sweep(ctx, func(id string) bool { return underway[export.TenantOf(id)] != "" }))
+	}
+	return errors.Join(all...)
 }

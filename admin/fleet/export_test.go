@@ -36,6 +36,15 @@ func placeAt(path, identity string) (*export.Place, error) {
 	return &export.Place{Store: dir, Sealer: sealer}, err
 }
 
+// placesAt is placeAt for who has no other store.
+func placesAt(path, identity string) ([]*export.Place, error) {
+	place, err := placeAt(path, identity)
+	if err != nil {
+		return nil, err
+	}
+	return []*export.Place{place}, nil
+}
+
 // withStore has exports be kept in the store at path, if that is not "", and what is on
 // its way beside it.
 func withStore(path string) func(*fleet.Config) {
@@ -43,7 +52,7 @@ func withStore(path string) func(*fleet.Config) {
 		if path == "" {
 			return
 		}
-		c.Exports = func() (*export.Place, error) { return placeAt(path, storeIdentity) }
+		c.Exports = func(string) ([]*export.Place, error) { return placesAt(path, storeIdentity) }
 		c.Scratch = path + "-scratch"
 	}
 }

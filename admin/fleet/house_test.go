@@ -143,7 +143,7 @@ func snapshot(admins []string, entries []catalog.Entry) *tenants.Snapshot {
 		number := func(name string) int { n, _ := e.Settings[name].(int64); return int(n) }
 		switch e.Kind {
 		case catalog.Cluster:
-			c := tenants.Cluster{Name: e.Name, AdminURL: admins[0], Warm: number("warm")}
+			c := tenants.Cluster{Name: e.Name, AdminURL: admins[0], Warm: number("warm"), Store: e.Settings.Text("store")}
 			if c.Name == "main" {
 				clusters[0] = c
 			} else {

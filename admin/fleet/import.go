@@ -70,11 +70,11 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 
 // importable returns the export of that id, if it can be opened here.
 func (f *Fleet) importable(ctx context.Context, id string) (*export.Manifest, error) {
-	place, err := f.exports()
-	if err != nil {
+	place, m, err := f.exportAt(ctx, id)
+	var away *StoreError
+	if errors.Is(err, errNoStore) || errors.As(err, &away) {
 		return nil, err
 	}
-	m, err := place.Manifest(ctx, id)
 	if err == nil {
 		err = place.CanOpen(ctx, m)
 	}

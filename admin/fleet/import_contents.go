@@ -58,13 +58,11 @@ func (f *Fleet) fillingOf(r *jobs.Run, c *creation, neutralise odoo.Way) *fillin
 // fillFromExport fills the database from an export.
 func (f *Fleet) fillFromExport(ctx context.Context, r *jobs.Run, p *importing, result map[string]any) error {
 	x := f.fillingOf(r, &p.creation, p.Neutralise)
-	place, err := f.exports()
+	place, about, err := f.exportAt(ctx, p.Export)
 	if err != nil {
 		return err
 	}
-	if x.about, err = place.Manifest(ctx, p.Export); err != nil {
-		return err
-	}
+	x.about = about
 	if err := x.startAnew(ctx); err != nil {
 		return err
 	}

@@ -75,10 +75,30 @@ func (e *exporter) gone(name string) {
 // A tenant that is imported has all that the exported one had, under the same name or
 // another, and a password of its own.
 func TestImport(t *testing.T) {
-	e := newExporter(t)
+	other := filepath.Join(wiretest.ServerDir(t), "other")
+	if err := store.MakeDir(other); err != nil {
+		t.Fatal(err)
+	}
+	e := newExporter(t, func(c *fleet.Config) { // main's store is not that of other clusters
+		usual := c.Exports
+		c.Exports = func(cluster string) ([]*export.Place, error) {
+			places, err := usual(cluster)
+			if err != nil {
+				return nil, err
+			}
+			others, err := placesAt(other, storeIdentity)
+			if cluster == "main" {
+				return append(places, others...), err
+			}
+			return append(others, places...), err
+		}
+	})
 	e.run()
 	e.make()
 	m, want := e.export(), e.all()
+	if all, err := e.fleet.ListExports(t.Context(), "acme"); err != nil || len(all) != 1 {
+		t.Errorf("there are %d exports, %v", len(all), err)
+	}
 	beside := e.imports("beside", m.ID)
 	e.await(beside.Operation, catalog.Done)
 	if err := e.can("beside", beside.Password); err != nil {
@@ -151,7 +171,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 	for identity, says := range map[string]string{"": "set identity_file", another: "sealed for others"} {
 		f := newFleet(t.Context(), "other", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, func(c *fleet.Config) {
-			c.Exports = func() (*export.Place, error) { return placeAt(e.store, identity) }
+			c.Exports = func(string) ([]*export.Place, error) { return placesAt(e.store, identity) }
 		})
 		refused(f, fleet.NewTenant{Name: "new", Export: m.ID}, says)
 	}
@@ -406,11 +426,11 @@ func TestExportOnFullDisks(t *testing.T) {
 	where := ""
 	e := newExporter(t, func(c *fleet.Config) {
 		usual := c.Exports
-		c.Exports = func() (*export.Place, error) {
+		c.Exports = func(cluster string) ([]*export.Place, error) {
 			if where != "" {
-				return placeAt(where, storeIdentity)
+				return placesAt(where, storeIdentity)
 			}
-			return usual()
+			return usual(cluster)
 		}
 	})
 	e.run()

@@ -89,7 +89,7 @@ func TestRestoreOfMoved(t *testing.T) {
 	v.make()
 	v.backUp()
 	want, at := value(t, v.server, "acme", keyedRows), v.now()
-	moving, err := v.fleet.MoveTenant(t.Context(), anna, "acme", "other", fleet.Dump, false)
+	moving, err := v.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "other", How: fleet.Dump}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func TestMoveToNewerMajorSoak(t *testing.T) {
 			t.Errorf("%s: there is %s", how, got)
 		}
 		for _, way := range []string{fleet.Auto, fleet.Replicate, fleet.Dump} {
-			if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", "main", way, false); err == nil || !strings.Contains(err.Error(), "to an older one is not possible") {
+			if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "main", How: way}, false); err == nil || !strings.Contains(err.Error(), "to an older one is not possible") {
 				t.Errorf("back to the older version: %v", err)
 			}
 		}

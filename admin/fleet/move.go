@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -46,15 +47,29 @@ type moving struct {
 	User     string `json:"user"`
 }
 
+// Destination is where a tenant is moved to.
+type Destination struct {
+	Cluster string
+	How     string // Auto, Replicate or Dump
+	// AnotherStore is that the cluster may be one that is backed up to another store.
+	AnotherStore bool
+}
+
 // MoveTenant begins to move a tenant to another cluster, or with dry says what it would
 // do.
-func (f *Fleet) MoveTenant(ctx context.Context, by catalog.Actor, name, to, how string, dry bool) (*Moving, error) {
-	if _, err := f.cluster(to); err != nil {
+func (f *Fleet) MoveTenant(ctx context.Context, by catalog.Actor, name string, d Destination, dry bool) (*Moving, error) {
+	to := d.Cluster
+	target, err := f.cluster(to)
+	if err != nil {
 		return nil, &InvalidError{Field: "to", Reason: err}
 	}
 	e, err := f.movable(ctx, name, to)
 	if err != nil {
 		return nil, err
+	}
+	if now, err := f.cluster(e.Settings.Text("cluster")); err == nil && now.Store != target.Store && !d.AnotherStore {
+		return nil, invalid("to", "cluster %q is backed up to store %q, and cluster %q, which tenant %q is on, to store %q: where its data may go there, say `howdah tenant move --another-store`",
+			to, cmp.Or(target.Store, "default"), now.Name, name, cmp.Or(now.Store, "default"))
 	}
 	p := movingOf(e, to)
 	m, err := f.mover(p, "dry-run")
@@ -68,7 +83,7 @@ func (f *Fleet) MoveTenant(ctx context.Context, by catalog.Actor, name, to, how 
 		return nil, err
 	}
 	made := &Moving{Name: name, From: p.Cluster, To: to}
-	if err := made.choose(&facts, how); err != nil {
+	if err := made.choose(&facts, d.How); err != nil {
 		return nil, err
 	}
 	p.How = made.How

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -100,12 +101,24 @@ func TestMoveRefuses(t *testing.T) {
 	p := newPair(t, wiretest.WithSetting("wal_level", "replica"))
 	p.run()
 	made := p.create("acme")
+	if _, err := p.fleet.PutEntry(t.Context(), anna, catalog.Cluster, "abroad", 0, catalog.Settings{"store": "eu"}); err != nil {
+		t.Fatal(err)
+	}
+	p.wait("the cluster is known", func() bool {
+		_, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "abroad"}, true)
+		return !errors.Is(err, catalog.ErrNotFound)
+	})
+	abroad := fleet.Destination{Cluster: "abroad", AnotherStore: true}
+	if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", abroad, true); err != nil && strings.Contains(err.Error(), "backed up") {
+		t.Errorf("to another store, which is said: %v", err)
+	}
 	for _, test := range []struct{ to, how, says string }{
+		{"abroad", "", `is backed up to store "eu"`},
 		{"nowhere", "", "not found"},
 		{"main", "", "is on cluster"},
 		{"other", "quickly", "none of auto"},
 	} {
-		if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", test.to, test.how, true); err == nil || !strings.Contains(err.Error(), test.says) {
+		if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: test.to, How: test.how}, true); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%+v: %v", test, err)
 		}
 	}
@@ -115,17 +128,17 @@ func TestMoveRefuses(t *testing.T) {
 		{"create publication mine", "drop publication mine", "dump", "publication mine"},
 	} {
 		as(t, p.server, "acme", made.Password, test.made)
-		if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", "other", test.how, true); err == nil || !strings.Contains(err.Error(), test.says) {
+		if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "other", How: test.how}, true); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", test.made, err)
 		}
 		as(t, p.server, "acme", made.Password, test.undone)
 	}
-	plan, err := p.fleet.MoveTenant(t.Context(), anna, "acme", "other", fleet.Auto, true)
+	plan, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "other", How: fleet.Auto}, true)
 	if err != nil || plan.How != fleet.Dump || plan.Operation != nil || len(plan.Steps) < 4 || plan.HeldFor <= 0 || plan.HeldFor > 1 {
 		t.Errorf("an empty one: %+v, %v", plan, err)
 	}
 	p.await(p.start("other", fleet.Auto), catalog.Done) // by dump; and not back in the other way
-	if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", "main", fleet.Replicate, true); err == nil || !strings.Contains(err.Error(), "wal_level = replica") {
+	if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "main", How: fleet.Replicate}, true); err == nil || !strings.Contains(err.Error(), "wal_level = replica") {
 		t.Errorf("from a cluster without logical decoding: %v", err)
 	}
 	if _, err := p.fleet.SuspendTenant(t.Context(), anna, "acme"); err != nil {

@@ -58,7 +58,7 @@ func TestMoveOfWhatIsOdd(t *testing.T) {
 	if err := p.server.Exec(t.Context(), postgres.Superuser, "alter role acme createdb connection limit 50 valid until '2099-01-01'", "grant pg_monitor to acme"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", "other", fleet.Replicate, true); err == nil || !strings.Contains(err.Error(), "membership in pg_monitor") {
+	if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "other", How: fleet.Replicate}, true); err == nil || !strings.Contains(err.Error(), "membership in pg_monitor") {
 		t.Errorf("a member of another role: %v", err)
 	}
 	if err := p.server.Exec(t.Context(), postgres.Superuser, "revoke pg_monitor from acme"); err != nil {

@@ -128,7 +128,7 @@ func left(t *testing.T, s *postgres.Server) string {
 
 func (p *pair) start(to, how string) *catalog.Operation {
 	p.t.Helper()
-	m, err := p.fleet.MoveTenant(p.t.Context(), anna, "acme", to, how, false)
+	m, err := p.fleet.MoveTenant(p.t.Context(), anna, "acme", fleet.Destination{Cluster: to, How: how}, false)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -105,6 +105,19 @@ func (p *Place) manifest(ctx context.Context, id string) (*Manifest, error) {
 	return &m, nil
 }
 
+// ListAll is List of several places.
+func ListAll(ctx context.Context, places []*Place, tenant string) (all []Manifest, err error) {
+	var bad []error
+	for _, p := range places {
+		there, err := p.List(ctx, tenant)
+		all, bad = append(all, there...), append(bad, err)
+	}
+	slices.SortFunc(all, newestFirst)
+	return all, errors.Join(bad...)
+}
+
+func newestFirst(a, b Manifest) int { return cmp.Or(b.Taken.Compare(a.Taken), cmp.Compare(a.ID, b.ID)) }
+
 // List returns the exports of a tenant, or of all (""), the newest first, as far as they
 // can be read: the error tells of those that cannot.
 func (p *Place) List(ctx context.Context, tenant string) (all []Manifest, err error) {
@@ -132,6 +145,6 @@ func (p *Place) List(ctx context.Context, tenant string) (all []Manifest, err er
 			all = append(all, *m)
 		}
 	}
-	slices.SortFunc(all, func(a, b Manifest) int { return cmp.Or(b.Taken.Compare(a.Taken), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all, newestFirst)
 	return all, errors.Join(bad...)
 }

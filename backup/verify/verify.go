@@ -26,6 +26,8 @@ import (
 // Verification says what is to be read again.
 type Verification struct {
 	Repo *repository.Repository
+	// Exports are where exports of the cluster's tenants are; nil is in its own store.
+	Exports []*export.Place
 	// Backup is the id of a base backup that alone is looked at, with the WAL from its start
 	// on; "" is all there is, with the exports of the cluster's tenants.
 	Backup string
@@ -78,7 +80,7 @@ type verifying struct {
 	identity *repository.Identity
 	only     *base.Manifest // nil: all
 	bases    []base.Manifest
-	exports  []export.Manifest
+	exports  []placed
 
 	mu     sync.Mutex // guards what follows
 	report Report
@@ -196,26 +198,38 @@ func (s *verifying) lookAtAll(ctx context.Context) (err error) {
 	for _, id := range odd {
 		s.note(fmt.Sprintf("base backup %.100q", id), "that is no base backup's id")
 	}
-	all, err := s.place().List(ctx, "")
-	if err := s.findAll("exports", err); err != nil {
-		return err
+	places := s.Exports
+	if places == nil {
+		places = []*export.Place{{Store: s.Repo.Store, Sealer: s.Repo.Sealer}}
 	}
-	for _, m := range all {
-		if m.Cluster == s.Repo.Cluster || m.Cluster == "" {
-			s.exports = append(s.exports, m)
-			s.total += s.exportSize(&m)
+	for _, place := range places {
+		if err := s.lookAtExports(ctx, place); err != nil {
+			return err
 		}
-	}
-	_, err = s.place().Holds(ctx)
-	if err := s.findAll("holds of exports", err); err != nil {
-		return err
 	}
 	s.report.Exports = len(s.exports)
 	return nil
 }
 
-func (s *verifying) place() *export.Place {
-	return &export.Place{Store: s.Repo.Store, Sealer: s.Repo.Sealer}
+// placed is an export, and where it is.
+type placed struct {
+	*export.Place
+	about export.Manifest
+}
+
+func (s *verifying) lookAtExports(ctx context.Context, place *export.Place) error {
+	all, err := place.List(ctx, "")
+	if err := s.findAll("exports", err); err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.Cluster == s.Repo.Cluster || m.Cluster == "" {
+			s.exports = append(s.exports, placed{place, m})
+			s.total += s.exportSize(&m)
+		}
+	}
+	_, err = place.Holds(ctx)
+	return s.findAll("holds of exports", err)
 }
 
 func (s *verifying) exportSize(m *export.Manifest) int64 {
@@ -302,7 +316,8 @@ func (s *verifying) from(done func(base.Progress) int64) func(base.Progress) {
 	}
 }
 
-func (s *verifying) export(ctx context.Context, m *export.Manifest) error {
+func (s *verifying) export(ctx context.Context, at *placed) error {
+	m := &at.about
 	before := int64(0)
 	progress := func(done int64) {
 		s.read(done - before)
@@ -310,9 +325,9 @@ func (s *verifying) export(ctx context.Context, m *export.Manifest) error {
 	}
 	var err error
 	if s.Open {
-		err = s.place().VerifyFiles(ctx, m, progress)
+		err = at.VerifyFiles(ctx, m, progress)
 	} else {
-		_, err = s.place().Verify(ctx, m.ID, progress)
+		_, err = at.Verify(ctx, m.ID, progress)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // removed since

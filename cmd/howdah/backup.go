@@ -17,17 +17,17 @@ func newBackupCommand() *cobra.Command {
 	return cmd
 }
 
-// makeStore makes the store unless there is one, and says where it is.
-func (c *Config) makeStore() (where string, err error) {
-	if c.Backup.bucket != nil {
-		return c.Backup.bucket.tryOut()
+// make makes the store unless there is one, and says where it is.
+func (s *Store) make() (where string, err error) {
+	if s.bucket != nil {
+		return s.bucket.tryOut()
 	}
-	folder, err := storeFolder(c.Backup.Store)
+	folder, err := storeFolder(s.URL)
 	if err == nil {
 		err = store.MakeDir(folder)
 	}
 	if err == nil {
-		_, err = c.openStore()
+		_, err = s.open()
 	}
 	return folder, err
 }
@@ -35,8 +35,8 @@ func (c *Config) makeStore() (where string, err error) {
 func backupInit() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use: "init", Short: "Make an empty store where [backup] store says, unless there is one", Args: noArgs,
-		Long: "Make an empty store where [backup] store says. A store that is there stays as it is. A bucket is not made: it is\n" +
+		Use: "init", Short: "Make an empty store where [backup] and [[store]] say, unless there is one", Args: noArgs,
+		Long: "Make an empty store where [backup] and each [[store]] say. A store that is there stays as it is. A bucket is not made: it is\n" +
 			"tried whether it is there and does what Howdah needs.\n\n" +
 			"Howdah never does that by itself: a disk that is not mounted must not pass for a store without objects.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,12 +47,14 @@ func backupInit() *cobra.Command {
 			if config.Backup.Store == "" {
 				return fmt.Errorf("%s has no store: give [backup] store", path)
 			}
-			where, err := config.makeStore()
-			if err != nil {
-				return err
+			for _, s := range config.stores() {
+				where, err := s.make()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "there is a store in %s\n", where)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "there is a store in %s\n", where)
-			return err
+			return nil
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", defaultConfigPath, "configuration `file`")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"howdah/backup/export"
 	"howdah/backup/keep"
 	"howdah/backup/repository"
 	"howdah/provision/dump"
@@ -88,7 +88,7 @@ type expiry struct {
 	Alone         []string  `json:"left_alone,omitempty"`
 
 	plan    *keep.Plan
-	exports *keep.Exports
+	exports []*keep.Exports // of each store
 }
 
 // keptRow is a base backup that stays.
@@ -111,16 +111,11 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	if err != nil {
 		return nil, err
 	}
-	exports, err := keep.MakeExports(ctx, &export.Place{Store: r.Store, Sealer: r.Sealer}, r.Cluster, c.Backup.KeepExportsWindow, now)
-	if err != nil {
-		return nil, err
-	}
 	e := &expiry{
 		Cluster: r.Cluster, Idle: plan.Idle, KeepBase: plan.Policy.Count, KeepWindow: plan.Policy.Window.Seconds(),
 		Promised: plan.Promised, AsSet: asSet,
 		Keep: []keptRow{}, Expire: []string{}, Left: plan.Left, WAL: plan.WAL, WALKept: plan.WALKept, Gaps: len(plan.Gaps),
-		ExportsIdle: exports.Idle, KeepExports: len(exports.Keep), ExpireExports: []string{}, Alone: append(plan.Alone, exports.Alone...),
-		plan: plan, exports: exports,
+		ExpireExports: []string{}, Alone: plan.Alone, plan: plan,
 	}
 	if !plan.From.IsZero() {
 		e.From = &plan.From
@@ -131,13 +126,32 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	for i := range plan.Expire {
 		e.Expire = append(e.Expire, plan.Expire[i].ID)
 	}
+	places, away := c.exportPlaces("", (*Store).open)
+	if away != nil {
+		e.Alone = append(e.Alone, fmt.Sprintf("exports: %v", away))
+	}
+	for _, place := range places {
+		exports, err := keep.MakeExports(ctx, place, r.Cluster, c.Backup.KeepExportsWindow, now)
+		if err != nil {
+			return nil, err
+		}
+		e.add(exports)
+	}
+	return e, nil
+}
+
+// add adds the exports of a store.
+func (e *expiry) add(exports *keep.Exports) {
+	e.exports = append(e.exports, exports)
+	e.KeepExports += len(exports.Keep)
+	e.ExportsIdle = cmp.Or(e.ExportsIdle, exports.Idle)
+	e.Alone = append(e.Alone, exports.Alone...)
 	for i := range exports.Expire {
 		e.ExpireExports = append(e.ExpireExports, exports.Expire[i].ID)
 	}
 	for _, h := range exports.Held {
 		e.HeldExports = append(e.HeldExports, keptRow{h.ID, []string{fmt.Sprintf("it is held: %q", h.Reason)}})
 	}
-	return e, nil
 }
 
 // told is what the audit log has of it.
@@ -147,7 +161,11 @@ func (e *expiry) told() catalog.Settings {
 
 // run deletes what the plan says.
 func (e *expiry) run(ctx context.Context) error {
-	return errors.Join(e.plan.Run(ctx), e.exports.Run(ctx))
+	all := []error{e.plan.Run(ctx)}
+	for _, exports := range e.exports {
+		all = append(all, exports.Run(ctx))
+	}
+	return errors.Join(all...)
 }
 
 func (e *expiry) print(cmd *cobra.Command, p *printer) error {
@@ -168,8 +186,10 @@ func (e *expiry) print(cmd *cobra.Command, p *printer) error {
 	for _, id := range e.Left {
 		rows = append(rows, []string{id, expires, "it was never finished"})
 	}
-	for _, id := range e.ExpireExports {
-		rows = append(rows, []string{id, expires, "it is an export older than " + e.exports.From.Format(time.RFC3339)})
+	for _, exports := range e.exports {
+		for i := range exports.Expire {
+			rows = append(rows, []string{exports.Expire[i].ID, expires, "it is an export older than " + exports.From.Format(time.RFC3339)})
+		}
 	}
 	out := cmd.OutOrStdout()
 	if err := table(out, "BACKUP WHAT WHY", rows); err != nil {

@@ -74,33 +74,33 @@ func (f *clusterFlag) holdExport(cmd *cobra.Command, h export.Hold, release bool
 	if err != nil {
 		return err
 	}
-	place, err := config.exportPlace()
-	if err == nil && place == nil {
-		err = errNoStore
+	at, err := config.exportStore(f.store, (*Store).open)
+	if err == nil {
+		err = at.find(cmd.Context(), h.ID)
 	}
 	if err != nil {
 		return err
 	}
-	at, says, action := &exportStore{place, config.Catalog.URL}, "export %s is held\n", "hold"
+	says, action := "export %s is held\n", "hold"
 	if release {
 		says, action = "export %s is not held any more\n", "release"
-		holds, err := place.Holds(cmd.Context())
+		holds, err := at.Holds(cmd.Context())
 		if holds == nil {
 			return err
 		}
 		if holds[h.ID] == nil {
 			return fmt.Errorf("export %.140q is not held: %w", h.ID, errNotFound)
 		}
-	} else if _, err := place.Manifest(cmd.Context(), h.ID); err != nil {
+	} else if _, err := at.Manifest(cmd.Context(), h.ID); err != nil {
 		return err
 	}
 	if err := at.audit(cmd.Context(), action, h.ID); err != nil {
 		return err
 	}
 	if release {
-		err = place.Release(cmd.Context(), h.ID)
+		err = at.Release(cmd.Context(), h.ID)
 	} else {
-		err = place.PutHold(cmd.Context(), h)
+		err = at.PutHold(cmd.Context(), h)
 	}
 	if err == nil {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), says, h.ID)

@@ -24,6 +24,7 @@ type Config struct {
 	Server  Server
 	Catalog Catalog
 	Backup  Backup
+	Stores  []Store // beside that of Backup
 
 	// Defaults are what tiers and tenants inherit. Its name is empty.
 	Defaults tenants.Tier
@@ -37,7 +38,9 @@ type Config struct {
 	Maps *hba.Maps
 
 	MasterKey *catalog.MasterKey // of Catalog.MasterKeyFile; nil without one
-	Sealer    *store.Sealer      // of Backup; nil without a store
+
+	main   Store         // that of Backup, if there is one
+	counts *store.Counts // of what the stores were asked for; nil without one
 
 	// Notes are worth an operator's look but no mistakes.
 	Notes []Mistake
@@ -131,9 +134,6 @@ type Backup struct {
 	KeepBase            int           // base backups that stay, at least
 	KeepWindow          time.Duration // in which every moment stays restorable
 	KeepExportsWindow   time.Duration // 0 = for ever
-
-	bucket *openBucket   // of Store, if that is one
-	counts *store.Counts // of what Store was asked for; nil without one
 }
 
 // LoadConfig reads the file. If anything in it is wrong the error is a

@@ -41,22 +41,32 @@ func (r *configReader) checkBackup() {
 				r.wrong(at(other.name), "give the store too", "%s is of no use without a store", other.name)
 			}
 		}
+		r.checkStores("")
 		return
 	}
-	b.counts = &store.Counts{}
-	r.readStore(at)
+	r.config.counts = &store.Counts{}
+	s := &r.config.main
+	*s = Store{Name: DefaultStore, URL: b.Store, Recipients: b.Recipients, CredentialsFile: b.CredentialsFile}
+	r.readStore(s, at)
+	b.Store, b.CredentialsFile = s.URL, s.CredentialsFile
+	identities := r.readIdentities(at("identity_file"))
 	if len(b.Recipients) == 0 && !r.isWrong(at("recipients")) {
 		r.wrong(at("store"), `write recipients = ["age1…"], the public key that age-keygen prints`, "nobody could open what is in the store: there are no recipients")
 	}
-	for _, recipient := range b.Recipients {
+	r.readRecipients(s, at, identities)
+	r.checkStores(identities)
+}
+
+// readRecipients looks at those for whom what is put into a store is encrypted.
+func (r *configReader) readRecipients(s *Store, at func(name string) []string, identities string) {
+	for _, recipient := range s.Recipients {
 		if _, err := store.NewSealer([]string{recipient}, ""); err != nil {
 			r.wrong(at("recipients"), `write the public key that age-keygen prints, "age1…"`, "recipient %.80q is no X25519 public key of age", recipient)
 			return
 		}
 	}
-	identities := r.readIdentities(at("identity_file"))
 	if len(r.mistakes) == 0 {
-		r.config.Sealer, _ = store.NewSealer(b.Recipients, identities) // both were looked at
+		s.sealer, _ = store.NewSealer(s.Recipients, identities) // both were looked at
 	}
 }
 

@@ -24,7 +24,7 @@ func TestBackupIsCheckedAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := fmt.Sprintf(backupSection, recipient)
-	if c, err := loadWithKey(t, whole+good, identity, 0o600); err != nil || c.Sealer == nil || !strings.HasPrefix(c.Backup.Store, "file:///") {
+	if c, err := loadWithKey(t, whole+good, identity, 0o600); err != nil || c.main.sealer == nil || !strings.HasPrefix(c.Backup.Store, "file:///") {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for name, c := range map[string]struct {
@@ -144,7 +144,7 @@ func storeExport(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, err := config.exportPlace()
+	place, err := config.mainStore().place((*Store).open)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,7 @@ func (r *configReader) checkClusters() {
 			addresses[m.Address] = true
 		}
 		r.checkLookup(cluster, b)
+		r.checkStoreOf(cluster.Store, b)
 		for _, u := range []struct{ name, url string }{{"admin_url", cluster.AdminURL}, {"replication_url", cluster.ReplicationURL}} {
 			if u.url != "" && !isConnString(u.url) {
 				r.wrong(b.key(u.name), `write "postgres://user@host:5432/postgres" or "host=… port=… user=…"`, "%s is no connection string", u.name)

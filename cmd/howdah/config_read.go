@@ -25,7 +25,7 @@ type configReader struct {
 
 	// Which of a file's entries are which of the config's: an entry without a
 	// usable name is left out, so indexes differ. Keyed by position in config.
-	clusterAt, tierAt, tenantAt, userAt []block
+	storeAt, clusterAt, tierAt, tenantAt, userAt []block
 }
 
 // block is one table of the file.
@@ -181,10 +181,15 @@ func (r *configReader) tables(in section, value any) []map[string]any {
 	return nil
 }
 
-// readEntry reads one [[cluster]], [[tier]], [[tenant]] or [[user]].
+// readEntry reads one [[store]], [[cluster]], [[tier]], [[tenant]] or [[user]].
 func (r *configReader) readEntry(in section, b block) {
 	c := r.config
 	switch in {
+	case sectionStore:
+		var s Store
+		r.fillNew(in, b, &place{store: &s})
+		c.Stores = append(c.Stores, s)
+		r.storeAt = append(r.storeAt, b)
 	case sectionCluster:
 		var cluster tenants.Cluster
 		r.fillNew(in, b, &place{cluster: &cluster})

@@ -11,39 +11,37 @@ import (
 	"sync"
 	"time"
 
-	"howdah/backup/export"
 	"howdah/backup/store"
 )
 
-// readStore looks at the store's URL, and makes what is in it absolute. A URL that
+// readStore looks at a store's URL, and makes what is in it absolute. A URL that
 // may have a password in it is not repeated.
-func (r *configReader) readStore(at func(name string) []string) {
-	b := &r.config.Backup
-	if strings.HasPrefix(b.Store, "s3:") {
-		r.readBucket(at)
+func (r *configReader) readStore(s *Store, at func(name string) []string) {
+	s.counts = r.config.counts
+	if strings.HasPrefix(s.URL, "s3:") {
+		r.readBucket(s, at)
 		return
 	}
-	if b.CredentialsFile != "" {
+	if s.CredentialsFile != "" {
 		r.wrong(at("credentials_file"), "remove it", "credentials_file is of no use where the store is no bucket")
 	}
-	folder, err := storeFolder(b.Store)
+	folder, err := storeFolder(s.URL)
 	if err != nil {
-		r.wrong(at("store"), `write "file:///path/of/a/folder" or "s3://BUCKET/PREFIX"`, "store %q %v", b.Store, err)
+		r.wrong(at("store"), `write "file:///path/of/a/folder" or "s3://BUCKET/PREFIX"`, "store %q %v", s.URL, err)
 		return
 	}
-	b.Store = (&url.URL{Scheme: "file", Path: r.absolute(folder)}).String()
+	s.URL = (&url.URL{Scheme: "file", Path: r.absolute(folder)}).String()
 }
 
 // readBucket reads where a bucket is, and who asks for it.
-func (r *configReader) readBucket(at func(name string) []string) {
-	b := &r.config.Backup
-	bucket, err := store.ParseS3URL(b.Store)
+func (r *configReader) readBucket(s *Store, at func(name string) []string) {
+	bucket, err := store.ParseS3URL(s.URL)
 	if err != nil {
-		r.wrong(at("store"), `write "s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION"`, "the URL in store %v", err)
+		r.wrong(at("store"), `write "s3://BUCKET/PREFIX?endpoint=https://HOST:PORT&region=REGION"`, "the URL in %s %v", at("store")[len(at("store"))-1], err)
 		return
 	}
 	r.openable(at("store"), "ca_file", &bucket.CAFile)
-	if b.CredentialsFile == "" {
+	if s.CredentialsFile == "" {
 		bucket.Credentials = store.S3Credentials{
 			AccessKey: os.Getenv("AWS_ACCESS_KEY_ID"), SecretKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
 		}
@@ -51,25 +49,24 @@ func (r *configReader) readBucket(at func(name string) []string) {
 			r.wrong(at("store"), "give credentials_file, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment", "nobody is named who asks for bucket %q", bucket.Bucket)
 		}
 	} else {
-		bucket.Credentials = r.readCredentials(at("credentials_file"))
+		bucket.Credentials = r.readCredentials(s, at("credentials_file"))
 	}
-	b.bucket = &openBucket{config: bucket, counts: b.counts}
+	s.bucket = &openBucket{config: bucket, counts: s.counts}
 }
 
 // readCredentials reads credentials_file.
-func (r *configReader) readCredentials(at []string) store.S3Credentials {
-	b := &r.config.Backup
-	b.CredentialsFile = r.absolute(b.CredentialsFile)
-	text, err := readKeyFile(b.CredentialsFile)
+func (r *configReader) readCredentials(s *Store, at []string) store.S3Credentials {
+	s.CredentialsFile = r.absolute(s.CredentialsFile)
+	text, err := readKeyFile(s.CredentialsFile)
 	var c store.S3Credentials
 	if err == nil {
 		c, err = store.ParseS3Credentials(text)
 	}
 	switch {
 	case errors.Is(err, errReadableKey):
-		r.wrong(at, "chmod 600 it", "others than its owner may use credentials_file %q", b.CredentialsFile)
+		r.wrong(at, "chmod 600 it", "others than its owner may use credentials_file %q", s.CredentialsFile)
 	case err != nil:
-		r.wrong(at, "write aws_access_key_id = … and aws_secret_access_key = … into it", "credentials_file %q: %v", b.CredentialsFile, err)
+		r.wrong(at, "write aws_access_key_id = … and aws_secret_access_key = … into it", "credentials_file %q: %v", s.CredentialsFile, err)
 	}
 	return c
 }
@@ -92,35 +89,13 @@ func storeFolder(text string) (string, error) {
 	return u.Path, nil
 }
 
-// exportPlace opens where exports are kept; nil is nowhere.
-func (c *Config) exportPlace() (*export.Place, error) {
-	s, err := c.openStore()
-	return c.placeIn(s, err)
-}
-
-// exportsToRead is exportPlace for who writes nothing.
-func (c *Config) exportsToRead() (*export.Place, error) {
-	s, err := c.storeToRead()
-	return c.placeIn(s, err)
-}
-
-func (c *Config) placeIn(s store.Store, err error) (*export.Place, error) {
-	if s == nil || err != nil {
-		return nil, err
+// open opens the store, removes what crashes have left in it, and sees to it
+// that it can be written to safely.
+func (s *Store) open() (store.Store, error) {
+	if s.bucket != nil {
+		return s.bucket.open()
 	}
-	return &export.Place{Store: s, Sealer: c.Sealer}, nil
-}
-
-// openStore opens the store, removes what crashes have left in it, and sees to it
-// that it can be written to safely; nil is none.
-func (c *Config) openStore() (store.Store, error) {
-	switch {
-	case c.Backup.Store == "":
-		return nil, nil
-	case c.Backup.bucket != nil:
-		return c.Backup.bucket.open()
-	}
-	folder, err := storeFolder(c.Backup.Store)
+	folder, err := storeFolder(s.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +106,7 @@ func (c *Config) openStore() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tried(dir, c.Backup.counts), nil
+	return tried(dir, s.counts), nil
 }
 
 // tried is a store of which each call is counted, and tried again if it fails.
@@ -139,17 +114,17 @@ func tried(s store.Store, counts *store.Counts) store.Store {
 	return &store.Retry{Store: &store.Meter{Store: s, Counts: counts}}
 }
 
-// storeToRead is openStore for who writes nothing: a bucket is asked for nothing
+// openToRead is open for who writes nothing: a bucket is asked for nothing
 // but the objects.
-func (c *Config) storeToRead() (store.Store, error) {
-	if c.Backup.bucket == nil {
-		return c.openStore()
+func (s *Store) openToRead() (store.Store, error) {
+	if s.bucket == nil {
+		return s.open()
 	}
-	s, err := store.NewS3(c.Backup.bucket.config)
+	in, err := store.NewS3(s.bucket.config)
 	if err != nil {
 		return nil, err
 	}
-	return tried(s, c.Backup.counts), nil
+	return tried(in, s.counts), nil
 }
 
 // openBucket keeps a bucket open, with its connections.
@@ -215,10 +190,10 @@ func (b *openBucket) tryOut() (where string, err error) {
 	return fmt.Sprintf("bucket %q", b.config.Bucket), b.probe(ctx, s)
 }
 
-// storeStats are what the store was asked for since the configuration was read.
+// storeStats are what the stores were asked for since the configuration was read.
 func (c *Config) storeStats() store.MeterStats {
-	if c.Backup.counts == nil {
+	if c.counts == nil {
 		return store.MeterStats{}
 	}
-	return c.Backup.counts.Stats()
+	return c.counts.Stats()
 }

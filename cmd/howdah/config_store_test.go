@@ -49,7 +49,7 @@ func TestBucketIsCheckedAtStart(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AK")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "CORRECTHORSE")
 	config, err := loadWithKey(t, strings.Replace(fmt.Sprintf(backupSection, recipient), "file:store", "s3://bucket", 1)+good, identity, 0o600)
-	if err != nil || config.Backup.bucket.config.Credentials.SecretKey != "CORRECTHORSE" {
+	if err != nil || config.main.bucket.config.Credentials.SecretKey != "CORRECTHORSE" {
 		t.Errorf("credentials in the environment: %v", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestBucketThatReplacesIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.exportPlace(); !errors.Is(err, store.ErrNotExclusive) || !strings.Contains(err.Error(), "ignores If-None-Match") {
+	if _, err := config.mainStore().place((*Store).open); !errors.Is(err, store.ErrNotExclusive) || !strings.Contains(err.Error(), "ignores If-None-Match") {
 		t.Errorf("%v, want ErrNotExclusive", err)
 	}
 }

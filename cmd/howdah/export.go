@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,29 +34,30 @@ func newExportCommand() *cobra.Command {
 
 // atStore is a command that works on the store of a configuration file.
 func atStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
-	return withStore(p, cmd, (*Config).exportPlace, do)
+	return withStore(p, cmd, (*Store).open, do)
 }
 
 // fromStore is one that only reads it.
 func fromStore(p *printer, cmd *cobra.Command, do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
-	return withStore(p, cmd, (*Config).exportsToRead, do)
+	return withStore(p, cmd, (*Store).openToRead, do)
 }
 
-func withStore(p *printer, cmd *cobra.Command, open func(*Config) (*export.Place, error), do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
+func withStore(p *printer, cmd *cobra.Command, open func(*Store) (store.Store, error), do func(cmd *cobra.Command, at *exportStore, args []string) error) *cobra.Command {
 	path := cmd.Flags().StringP("config", "c", defaultConfigPath, "configuration `file`")
+	name := cmd.Flags().String("store", "", "the `name` of the [[store]] that is meant, or default for that of [backup]; the exports of all are looked through")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		config, err := LoadConfig(*path)
 		if err != nil {
 			return err
 		}
-		place, err := open(config)
-		if err == nil && place == nil {
-			err = fmt.Errorf("%s has no store: give [backup] store", *path)
+		at, err := config.exportStore(*name, open)
+		if err == nil && len(args) == 1 {
+			err = at.find(cmd.Context(), args[0])
 		}
 		if err != nil {
 			return err
 		}
-		return notThere(do(cmd, &exportStore{place, config.Catalog.URL}, args))
+		return notThere(do(cmd, at, args))
 	}
 	return p.flags(cmd)
 }
@@ -74,9 +76,14 @@ func exportList() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List exports, the newest first", Args: noArgs}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
 	return fromStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, _ []string) error {
-		all, err := at.List(cmd.Context(), tenant)
-		holds, holdsErr := at.Holds(cmd.Context())
-		return errors.Join(p.listed(cmd, all, holds), err, holdsErr)
+		all, err := export.ListAll(cmd.Context(), at.all, tenant)
+		holds, bad := map[string]*export.Hold{}, []error{err, at.away}
+		for _, place := range at.all {
+			there, err := place.Holds(cmd.Context())
+			maps.Copy(holds, there)
+			bad = append(bad, err)
+		}
+		return errors.Join(p.listed(cmd, all, holds), errors.Join(bad...))
 	})
 }
 

@@ -2,18 +2,61 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
 
 	"howdah/backup/export"
+	"howdah/backup/store"
 	"howdah/tenants/catalog"
 )
 
 // exportStore is where exports are kept, and who is told of what is done there.
 type exportStore struct {
-	*export.Place
-	catalog string // "" = there is none, and no audit log
+	*export.Place                 // that is meant
+	all           []*export.Place // that there are
+	away          error           // why others cannot be opened
+	catalog       string          // "" = there is none, and no audit log
+}
+
+// exportStore opens the stores, or the one of a name.
+func (c *Config) exportStore(name string, open func(*Store) (store.Store, error)) (*exportStore, error) {
+	s := &exportStore{catalog: c.Catalog.URL}
+	if name != "" {
+		named, err := c.storeOfFlag(name)
+		if err != nil {
+			return nil, err
+		}
+		if s.Place, err = named.place(open); err != nil {
+			return nil, err
+		}
+		s.all = []*export.Place{s.Place}
+		return s, nil
+	}
+	s.all, s.away = c.exportPlaces("", open)
+	switch {
+	case len(s.all) == 0 && s.away == nil:
+		return nil, fmt.Errorf("%s has no store: give [backup] store", c.Path)
+	case len(s.all) == 0:
+		return nil, s.away
+	}
+	s.Place = s.all[0]
+	return s, nil
+}
+
+// find has the store be meant in which an export is, if that is what id is of.
+func (s *exportStore) find(ctx context.Context, id string) error {
+	if len(s.all) == 1 || export.CheckID(id) != nil {
+		return nil
+	}
+	for _, place := range s.all {
+		if _, err := place.Manifest(ctx, id); !errors.Is(err, store.ErrNotFound) {
+			s.Place = place
+			return nil // who wants it is told what is wrong with it
+		}
+	}
+	return s.away
 }
 
 // audit notes what is about to be done with an export. What cannot be noted is not done.

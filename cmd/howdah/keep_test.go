@@ -106,7 +106,7 @@ func newKept(t *testing.T, more string) *kept {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k.repo, err = config.repositoryOf("main", config.openStore); err != nil {
+	if k.repo, err = config.repositoryOf("main", (*Store).open); err != nil {
 		t.Fatal(err)
 	}
 	k.fill(t)

@@ -16,29 +16,41 @@ var errNoStore = errors.New("there is no store: give [backup] store")
 
 // repositoryOf returns what the store holds of a cluster, by the configuration alone: a
 // cluster that is no more can be restored too.
-func (c *Config) repositoryOf(cluster string, open func() (store.Store, error)) (*repository.Repository, error) {
+func (c *Config) repositoryOf(cluster string, open func(*Store) (store.Store, error)) (*repository.Repository, error) {
 	if err := repository.CheckCluster(cluster); err != nil {
 		return nil, err
 	}
-	s, err := open()
+	s, err := c.storeOf(cluster)
+	switch {
+	case err != nil:
+		return nil, err
+	case s == nil && c.mainStore() == nil:
+		return nil, errNoStore
+	case s == nil:
+		return nil, fmt.Errorf("cluster %q is neither in %s nor in any store: say --store where it is, or is to be", cluster, c.Path)
+	}
+	return s.repository(cluster, open)
+}
+
+// repository returns what a store holds of a cluster.
+func (s *Store) repository(cluster string, open func(*Store) (store.Store, error)) (*repository.Repository, error) {
+	in, err := open(s)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
-		return nil, errNoStore
-	}
-	return &repository.Repository{Store: s, Sealer: c.Sealer, Cluster: cluster}, nil
+	return &repository.Repository{Store: in, Sealer: s.sealer, Cluster: cluster}, nil
 }
 
 // clusterFlag is --cluster with --config, of commands that need no daemon.
 type clusterFlag struct {
-	path, cluster string
-	writes        bool // to the store
+	path, cluster, store string
+	writes               bool // to the store
 }
 
 func (f *clusterFlag) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.path, "config", "c", defaultConfigPath, "configuration `file`")
 	cmd.Flags().StringVar(&f.cluster, "cluster", "", "a cluster's `name`; the only one of the file need not be said")
+	cmd.Flags().StringVar(&f.store, "store", "", "the `name` of the [[store]] that is meant, or default for that of [backup], if not the cluster's")
 }
 
 // open reads the configuration, and returns the repository that is meant.
@@ -53,12 +65,35 @@ func (f *clusterFlag) open(cmd *cobra.Command) (*Config, *repository.Repository,
 		}
 		f.cluster = config.Clusters[0].Name
 	}
-	open := config.storeToRead
+	open := (*Store).openToRead
 	if f.writes {
-		open = config.openStore
+		open = (*Store).open
 	}
-	r, err := config.repositoryOf(f.cluster, open)
+	if f.store == "" {
+		r, err := config.repositoryOf(f.cluster, open)
+		return config, r, err
+	}
+	s, err := config.storeOfFlag(f.store)
+	if err == nil {
+		err = repository.CheckCluster(f.cluster)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.repository(f.cluster, open)
 	return config, r, err
+}
+
+// storeOfFlag returns the store that --store says.
+func (c *Config) storeOfFlag(name string) (*Store, error) {
+	s := c.storeNamed(name)
+	switch {
+	case s == nil && c.mainStore() == nil:
+		return nil, errNoStore
+	case s == nil:
+		return nil, fmt.Errorf("store %q: %w in %s", name, errNotFound, c.Path)
+	}
+	return s, nil
 }
 
 // theCluster returns the cluster of the file that is meant, which must be one that can be

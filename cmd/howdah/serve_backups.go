@@ -143,7 +143,7 @@ func (w *backupsWatch) match(d *daemon) (all []*watched) {
 		r := before[c.Name]
 		if by := config.receivedBy(c); r == nil || r.by != by || r.err != nil {
 			r = &watched{by: by, wanted: c.ReplicationURL != ""}
-			r.Repo, r.err = config.repositoryOf(c.Name, config.storeToRead)
+			r.Repo, r.err = config.repositoryOf(c.Name, (*Store).openToRead)
 		}
 		now[c.Name] = r
 	}

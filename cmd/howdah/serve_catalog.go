@@ -110,7 +110,9 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		Check:      d.checkEntries,
 		MasterKey:  func() *catalog.MasterKey { return d.current().MasterKey },
 		OdooAddons: func() []string { return d.current().Catalog.OdooAddonsPath },
-		Exports:    func() (*export.Place, error) { return d.current().exportPlace() },
+		Exports: func(cluster string) ([]*export.Place, error) {
+			return d.current().exportPlaces(cluster, (*Store).open)
+		},
 		Repository: d.repository,
 		Scratch:    d.current().Backup.ScratchDir,
 	}
@@ -141,7 +143,7 @@ func (d *daemon) repository(cluster string) (*repository.Repository, error) {
 	if config.Backup.Store == "" {
 		return nil, nil
 	}
-	return config.repositoryOf(cluster, config.openStore)
+	return config.repositoryOf(cluster, (*Store).open)
 }
 
 // checkEntries says what would be wrong with the configuration if the catalog had these

@@ -94,12 +94,16 @@ func (c *Config) receives(cluster *tenants.Cluster) bool {
 
 // receivedBy has the settings that a receiver is started with anew when they change.
 func (c *Config) receivedBy(cluster *tenants.Cluster) string {
-	return fmt.Sprintf("%q %q %q %q %q %s %q", c.Backup.Store, c.Backup.Recipients, c.Backup.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval, c.Backup.StateDir)
+	s := c.storeNamed(cluster.Store)
+	if s == nil {
+		s = &Store{}
+	}
+	return fmt.Sprintf("%q %q %q %q %q %s %q", s.URL, s.Recipients, s.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval, c.Backup.StateDir)
 }
 
 func (r *receivers) start(ctx context.Context, config *Config, cluster, by string) {
 	log := r.d.log.With("cluster", cluster)
-	repo, err := config.repositoryOf(cluster, config.openStore)
+	repo, err := config.repositoryOf(cluster, (*Store).open)
 	if err != nil {
 		log.Error("cannot store WAL", "error", err)
 		return

@@ -84,8 +84,12 @@ func (w *walDoor) may(cluster string, uid uint32) error {
 
 // key is what an archive or a source is opened by: another one is opened when that changes.
 func (w *walDoor) key(cluster string) string {
-	b := &w.d.current().Backup
-	return fmt.Sprintf("%q %q %q %q %q", cluster, b.Store, b.CredentialsFile, b.Recipients, b.IdentityFile)
+	config := w.d.current()
+	s, known := config.storeOfKnown(cluster)
+	if s == nil {
+		s = &Store{}
+	}
+	return fmt.Sprintf("%q %t %q %q %q %q", cluster, known, s.URL, s.CredentialsFile, s.Recipients, config.Backup.IdentityFile)
 }
 
 func (w *walDoor) push(ctx context.Context, cluster string, f wal.Archived, data io.ReaderAt) error {
@@ -107,7 +111,7 @@ func (w *walDoor) archive(cluster string) (*wal.Archive, error) {
 		return a, nil
 	}
 	config := w.d.current()
-	repo, err := config.repositoryOf(cluster, config.openStore)
+	repo, err := config.repositoryOf(cluster, (*Store).open)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +141,7 @@ func (w *walDoor) source(ctx context.Context, cluster string) (*walSource, error
 	s := &walSource{listed: time.Now()}
 	if config := w.d.current(); old != nil {
 		s.repo = old.repo
-	} else if repo, err := config.repositoryOf(cluster, config.storeToRead); err != nil {
+	} else if repo, err := config.repositoryOf(cluster, (*Store).openToRead); err != nil {
 		return nil, err
 	} else {
 		s.repo = repo

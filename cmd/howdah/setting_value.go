@@ -198,7 +198,7 @@ func (s *setting) kind() string {
 // newPlace returns a place with every home, for looking at their types.
 func newPlace() *place {
 	return &place{
-		listen: &Listen{}, admin: &Admin{}, server: &Server{}, catalog: &Catalog{}, backup: &Backup{}, limits: &tenants.Tier{},
+		listen: &Listen{}, admin: &Admin{}, server: &Server{}, catalog: &Catalog{}, backup: &Backup{}, store: &Store{}, limits: &tenants.Tier{},
 		cluster: &tenants.Cluster{}, tier: &tenants.Tier{}, tenant: &tenants.Tenant{}, user: &tenants.User{},
 	}
 }

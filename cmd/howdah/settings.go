@@ -17,6 +17,7 @@ const (
 	sectionServer  section = "server"
 	sectionCatalog section = "catalog"
 	sectionBackup  section = "backup"
+	sectionStore   section = "store"
 	sectionLimits  section = "defaults"
 	sectionCluster section = "cluster"
 	sectionTier    section = "tier"
@@ -27,7 +28,7 @@ const (
 // sections returns all sections in the order the manual has them.
 func sections() []section {
 	return []section{
-		sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionBackup, sectionLimits,
+		sectionListen, sectionAdmin, sectionServer, sectionCatalog, sectionBackup, sectionStore, sectionLimits,
 		sectionCluster, sectionTier, sectionTenant, sectionUser,
 	}
 }
@@ -62,6 +63,8 @@ func (s section) about() string {
 		return "The catalog: clusters, tiers, tenants and users kept in a PostgreSQL database, beside those of this file, and changed over HTTP and by `howdah tenant`."
 	case sectionBackup:
 		return "Where exports of tenants are kept, and for whose keys they are encrypted."
+	case sectionStore:
+		return "A store beside that of [backup], for clusters that name it: such as a bucket in another country. One entry per store."
 	case sectionLimits:
 		return "Limits. They may stand in [defaults], in a [[tier]] and in a [[tenant]]; a tenant's own go before its tier's, and those before the defaults."
 	case sectionCluster:
@@ -84,6 +87,7 @@ type place struct {
 	server  *Server
 	catalog *Catalog
 	backup  *Backup
+	store   *Store
 	limits  *tenants.Tier // of defaults, a tier or a tenant
 	cluster *tenants.Cluster
 	tier    *tenants.Tier
@@ -132,6 +136,7 @@ func settings() []setting {
 	table = append(table, serverSettings()...)
 	table = append(table, catalogSettings()...)
 	table = append(table, backupSettings()...)
+	table = append(table, storeSettings()...)
 	table = append(table, limitSettings()...)
 	table = append(table, clusterSettings()...)
 	table = append(table, tenantSettings()...)
@@ -397,6 +402,11 @@ func clusterSettings() []setting {
 			section: in, name: "replication_url", initial: "", reload: true, secret: true,
 			doc: "Connection of a role with REPLICATION, to the primary, for WAL and base backups: WAL is stored while a Howdah with a store runs, and base backups can be taken. It may name several hosts, with target_session_attrs=primary. \"\" is none.",
 			at:  func(p *place) any { return &p.cluster.ReplicationURL },
+		},
+		{
+			section: in, name: "store", initial: "", reload: true,
+			doc: "The [[store]] in which the cluster's WAL, base backups and filestores are kept, and exports of its tenants. Where it is changed, what was stored before stays where it is, and a base backup is taken in the new one. \"\" is that of [backup].",
+			at:  func(p *place) any { return &p.cluster.Store },
 		},
 		{
 			section: in, name: "os_user", initial: "", reload: true,

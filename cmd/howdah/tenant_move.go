@@ -24,8 +24,9 @@ type moveRow struct {
 func tenantMove() *cobra.Command {
 	var p printer
 	var to struct {
-		To  string `json:"to"`
-		How string `json:"how"`
+		To           string `json:"to"`
+		How          string `json:"how"`
+		AnotherStore bool   `json:"another_store,omitempty"`
 	}
 	var dry bool
 	cmd := &cobra.Command{
@@ -35,7 +36,9 @@ func tenantMove() *cobra.Command {
 			"the last changes, sequences and large objects. The source needs wal_level = logical, and its admin_url must be\n" +
 			"one by which the target's server can log in there. Whoever changes definitions meanwhile has the move undone.\n" +
 			"dump holds clients while all is dumped and restored. auto is dump where that takes under a second, else replicate.\n" +
-			"The old database is kept, closed, for a week.",
+			"The old database is kept, closed, for a week.\n\n" +
+			"A cluster that is backed up to another store is refused, for the tenant's data may have to stay where it is, unless\n" +
+			"--another-store says that it may go there.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if to.To == "" {
 				return usageError{fmt.Errorf("%s: say --to which cluster", cmd.CommandPath())}
@@ -61,6 +64,7 @@ func tenantMove() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&to.To, "to", "", "the cluster")
 	f.StringVar(&to.How, "how", "auto", "auto, replicate or dump")
+	f.BoolVar(&to.AnotherStore, "another-store", false, "go on though the cluster is backed up to another store")
 	f.BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	return p.jobFlags(cmd)
 }

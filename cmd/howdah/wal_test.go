@@ -43,7 +43,8 @@ func startArchivePlace(t *testing.T) *archivePlace {
 	}
 	text := fmt.Sprintf("[listen]\naddresses = [\"127.0.0.1:%d\"]\nunix_socket_dir = \"\"\n[admin]\nhttp = \"\"\n", wiretest.FreePort(t)) +
 		fmt.Sprintf("[backup]\nstore = \"file:store\"\nrecipients = [%q]\nidentity_file = \"identity\"\nwal_socket = %q\n", recipient, p.socket) +
-		"[[cluster]]\nname = \"main\"\nmembers = [\"127.0.0.1:1\"]\n" + user +
+		"[[store]]\nname = \"of main\"\nurl = \"file:main\"\n" +
+		"[[cluster]]\nname = \"main\"\nmembers = [\"127.0.0.1:1\"]\nstore = \"of main\"\n" + user +
 		"[[cluster]]\nname = \"other\"\nmembers = [\"127.0.0.1:1\"]\nos_user = \"nobody\"\n"
 	for name, text := range map[string]string{"identity": identity + "\n", "howdah.toml": text} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -52,6 +53,13 @@ func startArchivePlace(t *testing.T) *archivePlace {
 	}
 	p.run(t, 0, "backup", "init", "-c", p.config)
 	p.serve(t)
+	t.Cleanup(func() {
+		for folder, want := range map[string]bool{"store": false, "main": true} {
+			if _, err := os.Stat(filepath.Join(dir, folder, "objects", "clusters", "main", "wal")); (err == nil) != want {
+				t.Errorf("WAL of main in %s: %v", folder, err)
+			}
+		}
+	})
 	return p
 }
 

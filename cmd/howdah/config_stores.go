@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"howdah/backup/export"
+	"howdah/backup/repository"
+	"howdah/backup/store"
+)
+
+// Store is one of the places where backups of clusters, and exports of their tenants, are
+// kept.
+type Store struct {
+	Name            string // DefaultStore is that of [backup]
+	URL             string
+	Recipients      []string // age's public keys
+	CredentialsFile string   // absolute; "" is the environment
+
+	bucket *openBucket // of URL, if that is one
+	counts *store.Counts
+	sealer *store.Sealer
+}
+
+// DefaultStore is the name of the store of [backup], which clusters have that name no other.
+const DefaultStore = "default"
+
+// storeSettings are those of stores beside that of [backup].
+func storeSettings() []setting {
+	const in = sectionStore
+	return []setting{
+		{
+			section: in, name: "name", initialDoc: "must be given", reload: true,
+			doc: "What clusters call it.",
+			at:  func(p *place) any { return &p.store.Name },
+		},
+		{
+			section: in, name: "url", initialDoc: "must be given", reload: true,
+			doc: "Where it is, as store in [backup] says it. Another prefix of the same bucket is another store.",
+			at:  func(p *place) any { return &p.store.URL },
+		},
+		{
+			section: in, name: "credentials_file", initial: "", reload: true,
+			doc: "Like credentials_file in [backup], for this bucket; that of [backup] does not count here.",
+			at:  func(p *place) any { return &p.store.CredentialsFile },
+		},
+		{
+			section: in, name: "recipients", initial: []any{}, reload: true,
+			doc: "Like recipients in [backup], for what is put into this store; identity_file there needs a private key for each store that is read. [] is those of [backup].",
+			at:  func(p *place) any { return &p.store.Recipients },
+		},
+	}
+}
+
+// checkStores looks at the stores beside that of [backup].
+func (r *configReader) checkStores(identities string) {
+	seen := map[string]int{}
+	places := map[string]string{r.config.Backup.Store: DefaultStore}
+	for i := range r.config.Stores {
+		s, b := &r.config.Stores[i], r.storeAt[i]
+		r.checkName(sectionStore, b, s.Name, seen)
+		at := func(name string) []string {
+			if name == "store" {
+				name = "url"
+			}
+			return b.key(name)
+		}
+		switch {
+		case s.Name == DefaultStore:
+			r.wrong(b.key("name"), "write another", "%q is the store of [backup]", DefaultStore)
+		case r.config.Backup.Store == "":
+			r.wrong(b.key("name"), "give [backup] store, where clusters are backed up that name no other", "store %q is beside none", s.Name)
+			continue
+		case s.URL == "":
+			r.wrong(b.key("url"), `write url = "s3://BUCKET/PREFIX" or "file:///path/of/a/folder"`, "store %q has no url", s.Name)
+			continue
+		}
+		if len(s.Recipients) == 0 {
+			s.Recipients = r.config.Backup.Recipients
+		}
+		r.readStore(s, at)
+		if there, taken := places[s.URL]; taken {
+			r.wrong(b.key("url"), "write another, such as one with another prefix", "store %q is where store %q is", s.Name, there)
+		}
+		places[s.URL] = s.Name
+		r.readRecipients(s, at, identities)
+	}
+}
+
+// checkStoreOf notes a cluster's store that there is not.
+func (r *configReader) checkStoreOf(name string, b block) {
+	if name == "" || r.config.storeNamed(name) != nil {
+		return
+	}
+	known := map[string]int{}
+	for i := range r.config.Stores {
+		known[r.config.Stores[i].Name] = 0
+	}
+	r.wrong(b.key("store"), suggestion(name, known, sectionStore), "there is no [[store]] %q", name)
+}
+
+// storeNamed returns a store, nil if there is none of that name; "" is that of [backup].
+func (c *Config) storeNamed(name string) *Store {
+	if name == "" || name == DefaultStore {
+		return c.mainStore()
+	}
+	for i := range c.Stores {
+		if c.Stores[i].Name == name {
+			return &c.Stores[i]
+		}
+	}
+	return nil
+}
+
+// mainStore is the store of [backup]; nil is none.
+func (c *Config) mainStore() *Store {
+	if c.Backup.Store == "" {
+		return nil
+	}
+	return &c.main
+}
+
+// stores are all there are: that of [backup] first.
+func (c *Config) stores() (all []*Store) {
+	if s := c.mainStore(); s != nil {
+		all = append(all, s)
+	}
+	for i := range c.Stores {
+		all = append(all, &c.Stores[i])
+	}
+	return all
+}
+
+// storeOf returns where a cluster is backed up. One that the configuration does not have, any
+// more or where the catalog is not known, is looked for; nil is that nobody knows.
+func (c *Config) storeOf(cluster string) (*Store, error) {
+	if s, known := c.storeOfKnown(cluster); known {
+		return s, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	var found *Store
+	for _, s := range c.stores() {
+		in, err := s.openToRead()
+		if err != nil {
+			return nil, fmt.Errorf("look where cluster %q is backed up: store %q: %w", cluster, s.Name, err)
+		}
+		_, err = (&repository.Repository{Store: in, Cluster: cluster}).Identity(ctx)
+		switch {
+		case errors.Is(err, repository.ErrEmpty):
+			continue
+		case err != nil && !errors.Is(err, store.ErrDamaged):
+			return nil, fmt.Errorf("look where cluster %q is backed up: store %q: %w", cluster, s.Name, err)
+		case found != nil:
+			return nil, fmt.Errorf("cluster %q is in store %q and in store %q: say --store which", cluster, found.Name, s.Name)
+		}
+		found = s
+	}
+	return found, nil
+}
+
+// storeOfKnown is storeOf where the configuration says it.
+func (c *Config) storeOfKnown(cluster string) (s *Store, known bool) {
+	for i := range c.Clusters {
+		if c.Clusters[i].Name == cluster {
+			return c.storeNamed(c.Clusters[i].Store), true
+		}
+	}
+	return c.mainStore(), len(c.Stores) == 0
+}
+
+// exportPlaces returns where exports are kept, that of a cluster's tenants first: open says
+// how. The error tells of those that cannot be opened, and there is none if the first cannot.
+func (c *Config) exportPlaces(cluster string, open func(*Store) (store.Store, error)) (all []*export.Place, err error) {
+	first := c.mainStore()
+	if cluster != "" {
+		if first, err = c.storeOf(cluster); err != nil {
+			return nil, err
+		}
+	}
+	if first == nil {
+		first = c.mainStore()
+	}
+	var away []error
+	if first != nil {
+		place, err := first.place(open)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, place)
+	}
+	for _, s := range c.stores() {
+		if s == first {
+			continue
+		}
+		place, err := s.place(open)
+		if err != nil {
+			away = append(away, fmt.Errorf("store %q: %w", s.Name, err))
+			continue
+		}
+		all = append(all, place)
+	}
+	return all, errors.Join(away...)
+}
+
+// place returns the exports that are kept in a store.
+func (s *Store) place(open func(*Store) (store.Store, error)) (*export.Place, error) {
+	in, err := open(s)
+	if err != nil {
+		return nil, err
+	}
+	return &export.Place{Store: in, Sealer: s.sealer}, nil
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"howdah/backup/replication"
+	"howdah/backup/store"
+	"howdah/backup/store/storetest"
+)
+
+func TestStoresAreCheckedAtStart(t *testing.T) {
+	identity, recipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := fmt.Sprintf(backupSection, recipient)
+	const eu = "[[store]]\nname = \"eu\"\nurl = \"file:eu\"\n"
+	on := func(name string) string {
+		return fmt.Sprintf("[[cluster]]\nname = \"abroad\"\nmembers = [\"127.0.0.1:5499\"]\nstore = %q\n", name)
+	}
+	c, err := loadWithKey(t, whole+eu+on("eu")+twoClusters, identity, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.storeOf("abroad"); err != nil || s.Name != "eu" || s.sealer == nil || s.URL == c.main.URL || !strings.HasSuffix(s.URL, "/eu") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s, err := c.storeOf("main"); err != nil || s != &c.main {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"unknown":       {whole + eu + on("us"), `there is no [[store]] "us"`},
+		"the default":   {whole + strings.Replace(eu, "eu", "default", 1), `"default" is the store of [backup]`},
+		"no url":        {whole + "[[store]]\nname = \"eu\"\n", `store "eu" has no url`},
+		"no name":       {whole + "[[store]]\nurl = \"file:eu\"\n", "has no name"},
+		"twice":         {whole + eu + strings.Replace(eu, "file:eu", "file:x", 1), "is already on line"},
+		"same place":    {whole + strings.Replace(eu, "file:eu", "file:./store", 1), `store "eu" is where store "default" is`},
+		"of a kind":     {whole + strings.Replace(eu, "file:eu", "gs://eu", 1), "is of a kind"},
+		"credentials":   {whole + eu + "credentials_file = \"key\"\n", "where the store is no bucket"},
+		"no recipient":  {whole + eu + "recipients = [\"ssh-rsa AAAA\"]\n", "is no X25519 public key of age"},
+		"beside none":   {eu, "is beside none"},
+		"a bad option":  {whole + strings.Replace(eu, "file:eu", "s3://bucket?regoin=x", 1) + "credentials_file = \"key\"\n", `the URL in url has an unknown option "regoin"`},
+		"nobody's keys": {whole + strings.Replace(eu, "file:eu", "s3://bucket", 1), "nobody is named who asks"},
+	} {
+		var config *ConfigError
+		if _, err := loadWithKey(t, c.text+twoClusters, identity, 0o600); !errors.As(err, &config) || len(config.Mistakes) != 1 || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// twoClusters is good where there is another cluster.
+var twoClusters = strings.Replace(good, "name = \"acme\"\n", "name = \"acme\"\ncluster = \"main\"\n", 1)
+
+// storesPlace is a configuration with two buckets, for a cluster each, that have recipients
+// of their own.
+type storesPlace struct {
+	*testing.T
+	path   string
+	server *storetest.S3
+	config *Config
+}
+
+func newStoresPlace(t *testing.T) *storesPlace {
+	t.Helper()
+	s := &storesPlace{T: t, server: storetest.StartS3(t)}
+	us, usRecipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eu, euRecipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(fmt.Sprintf(backupSection, usRecipient), "file:store", s.server.URL(t, "bucket-us", "howdah"), 1) + "credentials_file = \"keys\"\nkeep_exports_window = \"1h\"\n" +
+		fmt.Sprintf("[[store]]\nname = \"eu\"\nurl = %q\ncredentials_file = \"keys\"\nrecipients = [%q]\n", s.server.URL(t, "bucket-eu", "howdah"), euRecipient) +
+		"[[cluster]]\nname = \"abroad\"\nmembers = [\"127.0.0.1:5499\"]\nstore = \"eu\"\n" + twoClusters
+	s.path = writeFile(t, "howdah.toml", text)
+	credentials := storetest.S3Credentials()
+	writeBeside(t, s.path, "key", us+"\n"+eu)
+	writeBeside(t, s.path, "keys", fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", credentials.AccessKey, credentials.SecretKey))
+	for _, name := range []string{"key", "keys"} {
+		if err := os.Chmod(filepath.Join(filepath.Dir(s.path), name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.config, err = LoadConfig(s.path); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *storesPlace) give(want int, says string, args ...string) string {
+	s.Helper()
+	code, out, said := runCommand(s.T, append(args, "-c", s.path)...)
+	if code != want || !strings.Contains(out+said, says) {
+		s.Errorf("howdah %s: exit code %d, %q, %q", strings.Join(args, " "), code, out, said)
+	}
+	return out
+}
+
+// objects counts those in a bucket whose keys have that in them.
+func (s *storesPlace) objects(bucket, has string) (n int) {
+	s.Helper()
+	root := filepath.Join(s.server.Data, "bucket-"+bucket)
+	err := filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+		if err == nil && info.Mode().IsRegular() && strings.Contains(strings.TrimPrefix(path, root), has) {
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return n
+}
+
+// claim has the store of a cluster have something of it.
+func (s *storesPlace) claim(cluster string) {
+	s.Helper()
+	r, err := s.config.repositoryOf(cluster, (*Store).open)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := r.Claim(s.Context(), replication.Server{System: "7", Major: 15, Segment: 1 << 20, Timeline: 1}); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// TestTwoBuckets has what is stored of a cluster, and of its tenants, be in its own store.
+func TestTwoBuckets(t *testing.T) {
+	s := newStoresPlace(t)
+	if out := s.give(exitDone, `in bucket "bucket-us"`, "backup", "init"); !strings.Contains(out, `in bucket "bucket-eu"`) {
+		t.Errorf("init says %q", out)
+	}
+	s.claim("main")
+	s.claim("abroad")
+	if us, eu := s.objects("us", "clusters/main/identity"), s.objects("eu", "clusters/abroad/identity"); us != 1 || eu != 1 || s.objects("us", "abroad")+s.objects("eu", "main") != 0 {
+		t.Errorf("%d in us, %d in eu", us, eu)
+	}
+	s.filestores()
+	s.exports()
+
+	for _, cluster := range []string{"main", "abroad"} {
+		s.give(exitDone, "", "backup", "list", "--cluster", cluster)
+		s.give(exitDone, "nothing of base backups and WAL is deleted", "backup", "expire", "--cluster", cluster)
+	}
+	if us, eu := s.objects("us", "/policies/"), s.objects("eu", "clusters/abroad/policies/"); us != 1 || eu != 1 {
+		t.Errorf("%d policies in us, %d in eu", us, eu)
+	}
+	s.give(exitFailed, "nothing has ever been backed up", "backup", "expire", "--cluster", "abroad", "--store", "default")
+	s.give(exitNotFound, `store "ue"`, "backup", "expire", "--cluster", "abroad", "--store", "ue")
+	// A cluster that the file does not have is where something is of it.
+	text, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeBeside(t, s.path, "howdah.toml", strings.Replace(string(text), `name = "abroad"`, `name = "new"`, 1))
+	s.give(exitDone, "", "backup", "list", "--cluster", "abroad")
+	s.give(exitDone, "nothing of base backups", "backup", "expire", "--cluster", "abroad")
+	s.give(exitFailed, "say --store where it is", "backup", "expire", "--cluster", "nobody")
+	if n := s.objects("us", "abroad"); n != 0 {
+		t.Errorf("%d objects of abroad are in us", n)
+	}
+}
+
+func (s *storesPlace) filestores() {
+	s.Helper()
+	folder := filepath.Join(s.TempDir(), "acme", "0b")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"), []byte("foo"), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	s.give(exitDone, "acme", "filestore", "sync", "--from", filepath.Dir(filepath.Dir(folder)), "--cluster", "abroad")
+	if us, eu := s.objects("us", "filestore"), s.objects("eu", "filestore"); us != 0 || eu != 2 {
+		s.Errorf("of the filestore %d objects are in us, %d in eu", us, eu)
+	}
+}
+
+func (s *storesPlace) exports() {
+	s.Helper()
+	places, err := s.config.exportPlaces("abroad", (*Store).open)
+	if err != nil || len(places) != 2 {
+		s.Fatalf("%d, %v", len(places), err)
+	}
+	var ids []string
+	for _, place := range places { // abroad's first
+		ids = append(ids, storeExportAt(s.T, place, time.Now()))
+	}
+	if eu, us := s.objects("eu", "exports/manifests/"+ids[0]), s.objects("us", "exports/manifests/"+ids[1]); eu != 1 || us != 1 {
+		s.Errorf("%d in eu, %d in us", eu, us)
+	}
+	var all []struct{ ID string }
+	if err := json.Unmarshal([]byte(s.give(exitDone, "", "export", "list", "--json")), &all); err != nil || len(all) != 2 {
+		s.Errorf("%+v, %v", all, err)
+	}
+	if out := s.give(exitDone, ids[0], "export", "list", "--store", "eu"); strings.Contains(out, ids[1]) {
+		s.Errorf("it lists %s", out)
+	}
+	for i, id := range ids {
+		s.give(exitDone, "as it was stored", "export", "verify", id)
+		s.give(exitDone, "1 files", "export", "fetch", id, "--into", filepath.Join(s.TempDir(), "into"))
+		s.give(exitDone, "is held", "backup", "hold", id)
+		s.give(exitDone, "not held any more", "backup", "hold", id, "--release")
+		if i == 0 {
+			s.give(exitNotFound, "no such object", "export", "verify", id, "--store", "default")
+		}
+		s.give(exitDone, "", "export", "remove", id, "--yes")
+	}
+	s.give(exitNotFound, "no such object", "export", "verify", ids[0])
+}
