@@ -22,7 +22,7 @@ type Conn struct {
 
 // readAhead is how much is read from the server at once: small pieces of WAL come by the
 // thousand in a second.
-const readAhead = 128 << 10
+const readAhead = 64 << 10
 
 // Server is what a walsender says of its server.
 type Server struct {

@@ -417,8 +417,8 @@ func (s *stream) advance() {
 		s.free = append(s.free, c.buffer)
 		s.chunks = s.chunks[1:]
 	}
-	if len(s.free) > 1 {
-		s.free = s.free[:1]
+	if s.live { // else all are wanted again at once
+		s.free = s.free[:min(len(s.free), 1)]
 	}
 	if s.durable >= s.received {
 		s.hurry = false

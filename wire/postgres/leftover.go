@@ -113,4 +113,5 @@ func killServer(child *Child) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+	removeMemory(cwd)
 }

@@ -163,8 +163,22 @@ func sweep(root string) {
 			continue
 		}
 		if lock, err := lockFolder(path); err == nil {
+			for _, server := range readFolders(path) {
+				removeMemory(server)
+			}
 			_ = os.RemoveAll(path) // what cannot be removed now, the next one will try
 			_ = lock.Close()
 		}
 	}
+}
+
+// readFolders returns the folders in a folder, some of which may be data directories.
+func readFolders(path string) (folders []string) {
+	entries, _ := os.ReadDir(path) // what cannot be read has none
+	for _, e := range entries {
+		if e.IsDir() {
+			folders = append(folders, filepath.Join(path, e.Name()))
+		}
+	}
+	return folders
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 
 	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
@@ -103,6 +104,19 @@ func TestStandbyFollowsAlsoAfterBothRestarted(t *testing.T) {
 	eventually(t, func() (bool, error) { return primary.Streaming(ctx, "standby") })
 }
 
+// noted is the number of the shared memory that a server notes in its data directory.
+func noted(t *testing.T, dir string) (id int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(strings.Split(string(text), "\n")[6], new(uint64), &id); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 func TestKilledServerComesBackWithItsData(t *testing.T) {
 	t.Parallel()
 	ctx := within(t)
@@ -110,9 +124,17 @@ func TestKilledServerComesBackWithItsData(t *testing.T) {
 	if err := s.Exec(ctx, postgres.Superuser, "create table kept as select 42 as n"); err != nil {
 		t.Fatal(err)
 	}
+	var segment unix.SysvShmDesc
+	memory := noted(t, s.Dir())
+	if _, err := unix.SysvShmCtl(memory, unix.IPC_STAT, &segment); err != nil || segment.Nattch == 0 {
+		t.Fatalf("shared memory %d: %+v, %v", memory, segment, err)
+	}
 	s.Kill()
 	if s.Running() || s.PID() != 0 {
 		t.Error("a killed server is said to run")
+	}
+	if _, err := unix.SysvShmCtl(memory, unix.IPC_STAT, &segment); err == nil && segment.Nattch == 0 {
+		t.Errorf("a killed server has left shared memory: %+v", segment)
 	}
 	if err := s.Start(ctx); err != nil {
 		t.Fatal(err)
