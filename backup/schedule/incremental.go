@@ -72,7 +72,7 @@ func (s *Scheduler) takeChanges(ctx context.Context, why string) error {
 // since opens PostgreSQL's manifest of the last base backup: the one that was kept here, or
 // else the one in the store, for which a key is needed.
 func (s *Scheduler) since(ctx context.Context) (io.ReadCloser, error) {
-	if _, err := base.Chain(ctx, s.Repo, s.last); err != nil {
+	if err := s.lastIsWhole(ctx); err != nil {
 		return nil, err
 	}
 	f, err := s.openKept(s.last)
@@ -84,6 +84,24 @@ func (s *Scheduler) since(ctx context.Context) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("PostgreSQL's manifest of base backup %s: %w; and the one in the store cannot be opened without identity_file", s.last.ID, err)
 	}
 	return text, inStore
+}
+
+// lastIsWhole is an error if the last base backup, or one that it needs, has lost an object:
+// what is taken since would be of no use.
+func (s *Scheduler) lastIsWhole(ctx context.Context) error {
+	chain, err := base.Chain(ctx, s.Repo, s.last)
+	if err != nil {
+		return err
+	}
+	all := make([]base.Manifest, len(chain))
+	for i, m := range chain {
+		all[i] = *m
+	}
+	missing, err := base.Missing(ctx, s.Repo, all)
+	for id, key := range missing {
+		return fmt.Errorf("base backup %s cannot be restored: %q is missing or cut off", id, key)
+	}
+	return err
 }
 
 // keptPath is where PostgreSQL's manifest of the newest base backup is kept.

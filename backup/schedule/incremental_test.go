@@ -44,6 +44,9 @@ func TestIncrementalsSoak(t *testing.T) {
 		return h.waits(n+1, what)[0]
 	}
 	full := h.list()[0]
+	if full.ConfigurationMissing != "" || full.Configuration != nil {
+		t.Errorf("of the configuration, all of which is in the data directory, %q is missing, and beside it is %+v", full.ConfigurationMissing, full.Configuration)
+	}
 	h.exec("create table log as select generate_series(1, 1000) n")
 	first := next("changes")
 	second := next("more changes")
@@ -65,8 +68,15 @@ func TestIncrementalsSoak(t *testing.T) {
 	if n := h.log.count("cannot be opened without identity_file"); again.Since != "" || n != 1 {
 		t.Errorf("%s is since %q; told %d times", again.ID, again.Since, n)
 	}
-	if after := next("changes since that one"); after.Since != again.ID {
+	after := next("changes since that one")
+	if after.Since != again.ID {
 		t.Errorf("%s is since %q", after.ID, after.Since)
+	}
+	if err := h.repo.Store.Delete(t.Context(), h.repo.Key("base", "data", again.ID, "000000")); err != nil {
+		t.Fatal(err)
+	}
+	if m := next("what the last one needs is gone"); m.Since != "" {
+		t.Errorf("%s is since %q", m.ID, m.Since)
 	}
 	h.exec("alter system set summarize_wal = off", "select pg_reload_conf()")
 	n := len(h.list())

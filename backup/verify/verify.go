@@ -171,7 +171,7 @@ func (s *verifying) look(ctx context.Context) (err error) {
 	s.whose()
 	for i := range s.bases {
 		if missing := s.bases[i].ConfigurationMissing; missing != "" {
-			s.note("base backup "+s.bases[i].ID, "not all of the configuration outside of the data directory is in it: "+missing)
+			s.note("base backup "+s.bases[i].ID, fmt.Sprintf("not all of the configuration outside of the data directory is in it: %q", missing))
 		}
 		s.total += s.bases[i].VerifySize(s.Open)
 	}

@@ -148,7 +148,7 @@ func configurationSays(c *restore.Cluster, m *base.Manifest) (text string) {
 		text += fmt.Sprintf("\nit had no postgresql.conf of its own: %s has a plain one, and a pg_hba.conf, by which it starts", c.Dir)
 	}
 	if m.ConfigurationMissing != "" {
-		text += "\nnot all of the configuration was taken along: " + m.ConfigurationMissing
+		text += fmt.Sprintf("\nnot all of the configuration was taken along: %q", m.ConfigurationMissing)
 	}
 	return text
 }
