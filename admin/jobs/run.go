@@ -103,7 +103,7 @@ func (r *Run) Step(ctx context.Context, name string, done, total int, f func(con
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	r.stepped(name, false)
-	return r.note(ctx, name, false, done+1, total)
+	return r.note(ctx, name, false, max(done+1, r.Operation.Done), total) // its parts may have been further
 }
 
 // note notes how far the operation is. One that somebody wants cancelled has its context
