@@ -45,6 +45,7 @@ type BackupPolicy struct {
 	RPO       time.Duration // what may be lost
 	RTO       time.Duration // how long a restore may take
 	Retention time.Duration // how far back one can go
+	Exports   string        // the store that exports go to; "" = the cluster's
 }
 
 // BasePolicy is what a tier wants of the base backups of clusters that its tenants are on.

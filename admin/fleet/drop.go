@@ -25,6 +25,12 @@ type dropping struct {
 	Database string        `json:"database,omitempty"`
 	User     string        `json:"user,omitempty"`
 	Export   string        `json:"export,omitempty"` // the id of the last export; "" is none
+	Store    string        `json:"store,omitempty"`  // that it goes to; "" is the cluster's
+}
+
+// export is what the last export is told.
+func (p *dropping) export() exporting {
+	return exporting{onTenant: p.onTenant, Database: p.Database, User: p.User, Export: p.Export, Store: p.Store}
 }
 
 // DropTenant begins to drop a tenant. Its database is kept, closed, until it is purged,
@@ -57,8 +63,8 @@ func (f *Fleet) DropTenantOf(ctx context.Context, by catalog.Actor, name string,
 		if expect != catalog.AnyRevision && e.Revision != expect {
 			return fmt.Errorf("tenant %q is of revision %d, not %d: %w", name, e.Revision, expect, catalog.ErrChanged)
 		}
-		p := exportingOf(e, id)
-		o, err = f.runner.Begin(ctx, tx, "drop", name, dropping{p.onTenant, keep, p.Database, p.User, p.Export})
+		p := f.exportingOf(e, id)
+		o, err = f.runner.Begin(ctx, tx, "drop", name, dropping{p.onTenant, keep, p.Database, p.User, p.Export, p.Store})
 		return err
 	})
 	return o, err
@@ -92,10 +98,10 @@ func (f *Fleet) canExport(ctx context.Context, name string) error {
 	if err != nil {
 		return nil //nolint:nilerr // whoever begins the drop finds out
 	}
-	if _, err := f.exports(e.Settings.Text("cluster")); err != nil {
+	p := f.exportingOf(e, "")
+	if _, err := f.exports(p.Store, p.Cluster); err != nil {
 		return why(err)
 	}
-	p := exportingOf(e, "")
 	if p.Closed { // that is known when superusers can look into it
 		return nil
 	}
@@ -132,7 +138,7 @@ func (f *Fleet) drop(ctx context.Context, r *jobs.Run) error {
 	if p.Export == "" {
 		return r.Finish(ctx, nil, nil)
 	}
-	out := exporting{onTenant: p.onTenant, Database: p.Database, User: p.User, Export: p.Export}
+	out := p.export()
 	m, err := f.exportReached(ctx, r, &out, provision.HeldName(r.ID), provision.Reach{ID: p.ID, JobID: r.ID}, c.done+1)
 	if err != nil {
 		return exportRefusal(err)
@@ -170,7 +176,8 @@ func (f *Fleet) takeBack(ctx context.Context, r *jobs.Run) error {
 	if err := f.reopen(ctx, r, &p); err != nil || p.Export == "" {
 		return err
 	}
-	if _, err := f.abandonExport(ctx, r, p.Cluster, p.Export); err != nil {
+	out := p.export()
+	if _, err := f.abandonExport(ctx, r, &out); err != nil {
 		f.Log.Warn("an export is not removed yet that is not to be", "tenant", r.Tenant, "export", p.Export, "error", err)
 	}
 	return nil

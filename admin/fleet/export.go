@@ -30,24 +30,25 @@ func (f *Fleet) HasStore() bool {
 	if f.Exports == nil {
 		return false
 	}
-	places, err := f.Exports("")
+	places, err := f.Exports("", "")
 	return len(places) > 0 || err != nil
 }
 
-// exports returns where exports of a cluster's tenants are put.
-func (f *Fleet) exports(cluster string) (*export.Place, error) {
-	places, err := f.allExports(cluster)
+// exports returns where exports are put that are to go to a store, or are of a tenant of a
+// cluster.
+func (f *Fleet) exports(store, cluster string) (*export.Place, error) {
+	places, err := f.allExports(store, cluster)
 	if len(places) > 0 {
 		return places[0], nil // the others may be away
 	}
 	return nil, err
 }
 
-// allExports returns where exports are kept: first where those of a cluster's tenants are
-// put. The error tells of those that cannot be used.
-func (f *Fleet) allExports(cluster string) (places []*export.Place, err error) {
+// allExports returns where exports are kept, first as exports does. The error tells of those
+// that cannot be used.
+func (f *Fleet) allExports(store, cluster string) (places []*export.Place, err error) {
 	if f.Exports != nil {
-		places, err = f.Exports(cluster)
+		places, err = f.Exports(store, cluster)
 	}
 	switch {
 	case err != nil:
@@ -61,7 +62,7 @@ func (f *Fleet) allExports(cluster string) (places []*export.Place, err error) {
 // exportAt returns where an export is kept, and what it is; store.ErrNotFound is that it is
 // nowhere.
 func (f *Fleet) exportAt(ctx context.Context, id string) (*export.Place, *export.Manifest, error) {
-	places, away := f.allExports("")
+	places, away := f.allExports("", "")
 	if len(places) == 0 {
 		return nil, nil, away
 	}
@@ -94,31 +95,41 @@ type exporting struct {
 	Database string `json:"database"`
 	User     string `json:"user"`
 	Export   string `json:"export"`
+	Store    string `json:"store,omitempty"`
 	Closed   bool   `json:"closed,omitempty"` // the tenant is suspended
 }
 
-func exportingOf(e *catalog.Entry, id string) exporting {
-	return exporting{onTenant{e.ID, e.Settings.Text("cluster")}, e.Settings.Text("database"), e.Settings.Text("user"), id, stateOf(e) == suspended}
+func (f *Fleet) exportingOf(e *catalog.Entry, id string) exporting {
+	return exporting{onTenant{e.ID, e.Settings.Text("cluster")}, e.Settings.Text("database"), e.Settings.Text("user"), id, f.exportStore(e.Name), stateOf(e) == suspended}
+}
+
+// exportStore is the store that exports of a tenant go to; "" is its cluster's. Its tier may
+// say so.
+func (f *Fleet) exportStore(tenant string) string {
+	if t, ok := f.Registry.Snapshot().Tenant(tenant); ok {
+		return t.Backup.Exports
+	}
+	return ""
 }
 
 // ExportTenant begins to export a tenant, or with dry says what it would do. Its clients
 // work on: what is exported is what there is at one moment.
 func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string, dry bool) (*Exporting, error) {
-	if _, err := f.exports(""); errors.Is(err, errNoStore) {
+	if _, err := f.exports("", ""); errors.Is(err, errNoStore) {
 		return nil, err
 	}
 	e, err := f.exportable(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.exports(e.Settings.Text("cluster")); err != nil {
-		return nil, err
-	}
 	id, err := export.NewID(name, time.Now())
 	if err != nil {
 		return nil, &InvalidError{Field: "name", Reason: err}
 	}
-	p := exportingOf(e, id)
+	p := f.exportingOf(e, id)
+	if _, err := f.exports(p.Store, p.Cluster); err != nil {
+		return nil, err
+	}
 	made := &Exporting{Name: name, Export: id}
 	if made.Size, err = f.sizeToExport(ctx, &p); err != nil {
 		return nil, err
@@ -127,7 +138,7 @@ func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string,
 		made.Steps = p.says(f.scratch(), made.Size)
 		return made, nil
 	}
-	made.Operation, err = f.begin(ctx, by, "export", name, func(now *catalog.Entry) any { return exportingOf(now, id) })
+	made.Operation, err = f.begin(ctx, by, "export", name, func(now *catalog.Entry) any { return f.exportingOf(now, id) })
 	return made, err
 }
 
@@ -241,7 +252,7 @@ func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
 			return err
 		}
 	}
-	m, err := f.abandonExport(ctx, r, p.Cluster, p.Export)
+	m, err := f.abandonExport(ctx, r, &p)
 	if err != nil || m == nil {
 		return err
 	}
@@ -249,17 +260,17 @@ func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
 }
 
 // abandonExport leaves nothing of an export, unless it is there, and then returns it.
-func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, cluster, id string) (*export.Manifest, error) {
-	place, err := f.exports(cluster)
+func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, p *exporting) (*export.Manifest, error) {
+	place, err := f.exports(p.Store, p.Cluster)
 	if r.Operation.Step == "" || errors.Is(err, errNoStore) { // nothing was stored
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	err = place.Abandon(ctx, id)
+	err = place.Abandon(ctx, p.Export)
 	if errors.Is(err, store.ErrExists) {
-		return place.Manifest(ctx, id)
+		return place.Manifest(ctx, p.Export)
 	}
 	return nil, err
 }
@@ -270,7 +281,7 @@ func (f *Fleet) ListExports(ctx context.Context, tenant string) ([]export.Manife
 	if !f.HasStore() {
 		return nil, nil
 	}
-	places, err := f.allExports("")
+	places, err := f.allExports("", "")
 	all, unread := export.ListAll(ctx, places, tenant)
 	if unread != nil {
 		unread = &StoreError{unread}
@@ -288,7 +299,7 @@ func (f *Fleet) sweepExports(ctx context.Context) error {
 	if !f.HasStore() {
 		return nil
 	}
-	places, away := f.allExports("")
+	places, away := f.allExports("", "")
 	underway, err := f.Catalog.Underway(ctx)
 	if err != nil {
 		return err

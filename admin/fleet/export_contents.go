@@ -120,7 +120,7 @@ const (
 // exportFrom dumps a database and stores that as the tenant's export. before is how many
 // steps the operation has done. What was stored by an earlier attempt is returned.
 func (f *Fleet) exportFrom(ctx context.Context, r *jobs.Run, p *exporting, database string, before int) (*export.Manifest, error) {
-	place, err := f.exports(p.Cluster)
+	place, err := f.exports(p.Store, p.Cluster)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func withStore(path string) func(*fleet.Config) {
 		if path == "" {
 			return
 		}
-		c.Exports = func(string) ([]*export.Place, error) { return placesAt(path, storeIdentity) }
+		c.Exports = func(string, string) ([]*export.Place, error) { return placesAt(path, storeIdentity) }
 		c.Scratch = path + "-scratch"
 	}
 }

@@ -41,10 +41,10 @@ type Config struct {
 	// Scratch is the folder in which dumps are kept on their way; "" is one in the
 	// system's folder of temporary files.
 	Scratch string
-	// Exports returns where exports are kept, and why some cannot be: first where those of a
-	// cluster's tenants are put, which must be there if any is; "" is any cluster. nil, or
-	// returning nothing, is nowhere.
-	Exports func(cluster string) ([]*export.Place, error)
+	// Exports returns where exports are kept, and why some cannot be: first the store of a name
+	// or, where that is "", that of a cluster, which must be there if any is; "" is any. nil,
+	// or returning nothing, is nowhere.
+	Exports func(store, cluster string) ([]*export.Place, error)
 	// Repository returns what is stored of a cluster's WAL and base backups, or why that
 	// cannot be read; nil, or returning none, is that nothing is.
 	Repository func(cluster string) (*repository.Repository, error)

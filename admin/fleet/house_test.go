@@ -155,7 +155,7 @@ func snapshot(admins []string, entries []catalog.Entry) *tenants.Snapshot {
 			if tier := tiers[e.Settings.Text("tier")]; role.WorkMem == 0 {
 				role.WorkMem = tier
 			}
-			all = append(all, tenants.Tenant{Role: role, ID: e.ID, Name: e.Name, Cluster: e.Settings.Text("cluster"), Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
+			all = append(all, tenants.Tenant{Role: role, Backup: tenants.BackupPolicy{Exports: e.Settings.Text("export_store")}, ID: e.ID, Name: e.Name, Cluster: e.Settings.Text("cluster"), Database: e.Settings.Text("database"), User: e.Settings.Text("user"), State: state})
 		case catalog.User:
 			users = append(users, userOf(&e))
 		}

@@ -81,13 +81,13 @@ func TestImport(t *testing.T) {
 	}
 	e := newExporter(t, func(c *fleet.Config) { // main's store is not that of other clusters
 		usual := c.Exports
-		c.Exports = func(cluster string) ([]*export.Place, error) {
-			places, err := usual(cluster)
+		c.Exports = func(store, cluster string) ([]*export.Place, error) {
+			places, err := usual(store, cluster)
 			if err != nil {
 				return nil, err
 			}
 			others, err := placesAt(other, storeIdentity)
-			if cluster == "main" {
+			if cluster == "main" && store == "" {
 				return append(places, others...), err
 			}
 			return append(others, places...), err
@@ -127,7 +127,40 @@ func TestImport(t *testing.T) {
 	if got := e.holds(); got != "acme|acme" {
 		t.Errorf("there is %s", got)
 	}
+	e.lastExportIn(other)
 	e.tidy()
+}
+
+// lastExportIn has the last export of acme go to a store of its own.
+func (e *exporter) lastExportIn(path string) {
+	e.t.Helper()
+	err := e.catalog.Change(e.t.Context(), anna, func(tx *catalog.Tx) error {
+		entry, err := tx.Entry(catalog.Tenant, "acme")
+		if err != nil {
+			return err
+		}
+		entry.Settings["export_store"] = "own"
+		return tx.Update(catalog.Tenant, "acme", catalog.AnyRevision, entry.Settings)
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.wait("its store is known", func() bool {
+		tenant, ok := e.fleet.Registry.Snapshot().Tenant("acme")
+		return ok && tenant.Backup.Exports == "own"
+	})
+	o, err := e.fleet.DropTenant(e.t.Context(), anna, "acme", time.Hour)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(o, catalog.Done)
+	place, err := placeAt(path, storeIdentity)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if all, err := place.List(e.t.Context(), "acme"); err != nil || len(all) != 1 {
+		e.t.Errorf("its own store has %d exports, %v", len(all), err)
+	}
 }
 
 // What cannot be imported is told before anything is done.
@@ -171,7 +204,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 	for identity, says := range map[string]string{"": "set identity_file", another: "sealed for others"} {
 		f := newFleet(t.Context(), "other", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, func(c *fleet.Config) {
-			c.Exports = func(string) ([]*export.Place, error) { return placesAt(e.store, identity) }
+			c.Exports = func(string, string) ([]*export.Place, error) { return placesAt(e.store, identity) }
 		})
 		refused(f, fleet.NewTenant{Name: "new", Export: m.ID}, says)
 	}
@@ -426,11 +459,11 @@ func TestExportOnFullDisks(t *testing.T) {
 	where := ""
 	e := newExporter(t, func(c *fleet.Config) {
 		usual := c.Exports
-		c.Exports = func(cluster string) ([]*export.Place, error) {
+		c.Exports = func(store, cluster string) ([]*export.Place, error) {
 			if where != "" {
 				return placesAt(where, storeIdentity)
 			}
-			return usual(cluster)
+			return usual(store, cluster)
 		}
 	})
 	e.run()

@@ -126,7 +126,7 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	for i := range plan.Expire {
 		e.Expire = append(e.Expire, plan.Expire[i].ID)
 	}
-	places, away := c.exportPlaces("", (*Store).open)
+	places, away := c.exportPlaces("", "", (*Store).open)
 	if away != nil {
 		e.Alone = append(e.Alone, fmt.Sprintf("exports: %v", away))
 	}

@@ -36,7 +36,7 @@ func backupVerify() *cobra.Command {
 				return usageError{errors.New("--deep needs the key: give identity_file in [backup]")}
 			}
 			v.Repo = r
-			if v.Exports, err = config.exportPlaces("", (*Store).openToRead); err != nil {
+			if v.Exports, err = config.exportPlaces("", "", (*Store).openToRead); err != nil {
 				return err
 			}
 			return notThere(runVerify(ctx, cmd, &p, &v))

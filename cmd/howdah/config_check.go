@@ -23,6 +23,7 @@ func (r *configReader) check() {
 	r.checkUsers()
 	r.checkRules()
 	r.checkTenants()
+	r.checkExportStores()
 	r.checkHomes()
 	r.checkLimits()
 }
@@ -77,7 +78,7 @@ func (r *configReader) checkClusters() {
 			addresses[m.Address] = true
 		}
 		r.checkLookup(cluster, b)
-		r.checkStoreOf(cluster.Store, b)
+		r.checkStoreOf("store", cluster.Store, b)
 		for _, u := range []struct{ name, url string }{{"admin_url", cluster.AdminURL}, {"replication_url", cluster.ReplicationURL}} {
 			if u.url != "" && !isConnString(u.url) {
 				r.wrong(b.key(u.name), `write "postgres://user@host:5432/postgres" or "host=… port=… user=…"`, "%s is no connection string", u.name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"howdah/backup/export"
 	"howdah/backup/repository"
@@ -88,8 +89,8 @@ func (r *configReader) checkStores(identities string) {
 	}
 }
 
-// checkStoreOf notes a cluster's store that there is not.
-func (r *configReader) checkStoreOf(name string, b block) {
+// checkStoreOf notes a store that is named under a key, and that there is not.
+func (r *configReader) checkStoreOf(key, name string, b block) {
 	if name == "" || r.config.storeNamed(name) != nil {
 		return
 	}
@@ -97,7 +98,40 @@ func (r *configReader) checkStoreOf(name string, b block) {
 	for i := range r.config.Stores {
 		known[r.config.Stores[i].Name] = 0
 	}
-	r.wrong(b.key("store"), suggestion(name, known, sectionStore), "there is no [[store]] %q", name)
+	r.wrong(b.key(key), suggestion(name, known, sectionStore), "there is no [[store]] %q", name)
+}
+
+// checkExportStores looks at where exports of tenants are to go, and notes whose are to be
+// kept elsewhere than what else is stored of the tenant.
+func (r *configReader) checkExportStores() {
+	c := r.config
+	defaults := block{path: []string{string(sectionLimits)}}
+	r.checkStoreOf("export_store", c.Defaults.Backup.Exports, defaults)
+	tiers := map[string]block{}
+	for i := range c.Tiers {
+		tiers[c.Tiers[i].Name] = r.tierAt[i]
+		if r.tierAt[i].has("export_store") {
+			r.checkStoreOf("export_store", c.Tiers[i].Backup.Exports, r.tierAt[i])
+		}
+	}
+	told := map[string]bool{}
+	for i := range c.Tenants {
+		t, b := &c.Tenants[i], r.tenantAt[i]
+		if b.has("export_store") {
+			r.checkStoreOf("export_store", t.Backup.Exports, b)
+		} else if b = tiers[t.Tier]; !b.has("export_store") {
+			b = defaults
+		}
+		at := b.key("export_store")
+		written := strings.Join(at, ".")
+		exports := c.storeNamed(t.Backup.Exports)
+		in, known := c.storeOfKnown(t.Cluster)
+		if t.Backup.Exports == "" || exports == nil || in == nil || !known || in == exports || told[written] {
+			continue
+		}
+		told[written] = true // once, of however many tenants of a tier
+		r.note(at, "put it on a cluster of that store if they must not be there", "exports of tenant %q go to store %q, and its rows are in store %q nevertheless, in the WAL of cluster %q", t.Name, exports.Name, in.Name, t.Cluster)
+	}
 }
 
 // storeNamed returns a store, nil if there is none of that name; "" is that of [backup].
@@ -170,17 +204,18 @@ func (c *Config) storeOfKnown(cluster string) (s *Store, known bool) {
 	return c.mainStore(), len(c.Stores) == 0
 }
 
-// exportPlaces returns where exports are kept, that of a cluster's tenants first: open says
-// how. The error tells of those that cannot be opened, and there is none if the first cannot.
-func (c *Config) exportPlaces(cluster string, open func(*Store) (store.Store, error)) (all []*export.Place, err error) {
-	first := c.mainStore()
-	if cluster != "" {
+// exportPlaces returns where exports are kept: first in the store of a name or, where that is
+// "", the one of a cluster, if it is not ""; open says how. The error tells of those that
+// cannot be opened, and there is none if the first cannot.
+func (c *Config) exportPlaces(name, cluster string, open func(*Store) (store.Store, error)) (all []*export.Place, err error) {
+	first := c.storeNamed(name)
+	if name == "" && cluster != "" {
 		if first, err = c.storeOf(cluster); err != nil {
 			return nil, err
 		}
 	}
-	if first == nil {
-		first = c.mainStore()
+	if first == nil && c.mainStore() != nil {
+		return nil, fmt.Errorf("there is no [[store]] for exports of cluster %q: %q", cluster, name)
 	}
 	var away []error
 	if first != nil {

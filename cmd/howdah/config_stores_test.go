@@ -35,7 +35,23 @@ func TestStoresAreCheckedAtStart(t *testing.T) {
 	if s, err := c.storeOf("main"); err != nil || s != &c.main {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if s, err := c.exportPlaces("", "main", (*Store).open); err == nil || s != nil { // `backup init` has not made it
+		t.Errorf("%d, %v", len(s), err)
+	}
+	own := "[[tier]]\nname = \"own\"\nexport_store = \"eu\"\n" + strings.Replace(twoClusters, "cluster = \"main\"\n", "cluster = \"main\"\ntier = \"own\"\n", 1)
+	c, err = loadWithKey(t, whole+eu+on("eu")+own, identity, 0o600)
+	if err != nil || c.Tenants[0].Backup.Exports != "eu" {
+		t.Errorf("%+v, %v", c.Tenants, err)
+	}
+	if notes := fmt.Sprint(c.Notes); !strings.Contains(notes, `exports of tenant "acme" go to store "eu", and its rows are in store "default" nevertheless, in the WAL of cluster "main"`) {
+		t.Errorf("the notes are %s", notes)
+	}
+	if c, err = loadWithKey(t, whole+eu+on("eu")+strings.Replace(own, `cluster = "main"`, `cluster = "abroad"`, 1), identity, 0o600); err != nil || len(c.Notes) > 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
 	for name, c := range map[string]struct{ text, want string }{
+		"exports":       {whole + eu + "[defaults]\nexport_store = \"us\"\n", `there is no [[store]] "us"`},
+		"of a tier":     {whole + eu + "[[tier]]\nname = \"own\"\nexport_store = \"us\"\n", `there is no [[store]] "us"`},
 		"unknown":       {whole + eu + on("us"), `there is no [[store]] "us"`},
 		"the default":   {whole + strings.Replace(eu, "eu", "default", 1), `"default" is the store of [backup]`},
 		"no url":        {whole + "[[store]]\nname = \"eu\"\n", `store "eu" has no url`},
@@ -188,7 +204,7 @@ func (s *storesPlace) filestores() {
 
 func (s *storesPlace) exports() {
 	s.Helper()
-	places, err := s.config.exportPlaces("abroad", (*Store).open)
+	places, err := s.config.exportPlaces("", "abroad", (*Store).open)
 	if err != nil || len(places) != 2 {
 		s.Fatalf("%d, %v", len(places), err)
 	}

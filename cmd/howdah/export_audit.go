@@ -34,7 +34,7 @@ func (c *Config) exportStore(name string, open func(*Store) (store.Store, error)
 		s.all = []*export.Place{s.Place}
 		return s, nil
 	}
-	s.all, s.away = c.exportPlaces("", open)
+	s.all, s.away = c.exportPlaces("", "", open)
 	switch {
 	case len(s.all) == 0 && s.away == nil:
 		return nil, fmt.Errorf("%s has no store: give [backup] store", c.Path)

@@ -110,8 +110,8 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		Check:      d.checkEntries,
 		MasterKey:  func() *catalog.MasterKey { return d.current().MasterKey },
 		OdooAddons: func() []string { return d.current().Catalog.OdooAddonsPath },
-		Exports: func(cluster string) ([]*export.Place, error) {
-			return d.current().exportPlaces(cluster, (*Store).open)
+		Exports: func(store, cluster string) ([]*export.Place, error) {
+			return d.current().exportPlaces(store, cluster, (*Store).open)
 		},
 		Repository: d.repository,
 		Scratch:    d.current().Backup.ScratchDir,

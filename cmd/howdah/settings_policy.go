@@ -48,6 +48,11 @@ func policySettings() []setting {
 			doc: "How far back the tenant can be restored: keep_window of its cluster is at least that. 0 is no promise.",
 			at:  func(p *place) any { return &p.limits.Backup.Retention },
 		},
+		{
+			name: "export_store", initial: "", reload: true,
+			doc: "The [[store]] that exports of the tenant go to, such as a bucket of its own; default is that of [backup]. What else is stored of the tenant is in its cluster's store, with the WAL that has its rows. \"\" is its cluster's too.",
+			at:  func(p *place) any { return &p.limits.Backup.Exports },
+		},
 	}
 }
 
