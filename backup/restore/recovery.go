@@ -49,6 +49,8 @@ func quiet() map[string]string {
 		"recovery_end_command": "", "archive_cleanup_command": "", "recovery_min_apply_delay": "0",
 		// Not less than the server had whose WAL it is, and nobody knows how many that were.
 		"max_prepared_transactions": "2000", "max_locks_per_transaction": "256", "track_commit_timestamp": "on",
+		// In the data directory, and gone with it, though the server is killed.
+		"dynamic_shared_memory_type": "mmap",
 	}
 }
 

@@ -77,6 +77,7 @@ func initServer(ctx context.Context, binaries postgres.Binaries, dir, sockets st
 			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
 			"shared_buffers": "32MB", "wal_level": "logical", "autovacuum": "off",
 			"log_line_prefix": "%m [%p] %q%u@%d ", "wal_retrieve_retry_interval": "100ms",
+			"dynamic_shared_memory_type": "mmap", // else it stays, for it is killed in the end
 		},
 	}
 	for _, change := range options {
