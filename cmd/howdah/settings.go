@@ -64,7 +64,7 @@ func (s section) about() string {
 	case sectionBackup:
 		return "Where exports of tenants are kept, and for whose keys they are encrypted."
 	case sectionStore:
-		return "A store beside that of [backup], for clusters that name it: such as a bucket in another country. One entry per store."
+		return "A store beside that of [backup], for clusters that name it: such as a bucket in another country. One entry per store; every node needs those that clusters and tenants of the catalog name."
 	case sectionLimits:
 		return "Limits. They may stand in [defaults], in a [[tier]] and in a [[tenant]]; a tenant's own go before its tier's, and those before the defaults."
 	case sectionCluster:
