@@ -33,7 +33,9 @@ type Receiver struct {
 	keeping  time.Duration // between two looks at standbys; 0 is the constant
 	samples  sampler
 	keeper   keeper
+	usage    usage
 	gone     replication.Position // the server has said that it has this no more; Run's own
+	tallied  replication.Position // records that begin before it are counted; Run's own
 
 	mu    sync.Mutex
 	stats Stats
@@ -58,6 +60,8 @@ type Stats struct {
 	// Copied is where WAL last told that a database was made by copying files; the zero: it has
 	// not, since the start. It is recorded: see Copies.
 	Copied replication.Position
+
+	Unread int64 // times that something of WAL could not be read, and was counted for no database
 
 	Objects           int64 // stored
 	BytesIn, BytesOut int64 // of WAL that was received, and of objects that were stored
@@ -96,6 +100,7 @@ const (
 func (r *Receiver) Run(ctx context.Context) error {
 	var beside sync.WaitGroup
 	defer beside.Wait()
+	r.samples.usage = &r.usage
 	if r.SampleURL != nil {
 		r.samples.told = func(was, is SlotState) { r.waits(was.Waits, is.Waits) }
 		beside.Go(func() { r.samples.run(ctx, r.SampleURL, r.slot()) })

@@ -67,6 +67,17 @@ func testRecover(t *testing.T, primary *postgres.Server) {
 	committed := time.Now()
 	until(t, "a sample after it", func() bool { return r.Stats().Sampled.After(committed) })
 	until(t, "it has looked at the slot", func() bool { return r.Stats().Slot.Status == "reserved" })
+	until(t, "it has counted", func() bool {
+		w, known := r.Written(postgres.Superuser)
+		return known && w.Total > 16*mib && w.Day == w.Total
+	})
+	if w, known := r.Written("nobody's"); known {
+		t.Errorf("a database that is not there has written %+v", w)
+	}
+	counted, _ := r.Written(postgres.Superuser)
+	if none := r.WrittenByNone(); none.Total == 0 || none.Total+counted.Total > r.Stats().BytesIn {
+		t.Errorf("it has counted %+v and %+v of %d bytes", counted, none, r.Stats().BytesIn)
+	}
 	stats := r.Stats()
 	stop()
 	if slot := stats.Slot; slot.Status != "reserved" || slot.Asked.IsZero() || slot.Retained < 0 || slot.Safe != -1 {
@@ -91,6 +102,9 @@ func testRecover(t *testing.T, primary *postgres.Server) {
 	exec1(t, primary, "insert into t values (-2)")
 	stored(t, again, primary)
 	stop()
+	if w, known := again.Written(postgres.Superuser); !known || w.Total == 0 || w.Total > mib {
+		t.Errorf("what was stored before is counted again: %+v, %v", w, known)
+	}
 	g.recover(t, base)
 	if got := query(t, base, "select count(*) || ' ' || sum(n) from t"); got != "300002 45000149997" {
 		t.Errorf("there are %s", got)

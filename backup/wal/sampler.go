@@ -23,8 +23,12 @@ const (
 const where = `select clock_timestamp(), l::text, pg_walfile_name(l), (select system_identifier::text from pg_control_system())
 from pg_current_wal_insert_lsn() l`
 
-// slotAsking is how often the primary is asked about the slot.
-const slotAsking = 15 * time.Second
+// slotAsking is how often the primary is asked about the slot, and namesAsking for the names of
+// databases.
+const (
+	slotAsking  = 15 * time.Second
+	namesAsking = time.Minute
+)
 
 const slotAbsent = "absent"
 
@@ -74,8 +78,11 @@ const waitsAre = `select
 		left join pg_roles r on r.oid = s.setrole left join pg_database d on d.oid = s.setdatabase
 		where 'synchronous_commit=remote_apply' = any(s.setconfig)), '') end`
 
-// sampler asks the primary once a second where it is, and now and then about the slot.
+// sampler asks the primary once a second where it is, and now and then about the slot and the
+// names of databases.
 type sampler struct {
+	usage *usage
+
 	mu      sync.Mutex
 	samples []taken
 	slot    SlotState
@@ -118,6 +125,7 @@ func (s *sampler) connected(ctx context.Context, url, slot string) error {
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
+	var named time.Time
 	for ctx.Err() == nil {
 		sample, err := ask(ctx, conn)
 		if err != nil {
@@ -128,6 +136,12 @@ func (s *sampler) connected(ctx context.Context, url, slot string) error {
 			if err := s.askSlot(ctx, conn, slot); err != nil {
 				return err
 			}
+		}
+		if time.Since(named) >= namesAsking {
+			if err := s.usage.askNames(ctx, conn); err != nil {
+				return err
+			}
+			named = time.Now()
 		}
 		sleep(ctx, sampling)
 	}

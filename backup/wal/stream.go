@@ -18,6 +18,7 @@ const (
 	// much again: all of Howdah is to stay below 300 MB.
 	memoryMost = 64 << 20
 	jobsMost   = 3                     // at the same time
+	telling    = time.Second           // between two times that it is told what databases have written
 	reports    = 5 * time.Second       // between two reports to the server, at the most
 	heartbeats = 10 * time.Second      // between two heartbeats
 	grace      = 3 * time.Second       // for storing what has come, after the context is done
@@ -56,6 +57,7 @@ type stream struct {
 	told     replication.LSN // durable, when it was reported
 	asked    time.Time       // since when the server has asked whether the rest is stored
 	hurry    bool            // what has come is to be stored at once
+	tallied  time.Time       // when it was told what databases have written
 	beaten   Sample          // that of the last heartbeat
 	beat     time.Time       // when that was
 	system   string          // identifier
@@ -68,10 +70,13 @@ type stream struct {
 
 func newStream(s *session, at replication.Position) *stream {
 	size := s.server.Segment
-	start := at.LSN.SegmentStart(size)
+	start, count := at.LSN.SegmentStart(size), at.LSN
+	if s.r.tallied.Timeline == at.Timeline {
+		count = max(count, s.r.tallied.LSN)
+	}
 	st := &stream{
 		r: s.r, conn: s.conn, timeline: at.Timeline, size: size, chunk: min(size, chunkMost),
-		scanner: newScanner(start, at.LSN, size), received: start, durable: start, reported: time.Now(), told: start, heard: time.Now(), system: s.server.System,
+		scanner: newScanner(start, count, size), received: start, durable: start, reported: time.Now(), told: start, heard: time.Now(), system: s.server.System,
 	}
 	if t := s.contents.timeline(at.Timeline); t != nil {
 		for _, segment := range t.Segments {
@@ -98,6 +103,8 @@ func (s *stream) run(ctx context.Context) (*replication.End, error) {
 	defer s.jobs.Wait()
 	defer cancel()
 	end, err := s.receiveAll(ctx, storing)
+	s.tell(time.Now())
+	s.r.tallied = replication.Position{LSN: max(s.received, s.scanner.count), Timeline: s.timeline}
 	switch {
 	case err == nil:
 	case err == ctx.Err():
@@ -128,6 +135,9 @@ func (s *stream) receiveAll(ctx, storing context.Context) (*replication.End, err
 			return nil, s.conflict
 		}
 		s.sample(storing, now)
+		if now.Sub(s.tallied) >= telling {
+			s.tell(now)
+		}
 		s.start(storing, now)
 		if err := s.report(now); err != nil {
 			return nil, err
@@ -385,6 +395,14 @@ func (s *stream) collect(storing context.Context) {
 	if len(results) > 0 {
 		s.advance()
 	}
+}
+
+// tell tells what databases have written.
+func (s *stream) tell(now time.Time) {
+	s.tallied = now
+	s.r.usage.add(&s.scanner.bytes, now)
+	s.r.update(func(stats *Stats) { stats.Unread += s.scanner.skipped })
+	s.scanner.skipped = 0
 }
 
 // copied tells of databases that were copied, which is recorded now.
