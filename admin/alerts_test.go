@@ -52,6 +52,7 @@ func TestAlertsAreOfWhatThereIs(t *testing.T) {
 	admin.RegisterTenants(r, p, func() int { return 1 })
 	admin.RegisterStore(r, func() store.MeterStats { return store.MeterStats{} })
 	admin.RegisterBackups(r, func() []admin.ClusterBackups { return nil })
+	admin.RegisterTenantBackups(r, func() []admin.TenantBackups { return nil }, func() int { return 1 })
 	described := make(chan *prometheus.Desc)
 	go func() { r.Describe(described); close(described) }()
 	there := map[string]bool{}

@@ -13,6 +13,9 @@ type ClusterBackups struct {
 	overview.Overview
 	Wanted    bool       // its WAL is to be received
 	Receiving *wal.Stats // on this node; nil: nobody tries to
+	// Written tells what a database has written, as this node has received it; nil: nobody tries to.
+	Written func(database string) (wal.Written, bool)
+	Shared  int64 // bytes of WAL of no database, likewise
 	// Scheduling is of base backups, on this node; nil: nobody takes any.
 	Scheduling    *schedule.Stats
 	DrillInterval time.Duration // between two drills; 0: nobody does any

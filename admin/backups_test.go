@@ -156,6 +156,20 @@ func TestShowBackups(t *testing.T) {
 	if got[1][2] != "incremental" {
 		t.Errorf("the second is %q", got[1])
 	}
+	got = rows(t, conn, "SHOW DRILLS")
+	if len(got) != 2 {
+		t.Fatalf("SHOW DRILLS: %q", got)
+	}
+	for i, want := range map[int]string{0: "main", 7: "failed", 9: "<null>", 13: "a page is missing"} {
+		if cell := got[0][i]; cell != want {
+			t.Errorf("column %d is %q, want %q", i, cell, want)
+		}
+	}
+	for i, want := range map[int]string{7: "passed", 8: "1500", 9: "61000", 13: "<null>"} {
+		if cell := got[1][i]; cell != want {
+			t.Errorf("column %d of the next is %q, want %q", i, cell, want)
+		}
+	}
 	got = rows(t, conn, "SHOW WAL")
 	if len(got) != 3 {
 		t.Fatalf("SHOW WAL: %q", got)

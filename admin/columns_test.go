@@ -47,9 +47,11 @@ func contract() map[string]string {
 		"STANDBYS": "cluster:s member:s role:s timeline:q since_s:q fresh_ms:q lag_bytes:q running:q started:q ejected:s held_up_by:s",
 		"BACKUPS": "cluster:s backup:s kind:s started:s took_s:q size:q stored:q ratio:N databases:i start_lsn:s stop_lsn:s timeline:q " +
 			"held:s oldest:s newest:s",
-		"WAL":   "cluster:s state:s timeline:q received:s durable:s rpo_ms:q durable_until:s gaps:i slot:s retained:q safe:q standby_slots:s taking:s error:s",
-		"BLAME": "cluster:s tenant:s because:s waited_ms:q",
-		"PINS":  "database:s user:s addr:s port:i application_name:s reason:s held_us:q remote_pid:i id:i",
+		"WAL":            "cluster:s state:s timeline:q received:s durable:s rpo_ms:q durable_until:s gaps:i slot:s retained:q safe:q standby_slots:s taking:s error:s",
+		"DRILLS":         "cluster:s drill:s database:s started:s took_s:q target:s base_backup:s result:s rpo_ms:q rto_ms:q bytes:q wal_bytes:q databases:i error:s",
+		"TENANT_BACKUPS": "tenant:s cluster:s database:s oldest:s newest:s size:q wal_day:q wal_total:q exported:s drilled:s",
+		"BLAME":          "cluster:s tenant:s because:s waited_ms:q",
+		"PINS":           "database:s user:s addr:s port:i application_name:s reason:s held_us:q remote_pid:i id:i",
 		"DATABASES": "name:s host:s port:i database:s force_user:s pool_size:i min_pool_size:i reserve_pool_size:i " +
 			"server_lifetime:i pool_mode:s load_balance_hosts:s max_connections:i current_connections:i " +
 			"max_client_connections:i current_client_connections:i paused:i disabled:i",

@@ -110,11 +110,13 @@ type Console struct {
 	Reload     func() error
 	Shutdown   func(ShutdownMode)      // must not wait: it runs on a console's session
 	Backups    func() []ClusterBackups // by name; nil: there is no store
-	Info       func() [][2]string      // key and value rows of SHOW HOWDAH
-	Users      func() []User           // besides those that Stats tells of
-	Port       int                     // that clients connect to, for SHOW DATABASES
-	Period     time.Duration           // of averages; 0 = one minute, PgBouncer's stats_period
-	Log        *slog.Logger            // gets one line per command that changes something; nil = none
+	// TenantBackups returns those of a tenant, or of all ("") by name; nil: there is no store.
+	TenantBackups func(tenant string) []TenantBackups
+	Info          func() [][2]string // key and value rows of SHOW HOWDAH
+	Users         func() []User      // besides those that Stats tells of
+	Port          int                // that clients connect to, for SHOW DATABASES
+	Period        time.Duration      // of averages; 0 = one minute, PgBouncer's stats_period
+	Log           *slog.Logger       // gets one line per command that changes something; nil = none
 
 	commands, queryTime, received, sent atomic.Uint64 // of the console's own clients
 	averages                            averages

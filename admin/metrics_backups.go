@@ -17,7 +17,7 @@ type backupCollector struct {
 	all     []*prometheus.Desc
 
 	state, received, durable, timeline, rpo, until, gaps, failed                                              *prometheus.Desc
-	bytesIn, bytesOut, objects                                                                                *prometheus.Desc
+	bytesIn, bytesOut, objects, shared, unread                                                                *prometheus.Desc
 	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, standbyKept, standbyRestart                      *prometheus.Desc
 	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio, baseInterval, baseFailed, baseRunning *prometheus.Desc
 	restorableFrom, restorableTo, read                                                                        *prometheus.Desc
@@ -43,6 +43,8 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.bytesIn = desc("wal_received_bytes_total", "Bytes of WAL received on this node.")
 	c.bytesOut = desc("wal_stored_bytes_total", "Bytes of the objects with WAL that this node stored.")
 	c.objects = desc("wal_stored_objects_total", "Objects with WAL that this node stored.")
+	c.shared = desc("wal_shared_bytes_total", "Bytes of WAL received on this node that are no single database's: of commits, for example, and of what all databases share.")
+	c.unread = desc("wal_unread_total", "Times that WAL was received on this node of which it could not be told what it is of; it is stored all the same.")
 	c.slotStatus = desc("wal_slot_status", "1 for what the primary says of the replication slot: reserved, extended, unreserved, lost or absent.", "status")
 	c.slotRetained = desc("wal_slot_retained_bytes", "Bytes of WAL that the primary keeps for the replication slot.")
 	c.slotSafe = desc("wal_slot_safe_bytes", "Bytes of WAL that can be written before the slot may be lost; absent if any number can.")
@@ -85,6 +87,7 @@ func (c *backupCollector) Collect(ch chan<- prometheus.Metric) {
 		c.collectStored(m, &b)
 		if b.Receiving != nil {
 			c.collectReceiving(m, b.Cluster, b.Receiving)
+			m.counter(c.shared, float64(b.Shared), b.Cluster)
 		}
 	}
 }
@@ -165,6 +168,7 @@ func (c *backupCollector) collectReceiving(m metricSink, name string, r *wal.Sta
 	m.counter(c.bytesIn, float64(r.BytesIn), name)
 	m.counter(c.bytesOut, float64(r.BytesOut), name)
 	m.counter(c.objects, float64(r.Objects), name)
+	m.counter(c.unread, float64(r.Unread), name)
 	m.time(c.failed, r.LastErrorAt, name)
 	m.time(c.slotLost, r.SlotLost, name)
 	if r.Received != 0 {

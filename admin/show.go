@@ -70,6 +70,10 @@ func views() []view {
 			"start_lsn s, stop_lsn s, timeline q, held s, oldest T, newest T"},
 		{name: "WAL", rows: showWAL, columns: "cluster s, state s, timeline q, received s, durable s, rpo_ms q, durable_until T, gaps i, " +
 			"slot s, retained q, safe q, standby_slots s, taking s, error s"},
+		{name: "DRILLS", rows: showDrills, columns: "cluster s, drill s, database s, started T, took_s q, target s, base_backup s, result s, rpo_ms q, rto_ms q, " +
+			"bytes q, wal_bytes q, databases i, error s"},
+		{name: "TENANT_BACKUPS", rows: showTenantBackups, columns: "tenant s, cluster s, database s, oldest T, newest T, size q, wal_day q, wal_total q, " +
+			"exported T, drilled T"},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

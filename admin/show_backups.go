@@ -61,6 +61,41 @@ func showBackups(s *session, row func(...any)) {
 	}
 }
 
+// showDrills has a row for each drill, the newest of a cluster first.
+func showDrills(s *session, row func(...any)) {
+	for _, c := range s.console.backups() {
+		for i := range c.Drills {
+			d := &c.Drills[i]
+			result, rto := "passed", any(nil)
+			if !d.Passed() {
+				result = "failed"
+			}
+			if d.RTO > 0 {
+				rto = int64(d.RTO * 1000)
+			}
+			row(c.Cluster, d.ID, orNull(d.Database), d.Started, int64(d.Finished.Sub(d.Started).Seconds()), orNull(d.Target), orNull(d.Base), result,
+				int64(d.RPO*1000), rto, d.Bytes, d.WAL, d.Databases, orNull(d.Error))
+		}
+	}
+}
+
+// showTenantBackups has a row for each tenant.
+func showTenantBackups(s *session, row func(...any)) {
+	if s.console.TenantBackups == nil {
+		return
+	}
+	for _, b := range s.console.TenantBackups("") {
+		var size, day, total any
+		if b.Size > 0 {
+			size = b.Size
+		}
+		if w := b.Written; w != nil {
+			day, total = w.Day, w.Total
+		}
+		row(b.Tenant, b.Cluster, b.Database, b.Oldest, b.Newest, size, day, total, b.Exported, b.Drilled)
+	}
+}
+
 // baseKind says whether a base backup has all, or what has changed since another.
 func baseKind(b *overview.Base) string {
 	if b.Since != "" {

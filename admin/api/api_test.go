@@ -77,7 +77,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	d.api = api.New(api.Config{
 		Registry: registry, Version: "test", Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Console: &admin.Console{Pooler: figures{}, Backups: someBackups},
+		Console: &admin.Console{Pooler: figures{}, Backups: someBackups, TenantBackups: tenantBackups},
 		Limits:  func() api.Limits { return *d.limits.Load() },
 		TakeBackup: func(cluster, why string) error {
 			d.taken = append(d.taken, cluster+": "+why)
@@ -208,6 +208,7 @@ func permissions() map[string]struct {
 		"DELETE /api/v1/clusters/{name}":           {"admin", false},
 		"POST /api/v1/clusters/{name}/backups":     {"operator", false},
 		"GET /api/v1/clusters/{name}/backups":      {"viewer", false},
+		"GET /api/v1/clusters/{name}/drills":       {"viewer", false},
 		"GET /api/v1/clusters/{name}/wal":          {"viewer", false},
 
 		"PUT /api/v1/clusters/{name}/backups/{id}/hold":    {"operator", false},

@@ -49,7 +49,37 @@ type WAL struct {
 	Read         *time.Time `json:"read,omitempty" doc:"when what the store has was read last"`
 }
 
+// TenantBackups is a row of the console's SHOW TENANT_BACKUPS.
+type TenantBackups struct {
+	Oldest   *time.Time `json:"oldest,omitempty" doc:"the oldest time that it can be restored to from a base backup; none: no base backup has its database"`
+	Newest   *time.Time `json:"newest,omitempty" doc:"the newest time that it can be restored to"`
+	Size     int64      `json:"size,omitempty" doc:"bytes of its files in the newest base backup"`
+	WALDay   *int64     `json:"wal_bytes_day,omitempty" doc:"bytes of WAL that it has written in the last 24 hours; none: this node does not receive it"`
+	WALTotal *int64     `json:"wal_bytes_total,omitempty" doc:"the same, since Howdah was started"`
+	Exported *time.Time `json:"exported,omitempty" doc:"when its newest export was taken"`
+	Drilled  *time.Time `json:"drilled,omitempty" doc:"when the newest drill that had its database has passed"`
+}
+
+// Drill is a row of the console's SHOW DRILLS.
+type Drill struct {
+	ID           string    `json:"id"`
+	Database     string    `json:"database,omitempty" doc:"none: all of the cluster"`
+	Started      time.Time `json:"started"`
+	Finished     time.Time `json:"finished"`
+	Target       string    `json:"target,omitempty" doc:"to which moment"`
+	Base         string    `json:"base_backup,omitempty"`
+	Passed       bool      `json:"passed"`
+	RPO          float64   `json:"rpo_seconds" doc:"how much would have been lost, had the cluster been lost when it began"`
+	RTO          float64   `json:"rto_seconds,omitempty" doc:"how long the restore took; none: it did not come to that"`
+	Bytes        int64     `json:"bytes" doc:"of the base backup, that were fetched"`
+	WAL          int64     `json:"wal_bytes" doc:"that were replayed, at most"`
+	Databases    int       `json:"databases" doc:"how many were checked"`
+	InvalidPages int       `json:"invalid_page_lines"`
+	Error        string    `json:"error,omitempty"`
+}
+
 func (s *server) backups(api huma.API) {
+	huma.Register(api, operation("list-drills", "GET", "/clusters/{name}/drills", "List the drills of a cluster, the newest first", viewer), s.listDrills)
 	huma.Register(api, operation("list-backups", "GET", "/clusters/{name}/backups", "List the base backups of a cluster, the newest first", viewer), s.listBackups)
 	huma.Register(api, operation("take-backup", "POST", "/clusters/{name}/backups", "Take a base backup of a cluster now; it shows in the list when it is done", operator, accepted), s.takeBackup)
 	huma.Register(api, operation("hold-backup", "PUT", "/clusters/{name}/backups/{id}/hold", "Have a base backup never be deleted", operator), s.holdBackup)
@@ -88,6 +118,37 @@ func (s *server) listBackups(_ context.Context, in *ByName) (*struct{ Body []Bas
 		all = append(all, one)
 	}
 	return &struct{ Body []BaseBackup }{all}, nil
+}
+
+func (s *server) listDrills(_ context.Context, in *ByName) (*struct{ Body []Drill }, error) {
+	c, err := s.backupsOf(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	all := []Drill{}
+	for i := range c.Drills {
+		d := &c.Drills[i]
+		all = append(all, Drill{
+			ID: d.ID, Database: d.Database, Started: d.Started, Finished: d.Finished, Target: d.Target, Base: d.Base, Passed: d.Passed(),
+			RPO: d.RPO, RTO: d.RTO, Bytes: d.Bytes, WAL: d.WAL, Databases: d.Databases, InvalidPages: d.InvalidPages, Error: d.Error,
+		})
+	}
+	return &struct{ Body []Drill }{all}, nil
+}
+
+// backupsOfTenant tells how the backups of a tenant stand; nil: nobody knows.
+func (s *server) backupsOfTenant(name string) *TenantBackups {
+	if s.Console == nil || s.Console.TenantBackups == nil {
+		return nil
+	}
+	for _, b := range s.Console.TenantBackups(name) {
+		found := &TenantBackups{Oldest: orNone(b.Oldest), Newest: orNone(b.Newest), Size: b.Size, Exported: orNone(b.Exported), Drilled: orNone(b.Drilled)}
+		if w := b.Written; w != nil {
+			found.WALDay, found.WALTotal = &w.Day, &w.Total
+		}
+		return found
+	}
+	return nil
 }
 
 // takeBackup begins what is no job: a base backup that is cut off is none, and the schedule

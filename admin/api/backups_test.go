@@ -11,6 +11,7 @@ import (
 	"howdah/admin"
 	"howdah/admin/api"
 	"howdah/backup/base"
+	"howdah/backup/drill"
 	"howdah/backup/overview"
 	"howdah/backup/wal"
 )
@@ -22,9 +23,36 @@ func someBackups() []admin.ClusterBackups {
 		Start: base.Position{LSN: 16 << 20, Timeline: 1}, Stop: base.Position{LSN: 17 << 20, Timeline: 1},
 	}
 	return []admin.ClusterBackups{{
-		Overview:  overview.Overview{Cluster: "main", Read: taken, Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Hold: &base.Hold{By: "anna", Reason: "case 4711"}}}},
+		Overview: overview.Overview{Cluster: "main", Read: taken, Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Hold: &base.Hold{By: "anna", Reason: "case 4711"}}}, Drills: []drill.Record{
+			{ID: "20260131T020000Z.k3jx7q", Database: "acme", Started: taken, Finished: taken, Error: "a page is missing"},
+			{ID: "20260131T010000Z.k3jx7q", Started: taken, Finished: taken, RTO: 61.5, RPO: 1.5, Databases: 3},
+		}},
 		Receiving: &wal.Stats{Connected: true, Timeline: 1, Received: 20 << 20, Durable: 19 << 20, Sampled: time.Now(), Slot: wal.SlotState{Status: "reserved"}},
 	}}
+}
+
+func tenantBackups(name string) []admin.TenantBackups {
+	if name != "acme" {
+		return nil
+	}
+	return []admin.TenantBackups{{Tenant: "acme", Size: 77, Written: &wal.Written{Total: 1000}, Exported: time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)}}
+}
+
+func TestTenantBackups(t *testing.T) {
+	d := newDesk(t)
+	for name, want := range map[string]string{
+		"acme":   `{"exported":"2026-01-31T01:00:00Z","size":77,"wal_bytes_day":0,"wal_bytes_total":1000}`,
+		"globex": "null",
+	} {
+		var tenant map[string]any
+		status, text, _ := d.ask("GET", "/api/v1/tenants/"+name, d.tokens["viewer"], "")
+		if err := json.Unmarshal([]byte(text), &tenant); err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s, %v", status, text, err)
+		}
+		if got, err := json.Marshal(tenant["backups"]); err != nil || string(got) != want {
+			t.Errorf("the backups of %s are %s, want %s", name, got, want)
+		}
+	}
 }
 
 func TestBackups(t *testing.T) {
@@ -46,7 +74,15 @@ func TestBackups(t *testing.T) {
 	if w["state"] != "receiving" || w["durable_lsn"] != "0/1300000" || w["slot_status"] != "reserved" || rpo <= 0 || rpo > 60 {
 		t.Errorf("the WAL is %v", w)
 	}
-	for _, path := range []string{"backups", "wal"} {
+	var drills []map[string]any
+	status, text, _ = d.ask("GET", "/api/v1/clusters/main/drills", d.tokens["viewer"], "")
+	if err := json.Unmarshal([]byte(text), &drills); err != nil || status != http.StatusOK || len(drills) != 2 {
+		t.Fatalf("%d %s, %v", status, text, err)
+	}
+	if a, b := drills[0], drills[1]; a["passed"] != false || a["error"] != "a page is missing" || a["rto_seconds"] != nil || b["passed"] != true || b["rto_seconds"] != 61.5 || b["database"] != nil {
+		t.Errorf("the drills are %v", drills)
+	}
+	for _, path := range []string{"backups", "wal", "drills"} {
 		if status, text, _ := d.ask("GET", "/api/v1/clusters/nowhere/"+path, d.tokens["viewer"], ""); status != http.StatusNotFound || !strings.Contains(text, "nowhere") {
 			t.Errorf("%s of no cluster: %d %s", path, status, text)
 		}

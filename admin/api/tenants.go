@@ -31,6 +31,7 @@ type Tenant struct {
 	Revision int64          `json:"revision,omitempty" doc:"what ETag says"`
 	Created  *time.Time     `json:"created,omitempty"`
 	Quota    *Quota         `json:"quota,omitempty" doc:"how it stands to its quota, if it has one"`
+	Backups  *TenantBackups `json:"backups,omitempty" doc:"how its backups stand, as far as this node knows; not in lists"`
 }
 
 // Quota is how a tenant's database stands to its quota.
@@ -223,6 +224,7 @@ func (s *server) oneTenant(ctx context.Context, name string) (*Tenant, error) {
 	e, err := f.Catalog.Entry(ctx, catalog.Tenant, name)
 	if t, ok := s.Registry.Snapshot().Tenant(name); ok {
 		found := tenantOf(t, e, s.usage())
+		found.Backups = s.backupsOfTenant(name)
 		return &found, nil
 	}
 	if err == nil {

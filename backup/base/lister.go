@@ -20,6 +20,7 @@ type Lister struct {
 type known struct {
 	version  string
 	manifest *Manifest // nil: it was given up, or cannot be read
+	sizes    map[uint32]int64
 	err      error
 }
 
@@ -38,7 +39,8 @@ func (l *Lister) List(ctx context.Context, r *repository.Repository) (all []Mani
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			if k = (known{info.Version, m, err}); err == nil {
+			if k = (known{version: info.Version, manifest: m, err: err}); err == nil {
+				k.sizes = m.sizes()
 				k.manifest.Objects = nil
 			} else if k.manifest = nil; errors.Is(err, store.ErrNotFound) {
 				k.err = nil
@@ -54,6 +56,20 @@ func (l *Lister) List(ctx context.Context, r *repository.Repository) (all []Mani
 	l.known = now
 	slices.SortFunc(all, newestFirst)
 	return all, errors.Join(bad...)
+}
+
+// Sizes returns how many bytes of files each database has in a base backup that was listed, by
+// OID. Nobody may change it.
+func (l *Lister) Sizes(id string) map[uint32]int64 { return l.known[id].sizes }
+
+func (m *Manifest) sizes() map[uint32]int64 {
+	sizes := map[uint32]int64{}
+	for i := range m.Objects {
+		if o := &m.Objects[i]; o.Database != 0 {
+			sizes[o.Database] += o.Size
+		}
+	}
+	return sizes
 }
 
 // Missing says of base backups, by their ids, which object of theirs is not there, or is not

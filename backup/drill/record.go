@@ -97,6 +97,34 @@ func list(ctx context.Context, r *repository.Repository) (ids []string, err erro
 // List returns the records of the last drills, the newest first, as far as they can be read:
 // the error tells of those that cannot. most bounds how many; 0 is all.
 func List(ctx context.Context, r *repository.Repository, most int) (all []Record, err error) {
+	return listWith(ctx, r, most, func(id string) (*Record, error) { return read(ctx, r, id) })
+}
+
+// Lister lists drills again and again, for one goroutine. A record never changes: each is read
+// once.
+type Lister struct {
+	known map[string]*Record // by id
+}
+
+// List is the function List, of all that there are.
+func (l *Lister) List(ctx context.Context, r *repository.Repository) ([]Record, error) {
+	now := map[string]*Record{}
+	all, err := listWith(ctx, r, 0, func(id string) (rec *Record, err error) {
+		if rec = l.known[id]; rec == nil {
+			rec, err = read(ctx, r, id)
+		}
+		if err == nil {
+			now[id] = rec
+		}
+		return rec, err
+	})
+	if err == nil {
+		l.known = now
+	}
+	return all, err
+}
+
+func listWith(ctx context.Context, r *repository.Repository, most int, read func(id string) (*Record, error)) (all []Record, err error) {
 	ids, err := list(ctx, r)
 	if err != nil {
 		return nil, err
@@ -107,7 +135,7 @@ func List(ctx context.Context, r *repository.Repository, most int) (all []Record
 		if most > 0 && len(all) == most {
 			break
 		}
-		rec, err := read(ctx, r, id)
+		rec, err := read(id)
 		switch {
 		case errors.Is(err, store.ErrNotFound): // gone since
 		case ctx.Err() != nil:

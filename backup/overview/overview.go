@@ -25,6 +25,8 @@ type Overview struct {
 	Bases  []Base         // the newest first
 	Gaps   int            // that are recorded
 	Drills []drill.Record // the last ones, the newest first
+	// Databases are those of the newest base backup, by their names. Nobody may change it.
+	Databases map[string]Database
 	// Until is the newest time of which it is known that all is stored that was committed
 	// before it, by the primary's clock; the zero is none.
 	Until    time.Time
@@ -39,6 +41,16 @@ type Base struct {
 	// nobody knows up to when.
 	Oldest, Newest time.Time
 	Hold           *base.Hold // it is never deleted; nil if it is not held
+}
+
+// Database is what base backups have of one.
+type Database struct {
+	Size int64 // of its files, in the newest base backup that has all; 0: it is not in there
+	// Oldest is the oldest time that it can be restored to, as far as is known: from the first
+	// base backup on since which each has a database of the name.
+	Oldest time.Time
+
+	last int // of these base backups, the newest being 0
 }
 
 // Took is how long it took.
@@ -64,8 +76,9 @@ type Reader struct {
 
 	reading sync.Mutex
 	bases   base.Lister
-	drills  []drill.Record
-	drilled time.Time            // when drills was read
+	drills  drill.Lister
+	done    []drill.Record       // that were read
+	drilled time.Time            // when that was
 	ends    map[string]time.Time // the newest time before a gap, by what it says
 
 	mu   sync.Mutex
@@ -138,25 +151,49 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 		}
 		o.Bases = append(o.Bases, b)
 	}
+	o.Databases = r.databases(o.Bases)
 	for _, key := range damaged {
 		unreadable = errors.Join(unreadable, fmt.Errorf("%w: the record of a gap %q", store.ErrDamaged, key))
 	}
 	return o, errors.Join(unreadable, unreadableHolds, unreadableDrills)
 }
 
-const (
-	drillsShown = 10
-	drillsAgain = 10 * time.Minute // for how long what was read of drills is used
-)
+// databases returns what base backups, the newest first, have of those that the newest has.
+func (r *Reader) databases(bases []Base) map[string]Database {
+	all := map[string]Database{}
+	var sizes map[uint32]int64 // of the newest that has all, when it has been met
+	for i := range bases {
+		b := &bases[i]
+		whole := b.Since == "" && sizes == nil
+		if whole {
+			sizes = r.bases.Sizes(b.ID)
+		}
+		for oid, name := range b.DatabasesAtEnd {
+			d, there := all[name]
+			if i > 0 && (!there || d.last != i-1) {
+				continue
+			}
+			d.Oldest, d.last = b.Oldest, i
+			if whole {
+				d.Size = sizes[oid]
+			}
+			all[name] = d
+		}
+	}
+	return all
+}
 
-// readDrills returns the last drills, as they were a while ago.
+// drillsAgain is for how long what was read of drills is used.
+const drillsAgain = 10 * time.Minute
+
+// readDrills returns the drills, as they were a while ago.
 func (r *Reader) readDrills(ctx context.Context) ([]drill.Record, error) {
 	if time.Since(r.drilled) < drillsAgain {
-		return r.drills, nil
+		return r.done, nil
 	}
-	all, err := drill.List(ctx, r.Repo, drillsShown)
+	all, err := r.drills.List(ctx, r.Repo)
 	if err == nil {
-		r.drills, r.drilled = all, time.Now()
+		r.done, r.drilled = all, time.Now()
 	}
 	return all, err
 }

@@ -62,9 +62,10 @@ func commit(t *testing.T, r *repository.Repository, id string, started time.Time
 	m := &base.Manifest{
 		Format: 1, ID: id, Cluster: "main", System: "7", Major: 15, Segment: mib, Started: started, Finished: started.Add(time.Minute),
 		Start: base.Position{LSN: start, Timeline: 1}, Stop: base.Position{LSN: stop, Timeline: 1},
-		Size: 300, Stored: 100, Objects: []base.Object{{Files: 1}},
+		Size: 300, Stored: 100, Objects: []base.Object{{Files: 1}, {Number: 1, Files: 1, Database: 16400, Folder: "base/16400", Sums: base.Sums{Size: 70}}, {Number: 2, Files: 1, Database: 16400, Folder: "base/16400", Sums: base.Sums{Size: 7}}},
+		DatabasesAtEnd: map[uint32]string{16400: "acme"},
 	}
-	for _, key := range []string{r.Key("base", "data", m.ID, "000000"), r.Key("base", "index", m.ID, "files"), r.Key("base", "index", m.ID, "backup_manifest")} {
+	for _, key := range []string{r.Key("base", "data", m.ID, "000000"), r.Key("base", "data", m.ID, "000001"), r.Key("base", "data", m.ID, "000002"), r.Key("base", "index", m.ID, "files"), r.Key("base", "index", m.ID, "backup_manifest")} {
 		if err := r.Store.Put(t.Context(), key, nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -116,6 +117,9 @@ func TestOverview(t *testing.T) {
 		if b := &o.Bases[i]; !b.Oldest.Equal(from.Add(time.Minute)) || !b.Newest.Equal(until) || b.Took() != time.Minute {
 			t.Errorf("base backup %d restores from %v to %v", i, b.Oldest, b.Newest)
 		}
+	}
+	if len(o.Databases) != 1 || o.Databases["acme"].Size != 77 || !o.Databases["acme"].Oldest.Equal(day1.Add(time.Minute)) {
+		t.Errorf("the databases are %+v", o.Databases)
 	}
 	if from, to := o.Restorable(); !from.Equal(day1.Add(time.Minute)) || !to.Equal(until) {
 		t.Errorf("restorable from %v to %v", from, to)

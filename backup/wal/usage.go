@@ -97,7 +97,10 @@ func (u *usage) of(oid uint32, now time.Time) (w Written) {
 // Written tells what a database has written. It is not known while another node receives, and
 // where there is no SampleURL, for nobody knows its OID then.
 func (r *Receiver) Written(database string) (w Written, known bool) {
-	if s := r.Stats(); s.Timeline == 0 || s.Elsewhere {
+	r.mu.Lock()
+	receives := r.stats.Timeline != 0 && !r.stats.Elsewhere
+	r.mu.Unlock()
+	if !receives {
 		return w, false
 	}
 	r.usage.mu.Lock()

@@ -57,7 +57,7 @@ func importRules() []importRule {
 		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
 		{"backup/store/storetest", []string{"backup/store"}, "it tests drivers, and nothing else of ours"},
 		{"admin", []string{"wire", "tenants", "pool", "router", "provision", "backup", "admin/fleet"}, "operations on all below, behind two doors"},
-		{"admin/api", []string{"tenants", "provision", "router", "admin", "admin/fleet", "backup/export", "backup/overview", "backup/base", "backup/wal"}, "a door decides nothing but who may pass, and tells what the console tells"},
+		{"admin/api", []string{"tenants", "provision", "router", "admin", "admin/fleet", "backup/export", "backup/overview", "backup/drill", "backup/base", "backup/wal"}, "a door decides nothing but who may pass, and tells what the console tells"},
 		{"admin/page", nil, "a page's files ask the API, as everybody does"},
 		{"admin/page/browsertest", nil, "it shows pages in tests: what is in them is the caller's business"},
 		{"admin/fleet", []string{"wire", "tenants", "router", "provision", "backup", "admin/jobs"}, "an operation is the same whatever door it came through"},

@@ -146,6 +146,17 @@ func (p *upPlace) showsBackups(t *testing.T) {
 		t.Errorf("a base backup was asked for: %s", answer.Status)
 	}
 	waitFor(t, "the base backup in SHOW BACKUPS", func() bool { return len(show("BACKUPS")) > before })
+	waitFor(t, "the tenants' backups in SHOW TENANT_BACKUPS", func() bool {
+		tenants := show("TENANT_BACKUPS")
+		for _, row := range tenants {
+			for _, column := range []int{3, 4, 5, 6, 7} {
+				if row[column] == nil {
+					return false
+				}
+			}
+		}
+		return len(tenants) == 2
+	})
 	waitFor(t, "what tenants are promised beside the backups", func() bool {
 		noted, err := filepath.Glob(filepath.Join(p.dir, "store", "objects", "clusters", string(wal[0][0]), "policies", "*"))
 		return err == nil && len(noted) > 0

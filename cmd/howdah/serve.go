@@ -69,6 +69,7 @@ type daemon struct {
 	reviewed  bool              // the catalog was to be reviewed when it was seen last
 
 	backups backupsWatch
+	exports exportsWatch
 
 	cached bool                        // the catalog's contents were read from its cache; static
 	fleet  atomic.Pointer[fleet.Fleet] // nil without the catalog
@@ -177,11 +178,13 @@ func (d *daemon) newConsole() *admin.Console {
 			default: // it is ending already
 			}
 		},
-		Backups:  d.clusterBackups,
-		Info:     d.info,
-		Users:    d.users,
-		Registry: d.registry,
-		Fleet:    d.theFleet,
+		Backups: d.clusterBackups,
+
+		TenantBackups: d.tenantBackups,
+		Info:          d.info,
+		Users:         d.users,
+		Registry:      d.registry,
+		Fleet:         d.theFleet,
 	}
 }
 
@@ -344,6 +347,7 @@ func (d *daemon) run(ctx context.Context) error {
 	serving.Go(func() { watch.Run(ctx) })
 	serving.Go(func() { d.receiveWAL(ctx) })
 	serving.Go(func() { d.watchBackups(ctx) })
+	serving.Go(func() { d.watchExports(ctx) })
 	if c := d.config.Catalog; c.URL != "" {
 		serving.Go(func() { d.followCatalog(ctx, c) })
 	}
@@ -366,9 +370,11 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	d.log.Info("listening", "http", l.Addr().String())
 	api := d.api()
 	w := &admin.Web{API: api, Page: page.Handler(), Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
-	admin.RegisterTenants(w.Registry, d.router, func() int { return d.current().Admin.MetricsTenants })
+	top := func() int { return d.current().Admin.MetricsTenants }
+	admin.RegisterTenants(w.Registry, d.router, top)
 	admin.RegisterStore(w.Registry, func() store.MeterStats { return d.current().storeStats() })
 	admin.RegisterBackups(w.Registry, d.clusterBackups)
+	admin.RegisterTenantBackups(w.Registry, func() []admin.TenantBackups { return d.tenantBackups("") }, top)
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
 	return failed, nil
 }

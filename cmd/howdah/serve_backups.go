@@ -163,6 +163,7 @@ func (d *daemon) clusterBackups() (all []admin.ClusterBackups) {
 		if one := w.receiving[name]; one != nil {
 			stats, scheduling := one.Stats(), one.backups.Stats()
 			b.Receiving, b.Scheduling = &stats, &scheduling
+			b.Written, b.Shared = one.Written, one.WrittenByNone().Total
 		}
 		if r.err != nil {
 			b.Error = r.err.Error()

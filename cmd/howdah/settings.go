@@ -268,7 +268,7 @@ func adminSettings() []setting {
 		},
 		{
 			section: in, name: "metrics_tenants", initial: int64(50), most: 10_000, reload: true,
-			doc: "Tenants that have time series of their own in /metrics: those whose queries took most time. The others are summed under the name \"other\".",
+			doc: "Tenants that have time series of their own in /metrics: those whose queries took most time; of backups those who write most WAL. The others are summed under the name \"other\", but for backups.",
 			at:  func(p *place) any { return &p.admin.MetricsTenants },
 		},
 		{
