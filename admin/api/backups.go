@@ -141,14 +141,16 @@ func (s *server) backupsOfTenant(name string) *TenantBackups {
 	if s.Console == nil || s.Console.TenantBackups == nil {
 		return nil
 	}
-	for _, b := range s.Console.TenantBackups(name) {
-		found := &TenantBackups{Oldest: orNone(b.Oldest), Newest: orNone(b.Newest), Size: b.Size, Exported: orNone(b.Exported), Drilled: orNone(b.Drilled)}
-		if w := b.Written; w != nil {
-			found.WALDay, found.WALTotal = &w.Day, &w.Total
-		}
-		return found
+	all := s.Console.TenantBackups(name)
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	b := &all[0]
+	found := &TenantBackups{Oldest: orNone(b.Oldest), Newest: orNone(b.Newest), Size: b.Size, Exported: orNone(b.Exported), Drilled: orNone(b.Drilled)}
+	if w := b.Written; w != nil {
+		found.WALDay, found.WALTotal = &w.Day, &w.Total
+	}
+	return found
 }
 
 // takeBackup begins what is no job: a base backup that is cut off is none, and the schedule
