@@ -25,12 +25,23 @@ type newest struct {
 }
 
 // Read returns when the newest export of each tenant was taken, by its UUID, or by its name
-// where an export has none. What cannot be read is no export here: verify tells of it.
-func (n *Newest) Read(ctx context.Context, p *Place) (map[string]time.Time, error) {
+// where an export has none, of those in several places. What cannot be read is no export here:
+// verify tells of it. The error tells of places that are away, whose exports are left out.
+func (n *Newest) Read(ctx context.Context, places ...*Place) (map[string]time.Time, error) {
+	now, taken := map[string]newest{}, map[string]time.Time{}
+	var away []error
+	for _, p := range places {
+		away = append(away, n.readPlace(ctx, p, now, taken))
+	}
+	n.known = now
+	return taken, errors.Join(away...)
+}
+
+func (n *Newest) readPlace(ctx context.Context, p *Place, now map[string]newest, taken map[string]time.Time) error {
 	ids, versions := map[string][]string{}, map[string]string{} // by the name in the id
 	for info, err := range p.Store.List(ctx, manifests) {
 		if err != nil {
-			return nil, fmt.Errorf("list exports: %w", err)
+			return fmt.Errorf("list exports: %w", err)
 		}
 		id := strings.TrimPrefix(info.Key, manifests)
 		if name := TenantOf(id); name != "" {
@@ -38,13 +49,12 @@ func (n *Newest) Read(ctx context.Context, p *Place) (map[string]time.Time, erro
 			versions[id] = info.Version
 		}
 	}
-	now, taken := map[string]newest{}, map[string]time.Time{}
 	for _, all := range ids {
 		slices.SortFunc(all, func(a, b string) int { return cmp.Compare(b, a) })
 		for _, id := range all {
 			one, err := n.read(ctx, p, id, versions[id])
 			if err != nil {
-				return nil, err
+				return err
 			}
 			now[id] = one
 			if one.taken.IsZero() {
@@ -56,8 +66,7 @@ func (n *Newest) Read(ctx context.Context, p *Place) (map[string]time.Time, erro
 			break
 		}
 	}
-	n.known = now
-	return taken, nil
+	return nil
 }
 
 func (n *Newest) read(ctx context.Context, p *Place, id, version string) (newest, error) {

@@ -51,6 +51,14 @@ func TestNewest(t *testing.T) {
 			t.Errorf("%d manifests were read", counted.reads)
 		}
 	}
+	elsewhere := newHouse(t)
+	m := elsewhere.about("acme", at.Add(5*time.Hour))
+	m.TenantID = "u1"
+	elsewhere.make(m, 1<<20)
+	both := map[string]time.Time{"u1": at.Add(5 * time.Hour), "u2": want["u2"], "ofthefile": want["ofthefile"]}
+	if got, err := n.Read(t.Context(), place, elsewhere.Place); err != nil || !maps.EqualFunc(got, both, time.Time.Equal) {
+		t.Errorf("the newest of two places are %v, %v; want %v", got, err, both)
+	}
 	if err := h.Remove(t.Context(), last.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -37,20 +39,18 @@ func (d *daemon) watchExports(ctx context.Context) {
 }
 
 func (w *exportsWatch) read(ctx context.Context, config *Config) error {
-	place, err := config.exportsToRead()
-	if err != nil || place == nil {
-		return err
-	}
+	places, closed := config.exportPlaces("", (*Store).openToRead)
 	ctx, cancel := context.WithTimeout(ctx, exportsAgain)
 	defer cancel()
-	taken, err := w.newest.Read(ctx, place)
-	if err != nil {
-		return err
-	}
+	taken, away := w.newest.Read(ctx, places...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.taken = taken
-	return nil
+	if closed == nil && away == nil || w.taken == nil {
+		w.taken = taken
+	} else { // what is in the others is what it was
+		maps.Copy(w.taken, taken)
+	}
+	return errors.Join(closed, away)
 }
 
 // takenOf returns when the newest export of a tenant was taken, zero if there is none.
