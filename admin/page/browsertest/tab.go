@@ -187,7 +187,7 @@ func (tab *Tab) Sees(text string) {
 // be used.
 func (tab *Tab) Press(name string) {
 	tab.t.Helper()
-	tab.Wait("(" + button(name) + ")?.disabled === false || (" + button(name) + ")?.href")
+	tab.Wait("(e => e && !e.disabled)(" + button(name) + ")")
 	var at struct {
 		X, Y float64
 		Hit  bool

@@ -44,8 +44,8 @@ class Cluster {
 
   async load() {
     try {
-      const [wal, bases] = await Promise.all([ask("GET", at`/clusters/${this.name}/wal`), ask("GET", at`/clusters/${this.name}/backups`)]);
-      this.show(wal, bases);
+      const [wal, bases, drills] = await Promise.all([ask("GET", at`/clusters/${this.name}/wal`), ask("GET", at`/clusters/${this.name}/backups`), ask("GET", at`/clusters/${this.name}/drills`)]);
+      this.show(wal, bases, drills);
     } catch (error) {
       this.shown = "";
       fill(this.body);
@@ -53,7 +53,7 @@ class Cluster {
     }
   }
 
-  show(wal, bases) {
+  show(wal, bases, drills) {
     const all = spans(bases, wal.durable_until);
     fill(this.head, this.head.firstChild, badge(wal));
     fill(
@@ -65,13 +65,14 @@ class Cluster {
         ["Restorable up to", all.length > 0 ? moment(new Date(all.at(-1).to).toISOString()) : undefined],
         ["WAL was lost", wal.gaps === 0 ? "never" : `${wal.gaps} ${wal.gaps === 1 ? "time" : "times"}`],
         ["Replication slot", slot(wal)],
+        ["Last drill", ...lastDrill(drills)],
         ["Under way", wal.taking && `a base backup: ${wal.taking}`],
       ),
     );
-    const shown = JSON.stringify(bases);
+    const shown = JSON.stringify([bases, drills]);
     if (shown === this.shown) return; // a button that has the focus keeps it
     this.shown = shown;
-    fill(this.body, picture(all, bases), el("div.buttons", null, this.button()), bases.length > 0 ? this.table(bases, reaches(bases, wal.durable_until)) : el("p.quiet", null, "There is no base backup yet: without one nothing can be restored."));
+    fill(this.body, picture(all, bases), el("div.buttons", null, this.button()), bases.length > 0 ? this.table(bases, reaches(bases, wal.durable_until)) : el("p.quiet", null, "There is no base backup yet: without one nothing can be restored."), drills.length > 0 && el("details", null, el("summary", null, `Drills of ${this.name}`), drillTable(drills.slice(0, 10))));
   }
 
   button() {
@@ -153,6 +154,20 @@ function newest(wal) {
   if (!wal.durable_until) return ["nothing is stored"];
   if (wal.rpo_seconds === undefined) return [moment(wal.durable_until)];
   return [`${lasts(wal.rpo_seconds)} old `, el("span.quiet", null, moment(wal.durable_until))];
+}
+
+function lastDrill(drills) {
+  const [last] = drills;
+  if (!last) return ["none"];
+  return [el(`span.badge.${last.passed ? "done" : "failed"}`, null, last.passed ? "passed" : "failed"), " ", moment(last.finished), last.passed ? `: restored in ${lasts(last.rto_seconds ?? 0)}, ${lasts(last.rpo_seconds)} would have been lost` : `: ${last.error}`];
+}
+
+function drillTable(drills) {
+  return table(
+    "Restores that were done to see whether they can be: how long each took, and how much would have been lost",
+    ["Begun", "Of", "To", "Took (RTO)", "Lost (RPO)", "Checked", "Outcome"],
+    drills.map((d) => [moment(d.started), d.database || "all of it", d.target || "–", d.rto_seconds ? lasts(d.rto_seconds) : "–", lasts(d.rpo_seconds), `${d.databases} ${d.databases === 1 ? "database" : "databases"}`, d.passed ? "passed" : d.error || `${d.invalid_page_lines} invalid pages`]),
+  );
 }
 
 function slot(wal) {

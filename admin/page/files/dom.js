@@ -25,7 +25,7 @@ export function fill(e, ...children) {
 
 // pairs is a list of names and what they are; what is undefined is left out.
 export function pairs(...rows) {
-  return el("dl", null, rows.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([name, ...value]) => el("div", null, el("dt", null, name), el("dd", null, value))));
+  return el("dl", null, rows.filter(([, value]) => value !== undefined && value !== null && value !== false && value !== "").map(([name, ...value]) => el("div", null, el("dt", null, name), el("dd", null, value))));
 }
 
 // table is one whose rows become cards where there is no room for it.

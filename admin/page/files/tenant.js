@@ -17,6 +17,23 @@ export function tenant(main, name) {
   };
 }
 
+// backups are what is known of how the tenant's stand.
+function backups(b) {
+  return [
+    ["Size, when it was backed up", b.size && size(b.size)],
+    ["WAL in a day", b.wal_bytes_day !== undefined && b.wal_bytes_day !== null && size(b.wal_bytes_day)],
+    ["Last export", b.exported && moment(b.exported)],
+    ["Last drill that passed", b.drilled && moment(b.drilled)],
+  ];
+}
+
+// since cuts off what is before the first base backup that has the tenant's database.
+function since(all, oldest) {
+  if (!oldest) return all;
+  const first = Date.parse(oldest);
+  return all.filter((s) => s.to >= first).map((s) => ({ from: Math.max(s.from, first), to: s.to }));
+}
+
 class Tenant {
   constructor(name) {
     this.name = name;
@@ -49,7 +66,7 @@ class Tenant {
       return;
     }
     const t = this.tenant;
-    fill(this.facts, pairs(["State", el(`span.badge.${t.state}`, null, t.state)], ["Cluster", t.cluster], ["Database", t.database], ["User", t.user], ["Tier", t.tier], ["Made", t.created && moment(t.created)]));
+    fill(this.facts, pairs(["State", el(`span.badge.${t.state}`, null, t.state)], ["Cluster", t.cluster], ["Database", t.database], ["User", t.user], ["Tier", t.tier], ["Made", t.created && moment(t.created)], ...backups(t.backups ?? {})));
     await Promise.all([this.loadWindow(), this.loadKept(), this.loadJobs()]);
   }
 
@@ -57,7 +74,7 @@ class Tenant {
     try {
       const [wal, bases] = await Promise.all([ask("GET", at`/clusters/${this.tenant.cluster}/wal`), ask("GET", at`/clusters/${this.tenant.cluster}/backups`)]);
       this.bases = bases;
-      this.spans = spans(bases, wal.durable_until);
+      this.spans = since(spans(bases, wal.durable_until), this.tenant.backups?.oldest);
       fill(this.window, picture(this.spans, bases));
     } catch (error) {
       this.bases = [];
