@@ -49,7 +49,7 @@ func putCopy(ctx context.Context, r *repository.Repository, timeline uint32, f f
 		return err
 	}
 	err = putOnce(ctx, r, copyKey(c.At), text, func() error {
-		_, err := readCopy(ctx, r, copyKey(c.At))
+		_, err := readPlain(ctx, r, copyKey(c.At), copyMost) // of whatever format: WAL does not wait for a newer Howdah
 		return err
 	})
 	if err != nil {

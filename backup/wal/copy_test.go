@@ -44,6 +44,9 @@ func TestCopies(t *testing.T) {
 	if err := r.Store.Put(t.Context(), r.Key(copyKey(at(3, 2*mib))), []byte(newer), sumOf([]byte(newer))); err != nil {
 		t.Fatal(err)
 	}
+	if err := putCopy(t.Context(), r, 3, fileCopy{2 * mib, 16800, 1}); err != nil {
+		t.Errorf("WAL is not stored where a newer Howdah has recorded a copy: %v", err)
+	}
 	if _, err := Copies(t.Context(), r); err == nil || !strings.Contains(err.Error(), "format 2") {
 		t.Errorf("one of a newer format: %v", err)
 	}

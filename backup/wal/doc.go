@@ -9,7 +9,7 @@
 // server is told of what is stored only; what it has not been told it keeps. A scanner
 // (records.go) reads the heads of the records that come: it finds databases that were made by
 // copying files, which is recorded (copy.go) before the WAL that tells of it is stored, and
-// counts the bytes of each database (tally.go). sampler.go asks the primary where it is, once a
+// counts the bytes of each database (tally.go, usage.go). sampler.go asks the primary where it is, once a
 // second, and now and then whether its commits wait for what is stored. standbys.go keeps the
 // slot on standbys too, for one of them may be the next primary.
 //
