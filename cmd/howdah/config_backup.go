@@ -22,6 +22,12 @@ func (r *configReader) checkBackup() {
 	if b.BaseChangesInterval > 0 && b.StateDir == "" && b.IdentityFile == "" && b.Store != "" {
 		r.wrong(at("base_changes_interval"), "give state_dir, or identity_file", "no incremental base backup can be taken: PostgreSQL's manifest of the one before is kept nowhere, and the one in the store cannot be opened")
 	}
+	switch changes := b.BaseChangesInterval; {
+	case changes > 0 && changes < time.Minute:
+		r.wrong(at("base_changes_interval"), `write a minute or more, as in "1h"`, "base_changes_interval %s is shorter than a base backup takes", changes)
+	case changes > 0 && b.BaseInterval == 0:
+		r.wrong(at("base_changes_interval"), "give base_interval", "all base backups but the first would be incremental, and a restore would need every one of them")
+	}
 	if b.BaseMaxRate > 0 && b.BaseMaxRate < 32<<10 {
 		r.wrong(at("base_max_rate"), "write 32kB or more, or 0 for no limit", "base_max_rate is less than PostgreSQL takes")
 	}

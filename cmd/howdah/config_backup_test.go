@@ -44,6 +44,8 @@ func TestBackupIsCheckedAtStart(t *testing.T) {
 		"a path":             {strings.Replace(whole, "file:store", "/var/store", 1), identity, 0o600, "is no URL"},
 		"the root":           {strings.Replace(whole, "file:store", "file:///", 1), identity, 0o600, "has no path"},
 		"changes of nothing": {strings.Replace(whole, "identity_file", "#identity_file", 1) + "base_changes_interval = \"1h\"\n", identity, 0o600, "no incremental base backup can be taken"},
+		"changes for ever":   {whole + "base_changes_interval = \"1h\"\nbase_interval = \"0s\"\n", identity, 0o600, "all base backups but the first would be incremental"},
+		"changes at once":    {whole + "base_changes_interval = \"1s\"\n", identity, 0o600, "base_changes_interval 1s is shorter than a base backup takes"},
 		"WAL never stored":   {whole + "wal_interval = \"0s\"\n", identity, 0o600, "wal_interval 0s is of no use"},
 		"slower than slow":   {whole + "base_max_rate = \"31kB\"\n", identity, 0o600, "less than PostgreSQL takes"},
 		"drills, no key":     {strings.Replace(whole, "identity_file = \"key\"", "drill_interval = \"1h\"", 1), identity, 0o600, "howdah.toml:4: what is to be restored by drills cannot be opened"},

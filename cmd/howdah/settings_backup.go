@@ -20,7 +20,7 @@ func backupSettings() []setting {
 		},
 		{
 			section: in, name: "identity_file", initial: "", reload: true,
-			doc: "An identity file of age with the private key of a recipient, or several; nobody but its owner may read it. It is needed to import tenants and to fetch exports, and for nothing else. Without every copy of it all exports are lost. \"\" is none.",
+			doc: "An identity file of age with the private key of a recipient, or several; nobody but its owner may read it. It is needed to restore, to import tenants, to fetch exports, for drills and for `backup verify --deep`, and for nothing else. Without every copy of it all that is stored is lost. \"\" is none.",
 			at:  func(p *place) any { return &p.backup.IdentityFile },
 		},
 		{
