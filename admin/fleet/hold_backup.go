@@ -15,7 +15,8 @@ import (
 )
 
 // HoldBackup has a base backup of a cluster never be deleted, until it is released. until, if
-// not "", is up to which moment the WAL is held that a restore from it needs.
+// not "", is up to which moment the WAL is held that a restore from it needs. What is held
+// already stays held.
 func (f *Fleet) HoldBackup(ctx context.Context, by catalog.Actor, cluster, id, reason, until string) error {
 	repo, err := f.repository(cluster)
 	if err != nil {
@@ -61,7 +62,7 @@ func (f *Fleet) noteOfBackup(ctx context.Context, by catalog.Actor, action, id s
 }
 
 // HoldUntil says in a hold of a base backup up to where WAL is held: "" is to its stop. It is
-// an *InvalidError if until says no moment; another error says why the moment is out of reach.
+// an *InvalidError if until says no moment, and keep.ErrBeyond if that is out of reach.
 func HoldUntil(ctx context.Context, r *repository.Repository, m *base.Manifest, h *base.Hold, until string) error {
 	if until == "" {
 		return nil
@@ -80,12 +81,15 @@ func HoldUntil(ctx context.Context, r *repository.Repository, m *base.Manifest, 
 	return err
 }
 
-// asUntil makes whatever is wrong with until what is wrong with the request.
+// asUntil tells what is wrong with until from what is wrong with the store.
 func asUntil(err error) error {
+	if errors.Is(err, keep.ErrBeyond) {
+		return &InvalidError{Field: "until", Reason: err}
+	}
 	if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
 		return err
 	}
-	return &InvalidError{Field: "until", Reason: err}
+	return &StoreError{err}
 }
 
 // holdProblem says of what went wrong with a hold whose fault it is.

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,12 @@ func (v *vault) testHeld(t *testing.T, taken *base.Manifest) {
 	if h := holds[taken.ID]; err != nil || h == nil || h.Reason != "case 4711" || h.By != anna.Name || !h.Latest || h.Since.Before(before) {
 		t.Errorf("the holds are %v, %v", holds, err)
 	}
+	if err := v.fleet.HoldBackup(ctx, anna, "main", taken.ID, "", ""); err != nil { // it lets go of nothing
+		t.Fatal(err)
+	}
+	if again, err := base.Holds(ctx, v.repo); err != nil || !reflect.DeepEqual(again, holds) {
+		t.Errorf("held again, the holds are %v, %v", again, err)
+	}
 	if err := v.fleet.ReleaseBackup(ctx, anna, "main", taken.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -51,10 +58,10 @@ func (v *vault) testHeld(t *testing.T, taken *base.Manifest) {
 		t.Errorf("released, the holds are %v, %v", holds, err)
 	}
 	last, err := v.catalog.LastRecords(ctx, taken.ID, 10)
-	if err != nil || len(last) != 2 {
+	if err != nil || len(last) != 3 {
 		t.Fatalf("the audit log has %+v, %v", last, err)
 	}
-	for i, action := range []string{"release", "hold"} {
+	for i, action := range []string{"release", "hold", "hold"} {
 		if r := last[i]; r.Action != action || r.Kind != "backup" || r.Actor != anna.Name || r.After["cluster"] != "main" {
 			t.Errorf("the audit log has %+v", r)
 		}

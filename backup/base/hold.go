@@ -38,9 +38,19 @@ const (
 
 func holdKey(r *repository.Repository, id string) string { return r.Key("base", "holds", id) }
 
-// PutHold holds a base backup that is there, in place of an earlier hold of it.
+// PutHold holds a base backup that is there. An earlier hold of it is only ever widened:
+// to lessen it takes a Release.
 func PutHold(ctx context.Context, r *repository.Repository, h Hold) error {
 	if _, err := Read(ctx, r, h.ID); err != nil {
+		return err
+	}
+	earlier, err := readHold(ctx, r, h.ID)
+	switch {
+	case err == nil:
+		h = earlier.widened(h)
+	case errors.Is(err, store.ErrDamaged):
+		h.Latest, h.Until = true, nil // which it has meant
+	case !errors.Is(err, store.ErrNotFound):
 		return err
 	}
 	h.Format, h.Since = holdFormat, h.Since.UTC().Truncate(time.Second)
@@ -60,6 +70,27 @@ func PutHold(ctx context.Context, r *repository.Repository, h Hold) error {
 		return fmt.Errorf("hold base backup %q: it was deleted meanwhile: %w", h.ID, err)
 	}
 	return nil
+}
+
+// widened is a hold for its own reason, that also holds what another does.
+func (h *Hold) widened(by Hold) Hold {
+	all := *h
+	if all.Reason == "" {
+		all.Reason = by.Reason
+	}
+	all.Latest = h.Latest || by.Latest
+	switch {
+	case all.Latest:
+		all.Until = nil
+	case h.Until == nil:
+		all.Until = by.Until
+	case by.Until == nil:
+	case h.Until.Timeline != by.Until.Timeline: // neither is known to be behind the other
+		all.Until, all.Latest = nil, true
+	case by.Until.LSN > h.Until.LSN:
+		all.Until = by.Until
+	}
+	return all
 }
 
 // Release ends a hold. One that is not there is no error.

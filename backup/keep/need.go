@@ -2,6 +2,7 @@ package keep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -92,9 +93,12 @@ func (n *need) begins(c *wal.Contents, timeline uint32, from, to replication.LSN
 	return from <= n.from.LSN && n.from.LSN < to && slices.ContainsFunc(legs, func(l wal.Leg) bool { return l.Timeline == timeline })
 }
 
+// ErrBeyond is of a moment that no restore from a base backup comes to.
+var ErrBeyond = errors.New("it is out of reach")
+
 // Reach says which position a hold of a base backup has to reach so that a restore to a
 // time, or to a position where the time is zero, can begin with it. What is stored must
-// lead there.
+// lead there, else it is ErrBeyond.
 func Reach(ctx context.Context, r *repository.Repository, m *base.Manifest, at time.Time, lsn replication.LSN) (*base.Position, error) {
 	contents, err := wal.List(ctx, r)
 	if err != nil {
@@ -106,15 +110,15 @@ func Reach(ctx context.Context, r *repository.Repository, m *base.Manifest, at t
 			return nil, err
 		}
 		if !known {
-			return nil, fmt.Errorf("it is not known that all WAL of before %s is stored: hold it until latest", stamp(at))
+			return nil, fmt.Errorf("%w: it is not known that all WAL of before %s is stored: hold it until latest", ErrBeyond, stamp(at))
 		}
 	}
 	if lsn < m.Stop.LSN {
-		return nil, fmt.Errorf("base backup %s ended at %s (%s), after that", m.ID, stamp(m.Finished), m.Stop.LSN)
+		return nil, fmt.Errorf("%w: base backup %s ended at %s (%s), after that", ErrBeyond, m.ID, stamp(m.Finished), m.Stop.LSN)
 	}
 	p, err := contents.Reaches(replication.Position(m.Start), lsn, 0)
 	if err != nil {
-		return nil, fmt.Errorf("base backup %s does not lead there: %w", m.ID, err)
+		return nil, fmt.Errorf("%w: base backup %s does not lead there: %w", ErrBeyond, m.ID, err)
 	}
 	position := base.Position(p)
 	return &position, nil
