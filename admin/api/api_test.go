@@ -133,7 +133,7 @@ func (figures) Budgets() []router.BudgetRow {
 // snapshot has two tenants of the file.
 func snapshot(t *testing.T, admin string) *tenants.Snapshot {
 	t.Helper()
-	s, err := tenants.NewSnapshot([]tenants.Cluster{{Name: "main", AdminURL: admin}}, []tenants.Tier{{Name: "gold"}},
+	s, err := tenants.NewSnapshot([]tenants.Cluster{{Name: "main", AdminURL: admin}}, []tenants.Tier{{Name: "gold"}, {Name: "own store", Backup: tenants.BackupPolicy{Exports: "own"}}},
 		[]tenants.Tenant{{Name: "acme", Cluster: "main", Database: "acme", User: "acme", Tier: "gold"}, {Name: "globex", Cluster: "main", Database: "globex", User: "globex", Limits: tenants.Limits{Quota: 1 << 30}}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -289,6 +289,33 @@ func TestPermissions(t *testing.T) {
 	}
 	if seen != len(table) {
 		t.Errorf("%d endpoints, the table has %d", seen, len(table))
+	}
+	d.onlyAdminsChooseStores()
+}
+
+// onlyAdminsChooseStores asks for what has a tenant's data be stored elsewhere.
+func (d *desk) onlyAdminsChooseStores() {
+	d.t.Helper()
+	for _, test := range []struct {
+		method, path, body string
+		adminsOnly         bool
+	}{
+		{"PATCH", "/tenants/acme", `{"export_store": "own"}`, true},
+		{"PATCH", "/tenants/acme", `{"export_store": null}`, true},
+		{"PATCH", "/tenants/acme", `{"tier": "own store"}`, true},
+		{"PATCH", "/tenants/globex", `{"tier": "gold"}`, false},
+		{"PATCH", "/tenants/acme", `{"tier": null}`, false},
+		{"POST", "/tenants?dry_run=true", `{"name": "x", "settings": {"export_store": "own"}}`, true},
+		{"POST", "/tenants?dry_run=true", `{"name": "x", "settings": {"pool_size": 3}}`, false},
+		{"POST", "/tenants/acme/move?dry_run=true", `{"to": "main", "another_store": true}`, true},
+		{"POST", "/tenants/acme/move?dry_run=true", `{"to": "main"}`, false},
+	} {
+		for role, allowed := range map[string]bool{"operator": !test.adminsOnly, "admin": true} {
+			status, text, _ := d.ask(test.method, "/api/v1"+test.path, d.tokens[role], test.body)
+			if status == http.StatusForbidden == allowed || status == http.StatusBadRequest {
+				d.t.Errorf("%s %s with %s as %s: %d %s", test.method, test.path, test.body, role, status, text)
+			}
+		}
 	}
 }
 

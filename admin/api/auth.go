@@ -51,6 +51,14 @@ func roleName(ctx context.Context) string {
 // isAdmin reports whether who asks has the role admin.
 func isAdmin(ctx context.Context) bool { return roleName(ctx) == "admin" }
 
+// mayChooseStore is the answer to who is not to say where a tenant's data is stored.
+func mayChooseStore(ctx context.Context) error {
+	if isAdmin(ctx) {
+		return nil
+	}
+	return huma.Error403Forbidden("the token's role is " + roleName(ctx) + ", and only an admin says in which store a tenant's data is kept: by export_store, by a tier with another one, or by another_store")
+}
+
 // actor is who asks.
 func actor(ctx context.Context) catalog.Actor {
 	a, _ := ctx.Value(actorKey{}).(catalog.Actor)

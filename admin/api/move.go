@@ -10,7 +10,7 @@ type newPlace struct {
 	To  string `json:"to" doc:"a cluster"`
 	How string `json:"how,omitempty" enum:"auto,replicate,dump" default:"auto" doc:"replicate: its contents are replicated, and its clients held for the end of it; dump: they are dumped and restored while its clients are held; auto: dump if that takes under a second, else replicate"`
 	// Nobody shall keep a tenant's data elsewhere by mistake.
-	AnotherStore bool `json:"another_store,omitempty" doc:"go on though the cluster is backed up to another store, to which the tenant's data goes from then on; what is in the one of now stays there until it expires"`
+	AnotherStore bool `json:"another_store,omitempty" doc:"go on though the cluster is backed up to another store, to which the tenant's data goes from then on; what is in the one of now stays there until it expires; only an admin may say so"`
 }
 
 type moveAnswer struct {
@@ -24,6 +24,11 @@ func (s *server) moveTenant(ctx context.Context, in *struct {
 	Body   newPlace
 },
 ) (*moveAnswer, error) {
+	if in.Body.AnotherStore {
+		if err := mayChooseStore(ctx); err != nil {
+			return nil, err
+		}
+	}
 	f, err := s.fleet()
 	if err != nil {
 		return nil, err

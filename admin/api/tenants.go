@@ -265,6 +265,11 @@ func (s *server) createTenant(ctx context.Context, in *struct {
 	Body newTenant
 },
 ) (*creationAnswer, error) {
+	if _, own := in.Body.Settings[exportStore]; own {
+		if err := mayChooseStore(ctx); err != nil {
+			return nil, err
+		}
+	}
 	n := in.Body.asked()
 	n.Template = in.Body.Template
 	return s.make(ctx, &in.Asking, n, (*fleet.Fleet).CreateTenant)
@@ -291,6 +296,11 @@ func (s *server) setTenant(ctx context.Context, in *struct {
 	Body catalog.Settings `doc:"settings by their names in howdah.toml; null takes one away" contentType:"application/merge-patch+json"`
 },
 ) (*tenantAnswer, error) {
+	if s.choosesStore(in.Name, in.Body) {
+		if err := mayChooseStore(ctx); err != nil {
+			return nil, err
+		}
+	}
 	f, expect, err := s.edit(&in.Edit)
 	if err != nil {
 		return nil, err
@@ -300,6 +310,29 @@ func (s *server) setTenant(ctx context.Context, in *struct {
 		return nil, s.problem(err)
 	}
 	return s.changedTenant(ctx, e)
+}
+
+// exportStore is the setting that says where exports go.
+const exportStore = "export_store"
+
+// choosesStore reports whether a patch of a tenant has its exports go elsewhere, as the
+// registry knows them. What a tenant without a tier has is not known here: it is as good as
+// the cluster's store.
+func (s *server) choosesStore(name string, patch catalog.Settings) bool {
+	if _, own := patch[exportStore]; own {
+		return true
+	}
+	if _, changes := patch["tier"]; !changes {
+		return false
+	}
+	before, after, now := "", "", s.Registry.Snapshot()
+	if t, ok := now.Tenant(name); ok {
+		before = t.Backup.Exports
+	}
+	if to, ok := now.Tier(patch.Text("tier")); ok {
+		after = to.Backup.Exports
+	}
+	return after != before
 }
 
 // changedTenant tells of a tenant that was changed here, though the registry may not have
