@@ -46,6 +46,7 @@ type kind int
 
 const (
 	urgent  kind = iota // at once, all of it
+	copied              // so too, but not again and again
 	aged                // all of it, and nobody is in a hurry
 	changes             // what has changed since the last one
 )
@@ -58,7 +59,7 @@ func (f *facts) due(now time.Time) (why string, k kind) {
 	case f.broken != nil:
 		return fmt.Sprintf("from %s on not all can be reached that is stored: %v", f.newest.ID, f.broken), urgent
 	case f.copied != nil:
-		return fmt.Sprintf("database %d was made of the files of database %d since %s began, and WAL does not have them", f.copied.Database, f.copied.Source, f.newest.ID), urgent
+		return fmt.Sprintf("database %d was made of the files of database %d since %s began, and WAL does not have them", f.copied.Database, f.copied.Source, f.newest.ID), copied
 	}
 	for _, oid := range f.tablespaces {
 		if !slices.ContainsFunc(f.newest.Tablespaces, func(t base.Tablespace) bool { return t.OID == oid }) {

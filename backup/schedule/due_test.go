@@ -27,7 +27,7 @@ func TestDue(t *testing.T) {
 		"broken":         {facts{newest: one, broken: errors.New("a hole"), interval: 2 * time.Hour}, "a hole", urgent},
 		"broken and old": {facts{newest: one, broken: errors.New("a hole"), interval: time.Minute}, "a hole", urgent},
 		"known space":    {facts{newest: one, tablespaces: []uint32{16400}}, "", urgent},
-		"copied":         {facts{newest: one, copied: &wal.Copy{Database: 16700, Source: 16600}, interval: time.Minute}, "database 16700 was made of the files of database 16600 since one", urgent},
+		"copied":         {facts{newest: one, copied: &wal.Copy{Database: 16700, Source: 16600}, interval: time.Minute}, "database 16700 was made of the files of database 16600 since one", copied},
 		"changes":        {facts{newest: one, last: one, interval: 2 * time.Hour, changes: 50 * time.Minute}, "one ended 50m0s ago", changes},
 		"no changes yet": {facts{newest: one, last: since, interval: 2 * time.Hour, changes: 11 * time.Minute}, "", urgent},
 		"more changes":   {facts{newest: one, last: since, changes: 10 * time.Minute}, "since ended 10m0s ago", changes},

@@ -17,7 +17,20 @@ type seen struct {
 	copied   replication.Position
 }
 
-func seenIn(s wal.Stats) seen { return seen{s.Timeline, s.Gaps, s.SlotLost, s.Copied} }
+func (s *Scheduler) seenIn(stats wal.Stats) seen {
+	n := seen{timeline: stats.Timeline, gaps: stats.Gaps, lost: stats.SlotLost}
+	if s.minds() {
+		n.copied = stats.Copied
+	}
+	return n
+}
+
+// copyPause is between two base backups because of files that were copied: whoever may make
+// databases can go on making them.
+const copyPause = time.Hour
+
+// minds says whether a base backup may be taken because of files that were copied.
+func (s *Scheduler) minds() bool { return time.Since(s.copied) >= copyPause }
 
 // look finds out what decides whether a base backup is due. The store is asked for much:
 // thorough is false where it is only about a base backup's age and the cluster.
@@ -46,7 +59,7 @@ func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*
 		if err != nil {
 			return nil, err
 		}
-		if f.broken == nil {
+		if f.broken == nil && s.minds() {
 			if f.copied, err = contents.CopiedSince(copies, f.newest.Start.LSN, stats.Timeline); err != nil {
 				return nil, err
 			}

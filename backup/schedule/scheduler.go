@@ -43,6 +43,7 @@ type Scheduler struct {
 	before seen           // then
 	looked time.Time      // then; zero: to be done at once
 	fresh  bool           // one was taken, and nobody has looked since whether that was enough
+	copied time.Time      // when one was taken because of files that were copied
 	pause  time.Duration  // after the last failure; 0: there was none since nothing was due
 	tidied time.Time
 
@@ -109,7 +110,7 @@ func (s *Scheduler) turn(ctx context.Context) time.Duration {
 		return idlePause
 	}
 	now := time.Now()
-	thorough := s.looked.IsZero() || seenIn(stats) != s.before || now.Sub(s.looked) >= thoroughly
+	thorough := s.looked.IsZero() || s.seenIn(stats) != s.before || now.Sub(s.looked) >= thoroughly
 	why, kind, err := s.due(ctx, stats, thorough)
 	switch {
 	case err == nil && why != "" && s.fresh: // or they would be taken for ever, one after the other
@@ -120,6 +121,9 @@ func (s *Scheduler) turn(ctx context.Context) time.Duration {
 		_, err = s.take(ctx, why, base.Options{MaxRate: s.Settings().MaxRate, Spread: kind == aged})
 	}
 	s.fresh = err == nil && why != "" && kind != changes
+	if s.fresh && kind == copied {
+		s.copied = time.Now()
+	}
 	switch {
 	case ctx.Err() != nil:
 		return 0
@@ -136,7 +140,7 @@ func (s *Scheduler) turn(ctx context.Context) time.Duration {
 	}
 	s.pause = 0
 	if thorough {
-		s.looked, s.before = now, seenIn(stats)
+		s.looked, s.before = now, s.seenIn(stats)
 	}
 	if now.Sub(s.tidied) >= tidyPause {
 		s.tidy(ctx)
@@ -147,7 +151,7 @@ func (s *Scheduler) turn(ctx context.Context) time.Duration {
 // quiet waits until it is time to look again, or the receiver tells of something.
 func (s *Scheduler) quiet(ctx context.Context) time.Duration {
 	for end := time.Now().Add(cmp.Or(s.every, lookPause)); time.Now().Before(end) && ctx.Err() == nil; sleep(ctx, idlePause) {
-		if stats := s.Receiver.Stats(); !stats.Connected || seenIn(stats) != s.before {
+		if stats := s.Receiver.Stats(); !stats.Connected || s.seenIn(stats) != s.before {
 			break
 		}
 	}

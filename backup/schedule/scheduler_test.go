@@ -177,9 +177,12 @@ func TestSchedule(t *testing.T) {
 	if copies, err := wal.Copies(t.Context(), h.repo); err != nil || len(copies) == 0 || all[0].Start.LSN <= copies[len(copies)-1].At.LSN {
 		t.Errorf("taken from %s on; copied are %+v, %v", all[0].Start.LSN, copies, err)
 	}
+	h.exec("create database again strategy file_copy")
+	h.still(3, "again too soon")
 
 	h.stop()
-	h.exec("select pg_drop_replication_slot('howdah')", "create table log (n int)", "select pg_switch_wal()")
+	h.exec("do $$ begin while exists (select from pg_replication_slots where active) loop perform pg_sleep(0.05); end loop; end $$",
+		"select pg_drop_replication_slot('howdah')", "create table log (n int)", "select pg_switch_wal()")
 	for range 3 {
 		h.exec("insert into log select generate_series(1, 1000)", "select pg_switch_wal()", "checkpoint")
 	}
