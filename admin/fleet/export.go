@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"syscall"
 	"time"
 
@@ -60,24 +62,30 @@ func (f *Fleet) allExports(store, cluster string) (places []*export.Place, err e
 }
 
 // exportAt returns where an export is kept, and what it is; store.ErrNotFound is that it is
-// nowhere.
+// nowhere. Another place that is away does not matter.
 func (f *Fleet) exportAt(ctx context.Context, id string) (*export.Place, *export.Manifest, error) {
 	places, away := f.allExports("", "")
 	if len(places) == 0 {
 		return nil, nil, away
 	}
-	var missing error
+	if t, ok := f.Registry.Snapshot().Tenant(export.TenantOf(id)); ok { // whoever writes another place may have put it there
+		if own, err := f.exports(t.Backup.Exports, t.Cluster); err == nil {
+			places = slices.Insert(places, 0, own)
+		}
+	}
+	var missing, failed error
 	for _, place := range places {
 		m, err := place.Manifest(ctx, id)
-		if !errors.Is(err, store.ErrNotFound) {
-			return place, m, err
+		switch {
+		case err == nil:
+			return place, m, nil
+		case errors.Is(err, store.ErrNotFound):
+			missing = err
+		default:
+			failed = cmp.Or(failed, err)
 		}
-		missing = err
 	}
-	if away != nil { // it may be there
-		return nil, nil, away
-	}
-	return nil, nil, missing
+	return nil, nil, cmp.Or(failed, away, missing) // in one that cannot be read it may be
 }
 
 // Exporting is a tenant that is being exported.

@@ -2,8 +2,11 @@ package fleet_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -90,7 +93,11 @@ func TestImport(t *testing.T) {
 			if cluster == "main" && store == "" {
 				return append(places, others...), err
 			}
-			return append(others, places...), err
+			others = append(others, places...)
+			if cluster == "" && store == "" { // looked at one after the other
+				others = slices.Insert(others, 0, &export.Place{Store: awayStore{}})
+			}
+			return others, err
 		}
 	})
 	e.run()
@@ -129,6 +136,19 @@ func TestImport(t *testing.T) {
 	}
 	e.lastExportIn(other)
 	e.tidy()
+}
+
+// awayStore is a store that nobody can read.
+type awayStore struct{ store.Store }
+
+var errAway = errors.New("it is away")
+
+func (awayStore) Get(context.Context, string, int64, int64) (io.ReadCloser, store.Info, error) {
+	return nil, store.Info{}, errAway
+}
+
+func (awayStore) List(context.Context, string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) { yield(store.Info{}, errAway) }
 }
 
 // lastExportIn has the last export of acme go to a store of its own.
