@@ -41,9 +41,9 @@ type Config struct {
 	// Scratch is the folder in which dumps are kept on their way; "" is one in the
 	// system's folder of temporary files.
 	Scratch string
-	// Exports returns where exports are kept, and why some cannot be: first the store of a name
-	// or, where that is "", that of a cluster, which must be there if any is; "" is any. nil,
-	// or returning nothing, is nowhere.
+	// Exports returns where exports are put: into the store of a name or, where that is "", that
+	// of a cluster. Without both it returns all where some are kept, and why others cannot be
+	// opened. nil, or returning nothing, is nowhere.
 	Exports func(store, cluster string) ([]*export.Place, error)
 	// Repository returns what is stored of a cluster's WAL and base backups, or why that
 	// cannot be read; nil, or returning none, is that nothing is.

@@ -28,6 +28,8 @@ type Verification struct {
 	Repo *repository.Repository
 	// Exports are where exports of the cluster's tenants are; nil is in its own store.
 	Exports []*export.Place
+	// Away says why others, where exports may be too, cannot be looked at.
+	Away []error
 	// Backup is the id of a base backup that alone is looked at, with the WAL from its start
 	// on; "" is all there is, with the exports of the cluster's tenants.
 	Backup string
@@ -52,6 +54,8 @@ type Report struct {
 	Exports int    `json:"exports"`
 	// Damage is what cannot be restored, or no more as it was meant.
 	Damage []Finding `json:"damage"`
+	// Unread are exports, or places of some, that could not be read: nobody knows how they are.
+	Unread []Finding `json:"unread,omitempty"`
 	// Notes are worth a look: gaps that are recorded, and objects that nobody of us has
 	// written.
 	Notes []Finding `json:"notes"`
@@ -98,6 +102,7 @@ func (v *Verification) Run(ctx context.Context) (*Report, error) {
 		return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Problem, b.Problem))
 	}
 	slices.SortFunc(s.report.Damage, byWhat)
+	slices.SortFunc(s.report.Unread, byWhat)
 	slices.SortFunc(s.report.Notes, byWhat)
 	return &s.report, nil
 }
@@ -202,9 +207,14 @@ func (s *verifying) lookAtAll(ctx context.Context) (err error) {
 	if places == nil {
 		places = []*export.Place{{Store: s.Repo.Store, Sealer: s.Repo.Sealer}}
 	}
+	for _, err := range s.Away {
+		s.unread("exports", err)
+	}
 	for _, place := range places {
-		if err := s.lookAtExports(ctx, place); err != nil {
+		if err := s.lookAtExports(ctx, place); ctx.Err() != nil {
 			return err
+		} else if err != nil { // what else there is of the cluster does not wait for that
+			s.unread("exports", err)
 		}
 	}
 	s.report.Exports = len(s.exports)
@@ -331,6 +341,10 @@ func (s *verifying) export(ctx context.Context, at *placed) error {
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // removed since
+	}
+	if err != nil && ctx.Err() == nil && !isFinding(err) { // it may be in a store of its own
+		s.unread("export "+m.ID, err)
+		return nil
 	}
 	return s.found(ctx, "export "+m.ID, err)
 }
@@ -486,6 +500,12 @@ func (s *verifying) damaged(what string, err error) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		s.report.Damage = append(s.report.Damage, Finding{what, line})
 	}
+}
+
+func (s *verifying) unread(what string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Unread = append(s.report.Unread, Finding{what, err.Error()})
 }
 
 func (s *verifying) note(what, problem string) {

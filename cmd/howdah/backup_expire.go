@@ -89,6 +89,7 @@ type expiry struct {
 
 	plan    *keep.Plan
 	exports []*keep.Exports // of each store
+	away    error           // why exports of others are left alone
 }
 
 // keptRow is a base backup that stays.
@@ -107,6 +108,7 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	policy, _ := c.policyOf(s, r.Cluster)
 	policy.Forget = asSet
 	now := time.Now()
+	exports, away := c.planExports(ctx, r.Cluster, now) // first: a store that is away takes its time
 	plan, err := keep.Make(ctx, r, policy, now)
 	if err != nil {
 		return nil, err
@@ -115,7 +117,7 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 		Cluster: r.Cluster, Idle: plan.Idle, KeepBase: plan.Policy.Count, KeepWindow: plan.Policy.Window.Seconds(),
 		Promised: plan.Promised, AsSet: asSet,
 		Keep: []keptRow{}, Expire: []string{}, Left: plan.Left, WAL: plan.WAL, WALKept: plan.WALKept, Gaps: len(plan.Gaps),
-		ExpireExports: []string{}, Alone: plan.Alone, plan: plan,
+		ExpireExports: []string{}, Alone: plan.Alone, plan: plan, away: errors.Join(away...),
 	}
 	if !plan.From.IsZero() {
 		e.From = &plan.From
@@ -126,18 +128,35 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	for i := range plan.Expire {
 		e.Expire = append(e.Expire, plan.Expire[i].ID)
 	}
-	places, away := c.exportPlaces("", "", (*Store).open)
-	if away != nil {
-		e.Alone = append(e.Alone, fmt.Sprintf("exports: %v", away))
+	for _, err := range away {
+		e.Alone = append(e.Alone, err.Error())
 	}
-	for _, place := range places {
-		exports, err := keep.MakeExports(ctx, place, r.Cluster, c.Backup.KeepExportsWindow, now)
-		if err != nil {
-			return nil, err
-		}
-		e.add(exports)
+	for _, of := range exports {
+		e.add(of)
 	}
 	return e, nil
+}
+
+// planExports says which exports expire of each store. One that cannot be used has its own
+// left alone, and nothing else.
+func (c *Config) planExports(ctx context.Context, cluster string, now time.Time) (all []*keep.Exports, away []error) {
+	for _, s := range c.stores() {
+		exports, err := s.planExports(ctx, cluster, c.Backup.KeepExportsWindow, now)
+		if err != nil {
+			away = append(away, fmt.Errorf("exports in store %q: %w", s.Name, err))
+			continue
+		}
+		all = append(all, exports)
+	}
+	return all, away
+}
+
+func (s *Store) planExports(ctx context.Context, cluster string, window time.Duration, now time.Time) (*keep.Exports, error) {
+	place, err := s.place((*Store).open)
+	if err != nil {
+		return nil, err
+	}
+	return keep.MakeExports(ctx, place, cluster, window, now)
 }
 
 // add adds the exports of a store.
@@ -159,9 +178,9 @@ func (e *expiry) told() catalog.Settings {
 	return catalog.Settings{"base_backups": strings.Join(e.Expire, " "), "exports": strings.Join(e.ExpireExports, " "), "as_set": e.AsSet}
 }
 
-// run deletes what the plan says.
+// run deletes what the plan says. The error tells of stores that are away too.
 func (e *expiry) run(ctx context.Context) error {
-	all := []error{e.plan.Run(ctx)}
+	all := []error{e.away, e.plan.Run(ctx)}
 	for _, exports := range e.exports {
 		all = append(all, exports.Run(ctx))
 	}

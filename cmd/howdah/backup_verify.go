@@ -24,7 +24,7 @@ func backupVerify() *cobra.Command {
 		Long: "Read base backups, WAL and the exports of a cluster's tenants again, compare them with their sums, and follow the WAL\n" +
 			"from each base backup on. No key is needed for that. --deep also decrypts everything, which takes identity_file, and\n" +
 			"compares each file with PostgreSQL's own manifest, and each segment with what it says of itself.\n\n" +
-			"It exits with 1 if anything is damaged or missing. A gap that is recorded is told and is no damage.",
+			"It exits with 1 if anything is damaged or missing, or a store with exports cannot be read. A gap that is recorded is told and is no damage.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -36,8 +36,9 @@ func backupVerify() *cobra.Command {
 				return usageError{errors.New("--deep needs the key: give identity_file in [backup]")}
 			}
 			v.Repo = r
-			if v.Exports, err = config.exportPlaces("", "", (*Store).openToRead); err != nil {
-				return err
+			var away error
+			if v.Exports, away = config.exportPlaces((*Store).openToRead); away != nil {
+				v.Away = append(v.Away, away)
 			}
 			return notThere(runVerify(ctx, cmd, &p, &v))
 		},
@@ -62,6 +63,9 @@ func runVerify(ctx context.Context, cmd *cobra.Command, p *printer, v *verify.Ve
 	if err == nil && len(report.Damage) > 0 {
 		err = fmt.Errorf("%d findings: what is stored of cluster %q is damaged", len(report.Damage), report.Cluster)
 	}
+	if err == nil && len(report.Unread) > 0 {
+		err = errors.New("not all exports could be looked at")
+	}
 	return err
 }
 
@@ -83,6 +87,9 @@ func (p *printer) verified(cmd *cobra.Command, r *verify.Report, took time.Durat
 	}
 	for _, f := range r.Damage {
 		fmt.Fprintf(out, "DAMAGED %s: %s\n", f.What, f.Problem)
+	}
+	for _, f := range r.Unread {
+		fmt.Fprintf(out, "NOT READ %s: %s\n", f.What, f.Problem)
 	}
 	for _, f := range r.Notes {
 		fmt.Fprintf(out, "note %s: %s\n", f.What, f.Problem)

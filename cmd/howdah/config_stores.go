@@ -204,31 +204,30 @@ func (c *Config) storeOfKnown(cluster string) (s *Store, known bool) {
 	return c.mainStore(), len(c.Stores) == 0
 }
 
-// exportPlaces returns where exports are kept: first in the store of a name or, where that is
-// "", the one of a cluster, if it is not ""; open says how. The error tells of those that
-// cannot be opened, and there is none if the first cannot.
-func (c *Config) exportPlaces(name, cluster string, open func(*Store) (store.Store, error)) (all []*export.Place, err error) {
-	first := c.storeNamed(name)
-	if name == "" && cluster != "" {
-		if first, err = c.storeOf(cluster); err != nil {
+// exportPlace returns where exports are put: into the store of a name or, where that is "",
+// the one of a cluster. nil is nowhere.
+func (c *Config) exportPlace(name, cluster string, open func(*Store) (store.Store, error)) (*export.Place, error) {
+	s := c.storeNamed(name)
+	if name == "" {
+		var err error
+		if s, err = c.storeOf(cluster); err != nil {
 			return nil, err
 		}
 	}
-	if first == nil && c.mainStore() != nil {
+	switch {
+	case s == nil && c.mainStore() == nil:
+		return nil, nil
+	case s == nil:
 		return nil, fmt.Errorf("there is no [[store]] for exports of cluster %q: %q", cluster, name)
 	}
+	return s.place(open)
+}
+
+// exportPlaces returns where exports are kept, in [backup]'s store first; open says how. The
+// error tells of those that cannot be opened.
+func (c *Config) exportPlaces(open func(*Store) (store.Store, error)) (all []*export.Place, err error) {
 	var away []error
-	if first != nil {
-		place, err := first.place(open)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, place)
-	}
 	for _, s := range c.stores() {
-		if s == first {
-			continue
-		}
 		place, err := s.place(open)
 		if err != nil {
 			away = append(away, fmt.Errorf("store %q: %w", s.Name, err))

@@ -35,8 +35,8 @@ func TestStoresAreCheckedAtStart(t *testing.T) {
 	if s, err := c.storeOf("main"); err != nil || s != &c.main {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s, err := c.exportPlaces("", "main", (*Store).open); err == nil || s != nil { // `backup init` has not made it
-		t.Errorf("%d, %v", len(s), err)
+	if s, err := c.exportPlace("", "main", (*Store).open); err == nil || s != nil { // `backup init` has not made it
+		t.Errorf("%v, %v", s, err)
 	}
 	own := "[[tier]]\nname = \"own\"\nexport_store = \"eu\"\n" + strings.Replace(twoClusters, "cluster = \"main\"\n", "cluster = \"main\"\ntier = \"own\"\n", 1)
 	c, err = loadWithKey(t, whole+eu+on("eu")+own, identity, 0o600)
@@ -173,6 +173,7 @@ func TestTwoBuckets(t *testing.T) {
 	}
 	s.give(exitFailed, "nothing has ever been backed up", "backup", "expire", "--cluster", "abroad", "--store", "default")
 	s.give(exitNotFound, `store "ue"`, "backup", "expire", "--cluster", "abroad", "--store", "ue")
+	s.oneAway()
 	// A cluster that the file does not have is where something is of it.
 	text, err := os.ReadFile(s.path)
 	if err != nil {
@@ -204,12 +205,12 @@ func (s *storesPlace) filestores() {
 
 func (s *storesPlace) exports() {
 	s.Helper()
-	places, err := s.config.exportPlaces("", "abroad", (*Store).open)
-	if err != nil || len(places) != 2 {
-		s.Fatalf("%d, %v", len(places), err)
-	}
 	var ids []string
-	for _, place := range places { // abroad's first
+	for _, cluster := range []string{"abroad", "main"} {
+		place, err := s.config.exportPlace("", cluster, (*Store).open)
+		if err != nil {
+			s.Fatal(err)
+		}
 		ids = append(ids, storeExportAt(s.T, place, time.Now()))
 	}
 	if eu, us := s.objects("eu", "exports/manifests/"+ids[0]), s.objects("us", "exports/manifests/"+ids[1]); eu != 1 || us != 1 {
@@ -233,4 +234,33 @@ func (s *storesPlace) exports() {
 		s.give(exitDone, "", "export", "remove", id, "--yes")
 	}
 	s.give(exitNotFound, "no such object", "export", "verify", ids[0])
+}
+
+// oneAway has nothing of the others wait for a store that is away.
+func (s *storesPlace) oneAway() {
+	s.Helper()
+	text, err := os.ReadFile(s.path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	gone := strings.Replace(s.server.URL(s.T, "bucket-us", "howdah"), "bucket-us", "bucket-gone", 1)
+	writeBeside(s.T, s.path, "howdah.toml", string(text)+fmt.Sprintf("[[store]]\nname = \"gone\"\nurl = %q\ncredentials_file = \"keys\"\n", gone))
+	defer writeBeside(s.T, s.path, "howdah.toml", string(text))
+	place, err := s.config.exportPlace("", "abroad", (*Store).open)
+	if err != nil {
+		s.Fatal(err)
+	}
+	old, id := storeExportAt(s.T, place, time.Now().Add(-2*time.Hour)), storeExportAt(s.T, place, time.Now())
+
+	s.give(exitFailed, "bucket-gone", "export", "list")
+	s.give(exitDone, "as it was stored", "export", "verify", id)
+	s.give(exitUsage, "say --store", "export", "add", "dump", "--tenant", "acme")
+	s.give(exitFailed, "not all exports could be looked at", "backup", "verify", "--cluster", "abroad")
+	s.give(exitDone, `left alone: exports in store "gone"`, "backup", "expire", "--cluster", "abroad", "--dry-run")
+	s.give(exitFailed, `exports in store "gone"`, "backup", "expire", "--cluster", "abroad")
+	if gone, kept := s.objects("eu", "exports/data/"+old), s.objects("eu", "exports/manifests/"+id); gone != 0 || kept != 1 {
+		s.Errorf("%d parts are left of what expires, %d manifests of what does not", gone, kept)
+	}
+	s.give(exitDone, "", "export", "remove", id, "--yes")
+	s.give(exitFailed, "bucket-gone", "export", "verify", id)
 }

@@ -205,7 +205,7 @@ func exportAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "add DUMP --tenant NAME", Short: "Put a dump that was made elsewhere into the store", Args: oneName,
 		Long: "Put a dump that was made elsewhere into the store as an export: a file of pg_dump --format=custom, or a folder of\n" +
-			"--format=directory. `howdah tenant import` makes a tenant of it.",
+			"--format=directory. `howdah tenant import` makes a tenant of it. Where there are several stores, --store says which.",
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "whose export it is to be: a `name`")
 	cmd.Flags().StringVar(&collate, "collate", "C", "the collation that its database is to have")
@@ -213,6 +213,9 @@ func exportAdd() *cobra.Command {
 	return atStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, args []string) error {
 		if err := provision.ValidName(tenant); err != nil {
 			return usageError{fmt.Errorf("--tenant: %w", err)}
+		}
+		if at.several {
+			return usageError{errors.New("there are several stores: say --store which is to have it, or --store default")}
 		}
 		d, err := dump.LookAt(args[0])
 		if err != nil {

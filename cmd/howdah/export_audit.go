@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,13 +17,14 @@ import (
 type exportStore struct {
 	*export.Place                 // that is meant
 	all           []*export.Place // that there are
+	several       bool            // and nobody has said which is meant
 	away          error           // why others cannot be opened
 	catalog       string          // "" = there is none, and no audit log
 }
 
 // exportStore opens the stores, or the one of a name.
 func (c *Config) exportStore(name string, open func(*Store) (store.Store, error)) (*exportStore, error) {
-	s := &exportStore{catalog: c.Catalog.URL}
+	s := &exportStore{catalog: c.Catalog.URL, several: name == "" && len(c.Stores) > 0}
 	if name != "" {
 		named, err := c.storeOfFlag(name)
 		if err != nil {
@@ -34,7 +36,7 @@ func (c *Config) exportStore(name string, open func(*Store) (store.Store, error)
 		s.all = []*export.Place{s.Place}
 		return s, nil
 	}
-	s.all, s.away = c.exportPlaces("", "", open)
+	s.all, s.away = c.exportPlaces(open)
 	switch {
 	case len(s.all) == 0 && s.away == nil:
 		return nil, fmt.Errorf("%s has no store: give [backup] store", c.Path)
@@ -45,18 +47,32 @@ func (c *Config) exportStore(name string, open func(*Store) (store.Store, error)
 	return s, nil
 }
 
-// find has the store be meant in which an export is, if that is what id is of.
+// find has the store be meant in which an export is, if that is what id is of. A store that is
+// away is told of only where it is in none of the others.
 func (s *exportStore) find(ctx context.Context, id string) error {
 	if len(s.all) == 1 || export.CheckID(id) != nil {
 		return nil
 	}
+	var bad *export.Place
+	away := []error{s.away}
 	for _, place := range s.all {
-		if _, err := place.Manifest(ctx, id); !errors.Is(err, store.ErrNotFound) {
+		_, err := place.Manifest(ctx, id)
+		switch {
+		case err == nil:
 			s.Place = place
-			return nil // who wants it is told what is wrong with it
+			return nil
+		case errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, store.ErrDamaged), errors.Is(err, export.ErrNewer):
+			bad = cmp.Or(bad, place)
+		default:
+			away = append(away, err)
 		}
 	}
-	return s.away
+	if bad != nil { // who wants it is told what is wrong with it
+		s.Place = bad
+		return nil
+	}
+	return errors.Join(away...)
 }
 
 // audit notes what is about to be done with an export. What cannot be noted is not done.

@@ -110,9 +110,7 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		Check:      d.checkEntries,
 		MasterKey:  func() *catalog.MasterKey { return d.current().MasterKey },
 		OdooAddons: func() []string { return d.current().Catalog.OdooAddonsPath },
-		Exports: func(store, cluster string) ([]*export.Place, error) {
-			return d.current().exportPlaces(store, cluster, (*Store).open)
-		},
+		Exports:    d.exportPlaces,
 		Repository: d.repository,
 		Scratch:    d.current().Backup.ScratchDir,
 	}
@@ -135,6 +133,20 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// exportPlaces returns where exports go of a store's name, or of a cluster; all where there
+// are some if both are "".
+func (d *daemon) exportPlaces(store, cluster string) ([]*export.Place, error) {
+	config := d.current()
+	if store == "" && cluster == "" {
+		return config.exportPlaces((*Store).open)
+	}
+	place, err := config.exportPlace(store, cluster, (*Store).open)
+	if place == nil {
+		return nil, err
+	}
+	return []*export.Place{place}, nil
 }
 
 // repository returns what the store holds of a cluster; nil is that there is no store.

@@ -39,7 +39,7 @@ func (d *daemon) watchExports(ctx context.Context) {
 }
 
 func (w *exportsWatch) read(ctx context.Context, config *Config) error {
-	places, closed := config.exportPlaces("", "", (*Store).openToRead)
+	places, closed := config.exportPlaces((*Store).openToRead)
 	ctx, cancel := context.WithTimeout(ctx, exportsAgain)
 	defer cancel()
 	taken, away := w.newest.Read(ctx, places...)
