@@ -41,6 +41,8 @@ func (s *server) exportTenant(ctx context.Context, in *struct {
 type newImport struct {
 	NewTenant
 	Export string `json:"export" maxLength:"200" doc:"the id of an export; the cluster's PostgreSQL must not be older than the exported one"`
+	// AnotherStore is as for a move.
+	AnotherStore bool `json:"another_store,omitempty" doc:"go on though the cluster is backed up to another store than the export is in, or its tenant was in"`
 	// An import is of a live database that comes from elsewhere, if nobody says otherwise.
 	Neutralise odoo.Way `json:"neutralise,omitempty" enum:"auto,builtin,none" default:"none" doc:"none: an Odoo database goes on as what it was, with its uuid, crons and mail servers; auto, builtin: it is a copy for staging, neutralised as a clone is, and gets another uuid and secret"`
 }
@@ -51,7 +53,7 @@ func (s *server) importTenant(ctx context.Context, in *struct {
 },
 ) (*creationAnswer, error) {
 	n := in.Body.asked()
-	n.Export, n.Neutralise = in.Body.Export, in.Body.Neutralise
+	n.Export, n.Neutralise, n.AnotherStore = in.Body.Export, in.Body.Neutralise, in.Body.AnotherStore
 	return s.make(ctx, &in.Asking, n, (*fleet.Fleet).ImportTenant)
 }
 

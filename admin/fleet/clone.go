@@ -26,7 +26,9 @@ type NewClone struct {
 	Password   string // "" = a new one
 	How        string // "" = Auto
 	Neutralise odoo.Way
-	Once       *Once // nil = it is another tenant each time
+	// AnotherStore is that the cluster may be one that is backed up to another store.
+	AnotherStore bool  `json:",omitempty"`
+	Once         *Once // nil = it is another tenant each time
 }
 
 // Cloning is a tenant that is being made as a copy of another.
@@ -161,6 +163,15 @@ func (f *Fleet) planClone(ctx context.Context, e *catalog.Entry, n NewClone) (*c
 	}
 	if why == "" {
 		why = asked
+	}
+	if !n.AnotherStore {
+		target, err := f.cluster(t.Cluster)
+		if err == nil {
+			err = f.tenantStays("cluster", e, target)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
 	}
 	user, serverVerifier, err := f.newUser(wire.MakeVerifier(t.Password, 0, nil))
 	if err != nil {

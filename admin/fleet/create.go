@@ -35,7 +35,10 @@ type NewTenant struct {
 	// Neutralise is for what is imported; "" = None. Otherwise it is a copy, and gets another
 	// uuid and secret too.
 	Neutralise odoo.Way `json:",omitempty"`
-	Once       *Once    // nil = it is another tenant each time
+	// AnotherStore is that what is imported may come to a cluster that is backed up to a store
+	// that has none of it.
+	AnotherStore bool  `json:",omitempty"`
+	Once         *Once // nil = it is another tenant each time
 }
 
 // Creation is a tenant that is being made.

@@ -34,7 +34,7 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if first, err := answered[Creation](ctx, f, by, n.Once, request); first != nil || err != nil {
 		return first, err
 	}
-	m, err := f.importable(ctx, n.Export)
+	place, m, err := f.importable(ctx, n.Export)
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +44,17 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	if err := checkWay(cmp.Or(n.Neutralise, odoo.None)); err != nil {
 		return nil, err
 	}
-	n, why, err := f.complete(ctx, n, func(ctx context.Context, cluster string) error { return f.takes(ctx, cluster, m) })
+	can := func(ctx context.Context, cluster string) error {
+		if err := f.mayHave(cluster, place, m); err != nil && !n.AnotherStore {
+			return err
+		}
+		return f.takes(ctx, cluster, m)
+	}
+	n, why, err := f.complete(ctx, n, can)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.takes(ctx, n.Cluster, m); err != nil {
+	if err := can(ctx, n.Cluster); err != nil {
 		return nil, err
 	}
 	if err := f.hasRoom(m.Size); err != nil {
@@ -68,27 +74,37 @@ func (f *Fleet) ImportTenant(ctx context.Context, by catalog.Actor, n NewTenant,
 	return made, f.beginNew(ctx, by, "import", &n, request, made, &p.creation, p)
 }
 
-// importable returns the export of that id, if it can be opened here.
-func (f *Fleet) importable(ctx context.Context, id string) (*export.Manifest, error) {
+// importable returns where the export of that id is, and what it is, if it can be opened
+// here.
+func (f *Fleet) importable(ctx context.Context, id string) (*export.Place, *export.Manifest, error) {
 	place, m, err := f.exportAt(ctx, id)
 	var away *StoreError
 	if errors.Is(err, errNoStore) || errors.As(err, &away) {
-		return nil, err
+		return nil, nil, err
 	}
 	if err == nil {
 		err = place.CanOpen(ctx, m)
 	}
 	switch {
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, store.ErrNoIdentity), errors.Is(err, export.ErrNewer), errors.Is(err, export.ErrID):
-		return nil, &InvalidError{Field: "export", Reason: err}
+		return nil, nil, &InvalidError{Field: "export", Reason: err}
 	case errors.Is(err, store.ErrNotFound):
-		return nil, fmt.Errorf("export %q: %w", id, catalog.ErrNotFound)
+		return nil, nil, fmt.Errorf("export %q: %w", id, catalog.ErrNotFound)
 	case err != nil:
-		return nil, &StoreError{err}
+		return nil, nil, &StoreError{err}
 	case m.Provider != "libc":
-		return nil, invalid("export", "export %q is of a database with a locale of %s: only those of the C library can be made here; `howdah export fetch` makes a folder for pg_restore", m.ID, m.Provider)
+		return nil, nil, invalid("export", "export %q is of a database with a locale of %s: only those of the C library can be made here; `howdah export fetch` makes a folder for pg_restore", m.ID, m.Provider)
 	}
-	return m, nil
+	return place, m, nil
+}
+
+// mayHave is an error if an export must not come to a cluster because of where that is stored.
+func (f *Fleet) mayHave(cluster string, place *export.Place, m *export.Manifest) error {
+	target, err := f.cluster(cluster)
+	if err != nil {
+		return err
+	}
+	return storeStays("cluster", dumped(m), f.storesOfExport(place, m), target)
 }
 
 // takes is an error if a cluster cannot have a database that is like the exported one.

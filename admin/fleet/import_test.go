@@ -183,6 +183,51 @@ func (e *exporter) lastExportIn(path string) {
 	}
 }
 
+// importsWhereItIsStored looks where an export of main may come to: without more being said
+// to no cluster that is backed up elsewhere.
+func (e *exporter) importsWhereItIsStored(id string) {
+	e.t.Helper()
+	if _, err := e.fleet.PutEntry(e.t.Context(), anna, catalog.Cluster, "abroad", 0, catalog.Settings{"store": "eu"}); err != nil {
+		e.t.Fatal(err)
+	}
+	inEU := newFleet(e.t.Context(), "eu", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store), func(c *fleet.Config) {
+		usual := c.Exports
+		c.Exports = func(store, cluster string) ([]*export.Place, error) {
+			places, err := usual(store, cluster)
+			for _, p := range places {
+				p.Name = "eu"
+			}
+			return places, err
+		}
+	})
+	for _, f := range []*fleet.Fleet{e.fleet, inEU} {
+		e.wait("the cluster is known", func() bool { _, ok := f.Registry.Snapshot().Cluster("abroad"); return ok })
+	}
+	for _, test := range []struct {
+		f             *fleet.Fleet
+		cluster       string
+		another       bool
+		comesTo, says string
+	}{
+		{e.fleet, "abroad", false, "", `is in store "default": where its data may go there, say --another-store`},
+		{e.fleet, "abroad", true, "abroad", ""},
+		{e.fleet, "", false, "main", ""}, // though abroad has fewer tenants
+		{e.fleet, "", true, "abroad", ""},
+		{inEU, "abroad", false, "abroad", ""},
+		{inEU, "main", false, "main", ""}, // where it was
+	} {
+		n := fleet.NewTenant{Name: "new", Export: id, Cluster: test.cluster, AnotherStore: test.another}
+		made, err := test.f.ImportTenant(e.t.Context(), anna, n, true)
+		if test.says != "" {
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				e.t.Errorf("%+v: %v", n, err)
+			}
+		} else if err != nil || made.Cluster != test.comesTo {
+			e.t.Errorf("%+v: %+v, %v", n, made, err)
+		}
+	}
+}
+
 // What cannot be imported is told before anything is done.
 func TestImportRefuses(t *testing.T) {
 	e := newExporter(t)
@@ -211,6 +256,7 @@ func TestImportRefuses(t *testing.T) {
 	refused(e.fleet, fleet.NewTenant{Name: "a b", Export: m.ID}, "character")
 	refused(e.fleet, fleet.NewTenant{Name: "new", Export: m.ID, Cluster: "nowhere"}, "nowhere")
 	refused(e.fleet, fleet.NewTenant{Name: "new", Export: m.ID, Neutralise: "a bit"}, "none of auto")
+	e.importsWhereItIsStored(m.ID)
 	two := newFleet(t.Context(), "two", e.key.Load, e.catalog, append(slices.Clone(e.admins), servers.Lend(t).AdminURL(postgres.Superuser)), e.pooler, e.log, nil, withStore(e.store))
 	for name, id := range map[string]string{"is of PostgreSQL 99": newer, "has no extension no_such": lacking} { // of both clusters it is said why
 		_, err := two.ImportTenant(t.Context(), anna, fleet.NewTenant{Name: "new", Export: id}, false)

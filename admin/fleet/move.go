@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -67,9 +66,10 @@ func (f *Fleet) MoveTenant(ctx context.Context, by catalog.Actor, name string, d
 	if err != nil {
 		return nil, err
 	}
-	if now, err := f.cluster(e.Settings.Text("cluster")); err == nil && now.Store != target.Store && !d.AnotherStore {
-		return nil, invalid("to", "cluster %q is backed up to store %q, and cluster %q, which tenant %q is on, to store %q: where its data may go there, say `howdah tenant move --another-store`",
-			to, cmp.Or(target.Store, "default"), now.Name, name, cmp.Or(now.Store, "default"))
+	if !d.AnotherStore {
+		if err := f.tenantStays("to", e, target); err != nil {
+			return nil, err
+		}
 	}
 	p := movingOf(e, to)
 	m, err := f.mover(p, "dry-run")

@@ -104,16 +104,28 @@ func TestMoveRefuses(t *testing.T) {
 	if _, err := p.fleet.PutEntry(t.Context(), anna, catalog.Cluster, "abroad", 0, catalog.Settings{"store": "eu"}); err != nil {
 		t.Fatal(err)
 	}
-	p.wait("the cluster is known", func() bool {
-		_, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "abroad"}, true)
+	if _, err := p.fleet.PutEntry(t.Context(), anna, catalog.Cluster, "usual", 0, catalog.Settings{"store": "default"}); err != nil {
+		t.Fatal(err)
+	}
+	p.wait("the clusters are known", func() bool {
+		_, err := p.fleet.MoveTenant(t.Context(), anna, "acme", fleet.Destination{Cluster: "usual"}, true)
 		return !errors.Is(err, catalog.ErrNotFound)
 	})
+	for cluster, elsewhere := range map[string]bool{"abroad": true, "usual": false} {
+		_, err := p.fleet.CloneTenant(t.Context(), anna, "acme", fleet.NewClone{Name: "copy", Cluster: cluster}, true)
+		if refused := err != nil && strings.Contains(err.Error(), "--another-store"); refused != elsewhere {
+			t.Errorf("a clone on %s: %v", cluster, err)
+		}
+	}
+	if _, err := p.fleet.CloneTenant(t.Context(), anna, "acme", fleet.NewClone{Name: "copy", Cluster: "abroad", AnotherStore: true}, true); err != nil {
+		t.Errorf("a clone in another store, which is said: %v", err)
+	}
 	abroad := fleet.Destination{Cluster: "abroad", AnotherStore: true}
 	if _, err := p.fleet.MoveTenant(t.Context(), anna, "acme", abroad, true); err != nil && strings.Contains(err.Error(), "backed up") {
 		t.Errorf("to another store, which is said: %v", err)
 	}
 	for _, test := range []struct{ to, how, says string }{
-		{"abroad", "", `is backed up to store "eu"`},
+		{"abroad", "", `cluster "abroad" is backed up to store "eu", and tenant "acme", on cluster "main", is in store "default": where its data may go there, say --another-store`},
 		{"nowhere", "", "not found"},
 		{"main", "", "is on cluster"},
 		{"other", "quickly", "none of auto"},

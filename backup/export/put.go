@@ -18,6 +18,7 @@ import (
 
 // Place is where exports are kept.
 type Place struct {
+	Name   string // of the store, "" for the usual one
 	Store  store.Store
 	Sealer *store.Sealer
 }

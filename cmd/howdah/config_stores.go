@@ -244,5 +244,5 @@ func (s *Store) place(open func(*Store) (store.Store, error)) (*export.Place, er
 	if err != nil {
 		return nil, err
 	}
-	return &export.Place{Store: in, Sealer: s.sealer}, nil
+	return &export.Place{Name: s.Name, Store: in, Sealer: s.sealer}, nil
 }

@@ -93,6 +93,8 @@ type newTenantFlags struct {
 		Settings map[string]any `json:"settings,omitempty"`
 
 		Neutralise string `json:"neutralise,omitempty"`
+
+		AnotherStore bool `json:"another_store,omitempty"`
 	}
 	settings []string
 	dry      bool

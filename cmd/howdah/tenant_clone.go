@@ -28,6 +28,8 @@ func tenantClone() *cobra.Command {
 		Tier       string `json:"tier,omitempty"`
 		How        string `json:"how"`
 		Neutralise string `json:"neutralise"`
+
+		AnotherStore bool `json:"another_store,omitempty"`
 	}
 	var dry, loud bool
 	cmd := &cobra.Command{
@@ -92,6 +94,7 @@ func tenantClone() *cobra.Command {
 	f.StringVar(&body.How, "how", "auto", "auto, template or dump")
 	f.StringVar(&body.Neutralise, "neutralise", "auto", "auto, builtin or none")
 	f.BoolVar(&loud, "no-neutralise", false, "the same as --neutralise none")
+	f.BoolVar(&body.AnotherStore, "another-store", false, "go on though the cluster is backed up to another store")
 	f.BoolVar(&p.yes, "yes", false, "do not ask")
 	f.BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	cmd.MarkFlagsMutuallyExclusive("neutralise", "no-neutralise")

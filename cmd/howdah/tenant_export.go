@@ -124,6 +124,7 @@ func tenantImport() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&n.body.Export, "from", "", "the id of an export")
+	cmd.Flags().BoolVar(&n.body.AnotherStore, "another-store", false, "go on though the cluster is backed up to a store that has none of it")
 	cmd.Flags().StringVar(&n.body.Neutralise, "neutralise", "none", "auto, builtin or none")
 	return n.flags(cmd)
 }
