@@ -11,5 +11,6 @@
 // alone and named in the plan.
 //
 // What is set for a cluster is noted beside its backups (promise.go), and a plan keeps what
-// was promised of the time when that held: the tenants who were promised more may be gone.
+// was promised before until the time when that held is out of it: the tenants who were
+// promised more may be gone.
 package keep

@@ -75,6 +75,19 @@ func Note(ctx context.Context, r *repository.Repository, policy Policy, now time
 	return nil
 }
 
+// Noted returns the policy that was noted last; its Count is 0 if none was.
+func Noted(ctx context.Context, r *repository.Repository) (Policy, error) {
+	all, err := promises(ctx, r)
+	if err != nil {
+		return Policy{}, fmt.Errorf("look what is promised of cluster %q: %w", r.Cluster, err)
+	}
+	if len(all) == 0 {
+		return Policy{}, nil
+	}
+	last := &all[len(all)-1]
+	return Policy{Count: last.Count, Window: last.window()}, nil
+}
+
 // sumMeta is the metadata that has the sum of an object's bytes.
 const sumMeta = "sha-256"
 
@@ -139,9 +152,9 @@ func (p *Plan) readPromises(ctx context.Context) (err error) {
 	return err
 }
 
-// widen has the policy keep what was promised before, as far as that is of when it held: a
-// window until the end of the promise is out of it, a number of base backups while one of so
-// many is of before that end. Windows are counted from now on.
+// widen has the policy keep what was promised before: a window until the end of the promise
+// is out of it, a number of base backups while one of so many is of before that end. Until
+// then it holds for what came after that end too. Windows are counted from now on.
 func (p *Plan) widen(good []*base.Manifest, now time.Time) {
 	set := newPromise(p.set, p.now)
 	var window, count string

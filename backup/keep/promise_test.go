@@ -111,7 +111,10 @@ func TestSoManyAsWerePromisedAreKept(t *testing.T) {
 func TestNote(t *testing.T) {
 	g, ids := days(t)
 	small := keep.Policy{Count: 1, Window: 5 * time.Hour}
-	for range 2 {
+	for i := range 2 {
+		if before, err := keep.Noted(t.Context(), g.Repository); err != nil || before != (keep.Policy{Count: i, Window: time.Duration(i) * 30 * time.Hour}) {
+			t.Errorf("what was noted before is %+v, %v", before, err)
+		}
 		if err := keep.Note(t.Context(), g.Repository, keep.Policy{Window: 30 * time.Hour}, g.now); err != nil {
 			t.Fatal(err)
 		}

@@ -29,10 +29,11 @@ func backupExpire() *cobra.Command {
 		Long: "Delete what is not kept of a cluster by keep_base and keep_window of [backup], or of the tiers of its tenants:\n" +
 			"base backups, the WAL that only they needed, and exports older than keep_exports_window. What is held stays, so does\n" +
 			"the last base backup that can be restored, and what is not known stays and is named. While a base backup is being\n" +
-			"taken, or the clock does not fit to what is stored, nothing is deleted. --dry-run says what would be, and why the\n" +
-			"rest is kept.\n\n" +
-			"Where more was set before, for a tenant that has left the cluster or its tier since, or by another setting, that much\n" +
-			"is kept of the time when it was, for as long as it was to be kept. --as-set lets it go at once.",
+			"taken, or the clock does not fit to what is stored, as where nothing was stored for a day, no base backup and no WAL is\n" +
+			"deleted. --dry-run says what would be, and why the rest is kept.\n\n" +
+			"Where more was set before, for a tenant that has left the cluster or its tier since, or by another setting, however\n" +
+			"briefly, that much is kept, also of the time since, until the time when it was set is as old as that. --as-set lets it\n" +
+			"go at once.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()

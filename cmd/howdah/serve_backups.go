@@ -74,8 +74,8 @@ func (d *daemon) watchBackups(ctx context.Context) {
 			if err := r.Read(reading); err != nil && ctx.Err() == nil && err.Error() != before {
 				d.log.Warn("cannot read which backups there are", "cluster", r.Repo.Cluster, "error", err)
 			}
-			r.note(reading, d)
 			cancel()
+			r.note(ctx, d)
 		}
 		d.backups.wait(ctx)
 	}
@@ -83,16 +83,26 @@ func (d *daemon) watchBackups(ctx context.Context) {
 
 // note has it be remembered beside a cluster's backups what its tenants are promised: they
 // may be gone when something is to expire. Only what has changed since it was read here is
-// noted, so that nodes that have not heard of a change yet do not take it back.
+// noted, so that nodes that have not heard of a change yet do not take it back. What takes
+// longer than a minute is told, and tried again.
 func (w *watched) note(ctx context.Context, d *daemon) {
 	policy, _ := d.current().policyOf(d.registry.Snapshot(), w.Repo.Cluster)
 	if w.noted == policy {
 		return
 	}
-	err := keep.Note(ctx, w.Repo, policy, time.Now())
+	noting, cancel := context.WithTimeout(ctx, backupsAgain)
+	defer cancel()
+	before, err := keep.Noted(noting, w.Repo)
+	if err == nil {
+		err = keep.Note(noting, w.Repo, policy, time.Now())
+	}
 	switch {
 	case err == nil:
 		w.noted, w.notNoted = policy, ""
+		if before.Count > 0 && before.Wider(policy) != before {
+			d.log.Warn("more of the backups is promised to be kept than before, and it is kept for so long though less is set again; `howdah backup expire --as-set` takes that back",
+				"cluster", w.Repo.Cluster, "keep_base", policy.Count, "keep_window", policy.Window)
+		}
 	case ctx.Err() != nil, errors.Is(err, repository.ErrEmpty), err.Error() == w.notNoted:
 	default:
 		w.notNoted = err.Error()
