@@ -174,8 +174,33 @@ func (c *Config) storeOf(cluster string) (*Store, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
-	var found *Store
+	of, others := c.storesOfClusters()
+	if s, err := lookFor(ctx, cluster, of); s != nil || err != nil {
+		return s, err
+	}
+	return lookFor(ctx, cluster, others)
+}
+
+// storesOfClusters are that of [backup] and those that clusters name. Into the others, which
+// may be customers' own, somebody could have put anything.
+func (c *Config) storesOfClusters() (of, others []*Store) {
+	named := map[*Store]bool{c.mainStore(): true}
+	for i := range c.Clusters {
+		named[c.storeNamed(c.Clusters[i].Store)] = true
+	}
 	for _, s := range c.stores() {
+		if named[s] {
+			of = append(of, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return of, others
+}
+
+// lookFor returns the one of several stores that has something of a cluster; nil is none.
+func lookFor(ctx context.Context, cluster string, stores []*Store) (found *Store, err error) {
+	for _, s := range stores {
 		in, err := s.openToRead()
 		if err != nil {
 			return nil, fmt.Errorf("look where cluster %q is backed up: store %q: %w", cluster, s.Name, err)

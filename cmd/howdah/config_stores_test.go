@@ -244,7 +244,8 @@ func (s *storesPlace) oneAway() {
 		s.Fatal(err)
 	}
 	gone := strings.Replace(s.server.URL(s.T, "bucket-us", "howdah"), "bucket-us", "bucket-gone", 1)
-	writeBeside(s.T, s.path, "howdah.toml", string(text)+fmt.Sprintf("[[store]]\nname = \"gone\"\nurl = %q\ncredentials_file = \"keys\"\n", gone))
+	with := string(text) + fmt.Sprintf("[[store]]\nname = \"gone\"\nurl = %q\ncredentials_file = \"keys\"\n", gone)
+	writeBeside(s.T, s.path, "howdah.toml", with)
 	defer writeBeside(s.T, s.path, "howdah.toml", string(text))
 	place, err := s.config.exportPlace("", "abroad", (*Store).open)
 	if err != nil {
@@ -263,4 +264,8 @@ func (s *storesPlace) oneAway() {
 	}
 	s.give(exitDone, "", "export", "remove", id, "--yes")
 	s.give(exitFailed, "bucket-gone", "export", "verify", id)
+	// A cluster that the file does not have is looked for where clusters are first.
+	writeBeside(s.T, s.path, "howdah.toml", strings.Replace(with, `name = "abroad"`, `name = "new"`, 1))
+	s.give(exitDone, "", "backup", "list", "--cluster", "abroad")
+	s.give(exitFailed, "bucket-gone", "backup", "list", "--cluster", "nobody")
 }
