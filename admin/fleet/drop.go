@@ -63,7 +63,12 @@ func (f *Fleet) DropTenantOf(ctx context.Context, by catalog.Actor, name string,
 		if expect != catalog.AnyRevision && e.Revision != expect {
 			return fmt.Errorf("tenant %q is of revision %d, not %d: %w", name, e.Revision, expect, catalog.ErrChanged)
 		}
-		p := f.exportingOf(e, id)
+		p := exportingOf(e, id)
+		if id != "" {
+			if p.Store, err = f.exportStore(e); err != nil {
+				return err
+			}
+		}
 		o, err = f.runner.Begin(ctx, tx, "drop", name, dropping{p.onTenant, keep, p.Database, p.User, p.Export, p.Store})
 		return err
 	})
@@ -98,7 +103,10 @@ func (f *Fleet) canExport(ctx context.Context, name string) error {
 	if err != nil {
 		return nil //nolint:nilerr // whoever begins the drop finds out
 	}
-	p := f.exportingOf(e, "")
+	p := exportingOf(e, "")
+	if p.Store, err = f.awaitExportStore(ctx, e); err != nil {
+		return why(err)
+	}
 	if _, err := f.exports(p.Store, p.Cluster); err != nil {
 		return why(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"howdah/provision"
 	"howdah/provision/dump"
 	"howdah/provision/odoo"
+	"howdah/tenants"
 	"howdah/tenants/catalog"
 )
 
@@ -107,17 +108,38 @@ type exporting struct {
 	Closed   bool   `json:"closed,omitempty"` // the tenant is suspended
 }
 
-func (f *Fleet) exportingOf(e *catalog.Entry, id string) exporting {
-	return exporting{onTenant{e.ID, e.Settings.Text("cluster")}, e.Settings.Text("database"), e.Settings.Text("user"), id, f.exportStore(e.Name), stateOf(e) == suspended}
+// exportingOf says what is exported of a tenant; into which store is exportStore's.
+func exportingOf(e *catalog.Entry, id string) exporting {
+	s := e.Settings
+	return exporting{onTenant: onTenant{e.ID, s.Text("cluster")}, Database: s.Text("database"), User: s.Text("user"), Export: id, Closed: stateOf(e) == suspended}
 }
 
-// exportStore is the store that exports of a tenant go to; "" is its cluster's. Its tier may
-// say so.
-func (f *Fleet) exportStore(tenant string) string {
-	if t, ok := f.Registry.Snapshot().Tenant(tenant); ok {
-		return t.Backup.Exports
+// exportStore is the store that exports of a tenant go to; "" is its cluster's. What its
+// entry says counts at once, what a tier or [defaults] say as this node's registry has it,
+// which comes after the catalog.
+func (f *Fleet) exportStore(e *catalog.Entry) (string, error) {
+	if _, own := e.Settings["export_store"]; own {
+		return e.Settings.Text("export_store"), nil
 	}
-	return ""
+	now := f.Registry.Snapshot()
+	if tier, ok := now.Tier(e.Settings.Text("tier")); ok {
+		return tier.Backup.Exports, nil
+	}
+	t, ok := now.Tenant(e.Name)
+	if !ok {
+		return "", invalid("", "this node's registry does not have tenant %q yet, and with it in which store its exports are kept: try again", e.Name)
+	}
+	return t.Backup.Exports, nil
+}
+
+// awaitExportStore is exportStore that gives the registry time to hear of the tenant.
+func (f *Fleet) awaitExportStore(ctx context.Context, e *catalog.Entry) (string, error) {
+	store, err := f.exportStore(e)
+	if err != nil {
+		f.settle(ctx, func(s *tenants.Snapshot) bool { _, ok := s.Tenant(e.Name); return ok })
+		store, err = f.exportStore(e)
+	}
+	return store, err
 }
 
 // ExportTenant begins to export a tenant, or with dry says what it would do. Its clients
@@ -134,7 +156,10 @@ func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string,
 	if err != nil {
 		return nil, &InvalidError{Field: "name", Reason: err}
 	}
-	p := f.exportingOf(e, id)
+	p := exportingOf(e, id)
+	if p.Store, err = f.awaitExportStore(ctx, e); err != nil {
+		return nil, err
+	}
 	if _, err := f.exports(p.Store, p.Cluster); err != nil {
 		return nil, err
 	}
@@ -146,7 +171,18 @@ func (f *Fleet) ExportTenant(ctx context.Context, by catalog.Actor, name string,
 		made.Steps = p.says(f.scratch(), made.Size)
 		return made, nil
 	}
-	made.Operation, err = f.begin(ctx, by, "export", name, func(now *catalog.Entry) any { return f.exportingOf(now, id) })
+	err = f.Catalog.Change(ctx, by, func(tx *catalog.Tx) error {
+		now, err := f.tenant(tx, name)
+		if err != nil {
+			return err
+		}
+		p := exportingOf(now, id)
+		if p.Store, err = f.exportStore(now); err != nil {
+			return err
+		}
+		made.Operation, err = f.runner.Begin(ctx, tx, "export", name, p)
+		return err
+	})
 	return made, err
 }
 
@@ -235,7 +271,7 @@ func exportResult(m *export.Manifest) map[string]any {
 // exportRefusal makes an error that time does not mend one that ends the operation.
 func exportRefusal(err error) error {
 	for _, hopeless := range []error{
-		syscall.ENOSPC, fs.ErrPermission, errNoStore, export.ErrAbandoned, export.ErrNewer,
+		syscall.ENOSPC, fs.ErrPermission, errNoStore, export.ErrNoPlace, export.ErrAbandoned, export.ErrNewer,
 		store.ErrDamaged, store.ErrNoIdentity, store.ErrNotFound, dump.ErrContents, odoo.ErrFailed,
 	} {
 		if errors.Is(err, hopeless) {
@@ -270,7 +306,7 @@ func (f *Fleet) unexport(ctx context.Context, r *jobs.Run) error {
 // abandonExport leaves nothing of an export, unless it is there, and then returns it.
 func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, p *exporting) (*export.Manifest, error) {
 	place, err := f.exports(p.Store, p.Cluster)
-	if r.Operation.Step == "" || errors.Is(err, errNoStore) { // nothing was stored
+	if r.Operation.Step == "" || errors.Is(err, errNoStore) || errors.Is(err, export.ErrNoPlace) { // nothing was stored, or nobody can get at it
 		return nil, nil
 	}
 	if err != nil {

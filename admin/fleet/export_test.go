@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"howdah/admin/fleet"
 	"howdah/backup/export"
 	"howdah/backup/store"
+	"howdah/tenants"
 	"howdah/tenants/catalog"
 	"howdah/wire/wiretest"
 )
@@ -180,7 +182,7 @@ func TestExport(t *testing.T) {
 
 // What is wrong is told before anything is done.
 func TestExportRefuses(t *testing.T) {
-	e := newExporter(t)
+	e := newExporter(t, without("gone"))
 	e.run()
 	e.make()
 	refused := func(f *fleet.Fleet, name, says string) {
@@ -194,9 +196,49 @@ func TestExportRefuses(t *testing.T) {
 	refused(nowhere, "acme", "give [backup] store and recipients")
 	away := newFleet(t.Context(), "away", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store+"-not"))
 	refused(away, "acme", "is it mounted?")
+	e.exportsToTheStoreOfNow()
 	if keys := e.keys(); keys != nil {
 		t.Errorf("the store has %v", keys)
 	}
+}
+
+// without has there be no store of a name.
+func without(name string) func(*fleet.Config) {
+	return func(c *fleet.Config) {
+		usual := c.Exports
+		c.Exports = func(store, cluster string) ([]*export.Place, error) {
+			if store == name {
+				return nil, fmt.Errorf("store %q: %w", store, export.ErrNoPlace)
+			}
+			return usual(store, cluster)
+		}
+	}
+}
+
+// exportsToTheStoreOfNow has acme's exports go to a store that there is not, and looks that
+// none goes elsewhere: where the registry does not know that yet, and where the store goes
+// when an export has begun.
+func (e *exporter) exportsToTheStoreOfNow() {
+	e.t.Helper()
+	deaf := newFleet(e.t.Context(), "deaf", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store), without("gone"), func(c *fleet.Config) {
+		c.Registry = tenants.NewRegistry(snapshot(e.admins, nil))
+	})
+	if _, err := e.fleet.SetTenant(e.t.Context(), anna, "acme", catalog.AnyRevision, map[string]any{"export_store": "gone"}); err != nil {
+		e.t.Fatal(err)
+	}
+	if _, err := deaf.ExportTenant(e.t.Context(), anna, "acme", false); !errors.Is(err, export.ErrNoPlace) {
+		e.t.Errorf("to a store that there is not: %v", err)
+	}
+	if _, err := deaf.DropTenant(e.t.Context(), anna, "acme", 0); !errors.Is(err, export.ErrNoPlace) {
+		e.t.Errorf("a drop, which exports there: %v", err)
+	}
+	e.suspend() // so that something is done before it comes to the store
+	before := newFleet(e.t.Context(), "before", e.key.Load, e.catalog, e.admins, e.pooler, e.log, nil, withStore(e.store))
+	made, err := before.ExportTenant(e.t.Context(), anna, "acme", false)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.await(made.Operation, catalog.Failed)
 }
 
 // suspend suspends acme.

@@ -30,6 +30,9 @@ const SumsFile = "SHA256SUMS"
 // ErrAbandoned is of an export that somebody has given up meanwhile.
 var ErrAbandoned = errors.New("the export was given up meanwhile")
 
+// ErrNoPlace is of exports that go to a store which the configuration does not have.
+var ErrNoPlace = errors.New("there is no such [[store]]")
+
 // Put stores the files of a folder, in the order given, as the export that m describes
 // but for what it holds, and returns what is stored then. Whoever comes second with the
 // same id leaves nothing, and gets what the first has stored. progress, if not nil, is

@@ -242,8 +242,10 @@ func (c *Config) exportPlace(name, cluster string, open func(*Store) (store.Stor
 	switch {
 	case s == nil && c.mainStore() == nil:
 		return nil, nil
+	case s == nil && name != "":
+		return nil, fmt.Errorf("exports go to store %q: %w", name, export.ErrNoPlace)
 	case s == nil:
-		return nil, fmt.Errorf("there is no [[store]] for exports of cluster %q: %q", cluster, name)
+		return nil, fmt.Errorf("there is no [[store]] for exports of cluster %q", cluster)
 	}
 	return s.place(open)
 }
