@@ -84,8 +84,12 @@ func (d *daemon) watchBackups(ctx context.Context) {
 // note has it be remembered beside a cluster's backups what its tenants are promised: they
 // may be gone when something is to expire. Only what has changed since it was read here is
 // noted, so that nodes that have not heard of a change yet do not take it back. What takes
-// longer than a minute is told, and tried again.
+// longer than a minute is told, and tried again. Where WAL is to be received nothing is noted
+// before the receiver has found that what is stored there is the cluster's, not another's.
 func (w *watched) note(ctx context.Context, d *daemon) {
+	if one := d.backups.receiverOf(w.Repo.Cluster); w.wanted && (one == nil || !one.knows()) {
+		return
+	}
 	policy, _ := d.current().policyOf(d.registry.Snapshot(), w.Repo.Cluster)
 	if w.noted == policy {
 		return
@@ -122,13 +126,23 @@ func (w *backupsWatch) wait(ctx context.Context) {
 	}
 }
 
-// changed counts the base backups that were taken here, and what else was changed.
+// knows says whether it has compared what is stored with the cluster.
+func (r *receiving) knows() bool {
+	stats := r.Stats()
+	return stats.Connected || stats.Elsewhere || !stats.LastConnected.IsZero()
+}
+
+// changed counts the base backups that were taken here, the receivers that know their
+// clusters, and what else was changed.
 func (w *backupsWatch) changed() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := w.changes
 	for _, one := range w.receiving {
 		n += one.backups.Stats().Taken
+		if one.knows() {
+			n++
+		}
 	}
 	return n
 }
