@@ -134,6 +134,9 @@ type Tenant struct {
 	QuotaRules QuotaRules
 }
 
+// DefaultStore is the name of the store of clusters that name no other: that of [backup].
+const DefaultStore = "default"
+
 // Cluster is a PostgreSQL primary with its standbys.
 type Cluster struct {
 	Name            string
@@ -142,7 +145,7 @@ type Cluster struct {
 	PatroniCAFile   string        // authorities of those; "" = the system's
 	AdminURL        string        // superuser connection for provisioning; "" = none
 	ReplicationURL  string        // for WAL and base backups; "" = none
-	Store           string        // the name of that in which it is backed up; "" = the usual one
+	Store           string        // the name of that in which it is backed up; "" = DefaultStore
 	OSUser          string        // that its servers on this machine run as; "" = none
 	Budget          int           // server connections the cluster may hold; 0 = no limit
 	BudgetReserve   int           // of those, for processes that hold one and want one more; -1 = a twentieth, at least 2 of 10

@@ -10,9 +10,6 @@ import (
 	"howdah/tenants/catalog"
 )
 
-// usualStore is the name of the store of clusters that name none.
-const usualStore = "default"
-
 // storesOf returns the store that a cluster is backed up to, nothing for one that is not
 // known.
 func (f *Fleet) storesOf(cluster string) []string {
@@ -22,7 +19,7 @@ func (f *Fleet) storesOf(cluster string) []string {
 	return nil
 }
 
-func storeName(store string) string { return cmp.Or(store, usualStore) }
+func storeName(store string) string { return cmp.Or(store, tenants.DefaultStore) }
 
 // tenantStays is storeStays of a tenant of the catalog, or a copy of it.
 func (f *Fleet) tenantStays(field string, e *catalog.Entry, to *tenants.Cluster) error {

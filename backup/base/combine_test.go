@@ -101,7 +101,7 @@ func testChainRefusals(t *testing.T, r *repository.Repository, full, m *Manifest
 		t.Errorf("without what it is since it says %v", err)
 	}
 	again := *m
-	again.ID = newID(m.Started)
+	again.ID = repository.NewID(m.Started)
 	if err := Commit(t.Context(), r, &again); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("without what it is since it is committed: %v", err)
 	}

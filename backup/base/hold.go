@@ -2,8 +2,6 @@ package base
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,8 +59,7 @@ func PutHold(ctx context.Context, r *repository.Repository, h Hold) error {
 	if len(text) >= holdMost {
 		return fmt.Errorf("hold base backup %q: the reason is too long", h.ID)
 	}
-	sum := sha256.Sum256(text)
-	if err := r.Store.Put(ctx, holdKey(r, h.ID), text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}); err != nil {
+	if err := r.Store.Put(ctx, holdKey(r, h.ID), text, store.WithSum(text)); err != nil {
 		return fmt.Errorf("hold base backup %q: %w", h.ID, err)
 	}
 	// Whoever was about to delete it may not have seen the hold.

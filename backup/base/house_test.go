@@ -64,7 +64,7 @@ func newCluster(t *testing.T, binaries postgres.Binaries) *cluster {
 		}
 	}
 	settings := map[string]string{"wal_level": "replica", "full_page_writes": "on", "archive_mode": "on", "archive_command": "cp %p " + c.wal + "/%f"}
-	if binaries.Major >= oldestIncremental {
+	if binaries.Major >= OldestIncremental {
 		settings["summarize_wal"] = "on"
 	}
 	var options []wiretest.PostgresOption

@@ -1,28 +1,17 @@
 package base
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
-	"time"
 
 	"howdah/backup/repository"
 )
 
-// idForm is a time and six random letters.
-var idForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z\.[0-9a-z]{6}$`)
-
 // ErrID is of what can be no base backup's id.
 var ErrID = errors.New("that is no base backup's id, which looks like 20260131T120000Z.k3jx7q")
 
-func newID(at time.Time) string {
-	return at.UTC().Format("20060102T150405Z") + "." + strings.ToLower(rand.Text()[:6])
-}
-
 func checkID(id string) error {
-	if !idForm.MatchString(id) {
+	if !repository.IsID(id) {
 		return fmt.Errorf("base backup %.60q: %w", id, ErrID)
 	}
 	return nil

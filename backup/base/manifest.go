@@ -3,12 +3,9 @@ package base
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -109,15 +106,11 @@ type Sums struct {
 // ErrNewer is of a base backup that a newer Howdah has made.
 var ErrNewer = errors.New("it is of a newer Howdah's format: update Howdah")
 
-// sumMeta is where a manifest's metadata has the SHA-256 of its bytes.
-const sumMeta = "sha-256"
-
 func (m *Manifest) encode() (text []byte, meta map[string]string, err error) {
 	if text, err = json.Marshal(m); err != nil {
 		return nil, nil, fmt.Errorf("write manifest: %w", err)
 	}
-	sum := sha256.Sum256(text)
-	return text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}, nil
+	return text, store.WithSum(text), nil
 }
 
 // Commit stores the manifest of a base backup that was taken: from then on it is there.
@@ -180,20 +173,11 @@ func read(ctx context.Context, r *repository.Repository, id string) (*Manifest, 
 // readSummed reads an object of JSON, of which it has the sum beside it: most bytes at the
 // most, or with -1 all.
 func readSummed(ctx context.Context, r *repository.Repository, key string, most int64, into any) error {
-	body, info, err := r.Store.Get(ctx, key, 0, most)
-	if err != nil {
-		return err
+	text, err := store.ReadPlain(ctx, r.Store, key, most)
+	if err == nil && json.Unmarshal(text, into) != nil {
+		err = store.ErrDamaged
 	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, into) != nil {
-		return store.ErrDamaged
-	}
-	return nil
+	return err
 }
 
 // longestChain is more than anybody takes before there is a whole one again.

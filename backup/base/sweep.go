@@ -2,8 +2,6 @@ package base
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,8 +34,7 @@ func mark(ctx context.Context, r *repository.Repository, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(text)
-	if err := r.Store.Put(ctx, markKey(r, m.ID), text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}); err != nil {
+	if err := r.Store.Put(ctx, markKey(r, m.ID), text, store.WithSum(text)); err != nil {
 		return fmt.Errorf("say in the store that it is being taken: %w", err)
 	}
 	return nil

@@ -42,13 +42,13 @@ type Since struct {
 	BackupManifest io.Reader
 }
 
-// oldestIncremental is the oldest version that has incremental base backups.
-const oldestIncremental = 17
+// OldestIncremental is the oldest version of PostgreSQL that has incremental base backups.
+const OldestIncremental = 17
 
 func (s *Since) check(server replication.Server) error {
 	switch {
-	case server.Major < oldestIncremental:
-		return fmt.Errorf("an incremental base backup cannot be taken of PostgreSQL %d: %d is the oldest version that has them", server.Major, oldestIncremental)
+	case server.Major < OldestIncremental:
+		return fmt.Errorf("an incremental base backup cannot be taken of PostgreSQL %d: %d is the oldest version that has them", server.Major, OldestIncremental)
 	case s.Manifest.System != server.System:
 		return fmt.Errorf("%w: base backup %q, since which there is to be an incremental one, is of the system %s, and the server is %s", repository.ErrForeign, s.Manifest.ID, s.Manifest.System, server.System)
 	}
@@ -84,7 +84,7 @@ func Take(ctx context.Context, r *repository.Repository, conn *replication.Conn,
 	}
 	now := time.Now().UTC()
 	m := &Manifest{
-		Format: format, ID: newID(now), Cluster: r.Cluster, System: server.System, Major: server.Major, Segment: server.Segment,
+		Format: format, ID: repository.NewID(now), Cluster: r.Cluster, System: server.System, Major: server.Major, Segment: server.Segment,
 		Label: o.Label, Started: now.Truncate(time.Microsecond),
 	}
 	if m.Label == "" {

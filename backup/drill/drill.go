@@ -43,7 +43,7 @@ func (d *Drill) Run(ctx context.Context) (*Record, error) {
 		return nil, err
 	}
 	now := time.Now().UTC()
-	rec := &Record{Format: format, ID: newID(now), Cluster: d.Repo.Cluster, Database: d.Database, Started: now.Truncate(time.Millisecond)}
+	rec := &Record{Format: format, ID: repository.NewID(now), Cluster: d.Repo.Cluster, Database: d.Database, Started: now.Truncate(time.Millisecond)}
 	failed := d.run(ctx, rec)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

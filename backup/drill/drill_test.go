@@ -223,7 +223,7 @@ func testRecords(t *testing.T, h *house, first string) {
 	}
 	at := time.Now().UTC().Truncate(time.Second)
 	for i := range kept {
-		if err := put(t.Context(), h.repo, &Record{Format: format, ID: newID(at.Add(time.Duration(i) * time.Hour)), Started: at}); err != nil {
+		if err := put(t.Context(), h.repo, &Record{Format: format, ID: repository.NewID(at.Add(time.Duration(i) * time.Hour)), Started: at}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -244,7 +244,7 @@ func TestDrillIsDue(t *testing.T) {
 	if !s.due(t.Context(), now) {
 		t.Error("the first one is not due")
 	}
-	if err := put(t.Context(), repo, &Record{Format: format, ID: newID(now), Started: now}); err != nil {
+	if err := put(t.Context(), repo, &Record{Format: format, ID: repository.NewID(now), Started: now}); err != nil {
 		t.Fatal(err)
 	}
 	for after, want := range map[time.Duration]bool{0: false, 59 * time.Minute: false, time.Hour: true, -time.Hour: true} {

@@ -2,14 +2,9 @@ package drill
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,15 +46,7 @@ const (
 	format     = 1
 	recordMost = 64 << 10 // more than a record has bytes
 	kept       = 100      // records of a cluster
-	sumMeta    = "sha-256"
 )
-
-// idForm is a time and six random letters.
-var idForm = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z\.[0-9a-z]{6}$`)
-
-func newID(at time.Time) string {
-	return at.UTC().Format("20060102T150405Z") + "." + strings.ToLower(rand.Text()[:6])
-}
 
 func prefix(r *repository.Repository) string { return r.Key("drills") + "/" }
 
@@ -69,8 +56,7 @@ func put(ctx context.Context, r *repository.Repository, rec *Record) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(text)
-	err = r.Store.PutIfAbsent(ctx, prefix(r)+rec.ID, text, map[string]string{sumMeta: hex.EncodeToString(sum[:])})
+	err = r.Store.PutIfAbsent(ctx, prefix(r)+rec.ID, text, store.WithSum(text))
 	if err != nil {
 		return fmt.Errorf("store what came of the drill: %w", err)
 	}
@@ -87,7 +73,7 @@ func list(ctx context.Context, r *repository.Repository) (ids []string, err erro
 		if err != nil {
 			return nil, fmt.Errorf("list drills of cluster %q: %w", r.Cluster, err)
 		}
-		if id := strings.TrimPrefix(info.Key, prefix(r)); idForm.MatchString(id) {
+		if id := strings.TrimPrefix(info.Key, prefix(r)); repository.IsID(id) {
 			ids = append(ids, id)
 		}
 	}
@@ -150,18 +136,12 @@ func listWith(ctx context.Context, r *repository.Repository, most int, read func
 }
 
 func read(ctx context.Context, r *repository.Repository, id string) (*Record, error) {
-	body, info, err := r.Store.Get(ctx, prefix(r)+id, 0, recordMost)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
+	text, err := store.ReadPlain(ctx, r.Store, prefix(r)+id, recordMost)
 	if err != nil {
 		return nil, err
 	}
 	rec := &Record{}
-	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, rec) != nil || rec.ID != id {
+	if json.Unmarshal(text, rec) != nil || rec.ID != id {
 		return nil, store.ErrDamaged
 	}
 	if rec.Format > format {

@@ -2,8 +2,6 @@ package export
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,8 +44,7 @@ func (p *Place) PutHold(ctx context.Context, h Hold) error {
 	if len(text) >= holdMost {
 		return fmt.Errorf("hold export %q: the reason is too long", h.ID)
 	}
-	sum := sha256.Sum256(text)
-	if err := p.Store.Put(ctx, holds+h.ID, text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}); err != nil {
+	if err := p.Store.Put(ctx, holds+h.ID, text, store.WithSum(text)); err != nil {
 		return fmt.Errorf("hold export %q: %w", h.ID, err)
 	}
 	// Whoever was about to remove it may not have seen the hold.
@@ -94,19 +91,13 @@ func (p *Place) Holds(ctx context.Context) (map[string]*Hold, error) {
 }
 
 func (p *Place) readHold(ctx context.Context, id string) (*Hold, error) {
-	body, info, err := p.Store.Get(ctx, holds+id, 0, holdMost)
-	if err != nil {
-		return nil, fmt.Errorf("read the hold of export %q: %w", id, err)
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return nil, fmt.Errorf("read the hold of export %q: %w", id, err)
-	}
 	h := &Hold{}
-	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, h) != nil || h.ID != id {
-		return nil, fmt.Errorf("read the hold of export %q: %w", id, store.ErrDamaged)
+	text, err := store.ReadPlain(ctx, p.Store, holds+id, holdMost)
+	if err == nil && (json.Unmarshal(text, h) != nil || h.ID != id) {
+		err = store.ErrDamaged
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the hold of export %q: %w", id, err)
 	}
 	if h.Format > format {
 		return nil, fmt.Errorf("the hold of export %q: %w", id, ErrNewer)
@@ -161,5 +152,5 @@ func (p *Place) asItIs(ctx context.Context, id string) (text []byte, meta map[st
 	if text, err = io.ReadAll(body); err != nil {
 		return nil, nil, err
 	}
-	return text, map[string]string{sumMeta: info.Meta[sumMeta]}, nil
+	return text, map[string]string{store.SumMeta: info.Meta[store.SumMeta]}, nil
 }

@@ -3,12 +3,9 @@ package export
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -60,15 +57,11 @@ func (m *Manifest) key(part int) string {
 // ErrNewer is of an export that a newer Howdah has made.
 var ErrNewer = errors.New("it is of a newer Howdah's format: update Howdah")
 
-// sumMeta is where a manifest's metadata has the SHA-256 of its bytes.
-const sumMeta = "sha-256"
-
 func (m *Manifest) encode() (text []byte, meta map[string]string, err error) {
 	if text, err = json.Marshal(m); err != nil {
 		return nil, nil, fmt.Errorf("write manifest: %w", err)
 	}
-	sum := sha256.Sum256(text)
-	return text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}, nil
+	return text, store.WithSum(text), nil
 }
 
 // Manifest reads the manifest of an export; store.ErrNotFound says that there is none.
@@ -85,18 +78,12 @@ func (p *Place) manifest(ctx context.Context, id string) (*Manifest, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
-	r, info, err := p.Store.Get(ctx, manifests+id, 0, -1)
+	var m Manifest
+	text, err := store.ReadPlain(ctx, p.Store, manifests+id, -1)
 	if err != nil {
 		return nil, fmt.Errorf("export %q: %w", id, err)
 	}
-	defer r.Close()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("read manifest of export %q: %w", id, err)
-	}
-	var m Manifest
-	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, &m) != nil || m.ID != id {
+	if json.Unmarshal(text, &m) != nil || m.ID != id {
 		return nil, fmt.Errorf("read manifest of export %q: %w", id, store.ErrDamaged)
 	}
 	if m.Format > format {

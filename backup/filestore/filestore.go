@@ -2,7 +2,6 @@ package filestore
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -114,6 +113,5 @@ func (f *Filestore) putSynced(ctx context.Context, s Synced) error {
 	if err != nil {
 		return err
 	}
-	is := sha256.Sum256(text)
-	return f.Repo.Store.Put(ctx, f.key("synced"), text, map[string]string{"sha-256": hex.EncodeToString(is[:])})
+	return f.Repo.Store.Put(ctx, f.key("synced"), text, store.WithSum(text))
 }

@@ -3,15 +3,10 @@ package keep
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"howdah/backup/base"
@@ -67,9 +62,8 @@ func Note(ctx context.Context, r *repository.Repository, policy Policy, now time
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(text)
-	key := r.Key("policies", p.Since.Format("20060102T150405Z")+"."+strings.ToLower(rand.Text()[:6]))
-	if err := r.Store.Put(ctx, key, text, map[string]string{sumMeta: hex.EncodeToString(sum[:])}); err != nil {
+	key := r.Key("policies", repository.NewID(p.Since))
+	if err := r.Store.Put(ctx, key, text, store.WithSum(text)); err != nil {
 		return fmt.Errorf("note what is promised of cluster %q: %w", r.Cluster, err)
 	}
 	return nil
@@ -88,9 +82,6 @@ func Noted(ctx context.Context, r *repository.Repository) (Policy, error) {
 	return Policy{Count: last.Count, Window: last.window()}, nil
 }
 
-// sumMeta is the metadata that has the sum of an object's bytes.
-const sumMeta = "sha-256"
-
 // promises returns what was promised, the oldest first. It is errPromise if one of them
 // cannot be read.
 func promises(ctx context.Context, r *repository.Repository) (all []promise, err error) {
@@ -98,7 +89,7 @@ func promises(ctx context.Context, r *repository.Repository) (all []promise, err
 		if err != nil {
 			return nil, fmt.Errorf("list what was promised: %w", err)
 		}
-		p, err := readPromise(ctx, r, info.Key)
+		p, err := readPromise(ctx, r, info)
 		if errors.Is(err, store.ErrNotFound) { // let go since
 			continue
 		}
@@ -111,26 +102,20 @@ func promises(ctx context.Context, r *repository.Repository) (all []promise, err
 	return all, nil
 }
 
-func readPromise(ctx context.Context, r *repository.Repository, key string) (*promise, error) {
-	body, info, err := r.Store.Get(ctx, key, 0, promiseMost)
-	if errors.Is(err, store.ErrDamaged) {
-		return nil, fmt.Errorf("%w: %q: %w", errPromise, key, err)
+func readPromise(ctx context.Context, r *repository.Repository, info store.Info) (*promise, error) {
+	p := &promise{key: info.Key}
+	text, err := store.ReadPlain(ctx, r.Store, info.Key, promiseMost)
+	switch {
+	case err == nil && (json.Unmarshal(text, p) != nil || p.Count < 1 || p.Window < 0):
+		err = store.ErrDamaged
+	case err == nil && p.Format > promiseFormat:
+		err = base.ErrNewer
+	}
+	if errors.Is(err, store.ErrDamaged) || errors.Is(err, base.ErrNewer) {
+		return nil, fmt.Errorf("%w: %q: %w", errPromise, info.Key, err)
 	}
 	if err != nil {
 		return nil, err
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return nil, err
-	}
-	p := &promise{key: key}
-	sum := sha256.Sum256(text)
-	if info.Meta[sumMeta] != hex.EncodeToString(sum[:]) || json.Unmarshal(text, p) != nil || p.Count < 1 || p.Window < 0 {
-		return nil, fmt.Errorf("%w: %q: %w", errPromise, key, store.ErrDamaged)
-	}
-	if p.Format > promiseFormat {
-		return nil, fmt.Errorf("%w: %q: %w", errPromise, key, base.ErrNewer)
 	}
 	if info.Time.After(p.Since) { // whose clock was behind: what held before held until then
 		p.Since = info.Time

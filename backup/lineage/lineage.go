@@ -2,12 +2,9 @@ package lineage
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"time"
@@ -83,7 +80,7 @@ func Put(ctx context.Context, repo *repository.Repository, r Record) error {
 	if err != nil {
 		return err
 	}
-	err = repo.Store.PutIfAbsent(ctx, fmt.Sprintf("%s%016X-%s", prefix(repo, r.Tenant), uint64(r.LSN), r.Operation), text, map[string]string{sumMeta: sumOf(text)})
+	err = repo.Store.PutIfAbsent(ctx, fmt.Sprintf("%s%016X-%s", prefix(repo, r.Tenant), uint64(r.LSN), r.Operation), text, store.WithSum(text))
 	if errors.Is(err, store.ErrExists) {
 		return nil
 	}
@@ -91,14 +88,6 @@ func Put(ctx context.Context, repo *repository.Repository, r Record) error {
 		return fmt.Errorf("record the database of tenant %q: %w", r.Name, err)
 	}
 	return nil
-}
-
-// sumMeta is the metadata that has the sum of an object's bytes.
-const sumMeta = "sha-256"
-
-func sumOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
 
 // recordMost is more than a record has bytes.
@@ -126,15 +115,7 @@ func List(ctx context.Context, repo *repository.Repository, tenant string) (all 
 }
 
 func read(ctx context.Context, repo *repository.Repository, key string) (r Record, err error) {
-	body, info, err := repo.Store.Get(ctx, key, 0, recordMost)
-	if err != nil {
-		return r, err
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err == nil && info.Meta[sumMeta] != sumOf(text) {
-		err = fmt.Errorf("%w: its sum is another", store.ErrDamaged)
-	}
+	text, err := store.ReadPlain(ctx, repo.Store, key, recordMost)
 	if err == nil {
 		err = json.Unmarshal(text, &r)
 	}

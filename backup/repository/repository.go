@@ -2,8 +2,6 @@ package repository
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,8 +64,7 @@ func (r *Repository) Claim(ctx context.Context, s replication.Server) (*Identity
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(text)
-	err = r.Store.PutIfAbsent(ctx, r.Key("identity"), text, map[string]string{sumMeta: hex.EncodeToString(sum[:])})
+	err = r.Store.PutIfAbsent(ctx, r.Key("identity"), text, store.WithSum(text))
 	if err == nil {
 		return i, nil
 	}
@@ -108,7 +105,7 @@ func (r *Repository) Identity(ctx context.Context) (*Identity, error) {
 		return nil, fmt.Errorf("read whose the repository of cluster %q is: %w", r.Cluster, err)
 	}
 	i := &Identity{}
-	if is := sha256.Sum256(text); sum != "" && sum != hex.EncodeToString(is[:]) {
+	if sum != "" && sum != store.WithSum(text)[store.SumMeta] {
 		return nil, fmt.Errorf("%w: %q is not what was stored", store.ErrDamaged, r.Key("identity"))
 	}
 	if err := json.Unmarshal(text, i); err != nil || i.System == "" || i.Segment == 0 || i.Major == 0 {
@@ -120,9 +117,6 @@ func (r *Repository) Identity(ctx context.Context) (*Identity, error) {
 	return i, nil
 }
 
-// sumMeta is where metadata has the SHA-256 of an object that is not sealed.
-const sumMeta = "sha-256"
-
 // read reads an object that has at most so many bytes, and what its sum should be; "" is
 // that it does not say.
 func (r *Repository) read(ctx context.Context, key string, most int64) (text []byte, sum string, err error) {
@@ -132,5 +126,5 @@ func (r *Repository) read(ctx context.Context, key string, most int64) (text []b
 	}
 	defer body.Close()
 	text, err = io.ReadAll(body)
-	return text, info.Meta[sumMeta], err
+	return text, info.Meta[store.SumMeta], err
 }

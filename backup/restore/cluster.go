@@ -152,15 +152,19 @@ func (c *Cluster) handOver() error {
 		folders = append(folders, folder)
 	}
 	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return postgres.Own(path)
-		})
-		if err != nil {
+		if err := ownAll(folder, postgres.Own); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ownAll gives a folder, with all that is in it, to its owner.
+func ownAll(folder string, own func(path string) error) error {
+	return filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return own(path)
+	})
 }

@@ -53,22 +53,25 @@ func (c *Cluster) putConfiguration(files []base.ConfigurationFile, m *base.Manif
 	if err != nil {
 		return err
 	}
+	folder, err := data.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
 	for i := range files {
-		if err := putFile(data, name, &files[i]); err != nil {
+		if err := putFile(folder, &files[i]); err != nil {
 			return err
 		}
 	}
 	c.Configuration = filepath.Join(c.Dir, name)
-	return c.syncAs(c.Configuration, postgres.OwnScratch)
+	if err := ownAll(c.Configuration, postgres.OwnScratch); err != nil {
+		return err
+	}
+	return syncFolder(c.Configuration)
 }
 
 // putFile writes a file below a folder, in which it stays whatever its path is.
-func putFile(data *os.Root, folder string, f *base.ConfigurationFile) error {
-	root, err := data.OpenRoot(folder)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
+func putFile(root *os.Root, f *base.ConfigurationFile) error {
 	name := strings.TrimPrefix(f.Path, "/")
 	if f.Folder {
 		return root.MkdirAll(name, 0o700)
@@ -84,17 +87,8 @@ func putFile(data *os.Root, folder string, f *base.ConfigurationFile) error {
 	return errors.Join(err, to.Close())
 }
 
-// syncAs gives what is in a folder to its owner and makes it durable.
-func (c *Cluster) syncAs(folder string, own func(string) error) error {
-	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return own(path)
-	})
-	if err != nil {
-		return err
-	}
+// syncFolder makes durable what is in a folder.
+func syncFolder(folder string) error {
 	d, err := os.Open(folder)
 	if err != nil {
 		return err

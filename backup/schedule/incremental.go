@@ -15,9 +15,6 @@ import (
 	"howdah/backup/store"
 )
 
-// oldestIncremental is the oldest version of PostgreSQL that has incremental base backups.
-const oldestIncremental = 17
-
 // summarizes reports whether a server can tell what has changed since a base backup.
 func summarizes(ctx context.Context, url string) (bool, error) {
 	conn, err := connect(ctx, url)
@@ -28,7 +25,7 @@ func summarizes(ctx context.Context, url string) (bool, error) {
 	var version int
 	var on bool
 	err = conn.QueryRow(ctx, "select current_setting('server_version_num')::int, coalesce(current_setting('summarize_wal', true), 'off') = 'on'").Scan(&version, &on)
-	return version/10000 >= oldestIncremental && on, err
+	return version/10000 >= base.OldestIncremental && on, err
 }
 
 // changed says why a base backup of what has changed is to be taken; "" is that none is, or

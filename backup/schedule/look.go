@@ -55,11 +55,11 @@ func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*
 			return nil, err
 		}
 		f.broken = reaches(contents, f.newest, stats.Durable, stats.Timeline)
-		copies, err := wal.Copies(ctx, s.Repo)
-		if err != nil {
-			return nil, err
-		}
 		if f.broken == nil && s.minds() {
+			copies, err := wal.Copies(ctx, s.Repo)
+			if err != nil {
+				return nil, err
+			}
 			if f.copied, err = contents.CopiedSince(copies, f.newest.Start.LSN, stats.Timeline); err != nil {
 				return nil, err
 			}

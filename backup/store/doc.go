@@ -26,6 +26,9 @@
 //     key. Open needs one, and its reader says io.EOF only when all was checked.
 //   - dir.go: Delete removes the object, and the folders that are empty then.
 //
+// plain.go: what must be read without a key is not sealed, and has its SHA-256 in its
+// metadata.
+//
 // probe.go tries at start whether a store keeps the one promise that commits rest
 // on, PutIfAbsent, since some S3 servers do not.
 //

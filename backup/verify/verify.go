@@ -404,7 +404,7 @@ func (s *verifying) small(ctx context.Context, info store.Info) error {
 		return s.found(ctx, info.Key, err)
 	}
 	s.one(info.Size)
-	switch want := now.Meta["sha-256"]; want {
+	switch want := now.Meta[store.SumMeta]; want {
 	case hex.EncodeToString(sum.Sum(nil)):
 		return nil
 	case "":

@@ -3,11 +3,8 @@ package wal
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -180,10 +177,7 @@ func (c *Contents) endOf(timeline uint32) (replication.Position, bool) {
 	return replication.Position{LSN: t.Segments[len(t.Segments)-1].end(c.Identity.Segment), Timeline: timeline}, true
 }
 
-const (
-	sumMeta     = "sha-256" // metadata of what is not sealed: the sum of its bytes
-	historyMost = 1 << 20   // more than a history file has bytes
-)
+const historyMost = 1 << 20 // more than a history file has bytes
 
 // readHistory reads a history file. It is not sealed: who has no key must know too which
 // WAL belongs together.
@@ -201,32 +195,19 @@ func readHistory(ctx context.Context, r *repository.Repository, timeline uint32)
 
 // readPlain reads an object that is not sealed, and compares it with its sum.
 func readPlain(ctx context.Context, r *repository.Repository, key string, most int64) ([]byte, error) {
-	key = r.Key(key)
-	body, info, err := r.Store.Get(ctx, key, 0, most+1)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return nil, fmt.Errorf("read object %q: %w", key, err)
-	}
-	if info.Meta[sumMeta] != sumOf(text)[sumMeta] {
-		return nil, fmt.Errorf("%w: %q is not what was stored", store.ErrDamaged, key)
-	}
-	return text, nil
+	return store.ReadPlain(ctx, r.Store, r.Key(key), most)
 }
 
 // putPlain stores an object that is not sealed, unless it is there already. One that is
 // damaged is replaced: it is of no use to anybody.
 func putPlain(ctx context.Context, r *repository.Repository, key string, text []byte) error {
-	err := r.Store.PutIfAbsent(ctx, r.Key(key), text, sumOf(text))
+	err := r.Store.PutIfAbsent(ctx, r.Key(key), text, store.WithSum(text))
 	if !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	there, err := readPlain(ctx, r, key, historyMost)
 	if errors.Is(err, store.ErrDamaged) {
-		return r.Store.Put(ctx, r.Key(key), text, sumOf(text))
+		return r.Store.Put(ctx, r.Key(key), text, store.WithSum(text))
 	}
 	if err != nil {
 		return err
@@ -235,9 +216,4 @@ func putPlain(ctx context.Context, r *repository.Repository, key string, text []
 		return fmt.Errorf("%w: %q", ErrConflict, r.Key(key))
 	}
 	return nil
-}
-
-func sumOf(text []byte) map[string]string {
-	sum := sha256.Sum256(text)
-	return map[string]string{sumMeta: hex.EncodeToString(sum[:])}
 }

@@ -61,10 +61,10 @@ func putCopy(ctx context.Context, r *repository.Repository, timeline uint32, f f
 // putOnce stores an object that is not sealed, unless one is there that can be read. One that
 // is damaged is replaced.
 func putOnce(ctx context.Context, r *repository.Repository, key string, text []byte, read func() error) error {
-	err := r.Store.PutIfAbsent(ctx, r.Key(key), text, sumOf(text))
+	err := r.Store.PutIfAbsent(ctx, r.Key(key), text, store.WithSum(text))
 	if errors.Is(err, store.ErrExists) {
 		if err = read(); errors.Is(err, store.ErrDamaged) {
-			err = r.Store.Put(ctx, r.Key(key), text, sumOf(text))
+			err = r.Store.Put(ctx, r.Key(key), text, store.WithSum(text))
 		}
 	}
 	return err

@@ -41,7 +41,7 @@ func TestCopies(t *testing.T) {
 		t.Errorf("in the place of a damaged one: %+v, %v", all, err)
 	}
 	newer := `{"format":2,"at":{"LSN":2097152,"Timeline":3}}`
-	if err := r.Store.Put(t.Context(), r.Key(copyKey(at(3, 2*mib))), []byte(newer), sumOf([]byte(newer))); err != nil {
+	if err := r.Store.Put(t.Context(), r.Key(copyKey(at(3, 2*mib))), []byte(newer), store.WithSum([]byte(newer))); err != nil {
 		t.Fatal(err)
 	}
 	if err := putCopy(t.Context(), r, 3, fileCopy{2 * mib, 16800, 1}); err != nil {

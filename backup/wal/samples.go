@@ -110,7 +110,7 @@ func putHeartbeat(ctx context.Context, r *repository.Repository, h heartbeat) er
 	if err != nil {
 		return err
 	}
-	return r.Store.Put(ctx, r.Key(heartbeatKey), text, sumOf(text))
+	return r.Store.Put(ctx, r.Key(heartbeatKey), text, store.WithSum(text))
 }
 
 // readHeartbeat returns the zero if there is none.

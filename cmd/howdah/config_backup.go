@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"howdah/backup/store"
+	"howdah/tenants"
 )
 
 // checkBackup looks at where exports are kept, and with what keys.
@@ -52,7 +53,7 @@ func (r *configReader) checkBackup() {
 	}
 	r.config.counts = &store.Counts{}
 	s := &r.config.main
-	*s = Store{Name: DefaultStore, URL: b.Store, Recipients: b.Recipients, CredentialsFile: b.CredentialsFile}
+	*s = Store{Name: tenants.DefaultStore, URL: b.Store, Recipients: b.Recipients, CredentialsFile: b.CredentialsFile}
 	r.readStore(s, at)
 	b.Store, b.CredentialsFile = s.URL, s.CredentialsFile
 	identities := r.readIdentities(at("identity_file"))

@@ -9,12 +9,13 @@ import (
 	"howdah/backup/export"
 	"howdah/backup/repository"
 	"howdah/backup/store"
+	"howdah/tenants"
 )
 
 // Store is one of the places where backups of clusters, and exports of their tenants, are
 // kept.
 type Store struct {
-	Name            string // DefaultStore is that of [backup]
+	Name            string // tenants.DefaultStore is that of [backup]
 	URL             string
 	Recipients      []string // age's public keys
 	CredentialsFile string   // absolute; "" is the environment
@@ -23,9 +24,6 @@ type Store struct {
 	counts *store.Counts
 	sealer *store.Sealer
 }
-
-// DefaultStore is the name of the store of [backup], which clusters have that name no other.
-const DefaultStore = "default"
 
 // storeSettings are those of stores beside that of [backup].
 func storeSettings() []setting {
@@ -57,7 +55,7 @@ func storeSettings() []setting {
 // checkStores looks at the stores beside that of [backup].
 func (r *configReader) checkStores(identities string) {
 	seen := map[string]int{}
-	places := map[string]string{r.config.Backup.Store: DefaultStore}
+	places := map[string]string{r.config.Backup.Store: tenants.DefaultStore}
 	for i := range r.config.Stores {
 		s, b := &r.config.Stores[i], r.storeAt[i]
 		r.checkName(sectionStore, b, s.Name, seen)
@@ -68,8 +66,8 @@ func (r *configReader) checkStores(identities string) {
 			return b.key(name)
 		}
 		switch {
-		case s.Name == DefaultStore:
-			r.wrong(b.key("name"), "write another", "%q is the store of [backup]", DefaultStore)
+		case s.Name == tenants.DefaultStore:
+			r.wrong(b.key("name"), "write another", "%q is the store of [backup]", tenants.DefaultStore)
 		case r.config.Backup.Store == "":
 			r.wrong(b.key("name"), "give [backup] store, where clusters are backed up that name no other", "store %q is beside none", s.Name)
 			continue
@@ -136,7 +134,7 @@ func (r *configReader) checkExportStores() {
 
 // storeNamed returns a store, nil if there is none of that name; "" is that of [backup].
 func (c *Config) storeNamed(name string) *Store {
-	if name == "" || name == DefaultStore {
+	if name == "" || name == tenants.DefaultStore {
 		return c.mainStore()
 	}
 	for i := range c.Stores {

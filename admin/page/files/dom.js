@@ -12,14 +12,17 @@ export function el(kind, properties, ...children) {
     else if (key in e && typeof value !== "string") e[key] = value;
     else e.setAttribute(key, value === true ? "" : value);
   }
-  e.append(...children.flat().filter((c) => c !== false && c !== null && c !== undefined));
+  e.append(...shown(children));
   return e;
 }
+
+// shown are children without those that are left out.
+const shown = (children) => children.flat().filter((c) => c !== false && c !== null && c !== undefined);
 
 // fill gives an element other contents. The keyboard's focus stays on what has the same id.
 export function fill(e, ...children) {
   const id = e.contains(document.activeElement) ? document.activeElement.id : "";
-  e.replaceChildren(...children.flat().filter((c) => c !== false && c !== null && c !== undefined));
+  e.replaceChildren(...shown(children));
   if (id) document.getElementById(id)?.focus({ preventScroll: true });
 }
 
