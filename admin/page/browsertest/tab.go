@@ -173,8 +173,9 @@ func (tab *Tab) Text(selector string) string {
 }
 
 // button is an expression of the button, link or tab with a name, as a screen reader says it.
+// What is under an open dialog nobody can use.
 func button(name string) string {
-	return fmt.Sprintf("[...document.querySelectorAll('button, a, summary')].find(e => (e.ariaLabel ?? e.innerText).trim() === %s && e.checkVisibility())", quoted(name))
+	return fmt.Sprintf("[...([...document.querySelectorAll('dialog:modal')].at(-1) ?? document).querySelectorAll('button, a, summary')].find(e => (e.ariaLabel ?? e.innerText).trim() === %s && e.checkVisibility())", quoted(name))
 }
 
 // Sees waits until a text is in the page.
