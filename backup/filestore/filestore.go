@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"time"
@@ -81,12 +80,7 @@ const (
 
 // Synced reads it; store.ErrNotFound says that there was none.
 func (f *Filestore) Synced(ctx context.Context) (*Synced, error) {
-	body, _, err := f.Repo.Store.Get(ctx, f.key("synced"), 0, syncedMost)
-	if err != nil {
-		return nil, fmt.Errorf("read when the filestore of database %q was stored: %w", f.Database, err)
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
+	text, err := store.ReadPlain(ctx, f.Repo.Store, f.key("synced"), syncedMost)
 	if err != nil {
 		return nil, fmt.Errorf("read when the filestore of database %q was stored: %w", f.Database, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1" //nolint:gosec // Odoo names files by it
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -164,6 +165,33 @@ func TestFetchRefusesWhatIsDamaged(t *testing.T) {
 		t.Errorf("got %v, want %v", err, store.ErrDamaged)
 	}
 	wantFiles(t, into, nil)
+}
+
+// What says when the last sync was is believed only as it was stored.
+func TestSyncedIsDamaged(t *testing.T) {
+	o := newOdoo(t)
+	o.attach("invoice")
+	o.sync()
+	body, info, err := o.store.Get(t.Context(), o.key("synced"), 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(body)
+	if err = errors.Join(err, body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(text, []byte("20")) // of the year
+	text[at] ^= 1
+	if err := o.store.Put(t.Context(), o.key("synced"), text, info.Meta); err != nil {
+		t.Fatal(err)
+	}
+	if synced, err := o.Synced(t.Context()); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("one with a flipped bit is read as %+v, %v", synced, err)
+	}
+	o.sync()
+	if _, err := o.Synced(t.Context()); err != nil {
+		t.Errorf("the next sync has not mended it: %v", err)
+	}
 }
 
 func TestSyncOfNothing(t *testing.T) {

@@ -106,6 +106,7 @@ func (h *house) beside(end replication.LSN) {
 	if _, err := h.repo.Sealer.PutIfAbsent(h.Context(), h.repo.Store, h.repo.Key(fileKey(attachment)), attachment, nil); err != nil {
 		h.Fatal(err)
 	}
+	h.put("filestore/acme/synced", `{"format":1,"started":"2026-01-01T00:00:00Z"}`)
 	files := h.TempDir()
 	if err := os.WriteFile(filepath.Join(files, "toc.dat"), bytes.Repeat([]byte("contents"), 1000), 0o600); err != nil {
 		h.Fatal(err)
@@ -205,7 +206,7 @@ func (h *house) kinds() map[string]bool {
 	return map[string]bool{
 		"identity": true, "heartbeat": true, "gaps/": false, "wal/00000002.history": false, "wal/00000001/" + first: true,
 		".parts/": false, "base/data/": true, "base/index/" + h.m.ID + "/files": false, "base/index/" + h.m.ID + "/backup_manifest": true,
-		"base/manifests/": true, "base/holds/": false, "filestore/": false, "exports/data/": false, "exports/manifests/": false,
+		"base/manifests/": true, "base/holds/": false, "filestore/acme/files/": false, "filestore/acme/synced": false, "exports/data/": false, "exports/manifests/": false,
 	}
 }
 
