@@ -31,6 +31,7 @@ test: ## install what is missing and run all tests
 	@testdata/getexporter >/dev/null
 	@testdata/getversitygw >/dev/null
 	@testdata/getpromtool >/dev/null
+	@testdata/getpg 17 trixie >/dev/null
 	$(GO) test -count=1 -timeout 25m $(PACKAGES)
 
 race: ## run all tests under the race detector
@@ -39,6 +40,7 @@ race: ## run all tests under the race detector
 	@testdata/getexporter >/dev/null
 	@testdata/getversitygw >/dev/null
 	@testdata/getpromtool >/dev/null
+	@testdata/getpg 17 trixie >/dev/null
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 40m $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each

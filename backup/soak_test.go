@@ -65,13 +65,10 @@ func TestKillSoak(t *testing.T) {
 	s.compare(readTruth(t, s.binaries, s.kept, leg{timeline: 1}), 4+int(long/(5*time.Second)))
 }
 
-// TestNewerKillSoak is TestKillSoak on a newer major version.
-func TestNewerKillSoak(t *testing.T) {
+// TestNewestKillSoak is TestKillSoak on the newest major version.
+func TestNewestKillSoak(t *testing.T) {
+	s := newSoak(t, wiretest.NewestPostgres(t), false)
 	long := soakTime(t)
-	if long == 0 {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	s := newSoak(t, wiretest.NewerPostgres(t), false)
 	s.killAround(long)
 	s.settled()
 	s.checkStored(1)

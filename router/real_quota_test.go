@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,12 +22,9 @@ import (
 // TestRealQuota has tenants be over their quotas.
 func TestRealQuota(t *testing.T) { quotas(t, startHouse(t)) }
 
-// TestRealQuotaNewerSoak is TestRealQuota on a newer major version.
-func TestRealQuotaNewerSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	quotas(t, houseOf(t, wiretest.StartPostgresOf(t, wiretest.NewerPostgres(t))))
+// TestRealQuotaNewestSoak is TestRealQuota on the newest major version.
+func TestRealQuotaNewestSoak(t *testing.T) {
+	quotas(t, houseOf(t, wiretest.StartPostgresOf(t, wiretest.NewestPostgres(t))))
 }
 
 func quotas(t *testing.T, h *house) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,12 +24,10 @@ import (
 // a server of its own. What is acknowledged survives a crash of either.
 func newMajors(t *testing.T) *pair {
 	t.Helper()
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL, and takes minutes: HOWDAH_SOAK=1m runs it")
-	}
 	durable := wiretest.WithSetting("synchronous_commit", "on")
-	keeper, source := wiretest.StartPostgres(t), wiretest.StartPostgres(t, durable)
-	target := wiretest.StartPostgresOf(t, wiretest.NewerPostgres(t), durable)
+	binaries, newest := wiretest.FindPostgres(t), wiretest.NewestPostgres(t)
+	keeper, source := wiretest.StartPostgresOf(t, binaries), wiretest.StartPostgresOf(t, binaries, durable)
+	target := wiretest.StartPostgresOf(t, newest, durable)
 	h := &house{t: t, server: source, pooler: newPooler(), log: t.Output()}
 	var err error
 	if h.catalog, err = catalog.Open(t.Context(), keeper.AdminURL(postgres.Superuser)); err != nil {

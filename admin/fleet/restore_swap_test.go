@@ -52,7 +52,7 @@ func (v *vault) kept(name string) (n int) {
 func TestSwap(t *testing.T) { testSwap(t, newVault(t)) }
 
 // The same with a newer major version.
-func TestSwapNewerSoak(t *testing.T) { testSwap(t, newVaultAt(t, newerServer(t))) }
+func TestSwapNewestSoak(t *testing.T) { testSwap(t, newVaultAt(t, newestServer(t))) }
 
 func testSwap(t *testing.T, v *vault) {
 	v.run()

@@ -176,16 +176,13 @@ const keyedRows = "select count(*) || ' ' || coalesce(md5(string_agg(k::text, ',
 // Restores of tenants to a moment, one after the other with the same cluster.
 func TestRestore(t *testing.T) { testRestore(t, newVault(t)) }
 
-// The same with a newer major version.
-func TestRestoreNewerSoak(t *testing.T) {
-	testRestore(t, newVaultAt(t, newerServer(t)))
+// The same with the newest major version.
+func TestRestoreNewestSoak(t *testing.T) {
+	testRestore(t, newVaultAt(t, newestServer(t)))
 }
 
-func newerServer(t *testing.T) *postgres.Server {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	return wiretest.StartPostgresOf(t, wiretest.NewerPostgres(t))
+func newestServer(t *testing.T) *postgres.Server {
+	return wiretest.StartPostgresOf(t, wiretest.NewestPostgres(t))
 }
 
 func testRestore(t *testing.T, v *vault) {

@@ -30,13 +30,14 @@ func TestRealServer(t *testing.T) {
 	t.Run("a bad page", func(t *testing.T) { testBadPage(t, c) }) // last: the server has it then
 }
 
-// TestNewerServerSoak is TestRealServer on a newer major version, which has incremental base
+// TestNewerServer is TestRealServer on a newer major version, which has incremental base
 // backups.
-func TestNewerServerSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	c := newCluster(t, wiretest.NewerPostgres(t))
+func TestNewerServer(t *testing.T) { testNewer(t, wiretest.NewerPostgres(t)) }
+
+func TestNewestServerSoak(t *testing.T) { testNewer(t, wiretest.NewestPostgres(t)) }
+
+func testNewer(t *testing.T, binaries postgres.Binaries) {
+	c := newCluster(t, binaries)
 	r, m := testTakeAndUnpack(t, c)
 	t.Run("one database", func(t *testing.T) { testOneDatabase(t, c, r, m) })
 	t.Run("incremental", func(t *testing.T) { testIncremental(t, c) })

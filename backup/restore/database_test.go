@@ -65,11 +65,10 @@ func (h *house) load(t *testing.T, folder string) string {
 
 func TestRestoreDatabase(t *testing.T) { testRestoreDatabase(t, wiretest.FindPostgres(t)) }
 
-func TestRestoreDatabaseNewerSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	testRestoreDatabase(t, wiretest.NewerPostgres(t))
+func TestRestoreDatabaseNewer(t *testing.T) { testRestoreDatabase(t, wiretest.NewerPostgres(t)) }
+
+func TestRestoreDatabaseNewestSoak(t *testing.T) {
+	testRestoreDatabase(t, wiretest.NewestPostgres(t))
 }
 
 func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {

@@ -9,16 +9,20 @@ import (
 	"howdah/backup/base"
 	"howdah/backup/replication"
 	"howdah/backup/restore"
+	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
 )
 
-// TestRestoreFromIncrementalsSoak restores a cluster, and one database of it, from base
-// backups of which each has what has changed since the one before.
-func TestRestoreFromIncrementalsSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	h := newHouse(t, wiretest.NewerPostgres(t), wiretest.WithSetting("summarize_wal", "on"))
+// TestRestoreFromIncrementals restores a cluster, and one database of it, from base backups
+// of which each has what has changed since the one before.
+func TestRestoreFromIncrementals(t *testing.T) { fromIncrementals(t, wiretest.NewerPostgres(t)) }
+
+func TestRestoreFromIncrementalsNewestSoak(t *testing.T) {
+	fromIncrementals(t, wiretest.NewestPostgres(t))
+}
+
+func fromIncrementals(t *testing.T, binaries postgres.Binaries) {
+	h := newHouse(t, binaries, wiretest.WithSetting("summarize_wal", "on"))
 	h.fill("acme", 1000)
 	h.write(100)
 	full := h.backUp()

@@ -7,16 +7,18 @@ import (
 
 	"howdah/backup/base"
 	"howdah/backup/store"
+	"howdah/wire/postgres"
 	"howdah/wire/wiretest"
 )
 
-// TestIncrementalsSoak has a scheduler take incremental base backups, on a node that can open
+// TestIncrementals has a scheduler take incremental base backups, on a node that can open
 // nothing that is stored.
-func TestIncrementalsSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	h := newHouse(t, wiretest.NewerPostgres(t), wiretest.WithSetting("summarize_wal", "on"))
+func TestIncrementals(t *testing.T) { testIncrementals(t, wiretest.NewerPostgres(t)) }
+
+func TestIncrementalsNewestSoak(t *testing.T) { testIncrementals(t, wiretest.NewestPostgres(t)) }
+
+func testIncrementals(t *testing.T, binaries postgres.Binaries) {
+	h := newHouse(t, binaries, wiretest.WithSetting("summarize_wal", "on"))
 	h.stop()
 	_, recipient, err := store.NewIdentity()
 	if err == nil {

@@ -148,11 +148,11 @@ func firstRecord(b []byte, from replication.LSN) replication.LSN {
 	return from + header + (rest+7)&^7
 }
 
-func TestRecordsOfNewerSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it starts another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	binaries := wiretest.NewerPostgres(t)
+func TestRecordsOfNewer(t *testing.T) { testRecordsOf(t, wiretest.NewerPostgres(t)) }
+
+func TestRecordsOfNewestSoak(t *testing.T) { testRecordsOf(t, wiretest.NewestPostgres(t)) }
+
+func testRecordsOf(t *testing.T, binaries postgres.Binaries) {
 	testRecords(t, start(t, binaries, wiretest.WithSetting("wal_level", "logical")), binaries)
 }
 

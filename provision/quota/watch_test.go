@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -166,12 +165,9 @@ func TestWatchMeasuresWhatTheFallbackFinds(t *testing.T) {
 
 func TestSizes(t *testing.T) { sizes(t, wiretest.StartPostgres(t)) }
 
-// TestSizesNewerSoak is TestSizes on a newer major version.
-func TestSizesNewerSoak(t *testing.T) {
-	if os.Getenv("HOWDAH_SOAK") == "" {
-		t.Skip("it unpacks another PostgreSQL: HOWDAH_SOAK=1m runs it")
-	}
-	sizes(t, wiretest.StartPostgresOf(t, wiretest.NewerPostgres(t)))
+// TestSizesNewestSoak is TestSizes on the newest major version.
+func TestSizesNewestSoak(t *testing.T) {
+	sizes(t, wiretest.StartPostgresOf(t, wiretest.NewestPostgres(t)))
 }
 
 func sizes(t *testing.T, server *postgres.Server) {

@@ -167,17 +167,32 @@ func FindPostgres(tb testing.TB) postgres.Binaries {
 	return binaries
 }
 
-// NewerPostgres returns the programs of a PostgreSQL that is newer than the system's, and
-// has whoever looks for programs find them too. It is unpacked beside the system, which
-// fetches packages: for tests that are asked for by name.
+// NewerPostgres returns the programs of a PostgreSQL that is newer than the system's, and has
+// incremental base backups. It is beside the system, and whoever looks for programs finds
+// them first.
 func NewerPostgres(tb testing.TB) postgres.Binaries {
 	tb.Helper()
-	const major = 18
+	return unpackedPostgres(tb, 17, "trixie")
+}
+
+// NewestPostgres is NewerPostgres for the newest major version, in tests that take minutes:
+// HOWDAH_SOAK asks for them.
+func NewestPostgres(tb testing.TB) postgres.Binaries {
+	tb.Helper()
+	if os.Getenv("HOWDAH_SOAK") == "" {
+		tb.Skip("it unpacks another PostgreSQL, and takes minutes: HOWDAH_SOAK=1m runs it")
+	}
+	return unpackedPostgres(tb, 18, "sid")
+}
+
+// unpackedPostgres finds what testdata/getpg has unpacked, or has it do so.
+func unpackedPostgres(tb testing.TB, major int, suite string) postgres.Binaries {
+	tb.Helper()
 	module, err := exec.CommandContext(tb.Context(), "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	out, err := exec.CommandContext(tb.Context(), filepath.Join(strings.TrimSpace(string(module)), "testdata", "getpg"), strconv.Itoa(major)).Output()
+	out, err := exec.CommandContext(tb.Context(), filepath.Join(strings.TrimSpace(string(module)), "testdata", "getpg"), strconv.Itoa(major), suite).Output()
 	if err != nil {
 		tb.Fatalf("get PostgreSQL %d: %v", major, err)
 	}
