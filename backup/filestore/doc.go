@@ -2,9 +2,10 @@
 // the database, as <two hex digits>/<SHA-1 of the contents>, writes once and never changes.
 //
 // Sync (sync.go) copies those that are not stored yet, and deletes nothing: what Odoo has
-// collected since, a moment in the past still needs. NamesInDump (names.go) reads from a
-// dump which files its database refers to. Fetch (fetch.go) puts those into a folder, and
-// says which are not stored.
+// collected since, a moment in the past still needs. NamesInDump and NamesInDatabase
+// (names.go) say which files a database refers to, Look (look.go) which of them are stored,
+// and Fetch (fetch.go) puts those into a folder, for Odoo to read and to write there
+// (likeness.go).
 //
 // Odoo writes a file before the transaction that refers to it commits, so all that was
 // committed before a Sync began has its files. What was written and collected between two

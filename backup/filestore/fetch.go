@@ -24,23 +24,22 @@ type Fetched struct {
 	New     int      `json:"new_files"`
 	Bytes   int64    `json:"new_bytes"`
 	Missing []string `json:"missing,omitempty"` // that are not stored
+	Damaged []string `json:"damaged,omitempty"` // that are not what was stored
 	// Foreign are names that no filestore gives: another program keeps those files.
 	Foreign []string `json:"foreign,omitempty"`
 }
 
 // Fetch puts the files of these names into a folder, which is made unless it is there. A
 // file that is there already, and whole, stays as it is: the folder may be one that Odoo
-// uses. progress, if not nil, is told how far it is, by one goroutine at a time.
-func (f *Filestore) Fetch(ctx context.Context, names []string, into string, progress func(Fetched)) (Fetched, error) {
-	if err := os.MkdirAll(into, 0o700); err != nil {
-		return Fetched{}, err
-	}
-	root, err := os.OpenRoot(into)
+// uses. What is made has the owner and the mode of the folder (likeness.go). progress, if not
+// nil, is told how far it is, by one goroutine at a time.
+func (all Filestores) Fetch(ctx context.Context, names []string, into string, progress func(Fetched)) (Fetched, error) {
+	root, like, err := openFolder(into)
 	if err != nil {
-		return Fetched{}, err
+		return Fetched{}, fmt.Errorf("fetch files of database %q: %w", all[0].Database, err)
 	}
 	defer root.Close()
-	g := &fetching{Filestore: f, root: root, progress: progress}
+	g := &fetching{Filestores: all, root: root, like: like, progress: progress}
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(parallel)
 	for _, name := range names {
@@ -53,16 +52,18 @@ func (f *Filestore) Fetch(ctx context.Context, names []string, into string, prog
 	}
 	err = workers.Wait()
 	slices.Sort(g.fetched.Missing)
+	slices.Sort(g.fetched.Damaged)
 	if err != nil {
-		err = fmt.Errorf("fetch the filestore of database %q: %w", f.Database, err)
+		err = fmt.Errorf("fetch files of database %q: %w", all[0].Database, err)
 	}
 	return g.fetched, err
 }
 
 // fetching is a Fetch that runs.
 type fetching struct {
-	*Filestore
+	Filestores
 	root     *os.Root
+	like     likeness
 	progress func(Fetched)
 
 	mu      sync.Mutex
@@ -79,28 +80,43 @@ func (g *fetching) count(change func(*Fetched)) {
 }
 
 func (g *fetching) one(ctx context.Context, file sum) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if g.isThere(file) {
 		g.count(func(f *Fetched) { f.Files++ })
 		return nil
 	}
-	in, _, err := g.Repo.Sealer.Open(ctx, g.Repo.Store, g.fileKey(file))
-	if errors.Is(err, store.ErrNotFound) {
-		g.count(func(f *Fetched) { f.Missing = append(f.Missing, file.name()) })
-		return nil
+	damaged := false
+	for _, from := range g.Filestores {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		size, err := g.fetch(ctx, from, file)
+		switch {
+		case err == nil:
+			g.count(func(f *Fetched) { f.Files, f.New, f.Bytes = f.Files+1, f.New+1, f.Bytes+size })
+			return nil
+		case errors.Is(err, store.ErrDamaged):
+			damaged = true
+		case !errors.Is(err, store.ErrNotFound):
+			return fmt.Errorf("file %q: %w", file.name(), err)
+		}
 	}
+	g.count(func(f *Fetched) {
+		if damaged {
+			f.Damaged = append(f.Damaged, file.name())
+		} else {
+			f.Missing = append(f.Missing, file.name())
+		}
+	})
+	return nil
+}
+
+func (g *fetching) fetch(ctx context.Context, from *Filestore, file sum) (size int64, err error) {
+	in, _, err := from.Repo.Sealer.Open(ctx, from.Repo.Store, from.fileKey(file))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer in.Close()
-	size, err := g.write(in, file)
-	if err != nil {
-		return fmt.Errorf("file %q: %w", file.name(), err)
-	}
-	g.count(func(f *Fetched) { f.Files, f.New, f.Bytes = f.Files+1, f.New+1, f.Bytes+size })
-	return nil
+	return g.write(in, file)
 }
 
 // isThere says whether a file is there and whole.
@@ -118,10 +134,16 @@ func (g *fetching) isThere(file sum) bool {
 // write writes a file under another name, and gives it its own once it is durable.
 func (g *fetching) write(in io.Reader, file sum) (size int64, err error) {
 	name := file.name()
-	if err := g.root.Mkdir(path.Dir(name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	folder := path.Dir(name)
+	switch err := g.root.Mkdir(folder, 0o700); {
+	case err == nil:
+		if err := g.like.give(g.root, folder, g.like.mode); err != nil {
+			return 0, err
+		}
+	case !errors.Is(err, fs.ErrExist):
 		return 0, err
 	}
-	unfinished := path.Join(path.Dir(name), ".howdah-"+rand.Text())
+	unfinished := path.Join(folder, ".howdah-"+rand.Text())
 	out, err := g.root.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err
@@ -136,6 +158,9 @@ func (g *fetching) write(in io.Reader, file sum) (size int64, err error) {
 		err = out.Sync()
 	}
 	if err := errors.Join(err, out.Close()); err != nil {
+		return 0, err
+	}
+	if err := g.like.give(g.root, unfinished, g.like.mode&^0o111); err != nil {
 		return 0, err
 	}
 	return size, g.root.Rename(unfinished, name)

@@ -11,8 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"howdah/backup/repository"
 	"howdah/backup/store"
@@ -57,6 +60,10 @@ func (o *odoo) sync() Outcome {
 		o.Fatal(err)
 	}
 	return outcome
+}
+
+func (o *odoo) fetch(names []string, into string) (Fetched, error) {
+	return Filestores{&o.Filestore}.Fetch(o.Context(), names, into, nil)
 }
 
 func TestSyncAndFetch(t *testing.T) {
@@ -104,7 +111,7 @@ func TestSyncAndFetch(t *testing.T) {
 	into := filepath.Join(t.TempDir(), "into")
 	gone := sum(sha1.Sum([]byte("never stored"))).name() //nolint:gosec // as above
 	wanted := append([]string{torn, gone, "../../etc/passwd", "s3://elsewhere"}, names...)
-	fetched, err := o.Fetch(t.Context(), wanted, into, nil)
+	fetched, err := o.fetch(wanted, into)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +126,7 @@ func TestSyncAndFetch(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(into, names[1]), []byte("inv"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if fetched, err = o.Fetch(t.Context(), names, into, nil); err != nil || fetched.Files != 5 || fetched.New != 1 {
+	if fetched, err = o.fetch(names, into); err != nil || fetched.Files != 5 || fetched.New != 1 {
 		t.Errorf("fetched again: %+v, %v", fetched, err)
 	}
 	if text, err := os.ReadFile(filepath.Join(into, names[1])); err != nil || string(text) != "invoice" {
@@ -161,10 +168,70 @@ func TestFetchRefusesWhatIsDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	into := t.TempDir()
-	if _, err := o.Fetch(t.Context(), []string{name}, into, nil); !errors.Is(err, store.ErrDamaged) {
-		t.Errorf("got %v, want %v", err, store.ErrDamaged)
+	if fetched, err := o.fetch([]string{name}, into); err != nil || !slices.Equal(fetched.Damaged, []string{name}) || fetched.Files != 0 {
+		t.Errorf("fetched %+v, %v", fetched, err)
 	}
 	wantFiles(t, into, nil)
+
+	// Another filestore may have it.
+	other := newOdoo(t)
+	other.attach("invoice")
+	other.sync()
+	fetched, err := Filestores{&o.Filestore, &other.Filestore}.Fetch(t.Context(), []string{name}, into, nil)
+	if err != nil || fetched.New != 1 || len(fetched.Damaged) > 0 {
+		t.Errorf("fetched %+v, %v", fetched, err)
+	}
+	wantFiles(t, into, map[string]string{name: "invoice"})
+}
+
+// What is stored of what a database refers to is known without any key.
+func TestLook(t *testing.T) {
+	o, other := newOdoo(t), newOdoo(t)
+	both, second := o.attach("both"), other.attach("second")
+	other.attach("both")
+	never := sum(sha1.Sum([]byte("never stored"))).name() //nolint:gosec // as above
+	all := Filestores{&o.Filestore, &other.Filestore}
+	if r, err := all.Look(t.Context(), []string{both, never}); err != nil || r.Stored != 0 || len(r.Missing) != 2 || !r.Synced.IsZero() {
+		t.Errorf("of nothing: %+v, %v", r, err)
+	}
+	o.sync()
+	other.sync()
+	last, err := other.Synced(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := all.Look(t.Context(), []string{both, second, never, "s3://elsewhere"})
+	if err != nil || r.Files != 4 || r.Stored != 2 || !slices.Equal(r.Missing, []string{never}) || len(r.Foreign) != 1 || !r.Synced.Equal(last.Started) {
+		t.Errorf("it is %+v, %v", r, err)
+	}
+}
+
+// What is fetched is Odoo's, whoever fetches it, and Odoo can read it and write there.
+func TestFetchedIsOdoos(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const uid, gid = 4711, 4712
+	o := newOdoo(t)
+	name := o.attach("invoice")
+	o.sync()
+	filestores := t.TempDir()
+	if err := errors.Join(os.Chown(filestores, uid, gid), os.Chmod(filestores, 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	into := filepath.Join(filestores, "acme")
+	if _, err := o.fetch([]string{name}, into); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]fs.FileMode{into: 0o750, filepath.Dir(filepath.Join(into, name)): 0o750, filepath.Join(into, name): 0o640} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if of := info.Sys().(*syscall.Stat_t); of.Uid != uid || of.Gid != gid || info.Mode().Perm() != mode {
+			t.Errorf("%s is of %d:%d, mode %v", path, of.Uid, of.Gid, info.Mode())
+		}
+	}
 }
 
 // What says when the last sync was is believed only as it was stored.
@@ -216,7 +283,7 @@ func TestNamesInDump(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec1("postgres", "create database acme", "create database other", "create database viewed")
+	exec1("postgres", "create database acme", "create database other", "create database viewed", "create database secured")
 	exec1("acme",
 		`create table ir_attachment (id int, "name" text, "odd, column" text, store_fname varchar, index_content text)`,
 		`insert into ir_attachment values
@@ -227,6 +294,21 @@ func TestNamesInDump(t *testing.T) {
 	exec1("other", "create table t (n int)")
 	exec1("viewed", "create function f() returns text language plpgsql as $$begin raise 'it runs'; end$$",
 		"create view ir_attachment as select f() as store_fname")
+	// Who is no superuser, and reads what a tenant secures, runs nothing of the tenant's.
+	exec1("secured", "create function f() returns bool language plpgsql as $$begin raise 'it runs'; end$$",
+		"create table ir_attachment (store_fname text)", "create role plain", "grant select on ir_attachment to plain",
+		"alter table ir_attachment enable row level security", "create policy p on ir_attachment using (f())")
+	conn, err := pgx.Connect(t.Context(), server.AdminURL("secured"))
+	if err == nil {
+		defer conn.Close(t.Context())
+		_, err = conn.Exec(t.Context(), "set role plain")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NamesInDatabase(t.Context(), conn); err == nil || !strings.Contains(err.Error(), "row-level security") {
+		t.Errorf("of secured rows: %v", err)
+	}
 	for database, want := range map[string]int{"acme": 3, "other": 0, "viewed": 0} {
 		dump := filepath.Join(t.TempDir(), "dump")
 		out, err := exec.CommandContext(t.Context(), binaries.Path("pg_dump"), "-Fd", "-f", dump, server.AdminURL(database)).CombinedOutput()
@@ -240,6 +322,15 @@ func TestNamesInDump(t *testing.T) {
 		if want > 0 && (names[0] != "aa/first" || names[1] != "bb/second") {
 			t.Errorf("%s: %.80q", database, names)
 		}
+		conn, err := pgx.Connect(t.Context(), server.AdminURL(database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := NamesInDatabase(t.Context(), conn)
+		if err != nil || !slices.Equal(again, names) {
+			t.Errorf("%s: the database has %d names %.80q, %v", database, len(again), again, err)
+		}
+		conn.Close(t.Context())
 	}
 	if _, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), t.TempDir()); err == nil {
 		t.Error("a folder without a dump is none")

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // table is where Odoo notes attachments, and column the names of their files.
@@ -45,6 +47,54 @@ func NamesInDump(ctx context.Context, pgRestore, dump string) ([]string, error) 
 	return names, nil
 }
 
+// NamesInDatabase is NamesInDump for the database of a connection. That must be of a role to
+// which the table is no secret, and may be of a superuser: what is copied is a table, of which
+// nothing that a tenant has made is run.
+func NamesInDatabase(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	names, err := namesInDatabase(ctx, conn)
+	if err != nil {
+		err = fmt.Errorf("read the names of files in database %q: %w", conn.Config().Database, err)
+	}
+	return names, err
+}
+
+// isTable asks whether there is such a table with such a column.
+const isTable = `select exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+	where n.nspname = 'public' and c.relname = $1 and c.relkind = 'r' and a.attname = $2 and not a.attisdropped)`
+
+func namesInDatabase(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	// Row security would run what the tenant has made: off is an error where it is to be.
+	if _, err := tx.Exec(ctx, "set transaction read only; set local row_security = off; set local search_path = pg_catalog"); err != nil {
+		return nil, err
+	}
+	var is bool
+	if err := tx.QueryRow(ctx, isTable, pgx.QueryExecModeExec, table, column).Scan(&is); err != nil || !is {
+		return nil, err
+	}
+	script, into := io.Pipe()
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, err := io.WriteString(into, copyStart+column+copyEnd+"\n")
+		if err == nil {
+			_, err = conn.PgConn().CopyTo(ctx, into, "copy public."+table+" ("+column+") to stdout")
+		}
+		if err == nil {
+			_, err = io.WriteString(into, "\\.\n")
+		}
+		into.CloseWithError(err)
+	}()
+	names, err := namesInCopy(script)
+	script.Close()
+	<-copied
+	return names, err
+}
+
 // namesInCopy reads them from the COPY of the table in a script. A row may have gigabytes:
 // of each no more is kept than a name has.
 func namesInCopy(script io.Reader) (names []string, err error) {
@@ -71,10 +121,15 @@ func namesInCopy(script io.Reader) (names []string, err error) {
 	}
 }
 
+// In front of the rows of a dump there is a line with the columns between these.
+const (
+	copyStart = "COPY public." + table + " ("
+	copyEnd   = ") FROM stdin;"
+)
+
 // findCopy reads up to the rows, and returns which field has the names; -1 is that there
 // are no rows, or no such field.
 func findCopy(in *bufio.Reader) (at int, err error) {
-	const start = "COPY public." + table + " ("
 	for {
 		line, err := in.ReadSlice('\n')
 		switch {
@@ -85,11 +140,11 @@ func findCopy(in *bufio.Reader) (at int, err error) {
 		case err != nil:
 			return -1, err
 		}
-		columns, is := strings.CutPrefix(strings.TrimSpace(string(line)), start)
+		columns, is := strings.CutPrefix(strings.TrimSpace(string(line)), copyStart)
 		if !is {
 			continue
 		}
-		columns, is = strings.CutSuffix(columns, ") FROM stdin;")
+		columns, is = strings.CutSuffix(columns, copyEnd)
 		if !is {
 			return -1, fmt.Errorf("it has %q", line)
 		}

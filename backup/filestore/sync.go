@@ -69,16 +69,21 @@ func (f *Filestore) Sync(ctx context.Context, dir string, progress func(Outcome)
 // list returns the files that are stored.
 func (f *Filestore) list(ctx context.Context) (map[sum]struct{}, error) {
 	stored := map[sum]struct{}{}
+	return stored, f.each(ctx, func(file sum) { stored[file] = struct{}{} })
+}
+
+// each calls do for each file that is stored.
+func (f *Filestore) each(ctx context.Context, do func(sum)) error {
 	prefix := f.key("files") + "/"
 	for info, err := range f.Repo.Store.List(ctx, prefix) {
 		if err != nil {
-			return nil, fmt.Errorf("list the filestore of database %q: %w", f.Database, err)
+			return fmt.Errorf("list the filestore of database %q: %w", f.Database, err)
 		}
 		if file, ok := parseName(strings.TrimPrefix(info.Key, prefix)); ok && info.Size >= 0 {
-			stored[file] = struct{}{}
+			do(file)
 		}
 	}
-	return stored, nil
+	return nil
 }
 
 // syncing is a Sync that runs.

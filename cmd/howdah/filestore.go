@@ -8,9 +8,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"howdah/backup/filestore"
@@ -130,43 +132,62 @@ func (p *printer) synced(cmd *cobra.Command, all []syncedRow) error {
 type filestoreRestoring struct {
 	printer
 	clusterFlag
-	database, dump, into string
+	databases      []string
+	dump, of, into string
 }
 
 func filestoreRestore() *cobra.Command {
 	var r filestoreRestoring
 	cmd := &cobra.Command{
-		Use: "restore --database NAME --dump DIR --into DIR", Short: "Fetch the files that the database of a dump refers to", Args: noArgs,
-		Long: "Fetch the files that the database of a dump refers to: of what `howdah restore --database` or `howdah export fetch` has\n" +
-			"made. NAME is the name of the database when its files were stored. Files that are in the folder already, and whole, stay\n" +
-			"as they are: it may be the one that Odoo uses.\n\n" +
-			"Files that are not stored are named, and the exit code is 1: all others are there then.",
+		Use: "restore --database NAME --into DIR", Short: "Fetch the files that a database refers to, or that of a dump", Args: noArgs,
+		Long: "Fetch the files that a database refers to: the one of a dump, as `howdah restore --database` or `howdah export fetch`\n" +
+			"makes it, or the one at URL, as after `howdah tenant restore`. NAME is the name of the database when its files were\n" +
+			"stored; where it had several in the course of time, all may be given. Files that are in the folder already, and whole,\n" +
+			"stay as they are: it may be the one that Odoo uses. What is put there has its owner and mode, and a folder that is made\n" +
+			"those of the one that it is in, unless that is root's.\n\n" +
+			"URL is one of PostgreSQL, or \"dbname=NAME host=HOST\"; what it leaves out is taken from PGHOST, PGUSER, PGPASSWORD and\n" +
+			"the like: a password in it would be seen by all users of this host. Nothing is changed there.\n\n" +
+			"Files that are not stored, or damaged, are named, and the exit code is 1: all others are there then.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if r.database == "" || r.dump == "" || r.into == "" {
-				return usageError{fmt.Errorf("%s: say --database which, --dump what refers to the files, and --into which folder", cmd.CommandPath())}
+			if len(r.databases) == 0 || r.into == "" || (r.dump == "") == (r.of == "") {
+				return usageError{fmt.Errorf("%s: say --database which, --dump or --from-database what refers to the files, and --into which folder", cmd.CommandPath())}
 			}
 			_, repo, err := r.open(cmd)
 			if err != nil {
 				return err
 			}
-			binaries, err := postgres.FindClient(0)
-			if err != nil {
-				return err
-			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			names, err := filestore.NamesInDump(ctx, binaries.Path("pg_restore"), r.dump)
+			names, err := r.names(ctx)
 			if err != nil {
 				return err
 			}
 			return r.fetch(ctx, cmd, repo, names)
 		},
 	}
-	cmd.Flags().StringVar(&r.database, "database", "", "the `name` of the database")
+	cmd.Flags().StringArrayVar(&r.databases, "database", nil, "the `name` of the database")
 	cmd.Flags().StringVar(&r.dump, "dump", "", "a dump of it, of pg_dump's formats directory or custom (`path`)")
+	cmd.Flags().StringVar(&r.of, "from-database", "", "the database itself (`URL`)")
 	cmd.Flags().StringVar(&r.into, "into", "", "the `folder` for the files; it is made unless it is there")
 	r.clusterFlag.flags(cmd)
 	return r.printer.flags(cmd)
+}
+
+// names returns the names of the files that are wanted.
+func (r *filestoreRestoring) names(ctx context.Context) ([]string, error) {
+	if r.dump != "" {
+		binaries, err := postgres.FindClient(0)
+		if err != nil {
+			return nil, err
+		}
+		return filestore.NamesInDump(ctx, binaries.Path("pg_restore"), r.dump)
+	}
+	conn, err := pgx.Connect(ctx, r.of)
+	if err != nil {
+		return nil, fmt.Errorf("log in to the database that refers to the files: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return filestore.NamesInDatabase(ctx, conn)
 }
 
 // filestoreRow is what came of it.
@@ -178,17 +199,20 @@ type filestoreRow struct {
 }
 
 func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo *repository.Repository, names []string) error {
-	f := filestore.Filestore{Repo: repo, Database: r.database}
-	row := filestoreRow{Database: r.database, Into: r.into}
-	synced, err := f.Synced(ctx)
+	var all filestore.Filestores
+	for _, database := range r.databases {
+		all = append(all, &filestore.Filestore{Repo: repo, Database: database})
+	}
+	row := filestoreRow{Database: strings.Join(r.databases, " "), Into: r.into}
+	var err error
+	row.Synced, err = all.Synced(ctx)
 	if errors.Is(err, store.ErrNotFound) {
-		return notThere(fmt.Errorf("no filestore of database %q is stored for cluster %q: `howdah filestore sync` stores it: %w", r.database, repo.Cluster, err))
+		return notThere(fmt.Errorf("no filestore of database %q is stored for cluster %q: `howdah filestore sync` stores it: %w", row.Database, repo.Cluster, err))
 	}
 	if err != nil {
 		return err
 	}
-	row.Synced = synced.Started
-	if row.Fetched, err = f.Fetch(ctx, names, r.into, nil); err != nil {
+	if row.Fetched, err = all.Fetch(ctx, names, r.into, nil); err != nil {
 		return err
 	}
 	if r.json {
@@ -196,14 +220,13 @@ func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo
 	} else {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d files are in %s, of which %d were fetched (%s)\n", row.Files, row.Into, row.New, dump.Size(row.Bytes))
 	}
-	for _, name := range row.Missing {
-		fmt.Fprintf(cmd.ErrOrStderr(), "missing: %s\n", name)
+	for what, names := range map[string][]string{"missing": row.Missing, "damaged": row.Damaged, "of no filestore": row.Foreign} {
+		for _, name := range names {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", what, name)
+		}
 	}
-	for _, name := range row.Foreign {
-		fmt.Fprintf(cmd.ErrOrStderr(), "of no filestore: %s\n", name)
-	}
-	if n := len(row.Missing); err == nil && n > 0 {
-		err = fmt.Errorf("%d files are not stored; the last sync that came to its end began at %s", n, row.Synced.Format(time.RFC3339))
+	if n := len(row.Missing) + len(row.Damaged); err == nil && n > 0 {
+		err = fmt.Errorf("%d files are not stored, or damaged; the last sync that came to its end began at %s", n, row.Synced.Format(time.RFC3339))
 	}
 	return err
 }

@@ -103,6 +103,12 @@ func (p *upPlace) attaches(t *testing.T, database, config string) (attached func
 		if _, err := os.Stat(filepath.Join(into, invoice)); err != nil {
 			t.Error(err)
 		}
+		again := filepath.Join(t.TempDir(), "files")
+		p.refused(1, missing, "filestore", "restore", "--database", database, "--database", "as_it_was_called", "--into", again, "-c", config, "--from-database",
+			fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", filepath.Join(p.dir, "run"), p.primary, database))
+		if _, err := os.Stat(filepath.Join(again, invoice)); err != nil {
+			t.Error(err)
+		}
 		p.admin(database, "drop table ir_attachment")
 		p.refused(2, "--dump", "filestore", "restore", "--database", database, "-c", config)
 	}

@@ -1,0 +1,96 @@
+package filestore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// likeness is whose what is put into a folder is, and who may do what with it: Odoo must be
+// able to read and to write there, whoever has put it there.
+type likeness struct {
+	uid, gid int
+	mode     fs.FileMode
+}
+
+func likenessOf(info fs.FileInfo) likeness {
+	l := likeness{-1, -1, info.Mode() & (fs.ModePerm | fs.ModeSetgid)}
+	if of, ok := info.Sys().(*syscall.Stat_t); ok {
+		l.uid, l.gid = int(of.Uid), int(of.Gid)
+	}
+	return l
+}
+
+// openFolder opens a folder that files are put into, and says what they are to be like. One
+// that is made is like the folder that it is in, unless that is root's: then it is for its
+// owner alone.
+func openFolder(path string) (*os.Root, likeness, error) {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := makeFolder(path); err != nil {
+			return nil, likeness{}, err
+		}
+	case err != nil:
+		return nil, likeness{}, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, likeness{}, err
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, likeness{}, errors.Join(err, root.Close())
+	}
+	return root, likenessOf(info), nil
+}
+
+func makeFolder(path string) error {
+	parent := filepath.Dir(path)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	in, err := os.OpenRoot(parent)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat(".")
+	if err != nil {
+		return err
+	}
+	name := filepath.Base(path)
+	if err := in.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	like := likenessOf(info)
+	if like.uid == 0 {
+		return nil
+	}
+	if err := like.give(in, name, like.mode); err != nil {
+		return errors.Join(err, in.Remove(name))
+	}
+	return nil
+}
+
+// give has something be like what it is in. Who is neither root nor the owner can leave it to
+// the group, if that may do all that the owner may.
+func (l likeness) give(root *os.Root, name string, mode fs.FileMode) error {
+	uid := l.uid
+	if uid == os.Geteuid() {
+		uid = -1
+	}
+	err := root.Lchown(name, uid, l.gid)
+	if errors.Is(err, fs.ErrPermission) && l.mode&0o070 == 0o070 {
+		err = root.Lchown(name, -1, l.gid)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%q would not be of user %d and group %d, whose %q is: only root can do that, that user, or one of that group if it may write there: %w", name, l.uid, l.gid, root.Name(), err)
+	}
+	if err != nil {
+		return err
+	}
+	return root.Chmod(name, mode)
+}
