@@ -94,8 +94,8 @@ func (d *Drill) run(ctx context.Context, rec *Record) error {
 		err = d.database(ctx, p, rec, database)
 	}
 	rec.Base = p.Base.ID // an older one, if the target was before the first
-	if errors.Is(err, restore.ErrInvalidPage) {
-		rec.InvalidPages = 1
+	if pages := (*restore.InvalidPages)(nil); errors.As(err, &pages) {
+		rec.InvalidPages = pages.Lines
 	}
 	return errors.Join(err, scratch.Remove())
 }

@@ -96,6 +96,11 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 		r.hba = scratchHBA
 	}
 	s, err := r.serveAndRun(ctx, c.Repo, p, c.Get)
+	if err != nil { // it may have given up at a page that is not there
+		if pages := (*InvalidPages)(nil); errors.As(r.gate(everything), &pages) {
+			err = errors.Join(err, pages)
+		}
+	}
 	if err == nil && c.Exam != nil {
 		if err = c.Exam.run(ctx, c.Binaries, s); err != nil {
 			s.Kill()
@@ -121,6 +126,9 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	}
 	return nil
 }
+
+// everything is all databases.
+func everything(uint32) bool { return true }
 
 // noArchive is put behind a restored cluster's settings.
 const noArchive = `

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,7 +166,8 @@ func (d *Database) attempt(ctx context.Context, p *Plan, want uint32) (oid uint3
 	defer s.Kill() // nobody wants what it has
 	oid, err = d.find(ctx, s, p.Base, keep)
 	if err == nil {
-		err = r.gate(append(keep, oid))
+		kept := append(keep, oid)
+		err = r.gate(func(oid uint32) bool { return slices.Contains(kept, oid) })
 	}
 	if err == nil && d.Look != nil {
 		err = d.look(ctx, s)
@@ -238,36 +238,6 @@ func partial(major int) map[string]string {
 		s["event_triggers"] = "off"
 	}
 	return s
-}
-
-// invalid is a line of the log that tells of a page that WAL is about and that is not
-// there; the path has the OID of the database, or is one of those that all share.
-var invalid = regexp.MustCompile(`page \d+ of relation (\S+) (does not exist|is uninitialized)`)
-
-// ErrInvalidPage is of WAL that is about a page that is not there and should be.
-var ErrInvalidPage = errors.New("restore: what was restored is not whole")
-
-// gate is ErrInvalidPage where a page was missing that is no left-out database's.
-func (r *recovery) gate(kept []uint32) error {
-	var text []byte
-	for pass := range r.passes {
-		part, err := os.ReadFile(r.logOf(pass + 1))
-		if err != nil {
-			return err
-		}
-		text = append(text, part...)
-	}
-	for _, found := range invalid.FindAllSubmatch(text, -1) {
-		path := string(found[1])
-		parts := strings.Split(path, "/")
-		if len(parts) > 2 { // not global/1262
-			if oid, err := strconv.ParseUint(parts[len(parts)-2], 10, 32); err == nil && !slices.Contains(kept, uint32(oid)) {
-				continue
-			}
-		}
-		return fmt.Errorf("%w: WAL is about a page of %s that is not there", ErrInvalidPage, path)
-	}
-	return nil
 }
 
 func (d *Database) connect(ctx context.Context, s *postgres.Server, database string) (*pgx.Conn, error) {

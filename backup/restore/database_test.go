@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -77,7 +78,8 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 	for _, name := range names {
 		h.fill(name, 5000)
 	}
-	m := h.backUp()
+	h.fill("cut", 5000)
+	m := h.backUpWithoutTheEndOf("cut")
 	// The others do what has a server miss their pages: they are vacuumed, cut and dropped.
 	for _, name := range names {
 		h.in(name, "update invoice set name = name || '!' where id % 3 = 0", "delete from invoice where id > 4000", "vacuum (freeze, analyze) invoice",
@@ -126,6 +128,7 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 			}
 		})
 	}
+	t.Run("one that is not whole", func(t *testing.T) { testCut(t, h) })
 	t.Run("one that was not there", func(t *testing.T) {
 		into := filepath.Join(t.TempDir(), "dump")
 		d := &restore.Database{Repo: h.repo, Name: "never", Into: into, Binaries: binaries, Get: []string{os.Args[0], "get"}}
@@ -136,6 +139,78 @@ func testRestoreDatabase(t *testing.T, binaries postgres.Binaries) {
 			t.Error("there is a dump of it")
 		}
 	})
+}
+
+// backUpWithoutTheEndOf takes a base backup in which the last page of a database's invoices
+// is missing, of which nothing in it tells.
+func (h *house) backUpWithoutTheEndOf(database string) *base.Manifest {
+	h.Helper()
+	var path string
+	if err := h.QueryRow(h.Context(), database, "select pg_relation_filepath('invoice')", nil, &path); err != nil {
+		h.Fatal(err)
+	}
+	h.exec("checkpoint") // the server has nothing to write there
+	path = filepath.Join(h.Dir(), path)
+	whole := filepath.Join(filepath.Dir(h.Dir()), "whole")
+	pages, err := os.ReadFile(path)
+	if err == nil {
+		err = os.Rename(path, whole)
+	}
+	if err == nil {
+		err = os.WriteFile(path, pages[:len(pages)-8192], 0o600)
+	}
+	if err == nil {
+		err = postgres.Own(path)
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+	m := h.backUp()
+	if err := os.Rename(whole, path); err != nil {
+		h.Fatal(err)
+	}
+	return m
+}
+
+// withoutFullPages has WAL tell of changes alone from now on: a page that is not there does
+// not come back with it.
+func (h *house) withoutFullPages() {
+	h.Helper()
+	h.exec("alter system set full_page_writes = off")
+	h.exec("select pg_reload_conf()")
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		h.exec("checkpoint")
+		if h.text("select full_page_writes::text from pg_control_checkpoint()") == "false" {
+			return
+		}
+		if time.Now().After(end) {
+			h.Fatal("full_page_writes is on")
+		}
+	}
+}
+
+// testCut restores a database of which a page is missing: there would be a dump of the rest,
+// and nothing wrong with its indexes.
+func testCut(t *testing.T, h *house) {
+	h.withoutFullPages()
+	h.in("cut", "delete from invoice where id > 4990") // of a page that is not there
+	h.write(1)
+	at := h.now()
+	h.write(1)
+	p := h.plan(at)
+	pages := &restore.InvalidPages{}
+	into := filepath.Join(t.TempDir(), "dump")
+	d := &restore.Database{Repo: h.repo, Name: "cut", Into: into, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+	if err := d.Run(t.Context(), p); !errors.Is(err, restore.ErrInvalidPage) || !errors.As(err, &pages) || pages.Lines < 2 {
+		t.Errorf("the database: %v", err)
+	}
+	if _, err := os.Lstat(into); err == nil {
+		t.Error("there is a dump of it")
+	}
+	c := &restore.Cluster{Repo: h.repo, Dir: filepath.Join(wiretest.ServerDir(t), "restored"), Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+	if err := c.Run(t.Context(), p); !errors.Is(err, restore.ErrInvalidPage) {
+		t.Errorf("the cluster: %v", err)
+	}
 }
 
 // A tablespace that is made after the base backup is at a path that is the live server's
