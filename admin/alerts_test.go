@@ -50,7 +50,7 @@ func TestAlertsAreOfWhatThereIs(t *testing.T) {
 	p := busyPooler()
 	r := admin.NewRegistry(p, "1.0")
 	admin.RegisterTenants(r, p, func() int { return 1 })
-	admin.RegisterStore(r, func() store.MeterStats { return store.MeterStats{} })
+	admin.RegisterStores(r, func() map[string]store.MeterStats { return nil })
 	admin.RegisterBackups(r, func() []admin.ClusterBackups { return nil })
 	admin.RegisterTenantBackups(r, func() []admin.TenantBackups { return nil }, func() int { return 1 })
 	described := make(chan *prometheus.Desc)

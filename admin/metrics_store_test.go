@@ -12,9 +12,9 @@ import (
 
 func TestStoreMetrics(t *testing.T) {
 	t.Parallel()
-	var s store.MeterStats
+	var s, other store.MeterStats
 	r := prometheus.NewRegistry()
-	admin.RegisterStore(r, func() store.MeterStats { return s })
+	admin.RegisterStores(r, func() map[string]store.MeterStats { return map[string]store.MeterStats{"default": s, "eu": other} })
 	web := startWeb(t, &admin.Web{Registry: r})
 	if families := scrape(t, web); families["howdah_store_last_success_timestamp_seconds"] != nil {
 		t.Error("a store that was never asked has answered last at some time")
@@ -24,16 +24,23 @@ func TestStoreMetrics(t *testing.T) {
 		s.Put.Within[i] = uint64(i + 4)
 	}
 	s.LastSuccess = time.Unix(1790000000, 0)
+	other.LastFailure = time.Unix(1790000001, 0)
 	families := scrape(t, web)
-	if got := families["howdah_store_last_success_timestamp_seconds"].GetMetric()[0].GetGauge().GetValue(); got != 1790000000 {
-		t.Errorf("the last success was at %v", got)
+	for family, want := range map[string]struct {
+		store string
+		at    float64
+	}{"howdah_store_last_success_timestamp_seconds": {"default", 1790000000}, "howdah_store_last_failure_timestamp_seconds": {"eu", 1790000001}} {
+		all := families[family].GetMetric()
+		if len(all) != 1 || all[0].GetLabel()[0].GetValue() != want.store || all[0].GetGauge().GetValue() != want.at {
+			t.Errorf("%s: %v", family, all)
+		}
 	}
 	for _, m := range families["howdah_store_call_seconds"].GetMetric() {
-		h, call := m.GetHistogram(), m.GetLabel()[0].GetValue()
-		if call != "put" && h.GetSampleCount() != 0 {
+		h, call := m.GetHistogram(), m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue() // sorted by their names
+		if call != "put default" && h.GetSampleCount() != 0 {
 			t.Errorf("%s: %v", call, h)
 		}
-		if call == "put" && (h.GetSampleCount() != 10 || h.GetSampleSum() != 1.5 || len(h.GetBucket()) != 8 ||
+		if call == "put default" && (h.GetSampleCount() != 10 || h.GetSampleSum() != 1.5 || len(h.GetBucket()) != 8 ||
 			h.GetBucket()[0].GetUpperBound() != 0.005 || h.GetBucket()[6].GetCumulativeCount() != 10) {
 			t.Errorf("put: %v", h)
 		}
@@ -43,7 +50,7 @@ func TestStoreMetrics(t *testing.T) {
 		for _, m := range families[family].GetMetric() {
 			sum += m.GetCounter().GetValue()
 		}
-		if n := len(families[family].GetMetric()); n != 6 || sum != want {
+		if n := len(families[family].GetMetric()); n != 14 || sum != want {
 			t.Errorf("%s: %d calls, %v in all", family, n, sum)
 		}
 	}

@@ -30,13 +30,15 @@ type MeterStats struct {
 	Stat        CallStats
 	List        CallStats
 	Delete      CallStats
+	Open        CallStats // of Counts.Open
 	LastSuccess time.Time // of any call; 0 = none yet
+	LastFailure time.Time // so too
 }
 
 // CallStats are one kind of call's.
 type CallStats struct {
 	Calls  uint64
-	Failed uint64        // by trouble: that there is no object, or is one, is none
+	Failed uint64        // by trouble: that there is no object, or is one, is none, nor that the caller has given up
 	Bytes  uint64        // of objects
 	Took   time.Duration // in the store, all together
 	// Within counts the calls that took no longer than each of LatencyBounds.
@@ -61,8 +63,20 @@ func (c *Counts) Stats() MeterStats {
 	return c.stats
 }
 
+// Open counts an attempt to open a store, of which there is no Meter yet.
+func (c *Counts) Open(ctx context.Context, open func() (Store, error)) (s Store, err error) {
+	call := &meterCall{ctx: ctx, in: c, of: &c.stats.Open}
+	defer call.end()
+	err = call.do(func() error {
+		s, err = open()
+		return err
+	})
+	return s, err
+}
+
 // meterCall is a call, or all of a stream's.
 type meterCall struct {
+	ctx   context.Context
 	in    *Counts
 	of    *CallStats // guarded by in.mu
 	bytes uint64
@@ -98,10 +112,13 @@ func (c *meterCall) end() {
 			c.of.Within[i]++
 		}
 	}
-	if c.err == nil || isAnswer(c.err) {
+	switch {
+	case c.err == nil || isAnswer(c.err):
 		c.in.stats.LastSuccess = time.Now()
-	} else {
+	case errors.Is(c.ctx.Err(), context.Canceled) && !errors.Is(context.Cause(c.ctx), errStalled): // nobody waits any more
+	default:
 		c.of.Failed++
+		c.in.stats.LastFailure = time.Now()
 	}
 }
 
@@ -111,8 +128,8 @@ func isAnswer(err error) bool {
 }
 
 // count counts a call of one request, which has moved so many bytes.
-func (m *Meter) count(of *CallStats, bytes int, request func() error) error {
-	c := &meterCall{in: m.Counts, of: of}
+func (m *Meter) count(ctx context.Context, of *CallStats, bytes int, request func() error) error {
+	c := &meterCall{ctx: ctx, in: m.Counts, of: of}
 	err := c.do(request)
 	if err == nil {
 		c.bytes = uint64(bytes)
@@ -123,17 +140,17 @@ func (m *Meter) count(of *CallStats, bytes int, request func() error) error {
 
 // Put stores data under key, in place of what was there.
 func (m *Meter) Put(ctx context.Context, key string, data []byte, meta map[string]string) error {
-	return m.count(&m.Counts.stats.Put, len(data), func() error { return m.Store.Put(ctx, key, data, meta) })
+	return m.count(ctx, &m.Counts.stats.Put, len(data), func() error { return m.Store.Put(ctx, key, data, meta) })
 }
 
 // PutIfAbsent stores data under key unless there is an object.
 func (m *Meter) PutIfAbsent(ctx context.Context, key string, data []byte, meta map[string]string) error {
-	return m.count(&m.Counts.stats.Put, len(data), func() error { return m.Store.PutIfAbsent(ctx, key, data, meta) })
+	return m.count(ctx, &m.Counts.stats.Put, len(data), func() error { return m.Store.PutIfAbsent(ctx, key, data, meta) })
 }
 
 // Stat describes the object.
 func (m *Meter) Stat(ctx context.Context, key string) (info Info, err error) {
-	err = m.count(&m.Counts.stats.Stat, 0, func() error {
+	err = m.count(ctx, &m.Counts.stats.Stat, 0, func() error {
 		info, err = m.Store.Stat(ctx, key)
 		return err
 	})
@@ -142,13 +159,13 @@ func (m *Meter) Stat(ctx context.Context, key string) (info Info, err error) {
 
 // Delete removes the object.
 func (m *Meter) Delete(ctx context.Context, key string) error {
-	return m.count(&m.Counts.stats.Delete, 0, func() error { return m.Store.Delete(ctx, key) })
+	return m.count(ctx, &m.Counts.stats.Delete, 0, func() error { return m.Store.Delete(ctx, key) })
 }
 
 // List yields the objects whose keys begin with prefix.
 func (m *Meter) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		c := &meterCall{in: m.Counts, of: &m.Counts.stats.List}
+		c := &meterCall{ctx: ctx, in: m.Counts, of: &m.Counts.stats.List}
 		defer c.end()
 		begun := time.Now()
 		for info, err := range m.Store.List(ctx, prefix) {
@@ -165,7 +182,7 @@ func (m *Meter) List(ctx context.Context, prefix string) iter.Seq2[Info, error] 
 
 // Get reads a range of the object.
 func (m *Meter) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, Info, error) {
-	r := &meterReader{call: meterCall{in: m.Counts, of: &m.Counts.stats.Get}}
+	r := &meterReader{call: meterCall{ctx: ctx, in: m.Counts, of: &m.Counts.stats.Get}}
 	var info Info
 	err := r.call.do(func() (err error) {
 		r.from, info, err = m.Store.Get(ctx, key, offset, length)
@@ -199,7 +216,7 @@ func (r *meterReader) Close() error {
 
 // Create begins an object.
 func (m *Meter) Create(ctx context.Context, key string, meta map[string]string) (Writer, error) {
-	w := &meterWriter{call: meterCall{in: m.Counts, of: &m.Counts.stats.Stream}}
+	w := &meterWriter{call: meterCall{ctx: ctx, in: m.Counts, of: &m.Counts.stats.Stream}}
 	err := w.call.do(func() (err error) {
 		w.to, err = m.Store.Create(ctx, key, meta)
 		return err

@@ -66,8 +66,22 @@ func TestMeterCounts(t *testing.T) {
 				t.Errorf("%s: within %v: %v", name, store.LatencyBounds(), within)
 			}
 		}
-		if age := time.Since(s.LastSuccess); age != 0 {
-			t.Errorf("the last success is %v ago", age)
+		if age, failure := time.Since(s.LastSuccess), s.LastSuccess.Sub(s.LastFailure); age != 0 || failure < time.Second/20 || failure > time.Second {
+			t.Errorf("the last success is %v ago, %v after the last failure", age, failure)
+		}
+		time.Sleep(time.Second)
+		given, giveUp := context.WithCancel(t.Context())
+		giveUp()
+		broken = true
+		m.Put(given, "k", nil, nil) // nobody waits for it: no failure
+		if after := m.Counts.Stats(); after.LastFailure != s.LastFailure || after.LastSuccess != s.LastSuccess || after.Put.Failed != s.Put.Failed {
+			t.Errorf("given up: %+v", after)
+		}
+		if _, err := m.Counts.Open(t.Context(), func() (store.Store, error) { return store.OpenDir("none") }); err == nil {
+			t.Error("what is not there was opened")
+		}
+		if after := m.Counts.Stats(); after.LastFailure.Before(after.LastSuccess) || after.Open.Failed != 1 || after.LastSuccess != s.LastSuccess {
+			t.Errorf("not opened: %+v", after)
 		}
 	})
 }

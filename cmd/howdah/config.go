@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"howdah/backup/store"
 	"howdah/router/hba"
 	"howdah/tenants"
 	"howdah/tenants/catalog"
@@ -39,8 +38,7 @@ type Config struct {
 
 	MasterKey *catalog.MasterKey // of Catalog.MasterKeyFile; nil without one
 
-	main   Store         // that of Backup, if there is one
-	counts *store.Counts // of what the stores were asked for; nil without one
+	main Store // that of Backup, if there is one
 
 	// Notes are worth an operator's look but no mistakes.
 	Notes []Mistake

@@ -51,7 +51,6 @@ func (r *configReader) checkBackup() {
 		r.checkStores("")
 		return
 	}
-	r.config.counts = &store.Counts{}
 	s := &r.config.main
 	*s = Store{Name: tenants.DefaultStore, URL: b.Store, Recipients: b.Recipients, CredentialsFile: b.CredentialsFile}
 	r.readStore(s, at)

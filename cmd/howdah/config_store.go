@@ -17,7 +17,7 @@ import (
 // readStore looks at a store's URL, and makes what is in it absolute. A URL that
 // may have a password in it is not repeated.
 func (r *configReader) readStore(s *Store, at func(name string) []string) {
-	s.counts = r.config.counts
+	s.counts = &store.Counts{}
 	if strings.HasPrefix(s.URL, "s3:") {
 		r.readBucket(s, at)
 		return
@@ -99,7 +99,7 @@ func (s *Store) open() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := store.OpenDir(folder)
+	dir, err := s.counts.Open(context.Background(), func() (store.Store, error) { return store.OpenDir(folder) })
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%w; `howdah backup init` makes a new one", err)
 	}
@@ -158,7 +158,7 @@ func (b *openBucket) open() (store.Store, error) {
 func (b *openBucket) openNow() (store.Store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
-	s, err := store.OpenS3(ctx, b.config)
+	s, err := b.counts.Open(ctx, func() (store.Store, error) { return store.OpenS3(ctx, b.config) })
 	if err != nil {
 		return nil, err
 	}
@@ -190,10 +190,19 @@ func (b *openBucket) tryOut() (where string, err error) {
 	return fmt.Sprintf("bucket %q", b.config.Bucket), b.probe(ctx, s)
 }
 
-// storeStats are what the stores were asked for since the configuration was read.
-func (c *Config) storeStats() store.MeterStats {
-	if c.counts == nil {
-		return store.MeterStats{}
+// storeStats are what each store was asked for since the configuration was read.
+func (c *Config) storeStats() map[string]store.MeterStats {
+	all := map[string]store.MeterStats{}
+	for _, s := range c.stores() {
+		all[s.Name] = s.counts.Stats()
 	}
-	return c.counts.Stats()
+	return all
+}
+
+// fetched is how many bytes of objects came from the stores.
+func (c *Config) fetched() (n int64) {
+	for _, stats := range c.storeStats() {
+		n += int64(stats.Get.Bytes)
+	}
+	return n
 }

@@ -251,6 +251,16 @@ func (s *storesPlace) oneAway() {
 	if err != nil {
 		s.Fatal(err)
 	}
+	config, err := LoadConfig(s.path)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := config.exportPlaces((*Store).open); err == nil {
+		s.Error("a bucket was opened that there is not")
+	}
+	if stats := config.storeStats(); stats["gone"].LastFailure.IsZero() || !stats["gone"].LastSuccess.IsZero() || stats["eu"].LastSuccess.IsZero() || !stats["eu"].LastFailure.IsZero() {
+		s.Errorf("it is told of the stores: %+v", stats)
+	}
 	old, id := storeExportAt(s.T, place, time.Now().Add(-2*time.Hour)), storeExportAt(s.T, place, time.Now())
 
 	s.give(exitFailed, "bucket-gone", "export", "list")

@@ -128,7 +128,7 @@ func (r *restoring) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	fetched := int64(config.storeStats().Get.Bytes)
+	fetched := config.fetched()
 	if r.json {
 		return r.told(cmd, plan, restoreRow{Into: into, Configuration: configuration, Fetched: fetched})
 	}

@@ -372,7 +372,7 @@ func (d *daemon) serveWeb(ctx context.Context, serving *sync.WaitGroup) (<-chan 
 	w := &admin.Web{API: api, Page: page.Handler(), Guard: api.Guard, Ready: d.ready, Registry: admin.NewRegistry(d.router, version), TLS: d.webTLS.Load, Log: d.log}
 	top := func() int { return d.current().Admin.MetricsTenants }
 	admin.RegisterTenants(w.Registry, d.router, top)
-	admin.RegisterStore(w.Registry, func() store.MeterStats { return d.current().storeStats() })
+	admin.RegisterStores(w.Registry, func() map[string]store.MeterStats { return d.current().storeStats() })
 	admin.RegisterBackups(w.Registry, d.clusterBackups)
 	admin.RegisterTenantBackups(w.Registry, func() []admin.TenantBackups { return d.tenantBackups("") }, top)
 	serving.Go(func() { failed <- w.Serve(ctx, l) })
