@@ -14,6 +14,11 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PROGRAMS = $(addprefix ./,$(patsubst %/,%,$(sort $(dir $(wildcard testdata/*/*.go)))))
 PACKAGES = ./... $(PROGRAMS)
 
+# Those whose tests take longest begin first, so that they do not run alone in the end.
+# Tests wait more than they work: one package more than there are processors.
+LONGEST = ./router ./admin/fleet ./cmd/howdah ./backup/restore
+ATONCE  = -p $$(($$(getconf _NPROCESSORS_ONLN) + 1))
+
 .DEFAULT_GOAL := help
 .PHONY: run build test race fuzz bench bench-tenants bench-standbys bench-api bench-admin bench-backup clients odoo odoo-standby odoo-catalog lint soak help
 
@@ -32,7 +37,7 @@ test: ## install what is missing and run all tests
 	@testdata/getversitygw >/dev/null
 	@testdata/getpromtool >/dev/null
 	@testdata/getpg 17 trixie >/dev/null
-	$(GO) test -count=1 -timeout 25m $(PACKAGES)
+	testdata/inmemory $(GO) test $(ATONCE) -count=1 -timeout 25m $(LONGEST) $(PACKAGES)
 
 race: ## run all tests under the race detector
 	@testdata/install postgresql postgresql-contrib python3-psycopg2 pgbouncer gcc libc6-dev etcd-server patroni strace
@@ -41,7 +46,7 @@ race: ## run all tests under the race detector
 	@testdata/getversitygw >/dev/null
 	@testdata/getpromtool >/dev/null
 	@testdata/getpg 17 trixie >/dev/null
-	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 40m $(PACKAGES)
+	CGO_ENABLED=1 testdata/inmemory $(GO) test -race -count=1 -timeout 40m $(LONGEST) $(PACKAGES)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . >/dev/null || { echo 'no fuzz targets found' >&2; exit 1; }
