@@ -260,7 +260,8 @@ func testQueryRate(t *testing.T, h *house) {
 	if took := r.askTimes(t, 2*rate); took < 900*time.Millisecond {
 		t.Errorf("two seconds' worth took %v", took)
 	}
-	if waited := time.Duration(d.pool("acme").Counters.WaitTime) * time.Microsecond; waited < 800*time.Millisecond {
+	// On a busy machine much of the second passes while the queries run.
+	if waited := time.Duration(d.pool("acme").Counters.WaitTime) * time.Microsecond; waited < 300*time.Millisecond {
 		t.Errorf("%v of waiting are counted", waited)
 	}
 	// A pipeline pays for all it held.
@@ -507,7 +508,7 @@ func testUserRates(t *testing.T, h *house) {
 	if took := r.askTimes(t, 2*rate); took < 900*time.Millisecond {
 		t.Errorf("two seconds' worth took %v", took)
 	}
-	if took := other.askTimes(t, 2*rate); took > 700*time.Millisecond {
+	if took := other.askTimes(t, 10*rate); took > 5*time.Second { // at the other rate it were nine
 		t.Errorf("the tenant's other user took %v", took)
 	}
 
@@ -516,7 +517,7 @@ func testUserRates(t *testing.T, h *house) {
 		s.users[0].Limits.MaxQueriesPerSecond, s.users[0].Limits.MaxLoginsPerSecond = nil, &logins
 		s.users[0].Limits.MaxWaitingClients, s.users[0].Limits.MaxBytesPerSecond = &waiting, &bytes
 	})
-	if took := r.askTimes(t, 2*rate); took > 700*time.Millisecond {
+	if took := r.askTimes(t, 10*rate); took > 5*time.Second {
 		t.Errorf("without a rate of its own: %v", took)
 	}
 	began := time.Now()
