@@ -73,7 +73,7 @@ func contract() map[string]string {
 		"CLUSTERS": "cluster:s members:s budget:i used:i waiting_tenants:i tenants:i can_create:s",
 		"JOBS": "job:s kind:s tenant:s state:s step:s done:i total:i attempts:i actor:s node:s created:s started:s finished:s " +
 			"error:s",
-		"EXPORTS":    "export:s tenant:s cluster:s taken:s server:i size:q stored:q",
+		"EXPORTS":    "export:s tenant:s cluster:s taken:s server:i size:q stored:q held:b",
 		"DROPPED":    "tenant:s cluster:s dropped:s kept_until:s",
 		"AUDIT":      "seq:q at:s actor:s door:s from:s action:s kind:s name:s before:s after:s",
 		"TOKENS":     "token:s role:s tenant:s created:s expires:s old_until:s",

@@ -55,9 +55,9 @@ func showExports(ctx context.Context, o *operating) error {
 	if err != nil {
 		return err
 	}
-	row := o.begin(columns("export s, tenant s, cluster s, taken T, server i, size q, stored q")).row
+	row := o.begin(columns("export s, tenant s, cluster s, taken T, server i, size q, stored q, held b")).row
 	for _, m := range all {
-		row(m.ID, m.Tenant, m.Cluster, m.Taken, m.Server, m.Size, m.Stored)
+		row(m.ID, m.Tenant, m.Cluster, m.Taken, m.Server, m.Size, m.Stored, m.Held != nil)
 	}
 	return nil
 }

@@ -198,6 +198,8 @@ func permissions() map[string]struct {
 		"POST /api/v1/tenants/{name}/exports":      {"operator", false},
 		"GET /api/v1/tenants/{name}/exports":       {"viewer", false},
 		"GET /api/v1/exports":                      {"viewer", false},
+		"PUT /api/v1/exports/{id}/hold":            {"operator", false},
+		"DELETE /api/v1/exports/{id}/hold":         {"admin", false},
 		"GET /api/v1/dropped":                      {"viewer", false},
 		"DELETE /api/v1/dropped/{name}":            {"admin", false},
 		"POST /api/v1/dropped/{name}/undrop":       {"admin", false},

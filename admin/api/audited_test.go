@@ -17,6 +17,8 @@ func unseen() map[string]string {
 		"POST /api/v1/tenants/{name}/restore":              "it takes a store, and begins its job as the others do",
 		"POST /api/v1/tenants/{name}/restore/undo":         "it takes a tenant that was restored, and begins its job as the others do",
 		"POST /api/v1/imports":                             "it takes an export, and begins its job as the others do",
+		"PUT /api/v1/exports/{id}/hold":                    "it takes an export: package fleet's tests look",
+		"DELETE /api/v1/exports/{id}/hold":                 "it takes an export: package fleet's tests look",
 		"PUT /api/v1/clusters/{name}/backups/{id}/hold":    "it takes a base backup: package fleet's tests look",
 		"DELETE /api/v1/clusters/{name}/backups/{id}/hold": "it takes a base backup: package fleet's tests look",
 		"POST /api/v1/master-key/reseal":                   "it takes a sealed secret, and changes users' entries as others do",

@@ -15,6 +15,8 @@ func (s *server) exports(api huma.API) {
 	huma.Register(api, operation("list-exports-of-tenant", "GET", "/tenants/{name}/exports", "List exports of a tenant, the newest first; of one that was dropped too", viewer), s.exportsOfTenant)
 	huma.Register(api, operation("import-tenant", "POST", "/imports", "Make a tenant of an export", admin, accepted), s.importTenant)
 	huma.Register(api, operation("list-exports", "GET", "/exports", "List exports of all tenants, the newest first", viewer), s.listExports)
+	huma.Register(api, operation("hold-export", "PUT", "/exports/{id}/hold", "Have an export never be deleted", operator), s.holdExport)
+	huma.Register(api, operation("release-export", "DELETE", "/exports/{id}/hold", "Have an export be deleted again when it is not to be kept any more", admin), s.releaseExport)
 }
 
 type exportAnswer struct {
@@ -57,16 +59,16 @@ func (s *server) importTenant(ctx context.Context, in *struct {
 	return s.make(ctx, &in.Asking, n, (*fleet.Fleet).ImportTenant)
 }
 
-func (s *server) exportsOfTenant(ctx context.Context, in *ByName) (*struct{ Body []export.Manifest }, error) {
+func (s *server) exportsOfTenant(ctx context.Context, in *ByName) (*struct{ Body []export.Listed }, error) {
 	return s.exportsOf(ctx, in.Name)
 }
 
-func (s *server) listExports(ctx context.Context, _ *struct{}) (*struct{ Body []export.Manifest }, error) {
+func (s *server) listExports(ctx context.Context, _ *struct{}) (*struct{ Body []export.Listed }, error) {
 	return s.exportsOf(ctx, "")
 }
 
 // exportsOf tells what exports are. Of which parts they are made is the store's business.
-func (s *server) exportsOf(ctx context.Context, tenant string) (*struct{ Body []export.Manifest }, error) {
+func (s *server) exportsOf(ctx context.Context, tenant string) (*struct{ Body []export.Listed }, error) {
 	f, err := s.fleet()
 	if err != nil {
 		return nil, err
@@ -78,5 +80,32 @@ func (s *server) exportsOf(ctx context.Context, tenant string) (*struct{ Body []
 	for i := range all {
 		all[i].Parts = nil
 	}
-	return &struct{ Body []export.Manifest }{append([]export.Manifest{}, all...)}, nil
+	return &struct{ Body []export.Listed }{append([]export.Listed{}, all...)}, nil
+}
+
+// ByExport is a path with an export in it.
+type ByExport struct {
+	ID string `path:"id" maxLength:"200"`
+}
+
+func (s *server) holdExport(ctx context.Context, in *struct {
+	ByExport
+	Body struct {
+		Reason string `json:"reason,omitempty" maxLength:"1000" doc:"why: it is kept with it"`
+	}
+},
+) (*struct{}, error) {
+	return nil, s.ofExport(func(f *fleet.Fleet) error { return f.HoldExport(ctx, actor(ctx), in.ID, in.Body.Reason) })
+}
+
+func (s *server) releaseExport(ctx context.Context, in *ByExport) (*struct{}, error) {
+	return nil, s.ofExport(func(f *fleet.Fleet) error { return f.ReleaseExport(ctx, actor(ctx), in.ID) })
+}
+
+func (s *server) ofExport(do func(*fleet.Fleet) error) error {
+	f, err := s.fleet()
+	if err != nil {
+		return err
+	}
+	return s.problem(do(f))
 }

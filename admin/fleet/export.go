@@ -321,7 +321,7 @@ func (f *Fleet) abandonExport(ctx context.Context, r *jobs.Run, p *exporting) (*
 
 // ListExports returns the exports of a tenant, or of all (""), the newest first; none
 // where there is no store. Those that cannot be read are told of in the log.
-func (f *Fleet) ListExports(ctx context.Context, tenant string) ([]export.Manifest, error) {
+func (f *Fleet) ListExports(ctx context.Context, tenant string) ([]export.Listed, error) {
 	if !f.HasStore() {
 		return nil, nil
 	}

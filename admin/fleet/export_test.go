@@ -177,7 +177,48 @@ func TestExport(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].ID != m.ID {
 		t.Errorf("exports are %+v, %v", all, err)
 	}
+	e.exportsAreHeld(m.ID)
 	e.tidy()
+}
+
+// exportsAreHeld holds an export, and releases it; both are in the audit log.
+func (e *exporter) exportsAreHeld(id string) {
+	e.t.Helper()
+	ctx := e.t.Context()
+	held := func() *export.Hold {
+		e.t.Helper()
+		all, err := e.fleet.ListExports(ctx, "acme")
+		if err != nil || len(all) != 1 {
+			e.t.Fatalf("exports are %+v, %v", all, err)
+		}
+		return all[0].Held
+	}
+	var invalid *fleet.InvalidError
+	if err := e.fleet.HoldExport(ctx, anna, "../identity", ""); !errors.As(err, &invalid) {
+		e.t.Errorf("what is none is held: %v", err)
+	}
+	if err := e.fleet.HoldExport(ctx, anna, "acme.20010101T000000Z.abcdef", ""); !errors.Is(err, catalog.ErrNotFound) {
+		e.t.Errorf("one that is not there is held: %v", err)
+	}
+	if err := e.fleet.ReleaseExport(ctx, anna, id); !errors.Is(err, catalog.ErrNotFound) {
+		e.t.Errorf("one that is not held is released: %v", err)
+	}
+	if err := e.fleet.HoldExport(ctx, anna, id, "case 4711"); err != nil {
+		e.t.Fatal(err)
+	}
+	if h := held(); h == nil || h.Reason != "case 4711" || h.By != anna.Name {
+		e.t.Errorf("the hold is %+v", h)
+	}
+	if err := e.fleet.ReleaseExport(ctx, anna, id); err != nil {
+		e.t.Fatal(err)
+	}
+	if h := held(); h != nil {
+		e.t.Errorf("released, the hold is %+v", h)
+	}
+	last, err := e.catalog.LastRecords(ctx, id, 10)
+	if err != nil || len(last) != 2 || last[0].Action != "release" || last[1].Action != "hold" {
+		e.t.Errorf("audited were %+v, %v", last, err)
+	}
 }
 
 // What is wrong is told before anything is done.

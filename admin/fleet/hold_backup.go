@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/export"
 	"howdah/backup/keep"
 	"howdah/backup/repository"
 	"howdah/backup/restore"
@@ -99,7 +100,7 @@ func holdProblem(err error) error {
 		return nil
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("%w: %w", catalog.ErrNotFound, err)
-	case errors.Is(err, base.ErrID), errors.Is(err, base.ErrNewer), errors.Is(err, store.ErrDamaged):
+	case errors.Is(err, base.ErrID), errors.Is(err, base.ErrNewer), errors.Is(err, export.ErrNewer), errors.Is(err, store.ErrDamaged):
 		return &InvalidError{Reason: err}
 	}
 	return &StoreError{err}

@@ -92,14 +92,25 @@ func (p *Place) manifest(ctx context.Context, id string) (*Manifest, error) {
 	return &m, nil
 }
 
-// ListAll is List of several places.
-func ListAll(ctx context.Context, places []*Place, tenant string) (all []Manifest, err error) {
+// Listed is an export, and its hold, if there is one.
+type Listed struct {
+	Manifest
+	Held *Hold `json:"held,omitempty"`
+}
+
+// ListAll returns the exports of a tenant, or of all (""), that are in several places, the
+// newest first, as far as they can be read: the error tells of those that cannot.
+func ListAll(ctx context.Context, places []*Place, tenant string) (all []Listed, err error) {
 	var bad []error
 	for _, p := range places {
 		there, err := p.List(ctx, tenant)
-		all, bad = append(all, there...), append(bad, err)
+		holds, holdsErr := p.Holds(ctx)
+		for _, m := range there {
+			all = append(all, Listed{m, holds[m.ID]})
+		}
+		bad = append(bad, err, holdsErr)
 	}
-	slices.SortFunc(all, newestFirst)
+	slices.SortFunc(all, func(a, b Listed) int { return newestFirst(a.Manifest, b.Manifest) })
 	return all, errors.Join(bad...)
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,33 +76,20 @@ func exportList() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of a tenant")
 	return fromStore(&p, cmd, func(cmd *cobra.Command, at *exportStore, _ []string) error {
 		all, err := export.ListAll(cmd.Context(), at.all, tenant)
-		holds, bad := map[string]*export.Hold{}, []error{err, at.away}
-		for _, place := range at.all {
-			there, err := place.Holds(cmd.Context())
-			maps.Copy(holds, there)
-			bad = append(bad, err)
-		}
-		return errors.Join(p.listed(cmd, all, holds), errors.Join(bad...))
+		return errors.Join(p.listed(cmd, all), err, at.away)
 	})
 }
 
-// listedExport is an export as `export list` tells of it.
-type listedExport struct {
-	export.Manifest
-	Held *export.Hold `json:"held,omitempty"`
-}
-
-func (p *printer) listed(cmd *cobra.Command, all []export.Manifest, holds map[string]*export.Hold) error {
-	told, rows := []listedExport{}, [][]string{}
+func (p *printer) listed(cmd *cobra.Command, all []export.Listed) error {
+	told, rows := []export.Listed{}, [][]string{}
 	for _, m := range all {
 		m.Parts = nil
-		one := listedExport{m, holds[m.ID]}
 		held := ""
-		if one.Held != nil {
-			held = cmp.Or(one.Held.Reason, "held")
+		if m.Held != nil {
+			held = cmp.Or(m.Held.Reason, "held")
 		}
-		told = append(told, one)
-		rows = append(rows, append(exportColumns(&m), held))
+		told = append(told, m)
+		rows = append(rows, append(exportColumns(&m.Manifest), held))
 	}
 	if p.json {
 		return object(cmd.OutOrStdout(), told)
