@@ -12,6 +12,7 @@ import (
 
 	"howdah/backup/base"
 	"howdah/backup/repository"
+	"howdah/backup/wal"
 	"howdah/wire/postgres"
 )
 
@@ -113,6 +114,9 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 		err = fmt.Errorf("the server did not stop as it should: %s", s.Outcome())
 	}
 	if err == nil {
+		err = c.moveTablespaces(r.inPlace)
+	}
+	if err == nil {
 		err = c.archiveNowhere()
 	}
 	if err == nil {
@@ -129,6 +133,32 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 
 // everything is all databases.
 func everything(uint32) bool { return true }
+
+// moveTablespaces has those that were made after the base backup be where those are for which
+// nobody has named a place: a server takes folders in pg_tblspc for a mistake.
+func (c *Cluster) moveTablespaces(made *wal.InPlace) error {
+	for oid := range made.Tablespaces() {
+		there := filepath.Join(c.Dir, "pg_tblspc", fmt.Sprint(oid))
+		info, err := os.Lstat(there)
+		if errors.Is(err, os.ErrNotExist) || err == nil && !info.IsDir() { // dropped again; or the base backup has it
+			continue
+		}
+		to := filepath.Join(c.Dir, base.TablespacesFolder, fmt.Sprint(oid))
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(to), 0o700)
+		}
+		if err == nil {
+			err = os.Rename(there, to)
+		}
+		if err == nil {
+			err = os.Symlink(to, there)
+		}
+		if err != nil {
+			return fmt.Errorf("move tablespace %d: %w", oid, err)
+		}
+	}
+	return nil
+}
 
 // noArchive is put behind a restored cluster's settings.
 const noArchive = `

@@ -45,6 +45,7 @@ type house struct {
 	conn     *pgx.Conn
 	stop     func() // the receiver
 	rows     int
+	look     func(conn *pgx.Conn, dir string) // at what is restored; nil is nobody
 }
 
 func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.PostgresOption) *house {
@@ -219,6 +220,9 @@ func (h *house) run(t *testing.T, p *restore.Plan) (rows []int) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
+	if h.look != nil {
+		h.look(conn, dir)
+	}
 	var archives string
 	if err := conn.QueryRow(t.Context(), "show archive_mode").Scan(&archives); err != nil || archives != "off" {
 		t.Errorf("archive_mode of what was restored is %q: %v", archives, err)

@@ -16,6 +16,7 @@ import (
 
 	"howdah/backup/base"
 	"howdah/backup/replication"
+	"howdah/backup/wal"
 	"howdah/wire/postgres"
 )
 
@@ -34,6 +35,7 @@ type recovery struct {
 	progress func(base.Progress) // nil is nobody
 	telling  sync.Mutex          // of progress and last
 	last     replication.LSN     // where the last segment begins that was given
+	inPlace  *wal.InPlace        // what the segments go through
 }
 
 // quiet are settings under which a server does nothing but to recover, whatever its files
@@ -47,6 +49,7 @@ func quiet() map[string]string {
 		"huge_pages": "off", "shared_buffers": "128MB", "restart_after_crash": "off", "listen_addresses": "",
 		"unix_socket_permissions": "0700", "external_pid_file": "", "recovery_target_action": "promote",
 		"recovery_end_command": "", "archive_cleanup_command": "", "recovery_min_apply_delay": "0",
+		"allow_in_place_tablespaces": "on", // which wal.InPlace makes of others
 		// Not less than the server had whose WAL it is, and nobody knows how many that were.
 		"max_prepared_transactions": "2000", "max_locks_per_transaction": "256", "track_commit_timestamp": "on",
 		// In the data directory, and gone with it, though the server is killed.
@@ -170,8 +173,6 @@ func (r *recovery) start(ctx context.Context, t Target) (*postgres.Server, error
 			return nil, errEndOfWAL
 		case strings.Contains(string(text), "requested recovery stop point is before consistent recovery point"):
 			return nil, errTooEarly
-		case strings.Contains(string(text), "Tablespace/CREATE"):
-			err = fmt.Errorf("a tablespace was made after the base backup, and a recovery would write to where it is: restore to before that, or from a base backup taken after it: %w", err)
 		}
 		return nil, err
 	}

@@ -33,10 +33,12 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	}
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
+	source := wal.NewSource(serving, repo, p.contents, p.Until.LSN)
+	r.inPlace = wal.NewInPlace(p.Identity.Segment)
 	go func() {
 		served <- wal.Serve(serving, listener, func(ctx context.Context, name string, into io.Writer) error {
 			r.asked(p, name)
-			err := p.fetch(ctx, repo, name, into)
+			err := r.fetch(ctx, repo, p, source, name, into)
 			if err == nil {
 				r.given(p, name)
 			}
@@ -46,6 +48,7 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	defer func() {
 		stop()
 		<-served
+		source.Wait()
 	}()
 	r.get = append(get, socket)
 	if err := r.prepare(postgres.OwnScratch); err != nil {
@@ -83,8 +86,8 @@ func (r *recovery) asked(p *Plan, name string) {
 }
 
 // fetch gets a file of WAL as the plan has it: nothing of what was stored since it was
-// made, for that may be of after the target.
-func (p *Plan) fetch(ctx context.Context, repo *repository.Repository, name string, into io.Writer) error {
+// made, for that may be of after the target. Tablespaces are made in the data directory.
+func (r *recovery) fetch(ctx context.Context, repo *repository.Repository, p *Plan, source *wal.Source, name string, into io.Writer) error {
 	size := p.Identity.Segment
 	_, start, err := replication.ParseSegment(name, size)
 	switch {
@@ -96,7 +99,9 @@ func (p *Plan) fetch(ctx context.Context, repo *repository.Repository, name stri
 	case start >= p.Until.LSN:
 		return wal.ErrAbsent
 	}
-	return p.contents.Fetch(ctx, repo, name, &capped{into: into, left: int64(min(p.Until.LSN-start, size))})
+	return r.inPlace.Pass(start, into, func(into io.Writer) error {
+		return source.Get(ctx, name, &capped{into: into, left: int64(min(p.Until.LSN-start, size))})
+	})
 }
 
 // capped passes so many bytes on, and zeros in place of the others.

@@ -63,7 +63,7 @@ func (f *facts) due(now time.Time) (why string, k kind) {
 	}
 	for _, oid := range f.tablespaces {
 		if !slices.ContainsFunc(f.newest.Tablespaces, func(t base.Tablespace) bool { return t.OID == oid }) {
-			return fmt.Sprintf("tablespace %d is newer than %s, and no recovery makes it again", oid, f.newest.ID), urgent
+			return fmt.Sprintf("tablespace %d is newer than %s, and a recovery from there would not know where it belongs", oid, f.newest.ID), urgent
 		}
 	}
 	if age := now.Sub(f.newest.Started); f.interval > 0 && age >= f.interval {

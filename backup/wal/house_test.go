@@ -213,7 +213,7 @@ func (g *rig) recover(t testing.TB, s *postgres.Server, settings ...string) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	source := NewSource(ctx, g.Repository, c)
+	source := NewSource(ctx, g.Repository, c, 0)
 	done := make(chan error)
 	go func() { done <- Serve(ctx, l, source.Get) }()
 	defer func() {

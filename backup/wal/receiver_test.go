@@ -41,6 +41,7 @@ func TestReceiver(t *testing.T) {
 	t.Run("the slot is gone", func(t *testing.T) { testGap(t, primary) })
 	t.Run("the slot is lost", func(t *testing.T) { testLostSlot(t, primary) })
 	t.Run("records are read", func(t *testing.T) { testRecords(t, primary, wiretest.FindPostgres(t)) })
+	t.Run("tablespaces are made in place", func(t *testing.T) { testInPlace(t, primary, wiretest.FindPostgres(t)) })
 	t.Run("a server that stops", func(t *testing.T) { testStopping(t, primary) }) // last
 }
 

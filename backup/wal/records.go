@@ -34,9 +34,12 @@ const (
 
 	rmXLOG         = 0
 	rmDatabase     = 4
+	rmTablespace   = 5
 	switchRecord   = 0x40 // of rmXLOG: nothing more comes in the segment
 	copyRecord     = 0x00 // of rmDatabase: a directory was copied, file by file
 	copyRecordData = 16
+	spaceRecord    = 0x00 // of rmTablespace: one was made, OID and path
+	recordCRC      = 20   // where a record's is
 )
 
 // headMost is how much of a record is looked at: its header, and that of its first block with
@@ -71,6 +74,9 @@ type scanner struct {
 	bytes   tally
 	copies  []fileCopy
 	skipped int64 // times that something could not be read
+
+	// space, if not nil, is called with the head of each spaceRecord, and how long all of it is.
+	space func(head []byte, length uint32)
 }
 
 // newScanner returns one for WAL that begins at a page's start, of which the first may go on
@@ -245,8 +251,11 @@ func (s *scanner) wholeHead(b []byte) []byte {
 func (s *scanner) record(head []byte, length uint32) {
 	kind, manager := head[16]&0xF0, head[17]
 	s.ends = manager == rmXLOG && kind == switchRecord
-	if manager == rmDatabase && kind == copyRecord {
+	switch {
+	case manager == rmDatabase && kind == copyRecord:
 		s.copied(head)
+	case manager == rmTablespace && kind == spaceRecord && s.space != nil:
+		s.space(head, length)
 	}
 	if s.start >= s.count {
 		s.bytes.add(firstDatabase(head), int64(length))
@@ -284,28 +293,49 @@ func firstDatabase(head []byte) uint32 {
 // copied notes what a copyRecord tells. One that has a database move to another tablespace is
 // of no interest: its own files are what was copied.
 func (s *scanner) copied(head []byte) {
+	at := dataIn(head)
+	if at < 0 || len(head) < at+copyRecordData {
+		return
+	}
+	c := fileCopy{s.start, binary.LittleEndian.Uint32(head[at:]), binary.LittleEndian.Uint32(head[at+8:])}
+	if c.oid != c.source {
+		s.copies = append(s.copies, c)
+	}
+}
+
+// dataIn returns where the data begins of a record that has no block; -1 if it has one, or
+// none of it is in the head.
+func dataIn(head []byte) int {
 	for at := recordHeader; at < len(head); {
 		switch head[at] {
 		case idOrigin:
 			at += 1 + 2
-			continue
 		case idTopXID:
 			at += 1 + 4
-			continue
 		case idDataShort:
-			at += 1 + 1
+			return at + 1 + 1
 		case idDataLong:
-			at += 1 + 4
+			return at + 1 + 4
 		default:
-			return
+			return -1
 		}
-		if len(head) < at+copyRecordData {
-			return
+	}
+	return -1
+}
+
+// place returns where the n-th byte is of a record that begins somewhere: headers of pages
+// are between them.
+func (s *scanner) place(start replication.LSN, n int) replication.LSN {
+	for at := start; ; {
+		left := pageSize - int(at%pageSize)
+		if n < left {
+			return at + replication.LSN(n)
 		}
-		c := fileCopy{s.start, binary.LittleEndian.Uint32(head[at:]), binary.LittleEndian.Uint32(head[at+8:])}
-		if c.oid != c.source {
-			s.copies = append(s.copies, c)
+		n -= left
+		if at += replication.LSN(left); at%s.size == 0 {
+			at += longHeader
+		} else {
+			at += shortHeader
 		}
-		return
 	}
 }

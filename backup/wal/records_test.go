@@ -153,7 +153,9 @@ func TestRecordsOfNewer(t *testing.T) { testRecordsOf(t, wiretest.NewerPostgres(
 func TestRecordsOfNewestSoak(t *testing.T) { testRecordsOf(t, wiretest.NewestPostgres(t)) }
 
 func testRecordsOf(t *testing.T, binaries postgres.Binaries) {
-	testRecords(t, start(t, binaries, wiretest.WithSetting("wal_level", "logical")), binaries)
+	primary := start(t, binaries, wiretest.WithSetting("wal_level", "logical"))
+	testRecords(t, primary, binaries)
+	testInPlace(t, primary, binaries)
 }
 
 // writer writes WAL as PostgreSQL does, of records that it is given.

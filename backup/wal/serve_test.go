@@ -165,7 +165,7 @@ func TestSourceFetchesAhead(t *testing.T) {
 	}
 	putPart(t, r, 1, 9*mib, 0, 1000)
 	ctx, cancel := context.WithCancel(t.Context())
-	s := NewSource(ctx, r, list(t, r))
+	s := NewSource(ctx, r, list(t, r), 0)
 	get := func(name string) ([]byte, error) {
 		var b bytes.Buffer
 		err := s.Get(t.Context(), name, &b)
@@ -203,5 +203,9 @@ func TestSourceFetchesAhead(t *testing.T) {
 	s.Wait()
 	if got, err := get("000000010000000000000003"); err != nil || len(got) != mib {
 		t.Errorf("nothing ahead any more: %d bytes, %v", len(got), err)
+	}
+	s = NewSource(t.Context(), r, list(t, r), 3*mib)
+	if got, err := get("000000010000000000000001"); err != nil || len(got) != mib || len(s.fetched) != 1 {
+		t.Errorf("up to the third: %d bytes, %v; %d are fetched ahead", len(got), err, len(s.fetched))
 	}
 }

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"sync"
@@ -22,6 +23,7 @@ type Source struct {
 	repo     *repository.Repository
 	contents *Contents
 	ahead    int
+	until    replication.LSN // of what begins there nothing is fetched ahead
 	running  sync.WaitGroup
 
 	mu      sync.Mutex
@@ -35,10 +37,11 @@ type fetched struct {
 	data   []byte // after done; nil if it is of no use
 }
 
-// NewSource returns one that fetches ahead until the context is done.
-func NewSource(ctx context.Context, r *repository.Repository, c *Contents) *Source {
+// NewSource returns one that fetches ahead until the context is done, and nothing that begins
+// at until or behind; 0 is that there is no end.
+func NewSource(ctx context.Context, r *repository.Repository, c *Contents, until replication.LSN) *Source {
 	ahead := min(aheadMost, int(aheadBytes/c.Identity.Segment))
-	return &Source{ctx: ctx, repo: r, contents: c, ahead: ahead, fetched: map[string]*fetched{}}
+	return &Source{ctx: ctx, repo: r, contents: c, ahead: ahead, until: cmp.Or(until, ^replication.LSN(0)), fetched: map[string]*fetched{}}
 }
 
 // Wait returns when nothing is being fetched any more, after the context is done.
@@ -76,7 +79,11 @@ func (s *Source) next(name string) *fetched {
 	delete(s.fetched, name)
 	wanted := map[string]bool{}
 	for i := 1; i <= s.ahead && s.ctx.Err() == nil; i++ {
-		name := replication.SegmentName(timeline, start+replication.LSN(i)*size, size)
+		from := start + replication.LSN(i)*size
+		if from >= s.until {
+			break
+		}
+		name := replication.SegmentName(timeline, from, size)
 		wanted[name] = true
 		if s.fetched[name] == nil {
 			s.fetched[name] = s.fetch(name)
@@ -97,8 +104,8 @@ func (s *Source) fetch(name string) *fetched {
 	s.running.Go(func() {
 		defer cancel()
 		defer close(f.done)
-		var b bytes.Buffer
-		if final, err := s.contents.fetch(ctx, s.repo, name, &b); err == nil && final {
+		b := bytes.NewBuffer(make([]byte, 0, s.contents.Identity.Segment))
+		if final, err := s.contents.fetch(ctx, s.repo, name, b); err == nil && final {
 			f.data = b.Bytes()
 		}
 	})

@@ -152,7 +152,7 @@ func (w *walDoor) source(ctx context.Context, cluster string) (*walSource, error
 	}
 	var fetching context.Context
 	fetching, s.stop = context.WithCancel(w.ctx)
-	s.Source = wal.NewSource(fetching, s.repo, contents)
+	s.Source = wal.NewSource(fetching, s.repo, contents, 0)
 	if w.sources[key] = s; old != nil {
 		old.stop()
 	}
