@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -265,6 +266,12 @@ func fetch(c *Contents, r *repository.Repository, name string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+func fetchOne(r *repository.Repository, name string) ([]byte, error) {
+	var b bytes.Buffer
+	err := Fetch(context.Background(), r, name, &b)
+	return b.Bytes(), err
+}
+
 func TestFetch(t *testing.T) {
 	r := claimed(t)
 	putWhole(t, r, 1, 3*mib)
@@ -277,11 +284,17 @@ func TestFetch(t *testing.T) {
 		if got, err := fetch(c, r, name); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
+		if got, err := fetchOne(r, name); c.Timeline == 0 && (err != nil || !bytes.Equal(got, want)) {
+			t.Errorf("%s alone: %d bytes, %v", name, len(got), err)
+		}
 	}
 	wantNone := func(name string, want error) {
 		t.Helper()
 		if got, err := fetch(c, r, name); !errors.Is(err, want) || len(got) > 0 {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		if got, err := fetchOne(r, name); c.Timeline == 0 && (!errors.Is(err, want) || len(got) > 0) {
+			t.Errorf("%s alone: %d bytes, %v", name, len(got), err)
 		}
 	}
 	padded := segmentOf(1, 4*mib)
@@ -318,6 +331,29 @@ func TestFetch(t *testing.T) {
 	wantFile("000000010000000000000004", padded)
 	wantNone("000000020000000000000004", ErrAbsent)
 	wantNone("00000002.history", ErrAbsent)
+
+	listed := &listed{Store: r.Store}
+	r.Store = listed
+	if got, err := fetchOne(r, "000000010000000000000003"); err != nil || len(got) != mib || listed.keys > 2 {
+		t.Errorf("a whole segment alone: %d bytes, %v; %d keys were listed", len(got), err, listed.keys)
+	}
+}
+
+// listed counts the keys that are listed of a store.
+type listed struct {
+	store.Store
+	keys int
+}
+
+func (l *listed) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		for info, err := range l.Store.List(ctx, prefix) {
+			l.keys++
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
 }
 
 func TestFetchFindsWhatIsWrong(t *testing.T) {

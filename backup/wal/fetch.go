@@ -26,6 +26,36 @@ func (c *Contents) Fetch(ctx context.Context, r *repository.Repository, name str
 	return err
 }
 
+// Fetch is Contents.Fetch for one file. Only where it is a segment that is not whole, or not
+// there, all that is stored is listed: what another timeline has of it counts then.
+func Fetch(ctx context.Context, r *repository.Repository, name string, into io.Writer) error {
+	identity, err := r.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	c := &Contents{Identity: identity}
+	if timeline, start, err := replication.ParseSegment(name, identity.Segment); err == nil {
+		s, err := look(ctx, r, timeline, start, identity.Segment)
+		if err != nil {
+			return err
+		}
+		if !s.Whole {
+			c, err = List(ctx, r)
+		} else {
+			t := &Timeline{ID: timeline}
+			c.Timelines = []*Timeline{t}
+			t.Legs, err = readHistory(ctx, r, timeline)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) { // as List has it
+				err = nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.Fetch(ctx, r, name, into)
+}
+
 // fetch says whether what it has written will never change.
 func (c *Contents) fetch(ctx context.Context, r *repository.Repository, name string, into io.Writer) (final bool, err error) {
 	if timeline, ok := strings.CutSuffix(name, ".history"); ok {

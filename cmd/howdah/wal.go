@@ -129,11 +129,7 @@ func (f *clusterFlag) archiveGet(cmd *cobra.Command, name, path string) (exit in
 	if err != nil {
 		return wal.ExitTrouble, err
 	}
-	contents, err := wal.List(cmd.Context(), r)
-	if err != nil {
-		return wal.ExitTrouble, err
-	}
-	err = writeWhole(path, func(into io.Writer) error { return contents.Fetch(cmd.Context(), r, name, into) })
+	err = writeWhole(path, func(into io.Writer) error { return wal.Fetch(cmd.Context(), r, name, into) })
 	switch {
 	case errors.Is(err, wal.ErrAbsent):
 		return wal.ExitAbsent, nil
