@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"time"
 
 	"howdah/backup/overview"
@@ -70,11 +71,19 @@ func (c *ClusterBackups) GapCount() int {
 	return c.Gaps
 }
 
-// Taking says what the base backup is for that is being taken, or waits for its turn; "" is
-// that none is.
+// Taking says what the base backup is for that is being taken, and how far it is, or that it
+// waits for its turn; "" is that none is.
 func (c *ClusterBackups) Taking() string {
-	if c.Scheduling == nil {
+	if c.Scheduling == nil || c.Scheduling.Why == "" {
 		return ""
+	}
+	const mb = 1e6
+	p := c.Scheduling.Progress
+	switch {
+	case p.Total > 0:
+		return fmt.Sprintf("%s; %d %% of %.0f MB", c.Scheduling.Why, min(p.Done*100/p.Total, 100), float64(p.Total)/mb)
+	case p.Done > 0:
+		return fmt.Sprintf("%s; %.0f MB", c.Scheduling.Why, float64(p.Done)/mb)
 	}
 	return c.Scheduling.Why
 }

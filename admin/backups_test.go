@@ -35,7 +35,7 @@ func someBackups() []admin.ClusterBackups {
 				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now, Hold: &base.Hold{}}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
 			},
 			Wanted: true, Interval: 24 * time.Hour, DrillInterval: 48 * time.Hour,
-			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), LastError: "no room", LastErrorAt: fixedTime()},
+			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), Progress: base.Progress{Done: 500e6, Total: 2000e6}, LastError: "no room", LastErrorAt: fixedTime()},
 			Receiving: &wal.Stats{
 				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
 				Objects: 7, BytesIn: 1000, BytesOut: 400,
@@ -174,7 +174,7 @@ func TestShowBackups(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("SHOW WAL: %q", got)
 	}
-	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345", 11: "1 of 2", 12: "it is the first", 13: "no base backup was taken: no room"} {
+	for i, want := range map[int]string{0: "main", 1: "receiving", 2: "2", 3: "0/1400000", 4: "0/1300000", 7: "2", 8: "extended", 9: "12345", 11: "1 of 2", 12: "it is the first; 25 % of 2000 MB", 13: "no base backup was taken: no room"} {
 		if cell := got[0][i]; cell != want {
 			t.Errorf("column %d is %q, want %q", i, cell, want)
 		}

@@ -44,7 +44,7 @@ type WAL struct {
 	Gaps         int        `json:"gaps" doc:"how often WAL was lost"`
 	Slot         string     `json:"slot_status,omitempty" doc:"what the primary says of the replication slot: reserved, extended, unreserved, lost or absent"`
 	Retained     int64      `json:"slot_retained_bytes,omitempty" doc:"of WAL, that the primary keeps for it"`
-	Taking       string     `json:"taking,omitempty" doc:"what the base backup is for that is being taken"`
+	Taking       string     `json:"taking,omitempty" doc:"what the base backup is for that is being taken, and how far it is"`
 	Error        string     `json:"error,omitempty"`
 	Read         *time.Time `json:"read,omitempty" doc:"when what the store has was read last"`
 }

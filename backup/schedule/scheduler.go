@@ -60,10 +60,11 @@ type Settings struct {
 
 // Stats tells what a Scheduler does.
 type Stats struct {
-	Why         string    // what the one is for that is being taken, or waits for its turn; "" is that none is
-	Since       time.Time // when that began
-	Taken       int       // since the start
-	There       bool      // a base backup, as far as is known
+	Why         string        // what the one is for that is being taken, or waits for its turn; "" is that none is
+	Since       time.Time     // when that began
+	Progress    base.Progress // how far it is; the zero while it waits
+	Taken       int           // since the start
+	There       bool          // a base backup, as far as is known
 	Last        *base.Manifest
 	LastError   string // "" after one was taken
 	LastErrorAt time.Time
@@ -204,7 +205,8 @@ func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base
 		return nil, context.Cause(ctx)
 	}
 	s.update(func(st *Stats) { st.Why, st.Since = why, time.Now() })
-	defer s.update(func(st *Stats) { st.Why, st.Since = "", time.Time{} })
+	defer s.update(func(st *Stats) { st.Why, st.Since, st.Progress = "", time.Time{}, base.Progress{} })
+	o.Progress = func(p base.Progress) { s.update(func(st *Stats) { st.Progress = p }) }
 	s.Log.Info("a base backup is being taken", "why", why)
 	done := s.keeping(&o)
 	m, err := Take(ctx, s.Repo, Source{URL: s.URL(), AdminURL: s.AdminURL()}, o, s.stored)
