@@ -371,22 +371,11 @@ func (f *Fleet) databaseNow(ctx context.Context, p *restoring) (uint32, error) {
 	return oid, err
 }
 
-// What a restore may take: cautious guesses for two cores, until some have been measured.
-const (
-	restoreBase   = 4 * time.Second
-	unpackRate    = 80 << 20 // bytes in a second, as for the others
-	replayRate    = 40 << 20
-	checkRate     = 100 << 20
-	fillAgainRate = 10 << 20 // dumped and restored
-)
-
 // weigh says what the restore takes, and refuses it where there is no room.
 func (f *Fleet) weigh(ctx context.Context, p *restoring, made *Restoring, plan *restore.Plan) error {
 	need := f.restorer(nil, p, nil).Need(plan)
 	made.Fetch, made.WAL, made.Room = need.Fetch, need.WAL, need.Unpack+need.Database
-	seconds := func(bytes int64, rate float64) float64 { return float64(bytes) / rate }
-	p.Model = restoreBase.Seconds() + seconds(need.Unpack, unpackRate) + seconds(need.WAL, replayRate) +
-		seconds(need.Database, checkRate) + seconds(need.Database, fillAgainRate)
+	p.Model = need.Guess().Seconds()
 	pace, err := f.paceOfRestores(ctx)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func (d *Drill) run(ctx context.Context, rec *Record) error {
 	database := &restore.Database{
 		Repo: d.Repo, Name: d.Database, Superuser: d.Superuser, Binaries: binaries, Get: d.Get, Scratch: d.Scratch, Jobs: d.Jobs,
 	}
-	rec.Bytes = p.Base.Size
+	rec.Bytes = p.BaseBytes()
 	need := rec.Bytes + slack
 	if d.Database != "" {
 		n := database.Need(p)

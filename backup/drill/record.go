@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"howdah/backup/repository"
+	"howdah/backup/restore"
 	"howdah/backup/store"
 )
 
@@ -41,6 +42,25 @@ type Record struct {
 
 // Passed reports whether nothing was wrong.
 func (r *Record) Passed() bool { return r.Error == "" }
+
+// Pace says how many times as long as guessed restores take, by the last drills that have
+// passed, of which the newest is the first; 1 if there were none.
+func Pace(all []Record) float64 {
+	const enough = 5
+	var took, guessed float64
+	n := 0
+	for i := range all {
+		if r := &all[i]; r.Passed() && r.RTO > 0 && n < enough {
+			took += r.RTO
+			guessed += restore.Need{Unpack: r.Bytes, WAL: r.WAL}.Guess().Seconds()
+			n++
+		}
+	}
+	if n == 0 {
+		return 1
+	}
+	return min(max(took/guessed, 0.1), 10)
+}
 
 const (
 	format     = 1

@@ -27,6 +27,8 @@ type Overview struct {
 	Drills []drill.Record // the last ones, the newest first
 	// Databases are those of the newest base backup, by their names. Nobody may change it.
 	Databases map[string]Database
+	// Shared is how many bytes a restore of any one database unpacks besides its own.
+	Shared int64
 	// Until is the newest time of which it is known that all is stored that was committed
 	// before it, by the primary's clock; the zero is none.
 	Until    time.Time
@@ -46,6 +48,9 @@ type Base struct {
 // Database is what base backups have of one.
 type Database struct {
 	Size int64 // of its files, in the newest base backup that has all; 0: it is not in there
+	// Unpack is how many bytes of its own a restore unpacks: those of its files in the newest
+	// base backup and in all that this is made up of.
+	Unpack int64
 	// Oldest is the oldest time that it can be restored to, as far as is known: from the first
 	// base backup on since which each has a database of the name.
 	Oldest time.Time
@@ -152,6 +157,7 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 		o.Bases = append(o.Bases, b)
 	}
 	o.Databases = r.databases(o.Bases)
+	o.Shared = r.weigh(o.Bases, o.Databases)
 	for _, key := range damaged {
 		unreadable = errors.Join(unreadable, fmt.Errorf("%w: the record of a gap %q", store.ErrDamaged, key))
 	}

@@ -59,13 +59,22 @@ func put(t *testing.T, r *repository.Repository, key, text string) {
 
 func commit(t *testing.T, r *repository.Repository, id string, started time.Time, start, stop replication.LSN) {
 	t.Helper()
-	m := &base.Manifest{
-		Format: 1, ID: id, Cluster: "main", System: "7", Major: 15, Segment: mib, Started: started, Finished: started.Add(time.Minute),
+	commitAs(t, r, &base.Manifest{
+		ID: id, Started: started, Finished: started.Add(time.Minute),
 		Start: base.Position{LSN: start, Timeline: 1}, Stop: base.Position{LSN: stop, Timeline: 1},
 		Size: 300, Stored: 100, Objects: []base.Object{{Files: 1}, {Number: 1, Files: 1, Database: 16400, Folder: "base/16400", Sums: base.Sums{Size: 70}}, {Number: 2, Files: 1, Database: 16400, Folder: "base/16400", Sums: base.Sums{Size: 7}}},
 		DatabasesAtEnd: map[uint32]string{16400: "acme"},
+	})
+}
+
+func commitAs(t *testing.T, r *repository.Repository, m *base.Manifest) {
+	t.Helper()
+	m.Format, m.Cluster, m.System, m.Major, m.Segment = 1, "main", "7", 17, mib
+	keys := []string{r.Key("base", "index", m.ID, "files"), r.Key("base", "index", m.ID, "backup_manifest")}
+	for i := range m.Objects {
+		keys = append(keys, r.Key("base", "data", m.ID, fmt.Sprintf("%06d", i)))
 	}
-	for _, key := range []string{r.Key("base", "data", m.ID, "000000"), r.Key("base", "data", m.ID, "000001"), r.Key("base", "data", m.ID, "000002"), r.Key("base", "index", m.ID, "files"), r.Key("base", "index", m.ID, "backup_manifest")} {
+	for _, key := range keys {
 		if err := r.Store.Put(t.Context(), key, nil, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func importRules() []importRule {
 		{"backup/lineage", []string{"backup/store", "backup/replication", "backup/repository"}, "which database a tenant had is kept beside the backups: who it is, and when it changes, is the caller's business"},
 		{"backup/wal", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "WAL goes from a server to a store and back: who asks for it is the caller's business"},
 		{"backup/base", []string{"wire", "backup/store", "backup/replication", "backup/repository"}, "a base backup is files and a place in the WAL: keeping the WAL is the caller's business"},
-		{"backup/overview", []string{"backup/drill", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "how backups stand is read from the store: whom it is told is the caller's business"},
+		{"backup/overview", []string{"backup/drill", "backup/restore", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "how backups stand is read from the store: whom it is told is the caller's business"},
 		{"backup/schedule", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "when a base backup is due shows by the cluster and by what is stored: what else is done then is the caller's business"},
 		{"backup/restore", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "what was stored is enough to restore: no server, daemon or registry need be there"},
 		{"backup/verify", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is stored is compared with what it says of itself: who asks is the caller's business"},
