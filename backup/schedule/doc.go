@@ -4,8 +4,8 @@
 //
 // A Scheduler (scheduler.go) looks now and then (look.go) whether a base backup is due
 // (due.go): none is there from which all that is stored can be reached, the cluster has got
-// what WAL does not tell all of, or the last one is old. If so it takes one (take.go), one
-// cluster of the node at a time, and tells whoever is to keep order in the repository. Take
-// is for a base backup by hand, too. Between those that have all it may take incremental ones
-// (incremental.go).
+// what WAL does not tell all of, the last one is old, or a restore would soon have to
+// replay more WAL than it may. If so it takes one (take.go), one cluster of the node at a
+// time, and tells whoever is to keep order in the repository. Take is for a base backup by
+// hand, too. Between those that have all it may take incremental ones (incremental.go).
 package schedule

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"howdah/backup/base"
+	"howdah/backup/replication"
 	"howdah/backup/wal"
 )
 
@@ -39,6 +40,29 @@ type facts struct {
 	tablespaces []uint32       // that the cluster has
 	interval    time.Duration  // between two that have all; 0 is that none is taken because of its age
 	changes     time.Duration  // between the last and one that has what has changed; 0 is that none is taken
+	unable      bool           // the server cannot tell what has changed, as far as is known
+
+	durable replication.LSN // up to which all WAL is stored
+	replay  int64           // bytes of it that a restore may have to replay; 0 is any number
+	pause   time.Duration   // between two because of that, at least
+}
+
+// replayed is how much WAL a restore to the newest moment replays. One that begins with an
+// incremental base backup replays what was written since that began.
+func (f *facts) replayed() int64 {
+	if f.durable < f.last.Start.LSN {
+		return 0
+	}
+	return int64(f.durable - f.last.Start.LSN)
+}
+
+// replaysTooMuch reports whether a restore would replay more than it may before another base
+// backup is there, if as much is written meanwhile as while the last one was taken. Where that
+// is too much already no base backup is of any use. At most half of the time goes into them.
+func (f *facts) replaysTooMuch(now time.Time) bool {
+	meanwhile := int64(f.last.Stop.LSN - f.last.Start.LSN)
+	pause := max(f.pause, f.last.Finished.Sub(f.last.Started))
+	return f.replay > 0 && meanwhile <= f.replay && f.replayed()+meanwhile > f.replay && now.Sub(f.last.Finished) >= pause
 }
 
 // kind is how a base backup is taken.
@@ -68,6 +92,13 @@ func (f *facts) due(now time.Time) (why string, k kind) {
 	}
 	if age := now.Sub(f.newest.Started); f.interval > 0 && age >= f.interval {
 		return fmt.Sprintf("%s is %s old", f.newest.ID, age.Round(time.Second)), aged
+	}
+	if f.replaysTooMuch(now) {
+		why := fmt.Sprintf("a restore would soon replay more WAL than backup_rto leaves time for: %d of %d MB since %s began", f.replayed()>>20, f.replay>>20, f.last.ID)
+		if f.changes > 0 && !f.unable {
+			return why, changes
+		}
+		return why, aged
 	}
 	if age := now.Sub(f.last.Finished); f.changes > 0 && age >= f.changes {
 		return fmt.Sprintf("%s ended %s ago, and what has changed since is to be there too", f.last.ID, age.Round(time.Second)), changes

@@ -63,6 +63,14 @@ func testIncrementals(t *testing.T, binaries postgres.Binaries) {
 	if third := next("changes, by another process"); third.Since != second.ID {
 		t.Errorf("%s is since %q", third.ID, third.Since)
 	}
+	h.replay.Store(100 << 20)
+	for range 6 {
+		h.exec("insert into log values (1)", "select pg_switch_wal()")
+	}
+	if fourth := h.waits(5, "much to replay")[0]; fourth.Since == "" {
+		t.Error("all was taken where what has changed is enough")
+	}
+	h.replay.Store(0)
 	if err := os.RemoveAll(h.state); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -36,7 +37,10 @@ func (s *Scheduler) minds() bool { return time.Since(s.copied) >= copyPause }
 // thorough is false where it is only about a base backup's age and the cluster.
 func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*facts, error) {
 	settings := s.Settings()
-	f := &facts{newest: s.newest, last: s.last, interval: settings.Interval, changes: settings.Changes}
+	f := &facts{
+		newest: s.newest, last: s.last, interval: settings.Interval, changes: settings.Changes, unable: s.unable,
+		durable: stats.Durable, replay: settings.Replay, pause: cmp.Or(s.every, replayPause),
+	}
 	if thorough {
 		all, err := base.List(ctx, s.Repo)
 		if err := base.Serious(err); err != nil {

@@ -55,7 +55,10 @@ type Scheduler struct {
 type Settings struct {
 	Interval time.Duration // between two base backups; 0 is that none is taken because the last is old
 	Changes  time.Duration // between one and the next that has what has changed only; 0 is that none is taken
-	MaxRate  int           // as in base.Options
+	// Replay is how many bytes of WAL a restore may have to replay: before there are more a base
+	// backup is taken, once an hour at most. 0 is any number.
+	Replay  int64
+	MaxRate int // as in base.Options
 }
 
 // Stats tells what a Scheduler does.
@@ -78,6 +81,7 @@ const (
 	firstPause   = 30 * time.Second // after a failure
 	longestPause = 15 * time.Minute // where the pauses stop doubling
 	tidyPause    = 24 * time.Hour   // between two times of tidying, if none is taken
+	replayPause  = time.Hour        // between two base backups because of what a restore would replay
 )
 
 // errElsewhere is of a base backup whose WAL another node receives now: it takes the next.

@@ -30,6 +30,7 @@ type house struct {
 	seats    chan struct{}
 	interval atomic.Int64
 	changes  atomic.Int64 // as interval
+	replay   atomic.Int64 // bytes
 	rate     atomic.Int64 // kB a second
 	state    string       // state_dir
 	log      logged
@@ -67,7 +68,7 @@ func (h *house) start() {
 	s := &Scheduler{
 		Repo: h.repo, URL: dead, AdminURL: url, Receiver: r, Seats: h.seats, StateDir: h.state, Log: log, every: 500 * time.Millisecond,
 		Settings: func() Settings {
-			return Settings{Interval: time.Duration(h.interval.Load()), Changes: time.Duration(h.changes.Load()), MaxRate: int(h.rate.Load())}
+			return Settings{Interval: time.Duration(h.interval.Load()), Changes: time.Duration(h.changes.Load()), Replay: h.replay.Load(), MaxRate: int(h.rate.Load())}
 		},
 		Keep: func(context.Context) error {
 			h.kept.Add(1)
@@ -205,6 +206,16 @@ func TestSchedule(t *testing.T) {
 	<-h.seats
 	h.waits(5, "an old one")
 	h.interval.Store(int64(time.Hour))
+
+	h.replay.Store(100 << 20)
+	for range 6 {
+		h.exec("insert into log values (1)", "select pg_switch_wal()")
+	}
+	h.waits(6, "much to replay")
+	if n := h.log.count("would soon replay more WAL than backup_rto leaves time for"); n != 1 {
+		t.Errorf("it is told %d times that a restore would replay too much", n)
+	}
+	h.replay.Store(0)
 
 	h.away.Store(true)
 	h.until("that a server is away is told", func() bool { return h.scheduler.Stats().LastError != "" })
