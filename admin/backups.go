@@ -21,7 +21,22 @@ type ClusterBackups struct {
 	Scheduling    *schedule.Stats
 	DrillInterval time.Duration // between two drills; 0: nobody does any
 	Interval      time.Duration // between two base backups; 0: none is taken for its age
+	// RPOPromised is how much of the newest work its tenants are promised that a restore may lack
+	// at most: of several promises the tightest. 0: nothing is.
+	RPOPromised time.Duration
+	// RTO is of the tenant whose restore takes the longest beside what is promised; nil: nobody
+	// is promised anything, or it is not known how long one takes.
+	RTO *RTO
 }
+
+// RTO is how long a restore of a tenant takes to the newest moment, an estimate, and may take.
+type RTO struct {
+	Tenant             string
+	Expected, Promised time.Duration
+}
+
+// Over says how much longer it takes than it may; it is negative if it takes less.
+func (r *RTO) Over() time.Duration { return r.Expected - r.Promised }
 
 // The states of a cluster's receiver on a node.
 const (
@@ -61,6 +76,16 @@ func (c *ClusterBackups) RPO(now time.Time) (lost time.Duration, known bool) {
 		return 0, false
 	}
 	return max(now.Sub(until), 0), true
+}
+
+// Expected is how long a restore of a database takes to the newest moment, an estimate. It is
+// not known where there is no base backup. "" is the largest database.
+func (c *ClusterBackups) Expected(database string) (takes time.Duration, known bool) {
+	upTo := c.LSN
+	if c.Receiving != nil {
+		upTo = max(upTo, c.Receiving.Durable)
+	}
+	return c.Overview.Expected(database, upTo)
 }
 
 // GapCount is how many gaps are recorded.

@@ -22,11 +22,17 @@ type TenantBackups struct {
 	Written        *wal.Written // nil: another node receives, or nobody
 	Exported       time.Time    // when the newest export was taken
 	Drilled        time.Time    // when the newest drill was done that had its database, and passed
+	// RPO is how much of its newest work would be lost if its cluster were, and RTO how long a
+	// restore of it would take, an estimate; 0: nobody knows.
+	RPO, RTO time.Duration
+	Promised tenants.BackupPolicy
 }
 
 // OfTenant tells how the backups of a tenant of the cluster stand, but for exports.
 func (c *ClusterBackups) OfTenant(t *tenants.Tenant) TenantBackups {
-	b := TenantBackups{Tenant: t.Name, Cluster: t.Cluster, Database: t.Database}
+	b := TenantBackups{Tenant: t.Name, Cluster: t.Cluster, Database: t.Database, Promised: t.Backup}
+	b.RPO, _ = c.RPO(time.Now())
+	b.RTO, _ = c.Expected(t.Database)
 	there := c.Databases[t.Database]
 	b.Oldest, b.Size = there.Oldest, there.Size
 	_, b.Newest = c.Restorable()

@@ -27,7 +27,7 @@ func tenantBackups() []admin.TenantBackups {
 		{Finished: fixedTime().Add(time.Hour)}, // of all
 		{Database: "acme", Finished: fixedTime()},
 	}
-	acme := main.OfTenant(&tenants.Tenant{Name: "acme", Cluster: "main", Database: "acme"})
+	acme := main.OfTenant(&tenants.Tenant{Name: "acme", Cluster: "main", Database: "acme", Backup: tenants.BackupPolicy{RPO: 5 * time.Second, RTO: time.Minute}})
 	acme.Exported = fixedTime().Add(time.Minute)
 	return []admin.TenantBackups{
 		main.OfTenant(&tenants.Tenant{Name: "born", Cluster: "main", Database: "born"}),
@@ -82,12 +82,15 @@ func TestShowTenantBackups(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("SHOW TENANT_BACKUPS: %q", got)
 	}
-	for i, want := range map[int]string{0: "acme", 1: "main", 2: "acme", 5: "77", 6: "100", 7: "1000"} {
+	for i, want := range map[int]string{0: "acme", 1: "main", 2: "acme", 5: "77", 6: "100", 7: "1000", 11: "5000", 12: "4075", 13: "60000"} {
 		if cell := got[2][i]; cell != want {
 			t.Errorf("column %d is %q, want %q", i, cell, want)
 		}
 	}
-	for _, i := range []int{3, 5, 6, 7, 8} {
+	if rpo, err := strconv.Atoi(got[2][10]); err != nil || rpo < 2000 || rpo > 30000 {
+		t.Errorf("the RPO of acme is %q", got[2][10])
+	}
+	for _, i := range []int{3, 5, 6, 7, 8, 11, 13} {
 		if cell := got[0][i]; cell != "<null>" {
 			t.Errorf("column %d of one of which nothing is known is %q", i, cell)
 		}

@@ -35,6 +35,7 @@ func someBackups() []admin.ClusterBackups {
 				Bases: []overview.Base{{Manifest: m, Oldest: m.Finished, Newest: now, Hold: &base.Hold{}}, {Manifest: older, Oldest: fixedTime().Add(-time.Hour)}},
 			},
 			Wanted: true, Interval: 24 * time.Hour, DrillInterval: 48 * time.Hour,
+			RPOPromised: 5 * time.Second, RTO: &admin.RTO{Tenant: "acme", Expected: 70 * time.Second, Promised: time.Minute},
 			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), Progress: base.Progress{Done: 500e6, Total: 2000e6}, LastError: "no room", LastErrorAt: fixedTime()},
 			Receiving: &wal.Stats{
 				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
@@ -83,6 +84,9 @@ func TestBackupMetrics(t *testing.T) {
 		{float64(fixedTime().Unix()), "howdah_drill_last_success_timestamp_seconds", []string{"main"}},
 		{61, "howdah_drill_rto_seconds", []string{"main"}},
 		{1.5, "howdah_drill_rpo_seconds", []string{"main"}},
+		{5, "howdah_backup_rpo_promised_seconds", []string{"main"}},
+		{70, "howdah_backup_rto_expected_seconds", []string{"main"}},
+		{60, "howdah_backup_rto_promised_seconds", []string{"main"}},
 		{3, "howdah_drill_invalid_page_lines", []string{"main"}},
 		{2, "howdah_base_backups", []string{"main"}},
 		{float64(fixedTime().Unix() + 90), "howdah_base_backup_last_success_timestamp_seconds", []string{"main"}},
@@ -102,6 +106,11 @@ func TestBackupMetrics(t *testing.T) {
 	}
 	if n := len(families["howdah_wal_rpo_seconds"].GetMetric()); n != 1 {
 		t.Errorf("%d clusters have an RPO: one is received elsewhere, and one never", n)
+	}
+	for _, name := range []string{"howdah_backup_rpo_promised_seconds", "howdah_backup_rto_expected_seconds", "howdah_backup_rto_promised_seconds"} {
+		if n := len(families[name].GetMetric()); n != 1 {
+			t.Errorf("%s is told of %d clusters, and of one something is promised", name, n)
+		}
 	}
 	if families["howdah_wal_slot_safe_bytes"] != nil {
 		t.Error("a slot that cannot be lost has a limit")

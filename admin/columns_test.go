@@ -49,7 +49,7 @@ func contract() map[string]string {
 			"held:s oldest:s newest:s",
 		"WAL":            "cluster:s state:s timeline:q received:s durable:s rpo_ms:q durable_until:s gaps:i slot:s retained:q safe:q standby_slots:s taking:s error:s",
 		"DRILLS":         "cluster:s drill:s database:s started:s took_s:q target:s base_backup:s result:s rpo_ms:q rto_ms:q bytes:q wal_bytes:q databases:i error:s",
-		"TENANT_BACKUPS": "tenant:s cluster:s database:s oldest:s newest:s size:q wal_day:q wal_total:q exported:s drilled:s",
+		"TENANT_BACKUPS": "tenant:s cluster:s database:s oldest:s newest:s size:q wal_day:q wal_total:q exported:s drilled:s rpo_ms:q rpo_promised_ms:q rto_ms:q rto_promised_ms:q",
 		"BLAME":          "cluster:s tenant:s because:s waited_ms:q",
 		"PINS":           "database:s user:s addr:s port:i application_name:s reason:s held_us:q remote_pid:i id:i",
 		"DATABASES": "name:s host:s port:i database:s force_user:s pool_size:i min_pool_size:i reserve_pool_size:i " +

@@ -22,6 +22,7 @@ type backupCollector struct {
 	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio, baseInterval, baseFailed, baseRunning *prometheus.Desc
 	restorableFrom, restorableTo, read                                                                        *prometheus.Desc
 	drillInterval, drillLast, drillPassed, drillRTO, drillRPO, drillPages                                     *prometheus.Desc
+	rpoPromised, rtoPromised, rtoExpected                                                                     *prometheus.Desc
 }
 
 // RegisterBackups registers how backups stand.
@@ -37,6 +38,9 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.durable = desc("wal_durable_lsn", "Up to which position all WAL is stored, in bytes.")
 	c.timeline = desc("wal_timeline", "The timeline that is received.")
 	c.rpo = desc("wal_rpo_seconds", "How much would be lost if the cluster were: the time since the newest moment up to which all commits are stored. Absent where another node receives.")
+	c.rpoPromised = desc("backup_rpo_promised_seconds", "What wal_rpo_seconds may be: the least backup_rpo of the cluster's tenants; absent if none has one.")
+	c.rtoExpected = desc("backup_rto_expected_seconds", "How long a restore of a tenant to the newest moment would take, an estimate, of the tenant with a backup_rto that is the furthest beyond it, or the nearest to it; absent if none has one.")
+	c.rtoPromised = desc("backup_rto_promised_seconds", "What backup_rto_expected_seconds may be: backup_rto of that tenant.")
 	c.until = desc("wal_durable_timestamp_seconds", "The newest time, by the primary's clock, of which it is known that all commits before it are stored; 0 if none is known and nobody receives, absent where there is no admin_url.")
 	c.gaps = desc("wal_gaps", "Gaps that are recorded: WAL that was lost.")
 	c.failed = desc("wal_last_error_timestamp_seconds", "When storing WAL, or connecting, last failed on this node; absent if it never did.")
@@ -119,6 +123,13 @@ func (c *backupCollector) collectStored(m metricSink, b *ClusterBackups) {
 	m.gauge(c.gaps, float64(b.GapCount()), name)
 	if lost, known := b.RPO(time.Now()); known {
 		m.gauge(c.rpo, lost.Seconds(), name)
+	}
+	if b.RPOPromised > 0 {
+		m.gauge(c.rpoPromised, b.RPOPromised.Seconds(), name)
+	}
+	if r := b.RTO; r != nil {
+		m.gauge(c.rtoExpected, r.Expected.Seconds(), name)
+		m.gauge(c.rtoPromised, r.Promised.Seconds(), name)
 	}
 	if b.Read.IsZero() { // then it is not known what there is
 		m.time(c.until, b.DurableUntil(), name)

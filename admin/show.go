@@ -73,7 +73,7 @@ func views() []view {
 		{name: "DRILLS", rows: showDrills, columns: "cluster s, drill s, database s, started T, took_s q, target s, base_backup s, result s, rpo_ms q, rto_ms q, " +
 			"bytes q, wal_bytes q, databases i, error s"},
 		{name: "TENANT_BACKUPS", rows: showTenantBackups, columns: "tenant s, cluster s, database s, oldest T, newest T, size q, wal_day q, wal_total q, " +
-			"exported T, drilled T"},
+			"exported T, drilled T, rpo_ms q, rpo_promised_ms q, rto_ms q, rto_promised_ms q"},
 		{name: "BLAME", rows: showBlame, columns: "cluster s, tenant s, because s, waited_ms q"},
 		{name: "SOCKETS", columns: socketColumns + bufferColumns, rows: showSockets},
 		{name: "ACTIVE_SOCKETS", columns: socketColumns + bufferColumns, rows: showActiveSockets},

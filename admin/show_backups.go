@@ -92,8 +92,17 @@ func showTenantBackups(s *session, row func(...any)) {
 		if w := b.Written; w != nil {
 			day, total = w.Day, w.Total
 		}
-		row(b.Tenant, b.Cluster, b.Database, b.Oldest, b.Newest, size, day, total, b.Exported, b.Drilled)
+		row(b.Tenant, b.Cluster, b.Database, b.Oldest, b.Newest, size, day, total, b.Exported, b.Drilled,
+			msOrNull(b.RPO), msOrNull(b.Promised.RPO), msOrNull(b.RTO), msOrNull(b.Promised.RTO))
 	}
+}
+
+// msOrNull is a time in milliseconds, nil for none.
+func msOrNull(d time.Duration) any {
+	if d <= 0 {
+		return nil
+	}
+	return d.Milliseconds()
 }
 
 // baseKind says whether a base backup has all, or what has changed since another.

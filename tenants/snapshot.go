@@ -170,6 +170,20 @@ func (s *Snapshot) User(name string) (*User, bool) {
 // fallback nor what Lookup made from it.
 func (s *Snapshot) Tenants() iter.Seq[*Tenant] { return slices.Values(s.tenants) }
 
+// WithFallback yields the configured tenants, in the source's order, then the fallback.
+func (s *Snapshot) WithFallback() iter.Seq[*Tenant] {
+	return func(yield func(*Tenant) bool) {
+		for _, t := range s.tenants {
+			if !yield(t) {
+				return
+			}
+		}
+		if s.fallback != nil {
+			yield(s.fallback)
+		}
+	}
+}
+
 // Clusters yields the clusters in their source's order.
 func (s *Snapshot) Clusters() iter.Seq[*Cluster] { return pointers(s.clusters) }
 

@@ -41,6 +41,7 @@ type WAL struct {
 	Durable      string     `json:"durable_lsn,omitempty" doc:"all before it is stored"`
 	DurableUntil *time.Time `json:"durable_until,omitempty" doc:"the newest time of which it is known that all commits before it are stored"`
 	RPO          *float64   `json:"rpo_seconds,omitempty" doc:"how much would be lost if the cluster were"`
+	RPOPromised  float64    `json:"rpo_promised_seconds,omitempty" doc:"how much may be, by backup_rpo of its tenants"`
 	Gaps         int        `json:"gaps" doc:"how often WAL was lost"`
 	Slot         string     `json:"slot_status,omitempty" doc:"what the primary says of the replication slot: reserved, extended, unreserved, lost or absent"`
 	Retained     int64      `json:"slot_retained_bytes,omitempty" doc:"of WAL, that the primary keeps for it"`
@@ -51,13 +52,17 @@ type WAL struct {
 
 // TenantBackups is a row of the console's SHOW TENANT_BACKUPS.
 type TenantBackups struct {
-	Oldest   *time.Time `json:"oldest,omitempty" doc:"the oldest time that it can be restored to from a base backup; none: no base backup has its database"`
-	Newest   *time.Time `json:"newest,omitempty" doc:"the newest time that it can be restored to"`
-	Size     int64      `json:"size,omitempty" doc:"bytes of its files in the newest base backup"`
-	WALDay   *int64     `json:"wal_bytes_day,omitempty" doc:"bytes of WAL that it has written in the last 24 hours; none: this node does not receive it"`
-	WALTotal *int64     `json:"wal_bytes_total,omitempty" doc:"the same, since Howdah was started"`
-	Exported *time.Time `json:"exported,omitempty" doc:"when its newest export was taken"`
-	Drilled  *time.Time `json:"drilled,omitempty" doc:"when the newest drill that had its database has passed"`
+	Oldest      *time.Time `json:"oldest,omitempty" doc:"the oldest time that it can be restored to from a base backup; none: no base backup has its database"`
+	Newest      *time.Time `json:"newest,omitempty" doc:"the newest time that it can be restored to"`
+	Size        int64      `json:"size,omitempty" doc:"bytes of its files in the newest base backup"`
+	WALDay      *int64     `json:"wal_bytes_day,omitempty" doc:"bytes of WAL that it has written in the last 24 hours; none: this node does not receive it"`
+	WALTotal    *int64     `json:"wal_bytes_total,omitempty" doc:"the same, since Howdah was started"`
+	Exported    *time.Time `json:"exported,omitempty" doc:"when its newest export was taken"`
+	Drilled     *time.Time `json:"drilled,omitempty" doc:"when the newest drill that had its database has passed"`
+	RPO         float64    `json:"rpo_seconds,omitempty" doc:"how much of its newest work would be lost if its cluster were; none: nobody knows"`
+	RPOPromised float64    `json:"rpo_promised_seconds,omitempty" doc:"its backup_rpo"`
+	RTO         float64    `json:"rto_seconds,omitempty" doc:"how long a restore of it to the newest moment would take, an estimate; none: nobody knows"`
+	RTOPromised float64    `json:"rto_promised_seconds,omitempty" doc:"its backup_rto"`
 }
 
 // Drill is a row of the console's SHOW DRILLS.
@@ -146,7 +151,10 @@ func (s *server) backupsOfTenant(name string) *TenantBackups {
 		return nil
 	}
 	b := &all[0]
-	found := &TenantBackups{Oldest: orNone(b.Oldest), Newest: orNone(b.Newest), Size: b.Size, Exported: orNone(b.Exported), Drilled: orNone(b.Drilled)}
+	found := &TenantBackups{
+		Oldest: orNone(b.Oldest), Newest: orNone(b.Newest), Size: b.Size, Exported: orNone(b.Exported), Drilled: orNone(b.Drilled),
+		RPO: b.RPO.Seconds(), RPOPromised: b.Promised.RPO.Seconds(), RTO: b.RTO.Seconds(), RTOPromised: b.Promised.RTO.Seconds(),
+	}
 	if w := b.Written; w != nil {
 		found.WALDay, found.WALTotal = &w.Day, &w.Total
 	}
@@ -230,6 +238,7 @@ func (s *server) getWAL(_ context.Context, in *ByName) (*struct{ Body WAL }, err
 	}
 	w := WAL{
 		State: c.WALState(), Timeline: c.Timeline, DurableUntil: orNone(c.DurableUntil()), Gaps: c.GapCount(), Taking: c.Taking(), Error: c.Trouble(), Read: orNone(c.Read),
+		RPOPromised: c.RPOPromised.Seconds(),
 	}
 	if lost, known := c.RPO(time.Now()); known {
 		seconds := lost.Seconds()

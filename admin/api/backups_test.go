@@ -14,6 +14,7 @@ import (
 	"howdah/backup/drill"
 	"howdah/backup/overview"
 	"howdah/backup/wal"
+	"howdah/tenants"
 )
 
 func someBackups() []admin.ClusterBackups {
@@ -27,7 +28,8 @@ func someBackups() []admin.ClusterBackups {
 			{ID: "20260131T020000Z.k3jx7q", Database: "acme", Started: taken, Finished: taken, Error: "a page is missing"},
 			{ID: "20260131T010000Z.k3jx7q", Started: taken, Finished: taken, RTO: 61.5, RPO: 1.5, Databases: 3},
 		}},
-		Receiving: &wal.Stats{Connected: true, Timeline: 1, Received: 20 << 20, Durable: 19 << 20, Sampled: time.Now(), Slot: wal.SlotState{Status: "reserved"}},
+		Receiving:   &wal.Stats{Connected: true, Timeline: 1, Received: 20 << 20, Durable: 19 << 20, Sampled: time.Now(), Slot: wal.SlotState{Status: "reserved"}},
+		RPOPromised: 5 * time.Second,
 	}}
 }
 
@@ -35,13 +37,16 @@ func tenantBackups(name string) []admin.TenantBackups {
 	if name != "acme" {
 		return nil
 	}
-	return []admin.TenantBackups{{Tenant: "acme", Size: 77, Written: &wal.Written{Total: 1000}, Exported: time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)}}
+	return []admin.TenantBackups{{
+		Tenant: "acme", Size: 77, Written: &wal.Written{Total: 1000}, Exported: time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC),
+		RPO: 1500 * time.Millisecond, RTO: time.Minute, Promised: tenants.BackupPolicy{RPO: 5 * time.Second},
+	}}
 }
 
 func TestTenantBackups(t *testing.T) {
 	d := newDesk(t)
 	for name, want := range map[string]string{
-		"acme":   `{"exported":"2026-01-31T01:00:00Z","size":77,"wal_bytes_day":0,"wal_bytes_total":1000}`,
+		"acme":   `{"exported":"2026-01-31T01:00:00Z","rpo_promised_seconds":5,"rpo_seconds":1.5,"rto_seconds":60,"size":77,"wal_bytes_day":0,"wal_bytes_total":1000}`,
 		"globex": "null",
 	} {
 		var tenant map[string]any
@@ -71,7 +76,7 @@ func TestBackups(t *testing.T) {
 		t.Fatalf("%d %s, %v", status, text, err)
 	}
 	rpo, _ := w["rpo_seconds"].(float64)
-	if w["state"] != "receiving" || w["durable_lsn"] != "0/1300000" || w["slot_status"] != "reserved" || rpo <= 0 || rpo > 60 {
+	if w["state"] != "receiving" || w["durable_lsn"] != "0/1300000" || w["slot_status"] != "reserved" || w["rpo_promised_seconds"] != 5.0 || rpo <= 0 || rpo > 60 {
 		t.Errorf("the WAL is %v", w)
 	}
 	var drills []map[string]any

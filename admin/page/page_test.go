@@ -78,10 +78,10 @@ const (
 	bases = `[{"id":"20260131T010000Z.inc","since":"20260130T010000Z.bbb","major":17,"started":"2026-01-31T01:00:00Z","finished":"2026-01-31T01:02:00Z","size":41000000,"stored":9000000,"databases":500,"timeline":1,"oldest":"2026-01-31T01:02:00Z","newest":"2026-01-31T10:40:00Z"},
 		{"id":"20260130T010000Z.bbb","major":17,"started":"2026-01-30T01:00:00Z","finished":"2026-01-30T01:10:00Z","size":123456789012,"stored":45678901234,"databases":500,"timeline":1,"held":true,"held_by":"bert","held_for":"case 4711","oldest":"2026-01-30T01:10:00Z","newest":"2026-01-31T10:40:00Z"},
 		{"id":"20260129T010000Z.aaa","major":17,"started":"2026-01-29T01:00:00Z","finished":"2026-01-29T01:10:00Z","size":123000000000,"stored":45000000000,"databases":499,"timeline":1,"oldest":"2026-01-29T01:10:00Z","newest":"2026-01-29T20:00:00Z"}]`
-	wal    = `{"state":"receiving","timeline":1,"durable_until":"2026-01-31T10:45:00Z","rpo_seconds":0.8,"gaps":1,"slot_status":"reserved","slot_retained_bytes":33554432}`
+	wal    = `{"state":"receiving","timeline":1,"durable_until":"2026-01-31T10:45:00Z","rpo_seconds":0.8,"rpo_promised_seconds":5,"gaps":1,"slot_status":"reserved","slot_retained_bytes":33554432}`
 	drills = `[{"id":"x","database":"acme","started":"2026-01-31T04:00:00Z","finished":"2026-01-31T04:00:21Z","target":"2026-01-31T03:10:00Z","base_backup":"20260131T010000Z.inc","passed":true,"rpo_seconds":0.7,"rto_seconds":18.4,"bytes":1,"wal_bytes":1,"databases":1,"invalid_page_lines":0},
 		{"id":"y","started":"2026-01-30T04:00:00Z","finished":"2026-01-30T04:09:00Z","passed":false,"rpo_seconds":1,"bytes":1,"wal_bytes":1,"databases":0,"invalid_page_lines":0,"error":"decrypt: no identity matched"}]`
-	tenant = `{"name":"acme","id":"11111111-0000-4000-8000-000000000000","source":"catalog","state":"active","cluster":"main","database":"acme","user":"acme","tier":"gold","created":"2025-06-01T08:00:00Z","backups":{"oldest":"2026-01-29T08:00:00Z","newest":"2026-01-31T10:40:00Z","size":61000000,"wal_bytes_day":0,"drilled":"2026-01-31T04:00:21Z"}}`
+	tenant = `{"name":"acme","id":"11111111-0000-4000-8000-000000000000","source":"catalog","state":"active","cluster":"main","database":"acme","user":"acme","tier":"gold","created":"2025-06-01T08:00:00Z","backups":{"oldest":"2026-01-29T08:00:00Z","newest":"2026-01-31T10:40:00Z","size":61000000,"wal_bytes_day":0,"rto_seconds":312,"rto_promised_seconds":900,"drilled":"2026-01-31T04:00:21Z"}}`
 	plan   = `{"name":"acme_restored","cluster":"main","tenant":"acme","target":"2026-01-31T09:41:59Z","base_backup":"20260131T010000Z.inc","base_backup_taken":"2026-01-31T01:02:00Z","fetch_bytes":1500000,"wal_bytes":99000000,"room_bytes":240000000,"about_seconds":42,"steps":["fetch 1.5 MB","recover"]}`
 	job    = `{"id":"22222222-0000-4000-8000-000000000000","kind":"restore","tenant":"acme_restored","state":"%s","step":"fetch","done":%d,"total":100,"actor":"anna","created":"2026-01-31T10:50:00Z","started":"2026-01-31T10:50:00Z","finished":"2026-01-31T10:50:42Z"%s}`
 )
@@ -178,7 +178,7 @@ func TestClusters(t *testing.T) {
 	tab.Screenshot("sign in")
 	tab.Fill("Token", "operator")
 	tab.Press("Sign in")
-	for _, want := range []string{"anna, operator", "0.8 s old", "2026-01-31 11:45:00", "WAL: receiving", "reserved; the primary keeps 33.6 MB", "1 time", "Not restorable: 2026-01-29 21:00:00 to 2026-01-30 02:10:00 (5 h)", "Times are of Europe/Brussels", "incremental", "held", "123 GB", "passed 2026-01-31 05:00:21: restored in 18 s, 0.7 s would have been lost", `backups of cluster "spare": not found`} {
+	for _, want := range []string{"anna, operator", "0.8 s old, of 5 s at most", "2026-01-31 11:45:00", "WAL: receiving", "reserved; the primary keeps 33.6 MB", "1 time", "Not restorable: 2026-01-29 21:00:00 to 2026-01-30 02:10:00 (5 h)", "Times are of Europe/Brussels", "incremental", "held", "123 GB", "passed 2026-01-31 05:00:21: restored in 18 s, 0.7 s would have been lost", `backups of cluster "spare": not found`} {
 		tab.Sees(want)
 	}
 	tab.Screenshot("clusters")
@@ -227,6 +227,7 @@ func TestClusters(t *testing.T) {
 	tab.Press("Tenants")
 	tab.Press("acme")
 	tab.Sees("There are none.")
+	tab.Sees("about 5 min, and may take 15 min")
 	s.put("GET /tenants/acme", "401 the token has expired")
 	tab.Sees("the token has expired")
 	tab.Wait("document.activeElement.id === 'token'")

@@ -24,6 +24,7 @@ func (r *configReader) check() {
 	r.checkRules()
 	r.checkTenants()
 	r.checkExportStores()
+	r.checkPromises()
 	r.checkHomes()
 	r.checkLimits()
 }

@@ -105,9 +105,7 @@ func (r *configReader) checkExportStores() {
 	c := r.config
 	defaults := block{path: []string{string(sectionLimits)}}
 	r.checkStoreOf("export_store", c.Defaults.Backup.Exports, defaults)
-	tiers := map[string]block{}
 	for i := range c.Tiers {
-		tiers[c.Tiers[i].Name] = r.tierAt[i]
 		if r.tierAt[i].has("export_store") {
 			r.checkStoreOf("export_store", c.Tiers[i].Backup.Exports, r.tierAt[i])
 		}
@@ -117,10 +115,8 @@ func (r *configReader) checkExportStores() {
 		t, b := &c.Tenants[i], r.tenantAt[i]
 		if b.has("export_store") {
 			r.checkStoreOf("export_store", t.Backup.Exports, b)
-		} else if b = tiers[t.Tier]; !b.has("export_store") {
-			b = defaults
 		}
-		at := b.key("export_store")
+		at := r.writtenAt(i, "export_store")
 		written := strings.Join(at, ".")
 		exports := c.storeNamed(t.Backup.Exports)
 		in, known := c.storeOfKnown(t.Cluster)

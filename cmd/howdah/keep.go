@@ -17,7 +17,7 @@ import (
 func (c *Config) policyOf(s *tenants.Snapshot, cluster string) (policy keep.Policy, interval time.Duration) {
 	b := &c.Backup
 	none := true
-	for t := range s.Tenants() {
+	for t := range s.WithFallback() {
 		if t.Cluster != cluster {
 			continue
 		}

@@ -159,10 +159,10 @@ func (p *upPlace) showsBackups(t *testing.T) {
 			t.Logf("SHOW TENANT_BACKUPS: %q", tenants)
 		}
 	}()
-	waitFor(t, "a tenant's backups, from when on, and how much it writes, in SHOW TENANT_BACKUPS", func() bool {
+	waitFor(t, "a tenant's backups, from when on, how much it writes and how long a restore takes, in SHOW TENANT_BACKUPS", func() bool {
 		tenants = show("TENANT_BACKUPS")
 		return slices.ContainsFunc(tenants, func(row [][]byte) bool { // up to when is known a minute later, perhaps
-			return string(row[0]) == "acme" && row[3] != nil && row[5] != nil && row[6] != nil && row[7] != nil
+			return string(row[0]) == "acme" && row[3] != nil && row[5] != nil && row[6] != nil && row[7] != nil && row[12] != nil
 		})
 	})
 	waitFor(t, "what tenants are promised beside the backups", func() bool {

@@ -28,6 +28,8 @@ type backupsWatch struct {
 	readers   map[string]*watched // by cluster
 	receiving map[string]*receiving
 	changes   int // that were made here to what the store has
+
+	broken map[string]map[string]bool // promises that are, by cluster and setting; watchBackups' own
 }
 
 type watched struct {
@@ -62,6 +64,16 @@ func (w *backupsWatch) receiverOf(cluster string) *receiving {
 	return w.receiving[cluster]
 }
 
+// overviewOf returns what was read last of a cluster's repository.
+func (w *backupsWatch) overviewOf(cluster string) overview.Overview {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.readers[cluster]; r != nil {
+		return r.Last()
+	}
+	return overview.Overview{}
+}
+
 // watchBackups reads what the store has until ctx ends.
 func (d *daemon) watchBackups(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -77,6 +89,7 @@ func (d *daemon) watchBackups(ctx context.Context) {
 			cancel()
 			r.note(ctx, d)
 		}
+		d.tellPromises()
 		d.backups.wait(ctx)
 	}
 }
@@ -179,7 +192,8 @@ func (w *backupsWatch) match(d *daemon) (all []*watched) {
 
 // all tells how the backups stand of each cluster that has some, or is to have some.
 func (d *daemon) clusterBackups() (all []admin.ClusterBackups) {
-	w := &d.backups
+	w, config, s := &d.backups, d.current(), d.registry.Snapshot()
+	promised := promisedOf(s)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for name, r := range w.readers {
@@ -192,8 +206,9 @@ func (d *daemon) clusterBackups() (all []admin.ClusterBackups) {
 		if r.err != nil {
 			b.Error = r.err.Error()
 		}
-		b.Cluster, b.Wanted, b.Interval = name, r.wanted, d.backupSchedule(name).Interval
-		b.DrillInterval = d.current().Backup.DrillInterval
+		b.Cluster, b.Wanted, b.DrillInterval = name, r.wanted, config.Backup.DrillInterval
+		_, b.Interval = config.policyOf(s, name)
+		b.RPOPromised, b.RTO = standing(&b, promised[name])
 		if !b.Wanted && b.Until.IsZero() && len(b.Bases) == 0 {
 			continue
 		}

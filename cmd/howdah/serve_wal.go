@@ -149,9 +149,13 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 
 // backupSchedule is how base backups of a cluster are taken.
 func (d *daemon) backupSchedule(cluster string) schedule.Settings {
-	config := d.current()
-	_, interval := config.policyOf(d.registry.Snapshot(), cluster)
-	return schedule.Settings{Interval: interval, Changes: config.Backup.BaseChangesInterval, MaxRate: int(config.Backup.BaseMaxRate >> 10)}
+	config, s := d.current(), d.registry.Snapshot()
+	_, interval := config.policyOf(s, cluster)
+	stored := d.backups.overviewOf(cluster)
+	return schedule.Settings{
+		Interval: interval, Changes: config.Backup.BaseChangesInterval, MaxRate: int(config.Backup.BaseMaxRate >> 10),
+		Replay: mayReplay(&stored, promisedOf(s)[cluster]),
+	}
 }
 
 // expire deletes what is not to be kept any more of a cluster.

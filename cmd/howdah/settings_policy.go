@@ -35,12 +35,12 @@ func policySettings() []setting {
 		},
 		{
 			name: "backup_rpo", initial: "0s", reload: true,
-			doc: "How much of the tenant's newest work a restore may lack. This version reads it and does nothing with it yet. 0 is no promise.",
+			doc: "How much of the tenant's newest work may be lost with its cluster: wal_interval and a second at least. What is lost now is measured, as howdah_wal_rpo_seconds, and the log and the alert rules tell when it is more than the least of a cluster's tenants have. 0 is no promise.",
 			at:  func(p *place) any { return &p.limits.Backup.RPO },
 		},
 		{
 			name: "backup_rto", initial: "0s", reload: true,
-			doc: "How long a restore of the tenant may take. This version reads it and does nothing with it yet. 0 is no promise.",
+			doc: "How long a restore of the tenant to the newest moment may take, which is estimated as by the dry run of a restore, and by the last drills. Before there is more WAL to replay than that leaves time for, a base backup of its cluster is taken, once an hour at most: an incremental one where base_changes_interval has these be taken. The log and the alert rules tell when that is not enough. 0 is no promise.",
 			at:  func(p *place) any { return &p.limits.Backup.RTO },
 		},
 		{

@@ -153,7 +153,7 @@ function badge(wal) {
 function newest(wal) {
   if (!wal.durable_until) return ["nothing is stored"];
   if (wal.rpo_seconds === undefined) return [moment(wal.durable_until)];
-  return [`${lasts(wal.rpo_seconds)} old `, el("span.quiet", null, moment(wal.durable_until))];
+  return [`${lasts(wal.rpo_seconds)} old${wal.rpo_promised_seconds ? `, of ${lasts(wal.rpo_promised_seconds)} at most` : ""} `, el("span.quiet", null, moment(wal.durable_until))];
 }
 
 function lastDrill(drills) {

@@ -4,7 +4,7 @@ import { el, every, failure, fill, pairs, table, working } from "./dom.js";
 import { follow, Progress, row } from "./jobs.js";
 import { restore, undo } from "./restore.js";
 import { picture, spans } from "./timeline.js";
-import { moment, size } from "./when.js";
+import { lasts, moment, size } from "./when.js";
 
 export function tenant(main, name) {
   const view = new Tenant(name);
@@ -22,6 +22,7 @@ function backups(b) {
   return [
     ["Size, when it was backed up", b.size && size(b.size)],
     ["WAL in a day", b.wal_bytes_day !== undefined && b.wal_bytes_day !== null && size(b.wal_bytes_day)],
+    ["A restore takes", b.rto_seconds && `about ${lasts(b.rto_seconds)}${b.rto_promised_seconds ? `, and may take ${lasts(b.rto_promised_seconds)}` : ""}`],
     ["Last export", b.exported && moment(b.exported)],
     ["Last drill that passed", b.drilled && moment(b.drilled)],
   ];

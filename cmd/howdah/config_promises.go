@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"howdah/tenants"
+)
+
+// writtenAt is where a limit of a tenant is written: there, or in its tier, or in [defaults].
+func (r *configReader) writtenAt(tenant int, limit string) []string {
+	if b := r.tenantAt[tenant]; b.has(limit) {
+		return b.key(limit)
+	}
+	for i := range r.config.Tiers {
+		if b := r.tierAt[i]; r.config.Tiers[i].Name == r.config.Tenants[tenant].Tier && b.has(limit) {
+			return b.key(limit)
+		}
+	}
+	return []string{string(sectionLimits), limit}
+}
+
+// checkPromises notes what is promised of tenants' backups and cannot be kept: once where it
+// is written, of however many tenants it is.
+func (r *configReader) checkPromises() {
+	c := r.config
+	clusters := map[string]*tenants.Cluster{}
+	for i := range c.Clusters {
+		clusters[c.Clusters[i].Name] = &c.Clusters[i]
+	}
+	told := map[string]bool{}
+	for i := range c.Tenants {
+		t := &c.Tenants[i]
+		cluster := clusters[t.Cluster]
+		if cluster == nil { // which is told already
+			continue
+		}
+		for limit, promised := range map[string]time.Duration{"backup_rpo": t.Backup.RPO, "backup_rto": t.Backup.RTO, "backup_retention": t.Backup.Retention} {
+			if promised == 0 {
+				continue
+			}
+			at := r.writtenAt(i, limit)
+			problem, remedy := c.unkept(cluster, limit, promised)
+			if written := strings.Join(at, "."); problem != "" && !told[written] {
+				told[written] = true
+				r.note(at, remedy, "%s of tenant %q %s", limit, t.Name, problem)
+			}
+		}
+	}
+}
+
+// toldWithin is how long it takes to know what is stored: once a second the primary is asked
+// where it is.
+const toldWithin = time.Second
+
+// unkept says why a limit that promises something of backups cannot be kept on a cluster, and
+// what helps; "" is that it may be.
+func (c *Config) unkept(on *tenants.Cluster, limit string, promised time.Duration) (problem, remedy string) {
+	least := c.Backup.WALInterval + toldWithin
+	switch {
+	case !c.receives(on):
+		return fmt.Sprintf("is not kept: nothing of cluster %q is stored", on.Name), "give [backup] a store, and the cluster a replication_url"
+	case limit != "backup_rpo":
+		return "", ""
+	case on.AdminURL == "":
+		return fmt.Sprintf("may be kept or not, and nobody knows: cluster %q has no admin_url", on.Name), "give the cluster an admin_url"
+	case promised < least:
+		return fmt.Sprintf("cannot be kept: WAL is stored every %s, and it is known within %s more", c.Backup.WALInterval, toldWithin), fmt.Sprintf("write %s or more, or a shorter wal_interval in [backup]", least)
+	}
+	return "", ""
+}
