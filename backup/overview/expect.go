@@ -10,11 +10,12 @@ import (
 )
 
 // weigh notes of each database how many bytes of its own a restore unpacks, and returns how
-// many are unpacked besides. The newest base backup is the first.
-func (r *Reader) weigh(bases []Base, all map[string]Database) (shared int64) {
+// many are unpacked besides, and how many of these are of that which has all. The newest base
+// backup is the first.
+func (r *Reader) weigh(bases []Base, all map[string]Database) (shared, whole int64) {
 	for i, n := 0, len(bases); i >= 0 && n > 0; n-- { // so often at most, whatever they say
 		b := &bases[i]
-		rest := b.Size
+		before, rest := shared, b.Size
 		for oid, size := range r.bases.Sizes(b.ID) {
 			rest -= size
 			switch name := bases[0].DatabasesAtEnd[oid]; name {
@@ -29,11 +30,11 @@ func (r *Reader) weigh(bases []Base, all map[string]Database) (shared int64) {
 		}
 		shared += rest
 		if b.Since == "" {
-			break
+			return shared, shared - before
 		}
 		i = slices.IndexFunc(bases, func(before Base) bool { return before.ID == b.Since })
 	}
-	return shared
+	return shared, 0
 }
 
 // need says what a restore of a database takes to the newest moment, which is upTo in the WAL;
@@ -66,12 +67,15 @@ func (o *Overview) Expected(database string, upTo replication.LSN) (takes time.D
 }
 
 // MayReplay says how many bytes of WAL there may be since the newest base backup for a restore
-// of a database to take no longer than so long, by the same estimate; 0 or less is that none
-// may be, or it is not known. "" is the largest database.
-func (o *Overview) MayReplay(database string, within time.Duration) int64 {
+// of a database to take no longer than so long, by the same estimate; and how many if that
+// had all. 0 or less is that none may be, or it is not known. "" is the largest database.
+func (o *Overview) MayReplay(database string, within time.Duration) (most, whole int64) {
 	n, known := o.need(database, 0)
 	if !known {
-		return 0
+		return 0, 0
 	}
-	return n.WALWithin(time.Duration(float64(within) / drill.Pace(o.Drills)))
+	within = time.Duration(float64(within) / drill.Pace(o.Drills))
+	most = n.WALWithin(within)
+	n.Unpack = o.SharedWhole + n.Database
+	return most, n.WALWithin(within)
 }

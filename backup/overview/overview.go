@@ -27,8 +27,9 @@ type Overview struct {
 	Drills []drill.Record // the last ones, the newest first
 	// Databases are those of the newest base backup, by their names. Nobody may change it.
 	Databases map[string]Database
-	// Shared is how many bytes a restore of any one database unpacks besides its own.
-	Shared int64
+	// Shared is how many bytes a restore of any one database unpacks besides its own, and
+	// SharedWhole how many of these are of a base backup that has all.
+	Shared, SharedWhole int64
 	// Until is the newest time of which it is known that all is stored that was committed
 	// before it, by the primary's clock; the zero is none.
 	Until    time.Time
@@ -157,7 +158,7 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 		o.Bases = append(o.Bases, b)
 	}
 	o.Databases = r.databases(o.Bases)
-	o.Shared = r.weigh(o.Bases, o.Databases)
+	o.Shared, o.SharedWhole = r.weigh(o.Bases, o.Databases)
 	for _, key := range damaged {
 		unreadable = errors.Join(unreadable, fmt.Errorf("%w: the record of a gap %q", store.ErrDamaged, key))
 	}

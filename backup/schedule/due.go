@@ -43,7 +43,8 @@ type facts struct {
 	unable      bool           // the server cannot tell what has changed, as far as is known
 
 	durable replication.LSN // up to which all WAL is stored
-	replay  int64           // bytes of it that a restore may have to replay; 0 is any number
+	replay  int64           // bytes of it that a restore may have to replay since the last
+	whole   int64           // the same, since one that has all; 0 or less is any number
 	pause   time.Duration   // between two because of that, at least
 }
 
@@ -56,13 +57,21 @@ func (f *facts) replayed() int64 {
 	return int64(f.durable - f.last.Start.LSN)
 }
 
+// most is how much that may be. What is told of the last base backup may be of the one before.
+func (f *facts) most() int64 {
+	if f.last.Since == "" {
+		return f.whole
+	}
+	return f.replay
+}
+
 // replaysTooMuch reports whether a restore would replay more than it may before another base
 // backup is there, if as much is written meanwhile as while the last one was taken. Where that
 // is too much already no base backup is of any use. At most half of the time goes into them.
 func (f *facts) replaysTooMuch(now time.Time) bool {
 	meanwhile := int64(f.last.Stop.LSN - f.last.Start.LSN)
 	pause := max(f.pause, f.last.Finished.Sub(f.last.Started))
-	return f.replay > 0 && meanwhile <= f.replay && f.replayed()+meanwhile > f.replay && now.Sub(f.last.Finished) >= pause
+	return f.whole > 0 && meanwhile <= f.whole && f.replayed()+meanwhile > f.most() && now.Sub(f.last.Finished) >= pause
 }
 
 // kind is how a base backup is taken.
@@ -94,8 +103,8 @@ func (f *facts) due(now time.Time) (why string, k kind) {
 		return fmt.Sprintf("%s is %s old", f.newest.ID, age.Round(time.Second)), aged
 	}
 	if f.replaysTooMuch(now) {
-		why := fmt.Sprintf("a restore would soon replay more WAL than backup_rto leaves time for: %d of %d MB since %s began", f.replayed()>>20, f.replay>>20, f.last.ID)
-		if f.changes > 0 && !f.unable {
+		why := fmt.Sprintf("a restore would soon replay more WAL than backup_rto leaves time for: %d of %d MB since %s began", f.replayed()>>20, max(f.most(), 0)>>20, f.last.ID)
+		if f.changes > 0 && !f.unable && f.most() >= f.whole/2 { // else unpacking so many takes the time
 			return why, changes
 		}
 		return why, aged

@@ -56,9 +56,11 @@ type Settings struct {
 	Interval time.Duration // between two base backups; 0 is that none is taken because the last is old
 	Changes  time.Duration // between one and the next that has what has changed only; 0 is that none is taken
 	// Replay is how many bytes of WAL a restore may have to replay: before there are more a base
-	// backup is taken, once an hour at most. 0 is any number.
-	Replay  int64
-	MaxRate int // as in base.Options
+	// backup is taken, once an hour at most. ReplayWhole is how many it may have to where the
+	// last base backup has all, and is not made up of several, which takes time too: it is to
+	// have all when that has cost half of them. 0 or less, of ReplayWhole, is any number.
+	Replay, ReplayWhole int64
+	MaxRate             int // as in base.Options
 }
 
 // Stats tells what a Scheduler does.

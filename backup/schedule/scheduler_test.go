@@ -68,7 +68,7 @@ func (h *house) start() {
 	s := &Scheduler{
 		Repo: h.repo, URL: dead, AdminURL: url, Receiver: r, Seats: h.seats, StateDir: h.state, Log: log, every: 500 * time.Millisecond,
 		Settings: func() Settings {
-			return Settings{Interval: time.Duration(h.interval.Load()), Changes: time.Duration(h.changes.Load()), Replay: h.replay.Load(), MaxRate: int(h.rate.Load())}
+			return Settings{Interval: time.Duration(h.interval.Load()), Changes: time.Duration(h.changes.Load()), Replay: h.replay.Load(), ReplayWhole: h.replay.Load(), MaxRate: int(h.rate.Load())}
 		},
 		Keep: func(context.Context) error {
 			h.kept.Add(1)

@@ -50,18 +50,26 @@ func standing(b *admin.ClusterBackups, promised []*tenants.Tenant) (rpo time.Dur
 }
 
 // mayReplay says how many bytes of WAL a restore of any of the tenants may have to replay for
-// backup_rto to be kept. 0 is any number: nothing is promised, or it is not known how long a
-// restore takes, or it takes too long without any.
-func mayReplay(stored *overview.Overview, promised []*tenants.Tenant) (most int64) {
+// backup_rto to be kept, and how many if the newest base backup had all. Who is promised what
+// no base backup could keep is left out; 0 for the second is that nobody is left, or nothing
+// is known.
+func mayReplay(stored *overview.Overview, promised []*tenants.Tenant) (most, whole int64) {
 	for _, t := range promised {
 		if t.Backup.RTO == 0 {
 			continue
 		}
-		if n := stored.MayReplay(restored(t), t.Backup.RTO); n > 0 && (most == 0 || n < most) {
+		n, w := stored.MayReplay(restored(t), t.Backup.RTO)
+		if w <= 0 {
+			continue
+		}
+		if whole == 0 || n < most {
 			most = n
 		}
+		if whole == 0 || w < whole {
+			whole = w
+		}
 	}
-	return most
+	return most, whole
 }
 
 // tellPromises logs which promises of clusters that no other node receives are broken, and

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -93,7 +94,7 @@ func standingBackups(written int64, age time.Duration) *admin.ClusterBackups {
 	return &admin.ClusterBackups{
 		Overview: overview.Overview{
 			Cluster: "main", Read: now, Bases: []overview.Base{{Manifest: base.Manifest{ID: "x"}}},
-			Shared: 80 << 20, Databases: map[string]overview.Database{"acme": {Unpack: 80 << 20}, "globex": {Unpack: 320 << 20}},
+			Shared: 80 << 20, SharedWhole: 40 << 20, Databases: map[string]overview.Database{"acme": {Unpack: 80 << 20}, "globex": {Unpack: 320 << 20}},
 		},
 		Wanted: true, Receiving: &wal.Stats{Connected: true, Durable: replication.LSN(written), Sampled: now.Add(-age)},
 	}
@@ -121,6 +122,7 @@ func TestPromisesAreMeasured(t *testing.T) {
 		rpo, rto      string // what is told of them; "" is that they are kept
 		tenant        string // of the RTO
 		mayReplay     int64
+		whole         int64 // MB, likewise; 0 is 2220
 		nobodyKnows   bool
 		receivesNever bool
 	}{
@@ -129,10 +131,19 @@ func TestPromisesAreMeasured(t *testing.T) {
 		"just kept": {written: 51 * 40 << 20, tenant: "globex", mayReplay: 51 * 40 << 20},
 		"too much":  {written: 52 * 40 << 20, rto: `a restore of tenant "globex" would take about 1m1s, and may take 1m0s`, tenant: "globex", mayReplay: 51 * 40 << 20},
 		"globex cannot": {
-			change:    func(b *admin.ClusterBackups) { b.Databases["globex"] = overview.Database{Unpack: 60 * 80 << 20} },
-			rto:       `tenant "globex" would take about 1m5s`,
+			change: func(b *admin.ClusterBackups) {
+				b.Databases["globex"] = overview.Database{Unpack: 320 << 20, Size: 600 << 20}
+			},
+			rto:       `tenant "globex" would take about 1m15s`,
 			tenant:    "globex",
 			mayReplay: 114 * 40 << 20, // as acme can
+			whole:     4620,
+		},
+		"made up of many": {
+			change:    func(b *admin.ClusterBackups) { b.Databases["globex"] = overview.Database{Unpack: 57 * 80 << 20} },
+			rto:       `tenant "globex" would take about 1m2s`,
+			tenant:    "globex",
+			mayReplay: -2 * 40 << 20,
 		},
 		"no base backup": {change: func(b *admin.ClusterBackups) { b.Bases = nil }},
 		"elsewhere":      {change: func(b *admin.ClusterBackups) { b.Receiving.Elsewhere, b.Receiving.Connected = true, false }, tenant: "globex", mayReplay: 51 * 40 << 20, nobodyKnows: true},
@@ -152,8 +163,12 @@ func TestPromisesAreMeasured(t *testing.T) {
 		if b.RPOPromised != 4*time.Second || (b.RTO == nil) != (c.tenant == "") || b.RTO != nil && b.RTO.Tenant != c.tenant {
 			t.Errorf("%s: promised are %s and %+v", name, b.RPOPromised, b.RTO)
 		}
-		if n := mayReplay(&b.Overview, promised); n != c.mayReplay {
-			t.Errorf("%s: %d bytes may be replayed, want %d", name, n, c.mayReplay)
+		whole := cmp.Or(c.whole, 2220) << 20
+		if c.tenant == "" {
+			whole = 0
+		}
+		if n, w := mayReplay(&b.Overview, promised); n != c.mayReplay || w != whole {
+			t.Errorf("%s: %d bytes may be replayed, and %d, want %d and %d", name, n, w, c.mayReplay, whole)
 		}
 		broken, known := config.broken(&on, b, promised)
 		for limit, want := range map[string]string{"backup_rpo": c.rpo, "backup_rto": c.rto} {

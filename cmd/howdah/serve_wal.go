@@ -152,9 +152,10 @@ func (d *daemon) backupSchedule(cluster string) schedule.Settings {
 	config, s := d.current(), d.registry.Snapshot()
 	_, interval := config.policyOf(s, cluster)
 	stored := d.backups.overviewOf(cluster)
+	most, whole := mayReplay(&stored, promisedOf(s)[cluster])
 	return schedule.Settings{
 		Interval: interval, Changes: config.Backup.BaseChangesInterval, MaxRate: int(config.Backup.BaseMaxRate >> 10),
-		Replay: mayReplay(&stored, promisedOf(s)[cluster]),
+		Replay: most, ReplayWhole: whole,
 	}
 }
 
