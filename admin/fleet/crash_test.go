@@ -25,6 +25,7 @@ const (
 	childOperation = "HOWDAH_TEST_OPERATION" // which operation to end
 	childCrash     = "HOWDAH_TEST_CRASH"     // at which moment to die, from 0; -1 for never
 	childStore     = "HOWDAH_TEST_STORE"     // where exports are kept; "" for nowhere
+	childFilestore = "HOWDAH_TEST_FILESTORE" // where Odoo's files are; "" for not here
 )
 
 func TestMain(m *testing.M) {
@@ -70,7 +71,7 @@ func child() error {
 			select {}
 		}
 		moment++
-	}, withStore(os.Getenv(childStore)), withRepository(os.Getenv(childStore)))
+	}, withStore(os.Getenv(childStore)), withRepository(os.Getenv(childStore)), withFilestore(os.Getenv(childFilestore)))
 	failed := make(chan error, 1)
 	go func() { failed <- f.Run(ctx) }()
 	for {

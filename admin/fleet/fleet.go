@@ -51,6 +51,9 @@ type Config struct {
 	// ArchiveGet is the command by which a server that recovers gets WAL, in front of the
 	// socket's path: this program's "wal archive-get --socket".
 	ArchiveGet []string
+	// FilestoreDir returns the folder on this machine in which Odoo has one of files for each
+	// database; nil, or returning "", is that it is not known here.
+	FilestoreDir func() string
 	// OdooAddons returns folders of Odoo's modules on this machine, as package
 	// provision/odoo has them; nil, or returning none, is that there are none.
 	OdooAddons func() []string

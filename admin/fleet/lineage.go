@@ -189,6 +189,7 @@ type whereabouts struct {
 	here  bool     // on that cluster
 	oid   uint32   // of its database; 0: nobody knows
 	known []uint32 // it must be one of them; nil: nobody knows
+	name  string   // as it was called then; "": nobody knows
 }
 
 // whereWas notes where a tenant was at a moment: on the cluster where it is now, unless a
@@ -211,7 +212,7 @@ func (f *Fleet) whereWas(ctx context.Context, p *restoring, after func(*lineage.
 			return err
 		}
 		if was != nil && was.here {
-			p.From, p.OID, p.Known = cluster, was.oid, was.known
+			p.From, p.OID, p.Known, p.Was = cluster, was.oid, was.known, was.name
 			return nil
 		}
 	}
@@ -246,7 +247,7 @@ func (f *Fleet) recordedOn(ctx context.Context, cluster, id string, after func(*
 	last, next := lineage.Around(all, after)
 	switch {
 	case last != nil && last.OID != 0:
-		was := &whereabouts{here: true, oid: last.OID, known: []uint32{last.OID}}
+		was := &whereabouts{here: true, oid: last.OID, known: []uint32{last.OID}, name: last.Name}
 		if next != nil {
 			was.known = append(was.known, next.OID)
 		}

@@ -59,6 +59,7 @@ type restoring struct {
 	From       string   `json:"from"`            // the cluster on which the tenant was then
 	OID        uint32   `json:"oid"`             // that its database is believed to have had; 0 = nobody knows
 	Known      []uint32 `json:"known,omitempty"` // those that it can have had, as far as was recorded; nil = nobody knows
+	Was        string   `json:"was,omitempty"`   // what the tenant was called then, as far as was recorded
 	Neutralise odoo.Way `json:"neutralise"`
 	Swap       bool     `json:"swap,omitempty"`
 	Model      float64  `json:"model"` // for how many seconds it would take where nothing is known
@@ -108,7 +109,7 @@ func (f *Fleet) RestoreTenant(ctx context.Context, by catalog.Actor, name string
 	}
 	t := NewTenant{Name: made.Name, Database: made.Database, User: made.User, Password: made.Password, Cluster: made.Cluster, Once: n.Once}
 	if dry {
-		made.Password, made.Steps = "", p.says(made)
+		made.Password, made.Steps = "", p.says(made, f.filestoreDir())
 		return made, nil
 	}
 	return made, f.beginRestore(ctx, by, &t, request, made, p)
@@ -398,12 +399,16 @@ func (f *Fleet) paceOfRestores(ctx context.Context) (pace float64, err error) {
 	return min(max(pace, 0.1), 10), nil
 }
 
-// says are the steps of a dry run.
-func (p *restoring) says(made *Restoring) []string {
+// says are the steps of a dry run. filestores is FilestoreDir.
+func (p *restoring) says(made *Restoring, filestores string) []string {
 	steps := []string{
 		fmt.Sprintf("fetch %s of base backup %s, taken %s, with no other tenant's files", dump.Size(made.Fetch), made.Base, made.Taken.UTC().Format(time.RFC3339)),
 		fmt.Sprintf("have a server of its own recover to %s, by at most %s of WAL", made.Target, dump.Size(made.WAL)),
 		"make sure that nothing is missing, dump the database, and check its indexes",
+		"if it is an Odoo database, say which of the files that it refers to are stored, and by which command Odoo's host fetches them",
+	}
+	if filestores != "" {
+		steps[3] = fmt.Sprintf("if it is an Odoo database, fetch the files that it refers to and that are not there into %q in %q", made.Name, filestores)
 	}
 	if p.Swap {
 		return append(steps,

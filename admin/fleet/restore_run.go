@@ -41,6 +41,9 @@ func (f *Fleet) restore(ctx context.Context, r *jobs.Run) error {
 	if err == nil && !there {
 		err = f.fillFromBackup(ctx, r, &p, result)
 	}
+	if err == nil && there { // by an attempt that has not come to its end, and told of nothing
+		err = f.filesOfDatabase(ctx, r, p.files(), p.Cluster, p.Settings.Text("database"), result)
+	}
 	if err != nil {
 		return restoreRefusal(needsSpace(p.Cluster, err))
 	}
@@ -76,7 +79,11 @@ func (f *Fleet) restoreBack(ctx context.Context, r *jobs.Run) error {
 		return err
 	}
 	if !p.Swap {
-		return f.uncreate(ctx, r)
+		if err := f.uncreate(ctx, r); err != nil {
+			return err
+		}
+		f.removeCopyFiles(ctx, r.Tenant, "")
+		return nil
 	}
 	return f.unswap(ctx, r, p.swapping(r.ID), map[string]any{"tenant": p.Source.Name, "target": p.Target, "cluster": p.Cluster, "database": p.Source.Database, "user": p.Source.User})
 }
@@ -106,7 +113,14 @@ func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, r
 	}
 	result["base_backup"] = plan.Base.ID
 	d := f.restorer(repo, p, x.saw)
-	err = x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error { return x.recover(ctx, d, plan, p.Source.Database) }, result)
+	err = x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error {
+		if err := x.recover(ctx, d, plan, p.Source.Database); err != nil {
+			return err
+		}
+		start := time.Now()
+		defer func() { begun = begun.Add(time.Since(start)) }() // it is not in the model
+		return x.filesOfDump(ctx, d.Binaries.Path("pg_restore"), p.files(), result)
+	}, result)
 	result["seconds"], result["model_seconds"] = time.Since(begun).Seconds(), p.Model
 	if x.as != "" && !x.privileges {
 		result["rights"] = x.unprivileged

@@ -27,6 +27,8 @@ type swapping struct {
 	FillerRole string `json:"filler_role,omitempty"` //
 	Kept       string `json:"kept,omitempty"`        // the operation that has kept what comes back
 	OID        uint32 `json:"oid,omitempty"`         // of that
+
+	files *wantedFiles // what the database refers to that comes
 }
 
 // fillerName is what the role is called that fills a database which is to be swapped in.
@@ -38,7 +40,7 @@ func (p *swapping) exchange(job string) provision.Exchange {
 
 // swapping is what the restore swaps in.
 func (p *restoring) swapping(job string) *swapping {
-	return &swapping{onTenant: p.Source.onTenant, Database: p.Source.Database, User: p.Source.User, Filler: p.ID, FillerRole: fillerName(job)}
+	return &swapping{onTenant: p.Source.onTenant, Database: p.Source.Database, User: p.Source.User, Filler: p.ID, FillerRole: fillerName(job), files: p.files()}
 }
 
 // restoreSwapped restores a tenant, and has what was restored be the tenant's database.
@@ -62,7 +64,7 @@ func (f *Fleet) restoreSwapped(ctx context.Context, r *jobs.Run, p *restoring, r
 }
 
 // swapParts are the steps of a swap, at most.
-const swapParts = 8
+const swapParts = 9
 
 // hasSwapped reports whether a tenant's database was put away by an operation.
 func (f *Fleet) hasSwapped(ctx context.Context, cluster, operation string) (bool, error) {
@@ -76,7 +78,7 @@ func (f *Fleet) hasSwapped(ctx context.Context, cluster, operation string) (bool
 // swap puts a database in the place of the tenant's own while clients are held, and ends the
 // operation.
 func (f *Fleet) swap(ctx context.Context, r *jobs.Run, p *swapping, done int, result map[string]any) error {
-	c := &changing{run: r, cluster: p.Cluster, op: p.exchange(r.ID), done: done, after: 2}
+	c := &changing{run: r, cluster: p.Cluster, op: p.exchange(r.ID), done: done, after: 3}
 	release, err := f.change(ctx, c, provision.Plan)
 	defer release()
 	if err != nil {
@@ -91,7 +93,7 @@ func (f *Fleet) swap(ctx context.Context, r *jobs.Run, p *swapping, done int, re
 	if err != nil {
 		return err
 	}
-	err = r.Step(ctx, "keep what was there", c.done, c.done+2, func(ctx context.Context) error {
+	err = r.Step(ctx, "keep what was there", c.done, c.done+3, func(ctx context.Context) error {
 		return r.Change(ctx, func(tx *catalog.Tx) error {
 			if err := tx.EndHold(r.ID); err != nil {
 				return err
@@ -106,7 +108,22 @@ func (f *Fleet) swap(ctx context.Context, r *jobs.Run, p *swapping, done int, re
 	if !seen {
 		f.replaceReaders(ctx, r, p.Cluster, end)
 	}
+	// Odoo may have collected files meanwhile that the database did not refer to which was there.
+	err = r.Step(ctx, "look for files", c.done+1, c.done+3, func(ctx context.Context) error {
+		return f.filesOfDatabase(ctx, r, p.wantedFiles(r.Tenant), p.Cluster, p.Database, result)
+	})
+	if err != nil {
+		return err
+	}
 	return r.Finish(ctx, result, nil)
+}
+
+// wantedFiles are those of the database that has come.
+func (p *swapping) wantedFiles(tenant string) *wantedFiles {
+	if p.files != nil {
+		return p.files
+	}
+	return &wantedFiles{clusters: []string{p.Cluster}, names: distinct(tenant, p.Database), user: p.User}
 }
 
 // keep notes that the database that was the tenant's is kept, as a dropped tenant's is, and

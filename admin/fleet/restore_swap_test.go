@@ -153,7 +153,7 @@ func testSwap(t *testing.T, v *vault) {
 // A node that dies at a moment of a restore that swaps, or of a swap back, has another go on:
 // the outcome is the same, and nothing is left behind.
 func TestCrashOfSwap(t *testing.T) {
-	testCrashes(t, []int{11, 14, 17, 20}) // filled, handed over, exchanged, and about to be noted
+	testCrashes(t, []int{13, 16, 19, 22}) // filled, handed over, exchanged, and about to be noted
 }
 
 // Of all moments, and of restores beside too.
@@ -165,16 +165,30 @@ func TestCrashOfRestoresSoak(t *testing.T) {
 }
 
 // undoMoments are those of a swap back.
-const undoMoments = 7
+const undoMoments = 9
 
 // testCrashes crashes at some moments, or at all (nil).
 func testCrashes(t *testing.T, at []int) {
 	v := newVault(t)
+	f := v.filesOf()
+	t.Setenv(childFilestore, f.dir)
 	stop := v.runs()
 	v.make()
 	stop()
 	v.backUp()
+	file := f.attach("acme", "then")
+	f.sync("acme")
 	target := v.now()
+	files := func(crash int, tenant string) {
+		t.Helper()
+		if have := f.has(tenant, file); !have[0] {
+			t.Errorf("crash %d: %s has no file", crash, tenant)
+		}
+		left, err := os.ReadDir(f.dir)
+		if err != nil || len(left) != 1 && tenant == "acme" {
+			t.Errorf("crash %d: folders of files are %v, %v", crash, left, err)
+		}
+	}
 	want := value(t, v.server, "acme", keyedRows)
 	as(t, v.server, "acme", v.password, "delete from keyed where id > 200")
 	now := value(t, v.server, "acme", keyedRows)
@@ -205,6 +219,8 @@ func testCrashes(t *testing.T, at []int) {
 		if got := value(t, v.server, "acme", keyedRows); got != want {
 			t.Errorf("crash %d, swapped: there is %s, not %s", crash, got, want)
 		}
+		files(crash, "acme")
+		f.collect("acme", file)
 		made, err = v.fleet.UndoRestore(t.Context(), anna, "acme", false)
 		back := crash
 		if at != nil {
@@ -214,6 +230,7 @@ func testCrashes(t *testing.T, at []int) {
 		if got := value(t, v.server, "acme", keyedRows); got != now {
 			t.Errorf("crash %d, swapped back: there is %s, not %s", crash, got, now)
 		}
+		files(crash, "acme")
 		if n := v.kept("acme"); n != 1 {
 			t.Errorf("crash %d: %d databases are kept", crash, n)
 		}
@@ -240,9 +257,12 @@ func testCrashes(t *testing.T, at []int) {
 		if got := value(t, v.server, "beside", keyedRows); got != want {
 			t.Errorf("crash %d: there is %s, not %s", crash, got, want)
 		}
+		files(crash, "beside")
+		f.known.Store(f.dir)
 		stop := v.runs()
 		v.gone("beside")
 		stop()
+		files(crash, "acme")
 		if got := v.holds(); got != "acme|acme" {
 			t.Errorf("crash %d: there is %s", crash, got)
 		}

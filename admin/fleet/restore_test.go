@@ -52,6 +52,7 @@ type vault struct {
 	*exporter
 	repo   *repository.Repository
 	others []*postgres.Server
+	odoo   string // a folder for Odoo's files
 }
 
 func newVault(t *testing.T, others ...*postgres.Server) *vault {
@@ -62,7 +63,7 @@ func newVault(t *testing.T, others ...*postgres.Server) *vault {
 // newVaultAt is newVault with a server that has nothing yet.
 func newVaultAt(t *testing.T, s *postgres.Server, others ...*postgres.Server) *vault {
 	t.Helper()
-	v := &vault{exporter: newExporterOf(newHouseAt(t, s, others...)), others: others}
+	v := &vault{exporter: newExporterOf(newHouseAt(t, s, others...)), others: others, odoo: wiretest.ServerDir(t)}
 	t.Setenv("TMPDIR", wiretest.ServerDir(t)) // in which nobody else has anything
 	withRepository(v.store)(&v.fleet.Config)
 	var err error
@@ -186,6 +187,7 @@ func newestServer(t *testing.T) *postgres.Server {
 }
 
 func testRestore(t *testing.T, v *vault) {
+	f := v.filesOf()
 	v.run()
 	v.make()
 	unborn := v.now()
@@ -199,7 +201,8 @@ func testRestore(t *testing.T, v *vault) {
 		{"beside", v.testBeside},
 		{"refused", func(t *testing.T) { v.testRefused(t, unborn) }},
 		{"renamed and born", v.testFound},
-		{"Odoo", v.testOdoo},
+		{"files", f.testFiles},
+		{"Odoo", f.testOdoo},
 		{"hostile", v.testHostile},
 	} {
 		if !t.Run(part.name, part.test) {
@@ -399,11 +402,19 @@ func (v *vault) renames(name, to string) {
 	v.await(made.Operation, catalog.Done)
 }
 
-// An Odoo that is restored beside is a copy, and neutralised.
-func (v *vault) testOdoo(t *testing.T) {
+// An Odoo that is restored beside is a copy, and neutralised. What goes wrong with its files
+// is told, and ends no restore.
+func (f *files) testOdoo(t *testing.T) {
+	v := f.vault
+	f.known.Store(filepath.Join(f.dir, "none"))
+	defer f.known.Store("")
 	v.do("acme", "set role acme", odoo17(t))
+	f.attach("acme", "of Odoo")
 	at := v.now()
-	v.restores("acme", fleet.NewRestore{To: at, As: "staging"})
+	_, o := v.restores("acme", fleet.NewRestore{To: at, As: "staging"})
+	if b := f.told(o).Filestore; b.Into != "" || b.Command == "" || b.Missing != 1 || !strings.Contains(b.Trouble, "no such file") {
+		t.Errorf("without a disk it tells %s", o.Result)
+	}
 	if got := value(t, v.server, "staging", quiet); got != "1 true" {
 		t.Errorf("active crons and neutralised are %s", got)
 	}

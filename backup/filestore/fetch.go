@@ -11,7 +11,9 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,17 +31,28 @@ type Fetched struct {
 	Foreign []string `json:"foreign,omitempty"`
 }
 
+// FetchOptions say how files are fetched.
+type FetchOptions struct {
+	// Trust has a file that is there be taken to be whole, and not be read.
+	Trust bool
+	// Inside has the folder be there, and be inside of the one that it is in: a link that leads
+	// out of that is refused.
+	Inside bool
+	// Progress, if not nil, is told how far it is, by one goroutine at a time.
+	Progress func(Fetched)
+}
+
 // Fetch puts the files of these names into a folder, which is made unless it is there. A
 // file that is there already, and whole, stays as it is: the folder may be one that Odoo
-// uses. What is made has the owner and the mode of the folder (likeness.go). progress, if not
-// nil, is told how far it is, by one goroutine at a time.
-func (all Filestores) Fetch(ctx context.Context, names []string, into string, progress func(Fetched)) (Fetched, error) {
-	root, like, err := openFolder(into)
+// uses. What is made has the owner and the mode of the folder (likeness.go).
+func (all Filestores) Fetch(ctx context.Context, names []string, into string, o FetchOptions) (Fetched, error) {
+	root, like, err := openFolder(into, o.Inside)
 	if err != nil {
 		return Fetched{}, fmt.Errorf("fetch files of database %q: %w", all[0].Database, err)
 	}
 	defer root.Close()
-	g := &fetching{Filestores: all, root: root, like: like, progress: progress}
+	g := &fetching{Filestores: all, FetchOptions: o, root: root, like: like}
+	g.sweep()
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(parallel)
 	for _, name := range names {
@@ -62,9 +75,9 @@ func (all Filestores) Fetch(ctx context.Context, names []string, into string, pr
 // fetching is a Fetch that runs.
 type fetching struct {
 	Filestores
-	root     *os.Root
-	like     likeness
-	progress func(Fetched)
+	FetchOptions
+	root *os.Root
+	like likeness
 
 	mu      sync.Mutex
 	fetched Fetched
@@ -74,8 +87,8 @@ func (g *fetching) count(change func(*Fetched)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	change(&g.fetched)
-	if g.progress != nil {
-		g.progress(g.fetched)
+	if g.Progress != nil {
+		g.Progress(g.fetched)
 	}
 }
 
@@ -121,6 +134,10 @@ func (g *fetching) fetch(ctx context.Context, from *Filestore, file sum) (size i
 
 // isThere says whether a file is there and whole.
 func (g *fetching) isThere(file sum) bool {
+	if g.Trust {
+		info, err := g.root.Lstat(file.name())
+		return err == nil && info.Mode().IsRegular()
+	}
 	f, err := g.root.Open(file.name())
 	if err != nil {
 		return false
@@ -129,6 +146,28 @@ func (g *fetching) isThere(file sum) bool {
 	whole := sha1.New() //nolint:gosec // as above
 	_, err = io.Copy(whole, f)
 	return err == nil && sum(whole.Sum(nil)) == file
+}
+
+// unfinishedFile is what the names of files begin with that are being fetched.
+const unfinishedFile = ".howdah-file-"
+
+// unfinishedFor is how old one is at least that somebody has left who was killed.
+const unfinishedFor = time.Hour
+
+// sweep removes what those have left who were killed. What cannot be removed does no harm.
+func (g *fetching) sweep() {
+	entries, err := fs.ReadDir(g.root.FS(), ".")
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), unfinishedFile) {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > unfinishedFor {
+			_ = g.root.Remove(entry.Name())
+		}
+	}
 }
 
 // write writes a file under another name, and gives it its own once it is durable.
@@ -143,7 +182,7 @@ func (g *fetching) write(in io.Reader, file sum) (size int64, err error) {
 	case !errors.Is(err, fs.ErrExist):
 		return 0, err
 	}
-	unfinished := path.Join(folder, ".howdah-"+rand.Text())
+	unfinished := unfinishedFile + rand.Text()
 	out, err := g.root.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err

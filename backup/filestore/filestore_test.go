@@ -63,7 +63,7 @@ func (o *odoo) sync() Outcome {
 }
 
 func (o *odoo) fetch(names []string, into string) (Fetched, error) {
-	return Filestores{&o.Filestore}.Fetch(o.Context(), names, into, nil)
+	return Filestores{&o.Filestore}.Fetch(o.Context(), names, into, FetchOptions{})
 }
 
 func TestSyncAndFetch(t *testing.T) {
@@ -177,7 +177,7 @@ func TestFetchRefusesWhatIsDamaged(t *testing.T) {
 	other := newOdoo(t)
 	other.attach("invoice")
 	other.sync()
-	fetched, err := Filestores{&o.Filestore, &other.Filestore}.Fetch(t.Context(), []string{name}, into, nil)
+	fetched, err := Filestores{&o.Filestore, &other.Filestore}.Fetch(t.Context(), []string{name}, into, FetchOptions{})
 	if err != nil || fetched.New != 1 || len(fetched.Damaged) > 0 {
 		t.Errorf("fetched %+v, %v", fetched, err)
 	}
@@ -261,6 +261,52 @@ func TestSyncedIsDamaged(t *testing.T) {
 	}
 }
 
+// The folder of a copy goes with it, and no other one does.
+func TestCopies(t *testing.T) {
+	filestores := t.TempDir()
+	at := func(name string) string { return filepath.Join(filestores, name) }
+	left := func(want ...string) {
+		t.Helper()
+		entries, err := os.ReadDir(filestores)
+		var names []string
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		if err != nil || !slices.Equal(names, want) {
+			t.Errorf("there is %q, %v, want %q", names, err, want)
+		}
+	}
+	// One that was killed has left these.
+	if err := errors.Join(os.Mkdir(at("live"), 0o700), os.Mkdir(at(making+"copy"), 0o700), os.Mkdir(at(leaving+"copy"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if path, err := MakeCopy(filestores, "copy"); err != nil || path != at("copy") {
+			t.Errorf("%q, %v", path, err)
+		}
+	}
+	if _, err := MakeCopy(filestores, "live"); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"", ".", "..", "a/b", ".howdah-new-x"} {
+		if _, err := MakeCopy(filestores, name); !errors.Is(err, errName) {
+			t.Errorf("%q: %v", name, err)
+		}
+		if removed, err := RemoveCopy(filestores, name); removed || err != nil {
+			t.Errorf("%q: %t, %v", name, removed, err)
+		}
+	}
+	if err := errors.Join(os.CopyFS(at("adopted"), os.DirFS(at("copy"))), os.WriteFile(at("copy/more"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"live": false, "adopted": false, "none": false, "copy": true} {
+		if removed, err := RemoveCopy(filestores, name); removed != want || err != nil {
+			t.Errorf("%s: %t, %v", name, removed, err)
+		}
+	}
+	left("adopted", "live")
+}
+
 func TestSyncOfNothing(t *testing.T) {
 	o := newOdoo(t)
 	if _, err := o.Synced(t.Context()); !errors.Is(err, store.ErrNotFound) {
@@ -306,7 +352,7 @@ func TestNamesInDump(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NamesInDatabase(t.Context(), conn); err == nil || !strings.Contains(err.Error(), "row-level security") {
+	if _, err := NamesInDatabase(t.Context(), conn, 0); err == nil || !strings.Contains(err.Error(), "row-level security") {
 		t.Errorf("of secured rows: %v", err)
 	}
 	for database, want := range map[string]int{"acme": 3, "other": 0, "viewed": 0} {
@@ -315,7 +361,7 @@ func TestNamesInDump(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		names, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), dump)
+		names, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), dump, 0)
 		if err != nil || len(names) != want {
 			t.Errorf("%s: %d names %.80q, %v", database, len(names), names, err)
 		}
@@ -326,13 +372,16 @@ func TestNamesInDump(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := NamesInDatabase(t.Context(), conn)
+		again, err := NamesInDatabase(t.Context(), conn, 0)
 		if err != nil || !slices.Equal(again, names) {
 			t.Errorf("%s: the database has %d names %.80q, %v", database, len(again), again, err)
 		}
+		if _, err := NamesInDatabase(t.Context(), conn, 8); want > 0 != errors.Is(err, ErrTooMany) {
+			t.Errorf("%s: of more than are wanted: %v", database, err)
+		}
 		conn.Close(t.Context())
 	}
-	if _, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), t.TempDir()); err == nil {
+	if _, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), t.TempDir(), 0); err == nil {
 		t.Error("a folder without a dump is none")
 	}
 }
@@ -341,7 +390,7 @@ func FuzzNamesInCopy(f *testing.F) {
 	f.Add("COPY public.ir_attachment (id, store_fname) FROM stdin;\n1\taa/bb\n2\t\\N\n\\.\n")
 	f.Add("SET x;\nCOPY public.ir_attachment (store_fname, id) FROM stdin;\naa/bb\t1\n")
 	f.Fuzz(func(t *testing.T, script string) {
-		names, err := namesInCopy(strings.NewReader(script))
+		names, err := namesInCopy(strings.NewReader(script), 0)
 		for _, name := range names {
 			if err != nil || len(name) > fieldMost || !bytes.Contains([]byte(script), []byte(name)) || strings.ContainsAny(name, "\t\n") {
 				t.Errorf("%q, %v", name, err)

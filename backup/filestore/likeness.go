@@ -26,17 +26,17 @@ func likenessOf(info fs.FileInfo) likeness {
 
 // openFolder opens a folder that files are put into, and says what they are to be like. One
 // that is made is like the folder that it is in, unless that is root's: then it is for its
-// owner alone.
-func openFolder(path string) (*os.Root, likeness, error) {
-	switch _, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := makeFolder(path); err != nil {
+// owner alone. Inside, it must be there, and no link that leads out of the one that it is in.
+func openFolder(path string, inside bool) (*os.Root, likeness, error) {
+	open := os.OpenRoot
+	if inside {
+		open = openInside
+	} else if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := makeFolderAt(path); err != nil {
 			return nil, likeness{}, err
 		}
-	case err != nil:
-		return nil, likeness{}, err
 	}
-	root, err := os.OpenRoot(path)
+	root, err := open(path)
 	if err != nil {
 		return nil, likeness{}, err
 	}
@@ -47,7 +47,16 @@ func openFolder(path string) (*os.Root, likeness, error) {
 	return root, likenessOf(info), nil
 }
 
-func makeFolder(path string) error {
+func openInside(path string) (*os.Root, error) {
+	in, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return in.OpenRoot(filepath.Base(path))
+}
+
+func makeFolderAt(path string) error {
 	parent := filepath.Dir(path)
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return err
@@ -57,11 +66,15 @@ func makeFolder(path string) error {
 		return err
 	}
 	defer in.Close()
+	return makeFolder(in, filepath.Base(path))
+}
+
+// makeFolder makes a folder in one, like that.
+func makeFolder(in *os.Root, name string) error {
 	info, err := in.Stat(".")
 	if err != nil {
 		return err
 	}
-	name := filepath.Base(path)
 	if err := in.Mkdir(name, 0o700); err != nil {
 		return err
 	}

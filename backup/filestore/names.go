@@ -22,8 +22,9 @@ const (
 
 // NamesInDump returns the names of the files that the database of a dump refers to, sorted;
 // none if it is not Odoo's. pgRestore is the path of a pg_restore that reads the dump. No
-// server is asked, so that nothing of what a tenant made is run.
-func NamesInDump(ctx context.Context, pgRestore, dump string) ([]string, error) {
+// server is asked, so that nothing of what a tenant made is run. ErrTooMany is of names that
+// have more than most bytes, which a tenant chooses; 0 takes any.
+func NamesInDump(ctx context.Context, pgRestore, dump string, most int) ([]string, error) {
 	cmd := exec.CommandContext(ctx, pgRestore, "--data-only", "--schema=public", "--table="+table, "--file=-", dump)
 	var trouble bytes.Buffer
 	cmd.Stderr = &trouble
@@ -34,7 +35,7 @@ func NamesInDump(ctx context.Context, pgRestore, dump string) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read the names of files in dump %q: %w", dump, err)
 	}
-	names, err := namesInCopy(out)
+	names, err := namesInCopy(out, most)
 	if err != nil {
 		cmd.Process.Kill() // it would wait until somebody reads the rest
 	}
@@ -50,8 +51,8 @@ func NamesInDump(ctx context.Context, pgRestore, dump string) ([]string, error) 
 // NamesInDatabase is NamesInDump for the database of a connection. That must be of a role to
 // which the table is no secret, and may be of a superuser: what is copied is a table, of which
 // nothing that a tenant has made is run.
-func NamesInDatabase(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	names, err := namesInDatabase(ctx, conn)
+func NamesInDatabase(ctx context.Context, conn *pgx.Conn, most int) ([]string, error) {
+	names, err := namesInDatabase(ctx, conn, most)
 	if err != nil {
 		err = fmt.Errorf("read the names of files in database %q: %w", conn.Config().Database, err)
 	}
@@ -62,7 +63,7 @@ func NamesInDatabase(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 const isTable = `select exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 	where n.nspname = 'public' and c.relname = $1 and c.relkind = 'r' and a.attname = $2 and not a.attisdropped)`
 
-func namesInDatabase(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+func namesInDatabase(ctx context.Context, conn *pgx.Conn, most int) ([]string, error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return nil, err
@@ -89,21 +90,24 @@ func namesInDatabase(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 		}
 		into.CloseWithError(err)
 	}()
-	names, err := namesInCopy(script)
+	names, err := namesInCopy(script, most)
 	script.Close()
 	<-copied
 	return names, err
 }
 
+// ErrTooMany is of more names than are to be kept in memory.
+var ErrTooMany = errors.New("the database refers to more files than fit into memory here")
+
 // namesInCopy reads them from the COPY of the table in a script. A row may have gigabytes:
 // of each no more is kept than a name has.
-func namesInCopy(script io.Reader) (names []string, err error) {
+func namesInCopy(script io.Reader, most int) (names []string, err error) {
 	in := bufio.NewReaderSize(script, 256<<10)
 	at, err := findCopy(in)
 	if err != nil || at < 0 {
 		return nil, err
 	}
-	found := map[string]struct{}{}
+	found, bytes := map[string]struct{}{}, 0
 	for {
 		name, err := field(in, at)
 		switch {
@@ -115,8 +119,15 @@ func namesInCopy(script io.Reader) (names []string, err error) {
 			}
 			slices.Sort(names)
 			return names, nil
-		case name != `\N` && name != "":
+		case name == `\N` || name == "":
+			continue
+		}
+		if _, is := found[name]; !is {
 			found[name] = struct{}{}
+			bytes += len(name)
+		}
+		if most > 0 && bytes > most {
+			return nil, ErrTooMany
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (s *syncing) walk(ctx context.Context, file func(name string, file sum, siz
 		return err
 	}
 	for _, folder := range folders {
-		if folder.Name() == "checklist" { // in which Odoo notes what it may collect
+		if folder.Name() == "checklist" || folder.Name() == copyMark { // the first is where Odoo notes what it may collect
 			continue
 		}
 		if !folder.IsDir() || len(folder.Name()) != 2 {

@@ -290,6 +290,8 @@ type job struct {
 	Node     string    `json:"node"`
 	Actor    string    `json:"actor"`
 	Created  time.Time `json:"created"`
+
+	Result json.RawMessage `json:"result,omitempty"`
 }
 
 // jobPause is between two attempts to follow a job.

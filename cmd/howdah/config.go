@@ -119,6 +119,7 @@ type Backup struct {
 	IdentityFile string   // this and the next two: absolute, or ""
 	ScratchDir   string
 	WALSocket    string // absolute; "" = none
+	FilestoreDir string // absolute; "" = not here
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
 	BaseMaxRate     int64         // bytes a second; 0 = no limit

@@ -17,6 +17,9 @@ func (r *configReader) checkBackup() {
 	if b.ScratchDir != "" {
 		b.ScratchDir = r.absolute(b.ScratchDir)
 	}
+	if b.FilestoreDir != "" {
+		b.FilestoreDir = r.absolute(b.FilestoreDir)
+	}
 	if b.StateDir != "" {
 		b.StateDir = r.absolute(b.StateDir)
 	}

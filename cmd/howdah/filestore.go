@@ -79,7 +79,7 @@ func foldersIn(dir string) (names []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if info.IsDir() {
+		if info.IsDir() && !filestore.Ours(entry.Name()) {
 			names = append(names, entry.Name())
 		}
 	}
@@ -180,14 +180,14 @@ func (r *filestoreRestoring) names(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		return filestore.NamesInDump(ctx, binaries.Path("pg_restore"), r.dump)
+		return filestore.NamesInDump(ctx, binaries.Path("pg_restore"), r.dump, 0)
 	}
 	conn, err := pgx.Connect(ctx, r.of)
 	if err != nil {
 		return nil, fmt.Errorf("log in to the database that refers to the files: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return filestore.NamesInDatabase(ctx, conn)
+	return filestore.NamesInDatabase(ctx, conn, 0)
 }
 
 // filestoreRow is what came of it.
@@ -212,7 +212,7 @@ func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo
 	if err != nil {
 		return err
 	}
-	if row.Fetched, err = all.Fetch(ctx, names, r.into, nil); err != nil {
+	if row.Fetched, err = all.Fetch(ctx, names, r.into, filestore.FetchOptions{}); err != nil {
 		return err
 	}
 	if r.json {

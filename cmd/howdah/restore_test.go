@@ -109,7 +109,6 @@ func (p *upPlace) attaches(t *testing.T, database, config string) (attached func
 		if _, err := os.Stat(filepath.Join(again, invoice)); err != nil {
 			t.Error(err)
 		}
-		p.admin(database, "drop table ir_attachment")
 		p.refused(2, "--dump", "filestore", "restore", "--database", database, "-c", config)
 	}
 }

@@ -113,6 +113,8 @@ func (d *daemon) runFleet(ctx context.Context, c *catalog.Catalog) {
 		Exports:    d.exportPlaces,
 		Repository: d.repository,
 		Scratch:    d.current().Backup.ScratchDir,
+
+		FilestoreDir: func() string { return d.current().Backup.FilestoreDir },
 	}
 	if get, err := archiveGetCommand(); err == nil {
 		config.ArchiveGet = get

@@ -69,6 +69,11 @@ func backupSettings() []setting {
 			at:  func(p *place) any { return &p.backup.ScratchDir },
 		},
 		{
+			section: in, name: "filestore_dir", initial: "", reload: true,
+			doc: "Odoo's folder \"filestore\" (in its data_dir), which has a folder of files for each database, if it is on this machine too, as on a disk that both share. A restore of a tenant puts the files there then that its database refers to, into the folder called like the tenant, with the owner and mode of what is there; nothing is replaced or deleted but the folder that was made for a restored copy, which goes with it when it is purged. Where Howdah does not run as root or as Odoo's user, both need a group that may write there. \"\" is none: who restores is told which command Odoo's host runs.",
+			at:  func(p *place) any { return &p.backup.FilestoreDir },
+		},
+		{
 			section: in, name: "base_max_rate", initial: int64(0), most: 1 << 30, reload: true,
 			doc: "How much of a cluster is read in a second at the most while a base backup of it is taken by itself, 32kB or more. 0 is as fast as it goes.",
 			at:  func(p *place) any { return &p.backup.BaseMaxRate },

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,6 +29,10 @@ type restoredRow struct {
 	About      float64   `json:"about_seconds"`
 	Neutralise string    `json:"neutralise"`
 	Swap       bool      `json:"swap"`
+
+	Files     string          `json:"files,omitempty"`     // what there is of those that the database refers to
+	Filestore json.RawMessage `json:"filestore,omitempty"` // the same, in numbers
+	Rights    string          `json:"rights,omitempty"`    // of others, that were not restored
 }
 
 // tenantRestoring is what the command is told, and asks the API for.
@@ -54,6 +60,9 @@ func tenantRestore() *cobra.Command {
 			"under the same name, user and password, with the settings and rights that the tenant has. It is not neutralised. The\n" +
 			"database that was there is kept, closed, as a dropped tenant's is (`howdah tenant list --dropped`); until it is purged\n" +
 			"--undo swaps it in again, and keeps the other.\n\n" +
+			"The files that an Odoo database refers to are fetched into the folder of filestore_dir of [backup] that is called like\n" +
+			"the new tenant, or the one in whose place it comes; without filestore_dir the command is told that does it on Odoo's\n" +
+			"host. Files that `howdah filestore sync` has not stored are named.\n\n" +
 			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
 			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -123,6 +132,7 @@ func (r *tenantRestoring) run(cmd *cobra.Command, name string) error {
 		if errors.Is(err, errUndone) {
 			return err
 		}
+		err = errors.Join(err, row.outcome(cmd.Context(), c))
 	}
 	return errors.Join(err, r.restored(cmd, row)) // it may still come, and the password is not told again
 }
@@ -149,8 +159,27 @@ func (r *tenantRestoring) runUndo(cmd *cobra.Command, name string) error {
 		if err := r.follow(cmd, c, row.Job); err != nil {
 			return err
 		}
+		if err := row.outcome(cmd.Context(), c); err != nil {
+			return err
+		}
 	}
 	return r.restored(cmd, row)
+}
+
+// outcome reads what the job has to tell.
+func (r *restoredRow) outcome(ctx context.Context, c *client) error {
+	var last job
+	if err := c.do(ctx, http.MethodGet, "/jobs/"+r.Job, nil, &last); err != nil || last.Result == nil {
+		return err
+	}
+	var told struct {
+		Files     string          `json:"files"`
+		Filestore json.RawMessage `json:"filestore"`
+		Rights    string          `json:"rights"`
+	}
+	err := json.Unmarshal(last.Result, &told)
+	r.Files, r.Filestore, r.Rights = told.Files, told.Filestore, told.Rights
+	return err
 }
 
 // begin asks the API.
@@ -183,6 +212,11 @@ func (r *tenantRestoring) plan(cmd *cobra.Command, row *restoredRow) error {
 }
 
 func (r *tenantRestoring) restored(cmd *cobra.Command, row *restoredRow) error {
+	for _, note := range []string{row.Rights, row.Files} {
+		if note != "" && !r.json {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", note)
+		}
+	}
 	switch {
 	case r.json:
 		return object(cmd.OutOrStdout(), row)

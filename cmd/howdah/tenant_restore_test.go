@@ -18,9 +18,16 @@ func (p *upPlace) restoresTenant(t *testing.T, name string) {
 	if got := p.done("tenant", "restore", name, "--to", "latest", "--dry-run"); !strings.Contains(got, "estimate") || !strings.Contains(got, "base backup") {
 		t.Errorf("the plan is %s", got)
 	}
-	if got := p.done("tenant", "restore", name, "--to", "latest"); !strings.Contains(got, name+"_restored") {
-		t.Errorf("the restored tenant is %s", got)
+	got := p.done("tenant", "restore", name, "--to", "latest", "--json")
+	for _, want := range []string{
+		name + "_restored", "the database refers to 2 files, of which 1 are stored; 1 are missing: aa/", `"missing": 1`,
+		"howdah filestore restore --cluster main --database " + name + " --from-database postgres://" + name + "_restored@/" + name + "_restored --into",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the restored tenant is %s, want %q", got, want)
+		}
 	}
+	p.admin(name, "drop table ir_attachment")
 	p.done("tenant", "drop", name+"_restored", "--yes", "--no-export")
 	p.refused(2, "--yes", "tenant", "restore", name, "--to", "latest", "--swap")
 	p.refused(4, "not found", "tenant", "restore", name, "--undo", "--yes")

@@ -205,12 +205,12 @@ class Restore {
         },
         text,
       );
-    const rights = job.result?.rights && el("p", null, `Note: ${job.result.rights}.`);
-    if (made.swap) fill(done, rights, el("p", null, `${this.name} goes on with what it was at ${made.target}. What it had is kept.`), el("div.buttons", null, next("Undo the swap…", () => undo(this.name, this.of.changed))));
+    const notes = [job.result?.rights, job.result?.files].filter(Boolean).map((text) => el("p", null, `Note: ${text}.`));
+    if (made.swap) fill(done, ...notes, el("p", null, `${this.name} goes on with what it was at ${made.target}. What it had is kept.`), el("div.buttons", null, next("Undo the swap…", () => undo(this.name, this.of.changed))));
     else
       fill(
         done,
-        rights,
+        ...notes,
         el("p", null, `Tenant ${made.name} is what ${this.name} was at ${made.target}. To have it in the tenant's place, the same moment is restored again, and swapped in.`),
         el("div.buttons", null, next(`Show ${made.name}`, () => (location.hash = `#/tenants/${encodeURIComponent(made.name)}`)), next(`Swap this moment in for ${this.name}…`, () => this.of.again({ to, swap: true }))),
       );
