@@ -288,8 +288,12 @@ func TestRestoreCluster(t *testing.T) {
 	t.Run("no such transaction", func(t *testing.T) {
 		dir := filepath.Join(wiretest.ServerDir(t), "restored")
 		c := &restore.Cluster{Repo: h.repo, Dir: dir, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
-		if err := c.Run(t.Context(), h.plan("xid:2000000000")); err == nil || !strings.Contains(err.Error(), "before the target was met") {
+		p := h.plan("xid:2000000000")
+		if err := c.Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), "before the target was met") {
 			t.Errorf("it is restored to: %v", err)
+		}
+		if p.Base.ID != m.ID || p.Until.LSN != late.Stop.LSN { // no WAL is read twice that need not be
+			t.Errorf("base backup %s was the last to begin with, and WAL was read until %s", p.Base.ID, p.Until.LSN)
 		}
 	})
 	if p := h.plan("latest"); p.Base.ID != late.ID {

@@ -21,7 +21,7 @@ type Plan struct {
 	Chain    []*base.Manifest // what it is made up of: that which has all first, Base last
 	Target   Target
 	Timeline uint32               // on which the target is
-	Until    replication.Position // up to here WAL is stored, without a hole since the base backup
+	Until    replication.Position // up to here WAL is stored, without a hole since the base backup, and read at most
 	// Past is a position that is not before the target, where that is a time or a position:
 	// all WAL in front of it is stored. 0 is that nobody knows.
 	Past replication.LSN
@@ -112,6 +112,15 @@ func (p *Plan) begunTooLate(ctx context.Context, r *repository.Repository, err e
 	before.Base, before.earlier = &p.earlier[0], p.earlier[1:]
 	if before.Chain, err = base.Chain(ctx, r, before.Base); err != nil || before.reach() != nil {
 		return false
+	}
+	if p.Target.XID != 0 || p.Target.Name != "" { // all that comes later has been looked through
+		last := p.Base.Stop
+		if before.Base.Stop.LSN > last.LSN { // before that it is no cluster
+			last = before.Base.Stop
+		}
+		if last.LSN < before.Until.LSN {
+			before.Until = replication.Position(last)
+		}
 	}
 	*p = before
 	return true
