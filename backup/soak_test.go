@@ -423,8 +423,11 @@ func (s *soak) moments(way *truth, n int) (all []moment) {
 			all = append(all, moment{"latest", len(way.ends)})
 		case i%5 == 1 && !e.abort:
 			all = append(all, moment{"lsn:" + e.at.String(), k + 1})
-		case i%5 == 2 && !e.abort:
-			all = append(all, moment{fmt.Sprintf("xid:%d", e.xid), k + 1})
+		case i%5 == 2:
+			// One that is not long ago: it is looked for from one base backup after the other.
+			for k = len(way.ends) - 1 - s.random.IntN((len(way.ends)-from)/8+1); way.ends[k].abort; k-- {
+			}
+			all = append(all, moment{fmt.Sprintf("xid:%d", way.ends[k].xid), k + 1})
 		case i%5 == 3:
 			all = append(all, by(e.time)) // which is in
 		case i%5 == 4:
