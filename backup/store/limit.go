@@ -12,7 +12,12 @@ import (
 // together. It belongs in front of Retry, which would take waiting for stalling;
 // so what is sent again is not counted.
 type Limit struct {
-	store Store
+	Store Store
+	Rates *Rates // which several may share
+}
+
+// Rates bound how many bytes may pass in a second.
+type Rates struct {
 	read  *rate.Limiter // of objects' bytes; nil = no limit
 	write *rate.Limiter
 }
@@ -21,10 +26,10 @@ type Limit struct {
 // is less.
 const limitPiece = 256 << 10
 
-// NewLimit limits the bytes per second that are read from and written to another
-// store. 0 or less is no limit.
-func NewLimit(s Store, read, write int64) *Limit {
-	return &Limit{store: s, read: newLimiter(read), write: newLimiter(write)}
+// NewRates limits the bytes per second that are read from stores and written to
+// them. 0 or less is no limit.
+func NewRates(read, write int64) *Rates {
+	return &Rates{read: newLimiter(read), write: newLimiter(write)}
 }
 
 func newLimiter(bytes int64) *rate.Limiter {
@@ -51,38 +56,38 @@ func pass(ctx context.Context, l *rate.Limiter, bytes int) error {
 
 // Put stores data under key, in place of what was there.
 func (l *Limit) Put(ctx context.Context, key string, data []byte, meta map[string]string) error {
-	if err := pass(ctx, l.write, len(data)); err != nil {
+	if err := pass(ctx, l.Rates.write, len(data)); err != nil {
 		return err
 	}
-	return l.store.Put(ctx, key, data, meta)
+	return l.Store.Put(ctx, key, data, meta)
 }
 
 // PutIfAbsent stores data under key unless there is an object.
 func (l *Limit) PutIfAbsent(ctx context.Context, key string, data []byte, meta map[string]string) error {
-	if err := pass(ctx, l.write, len(data)); err != nil {
+	if err := pass(ctx, l.Rates.write, len(data)); err != nil {
 		return err
 	}
-	return l.store.PutIfAbsent(ctx, key, data, meta)
+	return l.Store.PutIfAbsent(ctx, key, data, meta)
 }
 
 // Stat describes the object.
-func (l *Limit) Stat(ctx context.Context, key string) (Info, error) { return l.store.Stat(ctx, key) }
+func (l *Limit) Stat(ctx context.Context, key string) (Info, error) { return l.Store.Stat(ctx, key) }
 
 // Delete removes the object.
-func (l *Limit) Delete(ctx context.Context, key string) error { return l.store.Delete(ctx, key) }
+func (l *Limit) Delete(ctx context.Context, key string) error { return l.Store.Delete(ctx, key) }
 
 // List yields the objects whose keys begin with prefix.
 func (l *Limit) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
-	return l.store.List(ctx, prefix)
+	return l.Store.List(ctx, prefix)
 }
 
 // Get reads a range of the object.
 func (l *Limit) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, Info, error) {
-	r, info, err := l.store.Get(ctx, key, offset, length)
-	if err != nil || l.read == nil {
+	r, info, err := l.Store.Get(ctx, key, offset, length)
+	if err != nil || l.Rates.read == nil {
 		return r, info, err
 	}
-	return &limitReader{r, ctx, l.read}, info, nil
+	return &limitReader{r, ctx, l.Rates.read}, info, nil
 }
 
 type limitReader struct {
@@ -101,11 +106,11 @@ func (r *limitReader) Read(p []byte) (int, error) {
 
 // Create begins an object.
 func (l *Limit) Create(ctx context.Context, key string, meta map[string]string) (Writer, error) {
-	w, err := l.store.Create(ctx, key, meta)
-	if err != nil || l.write == nil {
+	w, err := l.Store.Create(ctx, key, meta)
+	if err != nil || l.Rates.write == nil {
 		return w, err
 	}
-	return &limitWriter{w, ctx, l.write}, nil
+	return &limitWriter{w, ctx, l.Rates.write}, nil
 }
 
 type limitWriter struct {

@@ -15,7 +15,7 @@ func TestLimitKeepsItsRate(t *testing.T) {
 	where := makeDir(t, t.TempDir())
 	synctest.Test(t, func(t *testing.T) {
 		const second = 1 << 20
-		s := store.NewLimit(openDir(t, where), second, 2*second)
+		s := &store.Limit{Store: openDir(t, where), Rates: store.NewRates(second, 2*second)}
 		took := func(what string, want time.Duration, do func() error) {
 			t.Helper()
 			time.Sleep(time.Second) // so that what was saved up is the same each time

@@ -30,10 +30,10 @@ func TestRetryKeepsTheContract(t *testing.T) {
 			}
 			return nil
 		}
-		return store.NewLimit(&store.Retry{Store: &store.Meter{Counts: &store.Counts{}, Store: &faulty{
+		return &store.Limit{Rates: store.NewRates(1<<40, 1<<40), Store: &store.Retry{Store: &store.Meter{Counts: &store.Counts{}, Store: &faulty{
 			Store:  openDir(t, where),
 			before: func(_ context.Context, call string) error { return third(call) },
-		}}, Pause: time.Microsecond, Tries: 20}, 1<<40, 1<<40)
+		}}, Pause: time.Microsecond, Tries: 20}}
 	})
 }
 

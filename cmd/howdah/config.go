@@ -122,6 +122,8 @@ type Backup struct {
 	FilestoreDir string // absolute; "" = not here
 	// CredentialsFile says who asks for a bucket; "" is the environment.
 	CredentialsFile string
+	ReadRate        int64         // bytes a second, of Store; 0 = no limit
+	WriteRate       int64         // so too
 	BaseMaxRate     int64         // bytes a second; 0 = no limit
 	DrillInterval   time.Duration // 0 = never
 	DrillWhat       string        // database, cluster

@@ -55,7 +55,7 @@ func (r *configReader) checkBackup() {
 		return
 	}
 	s := &r.config.main
-	*s = Store{Name: tenants.DefaultStore, URL: b.Store, Recipients: b.Recipients, CredentialsFile: b.CredentialsFile}
+	*s = Store{Name: tenants.DefaultStore, URL: b.Store, Recipients: b.Recipients, CredentialsFile: b.CredentialsFile, ReadRate: b.ReadRate, WriteRate: b.WriteRate}
 	r.readStore(s, at)
 	b.Store, b.CredentialsFile = s.URL, s.CredentialsFile
 	identities := r.readIdentities(at("identity_file"))

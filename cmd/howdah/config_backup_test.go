@@ -47,6 +47,8 @@ func TestBackupIsCheckedAtStart(t *testing.T) {
 		"changes for ever":   {whole + "base_changes_interval = \"1h\"\nbase_interval = \"0s\"\n", identity, 0o600, "all base backups but the first would be incremental"},
 		"changes at once":    {whole + "base_changes_interval = \"1s\"\n", identity, 0o600, "base_changes_interval 1s is shorter than a base backup takes"},
 		"WAL never stored":   {whole + "wal_interval = \"0s\"\n", identity, 0o600, "wal_interval 0s is of no use"},
+		"hardly read":        {whole + "read_rate = \"31kB\"\n", identity, 0o600, "read_rate is so little"},
+		"hardly written":     {whole + "[[store]]\nname = \"eu\"\nurl = \"file:eu\"\nwrite_rate = 1\n", identity, 0o600, "write_rate is so little"},
 		"slower than slow":   {whole + "base_max_rate = \"31kB\"\n", identity, 0o600, "less than PostgreSQL takes"},
 		"drills, no key":     {strings.Replace(whole, "identity_file = \"key\"", "drill_interval = \"1h\"", 1), identity, 0o600, "howdah.toml:4: what is to be restored by drills cannot be opened"},
 		"no store":           {"[backup]\nidentity_file = \"key\"\n", identity, 0o600, "of no use without a store"},

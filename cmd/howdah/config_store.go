@@ -14,10 +14,18 @@ import (
 	"howdah/backup/store"
 )
 
+// leastRate is the least that a store may be read or written with.
+const leastRate = 32 << 10
+
 // readStore looks at a store's URL, and makes what is in it absolute. A URL that
 // may have a password in it is not repeated.
 func (r *configReader) readStore(s *Store, at func(name string) []string) {
-	s.counts = &store.Counts{}
+	s.counts, s.rates = &store.Counts{}, store.NewRates(s.ReadRate, s.WriteRate)
+	for name, bytes := range map[string]int64{"read_rate": s.ReadRate, "write_rate": s.WriteRate} {
+		if bytes > 0 && bytes < leastRate {
+			r.wrong(at(name), "write 32kB or more, or 0 for no limit", "%s is so little that nothing would come to an end", name)
+		}
+	}
 	if strings.HasPrefix(s.URL, "s3:") {
 		r.readBucket(s, at)
 		return
@@ -51,7 +59,7 @@ func (r *configReader) readBucket(s *Store, at func(name string) []string) {
 	} else {
 		bucket.Credentials = r.readCredentials(s, at("credentials_file"))
 	}
-	s.bucket = &openBucket{config: bucket, counts: s.counts}
+	s.bucket = &openBucket{config: bucket, counts: s.counts, rates: s.rates}
 }
 
 // readCredentials reads credentials_file.
@@ -106,12 +114,13 @@ func (s *Store) open() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tried(dir, s.counts), nil
+	return tried(dir, s.counts, s.rates), nil
 }
 
-// tried is a store of which each call is counted, and tried again if it fails.
-func tried(s store.Store, counts *store.Counts) store.Store {
-	return &store.Retry{Store: &store.Meter{Store: s, Counts: counts}}
+// tried is a store of which each call is counted, and tried again if it fails, and that is
+// read and written no faster than it may be.
+func tried(s store.Store, counts *store.Counts, rates *store.Rates) store.Store {
+	return &store.Limit{Store: &store.Retry{Store: &store.Meter{Store: s, Counts: counts}}, Rates: rates}
 }
 
 // openToRead is open for who writes nothing: a bucket is asked for nothing
@@ -124,13 +133,14 @@ func (s *Store) openToRead() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tried(in, s.counts), nil
+	return tried(in, s.counts, s.rates), nil
 }
 
 // openBucket keeps a bucket open, with its connections.
 type openBucket struct {
 	config store.S3Config
 	counts *store.Counts
+	rates  *store.Rates
 
 	mu    sync.Mutex
 	tried time.Time   // when it was opened last, or failed to; 0 = never
@@ -162,7 +172,7 @@ func (b *openBucket) openNow() (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	retry := tried(s, b.counts)
+	retry := tried(s, b.counts, b.rates)
 	// Who may not write can still read.
 	if err := b.probe(ctx, retry); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err

@@ -19,8 +19,11 @@ type Store struct {
 	URL             string
 	Recipients      []string // age's public keys
 	CredentialsFile string   // absolute; "" is the environment
+	ReadRate        int64    // bytes a second; 0 = no limit
+	WriteRate       int64    // so too
 
 	bucket *openBucket // of URL, if that is one
+	rates  *store.Rates
 	counts *store.Counts
 	sealer *store.Sealer
 }
@@ -43,6 +46,16 @@ func storeSettings() []setting {
 			section: in, name: "credentials_file", initial: "", reload: true,
 			doc: "Like credentials_file in [backup], for this bucket; that of [backup] does not count here.",
 			at:  func(p *place) any { return &p.store.CredentialsFile },
+		},
+		{
+			section: in, name: "read_rate", initial: int64(0), most: 1 << 40, reload: true,
+			doc: "Like read_rate in [backup], for this store; that of [backup] does not count here.",
+			at:  func(p *place) any { return &p.store.ReadRate },
+		},
+		{
+			section: in, name: "write_rate", initial: int64(0), most: 1 << 40, reload: true,
+			doc: "Like write_rate in [backup], for this store.",
+			at:  func(p *place) any { return &p.store.WriteRate },
 		},
 		{
 			section: in, name: "recipients", initial: []any{}, reload: true,

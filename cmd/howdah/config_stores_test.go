@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +69,60 @@ func TestStoresAreCheckedAtStart(t *testing.T) {
 		var config *ConfigError
 		if _, err := loadWithKey(t, c.text+twoClusters, identity, 0o600); !errors.As(err, &config) || len(config.Mistakes) != 1 || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestStoreKeepsItsRates has all who write to a store, or read it, share what it may have in a
+// second.
+func TestStoreKeepsItsRates(t *testing.T) {
+	identity, recipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rates = "read_rate = \"64kB\"\nwrite_rate = \"64kB\"\n"
+	c, err := loadWithKey(t, fmt.Sprintf(backupSection, recipient)+rates+"[[store]]\nname = \"eu\"\nurl = \"file:eu\"\n"+rates+good, identity, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.stores() {
+		folder, err := storeFolder(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.MakeDir(folder); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		for _, open := range []func(*Store) (store.Store, error){(*Store).open, (*Store).openToRead} {
+			in, err := open(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := in.Put(t.Context(), "k", make([]byte, 48<<10), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begun); took < 400*time.Millisecond { // of the 96 kB 64 pass at once
+			t.Errorf("store %s: written in %s", s.Name, took)
+		}
+		begun = time.Now()
+		for range 2 {
+			in, err := s.openToRead()
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _, err := in.Get(t.Context(), "k", 0, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, body); err != nil {
+				t.Fatal(err)
+			}
+			body.Close()
+		}
+		if took := time.Since(begun); took < 400*time.Millisecond {
+			t.Errorf("store %s: read in %s", s.Name, took)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (c *Config) receivedBy(cluster *tenants.Cluster) string {
 	if s == nil {
 		s = &Store{}
 	}
-	return fmt.Sprintf("%q %q %q %q %q %s %q", s.URL, s.Recipients, s.CredentialsFile, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval, c.Backup.StateDir)
+	return fmt.Sprintf("%q %q %q %d %d %q %q %s %q", s.URL, s.Recipients, s.CredentialsFile, s.ReadRate, s.WriteRate, cluster.ReplicationURL, cluster.AdminURL, c.Backup.WALInterval, c.Backup.StateDir)
 }
 
 func (r *receivers) start(ctx context.Context, config *Config, cluster, by string) {

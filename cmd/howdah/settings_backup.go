@@ -14,6 +14,16 @@ func backupSettings() []setting {
 			at:  func(p *place) any { return &p.backup.CredentialsFile },
 		},
 		{
+			section: in, name: "read_rate", shown: "store_read_rate", initial: int64(0), most: 1 << 40, reload: true,
+			doc: "How many bytes of the store are read in a second at the most, by all that one process does together, 32kB or more: a restore, a drill or a deep verify would fill the line else. Restores take longer then. 0 is no limit.",
+			at:  func(p *place) any { return &p.backup.ReadRate },
+		},
+		{
+			section: in, name: "write_rate", shown: "store_write_rate", initial: int64(0), most: 1 << 40, reload: true,
+			doc: "How many bytes are written to the store in a second at the most, so too. WAL shares it with base backups: less than the clusters write, compressed, has ever more of it wait. base_max_rate spares a cluster's disks. 0 is no limit.",
+			at:  func(p *place) any { return &p.backup.WriteRate },
+		},
+		{
 			section: in, name: "recipients", initial: []any{}, reload: true,
 			doc: "Public keys of age (\"age1…\", as age-keygen prints them) for which what is stored is encrypted: whoever has the private key of one can open it. They are all that a node needs that only exports.",
 			at:  func(p *place) any { return &p.backup.Recipients },
