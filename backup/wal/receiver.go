@@ -19,8 +19,9 @@ type Receiver struct {
 	// URL returns replication_url: one connection string, of a role that may replicate. It
 	// may name several hosts, with target_session_attrs=primary.
 	URL func() string
-	// SampleURL returns admin_url, by which the primary is asked once a second where it is
-	// in the WAL; nil is that nobody asks, and then no time is known to be reachable.
+	// SampleURL returns admin_url, or replication_url where there is none: by it the primary
+	// is asked once a second where it is in the WAL; nil is that nobody asks, and then no time
+	// is known to be reachable.
 	SampleURL func() string
 	// Standbys returns the members on which the slot is kept while they are standbys; the
 	// primary may be among them. nil is none.
@@ -103,6 +104,10 @@ func (r *Receiver) Run(ctx context.Context) error {
 	r.samples.usage = &r.usage
 	if r.SampleURL != nil {
 		r.samples.told = func(was, is SlotState) { r.waits(was.Waits, is.Waits) }
+		r.samples.failed = func(err error) {
+			r.Log.Warn("the primary cannot be asked where it is in its WAL: nothing newer can be restored by a time, nor is it known how the slot stands, or how much would be lost; it takes admin_url, or that the role of replication_url may log in to database postgres too",
+				"cluster", r.Repo.Cluster, "error", err)
+		}
 		beside.Go(func() { r.samples.run(ctx, r.SampleURL, r.slot()) })
 	}
 	if r.Standbys != nil {

@@ -67,7 +67,8 @@ func (w Waits) synchronous() bool { return w.Sync == "sync" || w.Sync == "quorum
 // Hang reports whether there are commits that wait for ever.
 func (w Waits) Hang() bool { return w.synchronous() && w.Applied != "" }
 
-// AllHang is Hang for those for whom nothing else is set.
+// AllHang is Hang for those for whom nothing else is set. Any role may set it for itself, and
+// its own commits hang then: that must not have a node be taken for one that does not serve.
 func (w Waits) AllHang() bool { return w.Hang() && w.Applied == everybody }
 
 // waitsAre is asked of the primary about the slot's receiver, and about what is set.
@@ -88,7 +89,13 @@ type sampler struct {
 	slot    SlotState
 	asking  time.Duration           // between two questions about the slot; 0 is the constant
 	told    func(was, is SlotState) // nil is nobody
+	patient time.Duration           // for how long it is not told that nobody answers; 0 is the constant
+	failed  func(error)             // nil is nobody
 }
+
+// samplesMissing is for how long nobody has to answer that it is told: longer than a failover
+// takes.
+const samplesMissing = 30 * time.Second
 
 // taken is a sample, and of whom.
 type taken struct {
@@ -98,27 +105,27 @@ type taken struct {
 }
 
 // run asks until the context is done. What fails it tries again: that samples are missing
-// shows in their age.
+// shows in their age, and is told once if it goes on.
 func (s *sampler) run(ctx context.Context, url func() string, slot string) {
+	failing, told := time.Now(), false
 	for ctx.Err() == nil {
-		_ = s.connected(ctx, url(), slot)
+		answered, err := s.connected(ctx, url(), slot)
+		if answered {
+			failing, told = time.Now(), false
+		}
+		if !told && ctx.Err() == nil && time.Since(failing) >= cmp.Or(s.patient, samplesMissing) && s.failed != nil {
+			s.failed(err)
+			told = true
+		}
 		sleep(ctx, sampling)
 	}
 }
 
-func (s *sampler) connected(ctx context.Context, url, slot string) error {
-	if url == "" { // which would be whatever server the environment means
-		return errors.New("there is no admin_url")
-	}
-	config, err := pgx.ParseConfig(url)
+// connected asks until that fails, and says whether there was an answer.
+func (s *sampler) connected(ctx context.Context, url, slot string) (answered bool, err error) {
+	conn, err := connectToAsk(ctx, url)
 	if err != nil {
-		return err
-	}
-	config.RuntimeParams["application_name"] = "howdah"
-	config.ConnectTimeout = connectTime
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -129,23 +136,42 @@ func (s *sampler) connected(ctx context.Context, url, slot string) error {
 	for ctx.Err() == nil {
 		sample, err := ask(ctx, conn)
 		if err != nil {
-			return err
+			return answered, err
 		}
 		s.put(sample)
+		answered = true
 		if state := s.slotState(); time.Since(state.Asked) >= cmp.Or(s.asking, slotAsking) || state.Status == slotAbsent {
 			if err := s.askSlot(ctx, conn, slot); err != nil {
-				return err
+				return answered, err
 			}
 		}
 		if time.Since(named) >= namesAsking {
 			if err := s.usage.askNames(ctx, conn); err != nil {
-				return err
+				return answered, err
 			}
 			named = time.Now()
 		}
 		sleep(ctx, sampling)
 	}
-	return nil
+	return answered, nil
+}
+
+// connectToAsk logs in for queries, be it by the URL of a role that may only replicate.
+func connectToAsk(ctx context.Context, url string) (*pgx.Conn, error) {
+	if url == "" { // which would be whatever server the environment means
+		return nil, errors.New("there is no URL")
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the URL is none of PostgreSQL's")
+	}
+	if config.Database == "" {
+		config.Database = "postgres"
+	}
+	delete(config.RuntimeParams, "replication")
+	config.RuntimeParams["application_name"] = "howdah"
+	config.ConnectTimeout = connectTime
+	return pgx.ConnectConfig(ctx, config)
 }
 
 func (s *sampler) askSlot(ctx context.Context, conn *pgx.Conn, name string) error {

@@ -31,25 +31,50 @@ func (l *logged) has(text string) bool {
 	return strings.Contains(l.text.String(), text)
 }
 
+// TestNobodyToAsk has it be told, once, that the primary cannot be asked.
+func TestNobodyToAsk(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	told := make(chan error, 10)
+	s := &sampler{patient: time.Millisecond, failed: func(err error) { told <- err }}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.run(ctx, func() string { return "postgres://127.0.0.1:1/x" }, "howdah")
+	}()
+	if err := <-told; err == nil {
+		t.Error("it is not told why")
+	}
+	select {
+	case <-told:
+		t.Error("it is told again")
+	case <-time.After(sampling + sampling/2):
+	}
+	stop()
+	<-done
+}
+
 // testSynchronous has commits wait for the receiver.
 func testSynchronous(t *testing.T, primary *postgres.Server) {
-	exec1(t, primary, "create table waits (n int)", "create role applies", "alter system set synchronous_standby_names = 'howdah'")
+	exec1(t, primary, "create table waits (n int)", "create role applies", "create role receives login replication", "alter system set synchronous_standby_names = 'howdah'")
 	set := func(statements ...string) {
 		t.Helper()
 		exec1(t, primary, append(append([]string{"set synchronous_commit = local"}, statements...), "select pg_reload_conf()")...)
 	}
 	defer func() {
 		set("alter system reset synchronous_standby_names", "alter system reset synchronous_commit")
-		exec1(t, primary, "drop role applies", "drop table waits")
+		exec1(t, primary, "drop role applies", "drop role receives", "drop table waits")
 	}()
 	g := newRig(t)
 	away := &gate{Store: g.Store}
 	g.Store = away
-	r, log := g.receiver(primary.AdminURL("postgres")), &logged{}
+	r, log := g.receiver(primary.URL("receives", "", "")+"?replication=true"), &logged{} // who has no other right
 	r.Log, r.samples.asking = slog.New(slog.NewTextHandler(log, nil)), time.Millisecond
 	stop := run(t, r)
 	defer stop()
 	exec1(t, primary, "select pg_reload_conf()")
+	until(t, "the primary tells where it is", func() bool { return !r.Stats().Sampled.IsZero() && r.Stats().Slot.Status == "reserved" })
+	set("grant pg_read_all_stats to receives")
 	until(t, "commits wait", func() bool { return r.Stats().Slot.Waits == Waits{Sync: "sync"} })
 	for range 3 {
 		var behind string

@@ -154,3 +154,15 @@ func storeExport(t *testing.T, path string) string {
 	}
 	return storeExportAt(t, place, time.Now())
 }
+
+// TestReplicationAloneIsNoted has it be told what a cluster lacks that is received without an
+// admin_url.
+func TestReplicationAloneIsNoted(t *testing.T) {
+	const received = "members = [\"a:1\"]\nreplication_url = \"host=a user=r\"\n"
+	if notes := fmt.Sprint(mustLoad(t, patroniConfig(received)).Notes); !strings.Contains(notes, "log in to database postgres") || !strings.Contains(notes, "{ 4 ") {
+		t.Errorf("it notes %s", notes)
+	}
+	if notes := mustLoad(t, patroniConfig(received+"admin_url = \"host=a\"\n")).Notes; len(notes) > 0 {
+		t.Errorf("with an admin_url it notes %v", notes)
+	}
+}

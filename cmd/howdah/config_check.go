@@ -85,6 +85,10 @@ func (r *configReader) checkClusters() {
 				r.wrong(b.key(u.name), `write "postgres://user@host:5432/postgres" or "host=… port=… user=…"`, "%s is no connection string", u.name)
 			}
 		}
+		if cluster.ReplicationURL != "" && cluster.AdminURL == "" {
+			r.note(b.key("replication_url"), "write admin_url too, or see to it in pg_hba.conf",
+				"cluster %q has no admin_url: restores to a time, and what is told of the slot, take that the role of replication_url may log in to database postgres, and the slot is kept on no standby", cluster.Name)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -120,7 +121,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 	receiver := &wal.Receiver{
 		Repo: repo, Slot: walSlot, Interval: config.Backup.WALInterval, Log: log,
 		URL:       url(func(c *tenants.Cluster) string { return c.ReplicationURL }),
-		SampleURL: url(func(c *tenants.Cluster) string { return c.AdminURL }),
+		SampleURL: url(func(c *tenants.Cluster) string { return cmp.Or(c.AdminURL, c.ReplicationURL) }),
 		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },
 	}
 	backups := &schedule.Scheduler{

@@ -400,7 +400,7 @@ func clusterSettings() []setting {
 		},
 		{
 			section: in, name: "replication_url", initial: "", reload: true, secret: true,
-			doc: "Connection of a role with REPLICATION, to the primary, for WAL and base backups: WAL is stored while a Howdah with a store runs, and base backups can be taken. It may name several hosts, with target_session_attrs=primary. \"\" is none.",
+			doc: "Connection of a role with REPLICATION, to the primary, for WAL and base backups: WAL is stored while a Howdah with a store runs, and base backups can be taken. It may name several hosts, with target_session_attrs=primary. Where there is no admin_url, the primary is asked by it too, in database postgres, where it is in its WAL and how the slot stands, without which nothing can be restored by a time: pg_hba.conf must let the role in there, beside replication, and whether commits wait for Howdah it sees as a member of pg_read_all_stats. \"\" is none.",
 			at:  func(p *place) any { return &p.cluster.ReplicationURL },
 		},
 		{
