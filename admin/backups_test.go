@@ -40,7 +40,7 @@ func someBackups() []admin.ClusterBackups {
 			Receiving: &wal.Stats{
 				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
 				Objects: 7, BytesIn: 1000, BytesOut: 400,
-				Slot:     wal.SlotState{Asked: now, Status: "extended", Retained: 12345, Safe: -1},
+				Slot:     wal.SlotState{Asked: now, Status: "extended", Retained: 12345, Safe: -1, Waits: wal.Waits{Sync: "sync", Applied: "role acme"}},
 				Standbys: []wal.StandbySlot{{Address: "db2:5432", Kept: fixedTime(), Restart: 19 << 20}, {Address: "db3:5432", Error: "connection refused"}},
 			},
 		},
@@ -54,7 +54,8 @@ func TestBackupMetrics(t *testing.T) {
 	r := prometheus.NewRegistry()
 	all := someBackups()
 	admin.RegisterBackups(r, func() []admin.ClusterBackups { return all })
-	families := scrape(t, startWeb(t, &admin.Web{Registry: r}))
+	web := startWeb(t, &admin.Web{Registry: r})
+	families := scrape(t, web)
 	for _, want := range []struct {
 		value  float64
 		name   string
@@ -71,6 +72,7 @@ func TestBackupMetrics(t *testing.T) {
 		{400, "howdah_wal_stored_bytes_total", []string{"main"}},
 		{7, "howdah_wal_stored_objects_total", []string{"main"}},
 		{1, "howdah_wal_slot_status", []string{"main", "extended"}},
+		{1, "howdah_wal_commits_hang", []string{"main"}},
 		{12345, "howdah_wal_slot_retained_bytes", []string{"main"}},
 		{float64(fixedTime().Unix()), "howdah_wal_standby_slot_kept_timestamp_seconds", []string{"main", "db2:5432"}},
 		{0, "howdah_wal_standby_slot_kept_timestamp_seconds", []string{"main", "db3:5432"}},
@@ -99,6 +101,12 @@ func TestBackupMetrics(t *testing.T) {
 	} {
 		if got := value(t, families, want.name, want.labels...); got != want.value {
 			t.Errorf("%s%q is %v, want %v", want.name, want.labels, got, want.value)
+		}
+	}
+	all[0].Until, all[0].Receiving.Sampled, all[0].Receiving.Slot.Waits.Applied = time.Time{}, time.Time{}, ""
+	for _, name := range []string{"howdah_wal_durable_timestamp_seconds", "howdah_wal_commits_hang"} {
+		if got := value(t, scrape(t, web), name, "main"); got != 0 {
+			t.Errorf("where the primary cannot be asked, and no commit hangs, %s is %v", name, got)
 		}
 	}
 	if rpo := value(t, families, "howdah_wal_rpo_seconds", "main"); rpo < 2 || rpo > 30 {

@@ -18,7 +18,7 @@ type backupCollector struct {
 
 	state, received, durable, timeline, rpo, until, gaps, failed                                              *prometheus.Desc
 	bytesIn, bytesOut, objects, shared, unread                                                                *prometheus.Desc
-	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, standbyKept, standbyRestart                      *prometheus.Desc
+	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, hang, standbyKept, standbyRestart                *prometheus.Desc
 	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio, baseInterval, baseFailed, baseRunning *prometheus.Desc
 	restorableFrom, restorableTo, read                                                                        *prometheus.Desc
 	drillInterval, drillLast, drillPassed, drillRTO, drillRPO, drillPages                                     *prometheus.Desc
@@ -41,7 +41,7 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.rpoPromised = desc("backup_rpo_promised_seconds", "What wal_rpo_seconds may be: the least backup_rpo of the cluster's tenants; absent if none has one.")
 	c.rtoExpected = desc("backup_rto_expected_seconds", "How long a restore of a tenant to the newest moment would take, an estimate, of the tenant with a backup_rto that is the furthest beyond it, or the nearest to it; absent if none has one.")
 	c.rtoPromised = desc("backup_rto_promised_seconds", "What backup_rto_expected_seconds may be: backup_rto of that tenant.")
-	c.until = desc("wal_durable_timestamp_seconds", "The newest time, by the primary's clock, of which it is known that all commits before it are stored; 0 if none is known and nobody receives, absent where there is no admin_url.")
+	c.until = desc("wal_durable_timestamp_seconds", "The newest time, by the primary's clock, of which it is known that all commits before it are stored; 0 if none is known though WAL is received, or is to be; absent where only archive_command stores it.")
 	c.gaps = desc("wal_gaps", "Gaps that are recorded: WAL that was lost.")
 	c.failed = desc("wal_last_error_timestamp_seconds", "When storing WAL, or connecting, last failed on this node; absent if it never did.")
 	c.bytesIn = desc("wal_received_bytes_total", "Bytes of WAL received on this node.")
@@ -53,6 +53,7 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.slotRetained = desc("wal_slot_retained_bytes", "Bytes of WAL that the primary keeps for the replication slot.")
 	c.slotSafe = desc("wal_slot_safe_bytes", "Bytes of WAL that can be written before the slot may be lost; absent if any number can.")
 	c.slotAsked = desc("wal_slot_asked_timestamp_seconds", "When the primary last told of the replication slot.")
+	c.hang = desc("wal_commits_hang", "1 where there are roles or databases whose commits wait for ever: they wait for Howdah until WAL is applied (synchronous_commit = remote_apply), which it never is here.")
 	c.slotLost = desc("wal_slot_lost_timestamp_seconds", "When a slot was last found that the primary had given up; absent if none was.")
 	c.standbyKept = desc("wal_standby_slot_kept_timestamp_seconds", "When the slot was last tended on a standby, which may be the next primary; 0 if it never was.", "member")
 	c.standbyRestart = desc("wal_standby_slot_restart_lsn", "The oldest position of which a standby keeps the WAL for the slot, in bytes.", "member")
@@ -136,8 +137,8 @@ func (c *backupCollector) collectStored(m metricSink, b *ClusterBackups) {
 		return
 	}
 	m.time(c.read, b.Read, name)
-	// Without an admin_url nobody knows how new it is what is stored.
-	if until := b.DurableUntil(); !until.IsZero() || b.WALState() == walDisconnected {
+	// Nobody who receives knows how new it is what archive_command has had stored.
+	if until := b.DurableUntil(); !until.IsZero() || b.WALState() == walDisconnected || b.WALState() == walReceiving {
 		m.gauge(c.until, unix(until), name)
 	}
 	m.gauge(c.baseCount, float64(len(b.Bases)), name)
@@ -197,6 +198,11 @@ func (c *backupCollector) collectReceiving(m metricSink, name string, r *wal.Sta
 		m.gauge(c.slotStatus, 1, name, s.Status)
 		m.gauge(c.slotRetained, float64(s.Retained), name)
 		m.time(c.slotAsked, s.Asked, name)
+		hang := 0.0
+		if s.Waits.Hang() {
+			hang = 1
+		}
+		m.gauge(c.hang, hang, name)
 		if s.Safe >= 0 {
 			m.gauge(c.slotSafe, float64(s.Safe), name)
 		}
