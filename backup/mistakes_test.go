@@ -34,6 +34,7 @@ type mistaken struct {
 	where   string // the store's URL
 	text    string // of the configuration
 	gap     wal.Gap
+	lost    string // a time of which the WAL is in the gap
 	into    string // a folder that is not there
 	secret  string // the private key
 }
@@ -95,7 +96,11 @@ func (m *mistaken) lose() {
 		}
 	}
 	m.exec(slots)
-	for range 4 {
+	for range 2 {
+		m.exec("insert into t values (1)", "select pg_switch_wal()", "checkpoint")
+	}
+	m.lost = time.Now().UTC().Format("2006-01-02T15:04:05.000000Z07:00")
+	for range 2 {
 		m.exec("insert into t values (1)", "select pg_switch_wal()", "checkpoint")
 	}
 }
@@ -212,6 +217,7 @@ func TestMistakes(t *testing.T) {
 		"in the future":           {m.text, restore("--to", "2999-01-01T00:00:00Z"), 1, []string{"2999-01-01", "in the future", "it is "}},
 		"before the first backup": {m.text, restore("--to", "2020-01-01T00:00:00Z"), 1, []string{"the oldest base backup", "after 2020-01-01"}},
 		"in a gap":                {m.text, restore("--to", "lsn:"+inGap.String()), 1, []string{"there is a hole", m.gap.From.LSN.String(), "had it no more"}},
+		"at a time in a gap":      {m.text, restore("--to", m.lost), 1, []string{"there is a hole", m.gap.From.LSN.String(), "had it no more"}},
 		"over a gap, from a base backup in front of it": {
 			m.text, restore("--to", "latest", "--base", bases[len(bases)-1]), 1, []string{"there is a hole", "had it no more"},
 		},

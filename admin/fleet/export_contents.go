@@ -66,11 +66,14 @@ func (f *Fleet) look(ctx context.Context, cluster, database, role string) (*data
 	return facts, nil
 }
 
+// providerOf is the provider of a row d of pg_database's locale.
+const providerOf = `case coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') when 'c' then 'libc' when 'i' then 'icu' when 'b' then 'builtin' else 'another' end`
+
 // factsQuery asks by to_jsonb for columns that older servers do not have.
 // The limit of connections of a suspended database is in its comment while it is reached.
 const factsQuery = `select pg_encoding_to_char(encoding), datcollate, datctype,
 	coalesce(substring(shobj_description(oid, 'pg_database') from '^howdah:[^ ]+ suspended (-?[0-9]{1,9})$')::int, datconnlimit),
-	case coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') when 'c' then 'libc' when 'i' then 'icu' when 'b' then 'builtin' else 'another' end,
+	` + providerOf + `,
 	array(select extname::text from pg_extension where extname <> 'plpgsql' order by 1), current_setting('server_version_num')::int / 10000
 	from pg_database d where datname = current_database()`
 

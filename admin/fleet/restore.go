@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"howdah/backup/base"
 	"howdah/backup/lineage"
 	"howdah/backup/repository"
@@ -180,6 +182,9 @@ func (f *Fleet) planRestore(ctx context.Context, e *catalog.Entry, n NewRestore,
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := f.hasLocale(ctx, p); err != nil {
+		return nil, nil, err
+	}
 	made := &Restoring{
 		Creation: Creation{Name: e.Name, Cluster: p.Source.Cluster, Why: "the tenant is there", Database: p.Source.Database, User: p.Source.User},
 		Tenant:   e.Name, Target: p.Target, From: p.From, Base: plan.Base.ID, Taken: plan.Base.Finished, Neutralise: n.Neutralise, Swap: n.Swap,
@@ -193,6 +198,36 @@ func (f *Fleet) planRestore(ctx context.Context, e *catalog.Entry, n NewRestore,
 		return nil, nil, err
 	}
 	return p, made, f.weigh(ctx, p, made, plan)
+}
+
+// anotherLocale says of a database that it cannot be made here.
+func anotherLocale(provider string) error {
+	return fmt.Errorf("the database had a locale of %s then: only those of the C library can be made here; `howdah restore --database` makes a dump of it", provider)
+}
+
+// hasLocale is an error where the tenant has the database still that is to be restored, and it
+// could not be made here: a database's locale is the same for ever. Of others that shows when
+// they have been recovered.
+func (f *Fleet) hasLocale(ctx context.Context, p *restoring) error {
+	if p.OID == 0 || p.From != p.Source.Cluster {
+		return nil
+	}
+	conn, err := f.connect(ctx, p.From)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var provider string
+	err = conn.QueryRow(ctx, "select "+providerOf+" from pg_catalog.pg_database d where oid = $1", p.OID).Scan(&provider)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at cluster %q: %w", p.From, err)
+	case provider != "libc":
+		return &InvalidError{Reason: anotherLocale(provider)}
+	}
+	return nil
 }
 
 // fillable is an error where a database cannot be filled as the tenant's role, since what is
@@ -375,7 +410,7 @@ func (f *Fleet) databaseNow(ctx context.Context, p *restoring) (uint32, error) {
 // weigh says what the restore takes, and refuses it where there is no room.
 func (f *Fleet) weigh(ctx context.Context, p *restoring, made *Restoring, plan *restore.Plan) error {
 	need := f.restorer(nil, p, nil).Need(plan)
-	made.Fetch, made.WAL, made.Room = need.Fetch, need.WAL, need.Unpack+need.Database
+	made.Fetch, made.WAL, made.Room = need.Fetch, need.WAL, need.Room
 	p.Model = need.Guess().Seconds()
 	pace, err := f.paceOfRestores(ctx)
 	if err != nil {

@@ -169,7 +169,7 @@ func (x *filling) recover(ctx context.Context, d *restore.Database, plan *restor
 		return err
 	}
 	if x.about.Provider != "libc" {
-		return jobs.Refuse(fmt.Errorf("the database had a locale of %s then: only those of the C library can be made here; `howdah restore --database` makes a dump of it", x.about.Provider))
+		return jobs.Refuse(anotherLocale(x.about.Provider))
 	}
 	if x.as != "" {
 		if err := x.judgePrivileges(ctx, live); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -354,6 +355,41 @@ func (v *vault) testRefused(t *testing.T, unborn string) {
 		c.Repository = func(string) (*repository.Repository, error) { return repositoryAt(v.store, "another", storeIdentity) }
 	})
 	v.refusesAs(foreign, "acme", fleet.NewRestore{To: at}, "nothing has ever been backed up")
+	v.refusesForLackOfRoom(at)
+	provider := func(letter string) {
+		err := v.server.Exec(t.Context(), postgres.Superuser, "update pg_database set datlocprovider = '"+letter+"' where datname = 'acme'")
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	provider("i")
+	defer provider("c")
+	v.refuses(at, map[string]fleet.NewRestore{"a locale of icu": {}})
+	v.refuses(at, map[string]fleet.NewRestore{"a locale of icu": {Swap: true}})
+}
+
+// refusesForLackOfRoom has a restore be refused that would not have room for what it unpacks.
+func (v *vault) refusesForLackOfRoom(at string) {
+	v.t.Helper()
+	if os.Geteuid() != 0 {
+		return // only root can mount a small file system
+	}
+	small, err := os.MkdirTemp("", "small") // gone before anybody looks what is left
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer os.Remove(small)
+	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=4m"); err != nil {
+		v.t.Logf("cannot mount a small file system: %v", err)
+		return
+	}
+	defer func() {
+		if err := syscall.Unmount(small, 0); err != nil {
+			v.t.Error(err)
+		}
+	}()
+	f := newFleet(v.t.Context(), "small", v.key.Load, v.catalog, v.admins, v.pooler, v.log, nil, withRepository(v.store), func(c *fleet.Config) { c.Scratch = small })
+	v.refusesAs(f, "acme", fleet.NewRestore{To: at}, "set scratch_dir to another disk")
 }
 
 // A tenant that was renamed since is found, one that was born behind the base backup too, and

@@ -77,10 +77,10 @@ func (d *Drill) run(ctx context.Context, rec *Record) error {
 		Repo: d.Repo, Name: d.Database, Superuser: d.Superuser, Binaries: binaries, Get: d.Get, Scratch: d.Scratch, Jobs: d.Jobs,
 	}
 	rec.Bytes = p.BaseBytes()
-	need := rec.Bytes + slack
+	need := p.Room() + slack
 	if d.Database != "" {
 		n := database.Need(p)
-		rec.Bytes, need = n.Unpack, n.Unpack+n.Database+slack
+		rec.Bytes, need = n.Unpack, n.Room+slack
 	}
 	scratch, err := postgres.MakeServerScratch(postgres.ScratchRoot(d.Scratch), func(root string) error { return d.Room(root, need) })
 	if err != nil {

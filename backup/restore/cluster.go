@@ -83,7 +83,7 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	}
 	defer scratch.Remove() // it holds nothing that anybody wants
 	err = p.unpack(ctx, c.Repo, c.Binaries, c.Dir, base.UnpackOptions{Tablespaces: c.Tablespaces, Chown: postgres.OwnScratch, Progress: c.Progress})
-	if err == nil && c.Exam != nil && p.Base.Since == "" {
+	if err == nil && c.Exam != nil {
 		err = c.Exam.unpacked(ctx, c.Binaries, c.Dir)
 	}
 	if err != nil {

@@ -46,6 +46,7 @@ type house struct {
 	stop     func() // the receiver
 	rows     int
 	look     func(conn *pgx.Conn, dir string) // at what is restored; nil is nobody
+	exam     *restore.Exam                    // of what is restored
 }
 
 func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.PostgresOption) *house {
@@ -57,7 +58,12 @@ func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.Post
 	h.Server = wiretest.StartPostgresOf(t, binaries, options...)
 	h.connect()
 	h.exec("create table log (n int primary key)")
-	address := h.AdminURL("postgres")
+	h.receive(h.AdminURL("postgres"))
+	return h
+}
+
+// receive stores the WAL of a server from now on.
+func (h *house) receive(address string) {
 	url := func() string { return address }
 	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -70,8 +76,7 @@ func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.Post
 		cancel()
 		<-done
 	}
-	t.Cleanup(h.stop)
-	return h
+	h.Cleanup(h.stop)
 }
 
 func (h *house) connect() {
@@ -202,7 +207,7 @@ func (h *house) restore(t *testing.T, to string) (rows []int) {
 func (h *house) run(t *testing.T, p *restore.Plan) (rows []int) {
 	t.Helper()
 	dir := filepath.Join(wiretest.ServerDir(t), "restored")
-	c := &restore.Cluster{Repo: h.repo, Dir: dir, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}
+	c := &restore.Cluster{Repo: h.repo, Dir: dir, Binaries: h.binaries, Get: []string{os.Args[0], "get"}, Exam: h.exam}
 	if err := c.Run(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

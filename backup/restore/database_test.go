@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -172,28 +171,12 @@ func (h *house) backUpWithoutTheEndOf(database string) *base.Manifest {
 	return m
 }
 
-// withoutFullPages has WAL tell of changes alone from now on: a page that is not there does
-// not come back with it.
-func (h *house) withoutFullPages() {
-	h.Helper()
-	h.exec("alter system set full_page_writes = off")
-	h.exec("select pg_reload_conf()")
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		h.exec("checkpoint")
-		if h.text("select full_page_writes::text from pg_control_checkpoint()") == "false" {
-			return
-		}
-		if time.Now().After(end) {
-			h.Fatal("full_page_writes is on")
-		}
-	}
-}
-
 // testCut restores a database of which a page is missing: there would be a dump of the rest,
 // and nothing wrong with its indexes.
 func testCut(t *testing.T, h *house) {
-	h.withoutFullPages()
-	h.in("cut", "delete from invoice where id > 4990") // of a page that is not there
+	// Of a page that is not there, and does not come back with it: the house's servers have
+	// full_page_writes off.
+	h.in("cut", "delete from invoice where id > 4990")
 	h.write(1)
 	at := h.now()
 	h.write(1)

@@ -46,12 +46,16 @@ func fromIncrementals(t *testing.T, binaries postgres.Binaries) {
 	if got := h.run(t, p); !slices.Equal(got, upTo(h.rows)) {
 		t.Errorf("latest: %d rows, want %d", len(got), h.rows)
 	}
+	h.exam = &restore.Exam{}
 	p = h.plan(between)
 	if len(p.Chain) != 2 {
 		t.Errorf("a moment between them begins with %d", len(p.Chain))
 	}
 	if got := h.run(t, p); !slices.Equal(got, upTo(rows)) {
 		t.Errorf("between: %d rows, want %d", len(got), rows)
+	}
+	if h.exam.Databases == 0 {
+		t.Error("it was not looked through")
 	}
 	dump := filepath.Join(t.TempDir(), "dump")
 	d := &restore.Database{Repo: h.repo, Name: "acme", Into: dump, Binaries: h.binaries, Get: []string{os.Args[0], "get"}}

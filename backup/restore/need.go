@@ -9,9 +9,10 @@ import (
 type Need struct {
 	Objects  int   // of the base backup, and of those that it is made up of, that are fetched
 	Fetch    int64 // their bytes in the store
-	Unpack   int64 // and unpacked, which is the room that they take
+	Unpack   int64 // and unpacked
 	Database int64 // of that, the database's own, in the base backup that has all
 	WAL      int64 // bytes that are read, at most, and before they were compressed
+	Room     int64 // that all of it takes on disk, with the dump, which is not larger than the database
 }
 
 // Need says what getting the database takes.
@@ -32,7 +33,20 @@ func (d *Database) Need(p *Plan) (n Need) {
 			}
 		}
 	}
+	n.Room = p.room(n.Unpack) + n.Database
 	return n
+}
+
+// Room is what the base backup of a whole cluster takes on disk.
+func (p *Plan) Room() int64 { return p.room(p.BaseBytes()) }
+
+// room is what unpacked bytes take: several base backups are there beside what is put together
+// of them, for which base.UnpackChain looks whether there is room.
+func (p *Plan) room(unpacked int64) int64 {
+	if len(p.Chain) > 1 {
+		return 2 * unpacked
+	}
+	return unpacked
 }
 
 // What a restore of a database takes: cautious guesses for two cores, until some have been

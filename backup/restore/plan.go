@@ -25,6 +25,9 @@ type Plan struct {
 	// Past is a position that is not before the target, where that is a time or a position:
 	// all WAL in front of it is stored. 0 is that nobody knows.
 	Past replication.LSN
+	// Before is what was sampled clearly before the target, where that is a time, and last: what
+	// is in front of it was committed before the target. The zero is that nobody knows.
+	Before wal.Sample
 
 	contents *wal.Contents
 	earlier  []base.Manifest // base backups before Base that can be begun with too, the newest first
@@ -76,8 +79,32 @@ func Make(ctx context.Context, r *repository.Repository, target Target, timeline
 	if err := p.reach(); err != nil {
 		return nil, err
 	}
+	if err := p.pass(ctx, r); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
+
+// pass refuses a time that the primary's clock has passed twice since the base backup began:
+// a recovery ends at the first commit of after it, and that may be long before what else was
+// committed then.
+func (p *Plan) pass(ctx context.Context, r *repository.Repository) error {
+	if p.Target.Time.IsZero() {
+		return nil
+	}
+	passing, err := p.contents.Passing(ctx, r, p.Base.Start.LSN, p.Target.Time)
+	if err != nil {
+		return err
+	}
+	if a, b := passing.After, passing.Before; passing.Back() {
+		return fmt.Errorf("%w: the primary's clock was set back: at %s it was %s, and at %s, which is later, it was %s, so %s was twice: restore to one of the positions instead, as lsn:%s, or to one between them",
+			ErrUnreachable, a.LSN, stamp(a.Time), b.LSN, stamp(b.Time), p.Target, b.LSN)
+	}
+	p.Before = passing.Before
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // reach finds out up to where WAL is stored from the base backup on.
 func (p *Plan) reach() error {
@@ -110,7 +137,7 @@ func (p *Plan) begunTooLate(ctx context.Context, r *repository.Repository, err e
 	}
 	before := *p
 	before.Base, before.earlier = &p.earlier[0], p.earlier[1:]
-	if before.Chain, err = base.Chain(ctx, r, before.Base); err != nil || before.reach() != nil {
+	if before.Chain, err = base.Chain(ctx, r, before.Base); err != nil || before.reach() != nil || before.pass(ctx, r) != nil {
 		return false
 	}
 	if p.Target.XID != 0 || p.Target.Name != "" { // all that comes later has been looked through

@@ -119,7 +119,8 @@ func (r *recovery) run(ctx context.Context, p *Plan) (*postgres.Server, error) {
 }
 
 // reached is an error where a recovery has taken something for the end of the WAL that was
-// none: it must have met its target, or have been given the last segment. Where it has ended
+// none: it must have met its target, or have been given the last segment; and where a time
+// was met before what is known to be older. Where it has ended
 // does not tell: what is stored may end within a record, which may begin in the segment before.
 func (r *recovery) reached(p *Plan) error {
 	ended, err := r.ended()
@@ -130,6 +131,10 @@ func (r *recovery) reached(p *Plan) error {
 	case p.Target.XID != 0 || p.Target.Name != "":
 		return nil
 	case p.Target != (Target{}) && r.passes == 1:
+		if ended < p.Before.LSN {
+			return fmt.Errorf("it ended at %s, where something was committed that has a time of after the target: the primary's clock was put forward for a while, for at %s it was %s: restore to lsn:%s instead, or to another position",
+				ended, p.Before.LSN, stamp(p.Before.Time), p.Before.LSN)
+		}
 		return nil
 	case r.lastGiven() < (p.Until.LSN - 1).SegmentStart(p.Identity.Segment):
 		return fmt.Errorf("it ended at %s, before all WAL was read that is stored, until %s", ended, p.Until.LSN)

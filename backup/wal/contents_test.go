@@ -475,6 +475,54 @@ func TestTargets(t *testing.T) {
 	want(c, 10, 3*mib+3001)
 }
 
+func TestPassing(t *testing.T) {
+	start := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	sample := func(l replication.LSN, minutes float64) Sample {
+		return Sample{3*mib + l, start.Add(time.Duration(minutes * float64(time.Minute)))}
+	}
+	for name, c := range map[string]struct {
+		objects       [][]Sample
+		from          replication.LSN
+		after, before replication.LSN // 0: none
+		back          bool
+	}{
+		"in order":                  {[][]Sample{{sample(100, -3), sample(200, -2)}, {}, {sample(2100, -1), sample(2200, 1)}, {sample(3100, 2)}}, 0, 2200, 2100, false},
+		"all before it":             {[][]Sample{{sample(100, -3)}, {sample(1100, -1)}}, 0, 0, 1100, false},
+		"all after it":              {[][]Sample{{sample(100, 3)}, {sample(1100, 4)}}, 0, 100, 0, false},
+		"none":                      {[][]Sample{{}}, 0, 0, 0, false},
+		"close by":                  {[][]Sample{{sample(100, -1)}, {sample(1100, 0.01)}, {sample(2100, -0.01)}}, 0, 1100, 100, false},
+		"the time itself":           {[][]Sample{{sample(100, -1)}, {sample(1100, 0)}, {sample(2100, 1)}}, 0, 2100, 100, false},
+		"put forward for a while":   {[][]Sample{{sample(100, -30)}, {sample(1100, 90), sample(1200, 91)}, {sample(2100, -28)}, {sample(3100, -1)}, {sample(4100, 1)}}, 0, 1100, 3100, true},
+		"and the backup is of then": {[][]Sample{{sample(100, -30)}, {sample(1100, 90), sample(1200, 91)}, {sample(2100, -28)}, {sample(3100, -1)}, {sample(4100, 1)}}, 1150, 1200, 3100, true},
+		"and of after that":         {[][]Sample{{sample(100, -30)}, {sample(1100, 90), sample(1200, 91)}, {sample(2100, -28)}, {sample(3100, -1)}, {sample(4100, 1)}}, 2000, 4100, 3100, false},
+		"put back":                  {[][]Sample{{sample(100, -1)}, {sample(1100, 1), sample(1200, 30)}, {sample(2100, -20)}, {sample(3100, 2)}}, 0, 1100, 2100, true},
+		"put back before it":        {[][]Sample{{sample(100, -20)}, {sample(1100, -30)}, {sample(2100, -1)}, {sample(3100, 2)}}, 0, 3100, 2100, false},
+	} {
+		r := claimed(t)
+		for i, samples := range c.objects {
+			putPart(t, r, 1, 3*mib, replication.LSN(i)*1000, replication.LSN(i+1)*1000, samples...)
+		}
+		got, err := list(t, r).Passing(t.Context(), r, 3*mib+c.from, start)
+		at := func(l replication.LSN) replication.LSN {
+			if l == 0 {
+				return 0
+			}
+			return 3*mib + l
+		}
+		if err != nil || got.After.LSN != at(c.after) || got.Before.LSN != at(c.before) || got.Back() != c.back {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	// On the way to another timeline there is none of what the first one has behind the fork.
+	r := claimed(t)
+	putPart(t, r, 1, 3*mib, 0, 2000, sample(100, -2), sample(900, -1), sample(1900, 1))
+	putPart(t, r, 2, 3*mib, 0, 3000, sample(2900, -0.5))
+	putHistory(t, r, 2, "1\t0/3003E8\tno reason\n") // at byte 1000
+	if got, err := list(t, r).Passing(t.Context(), r, 3*mib, start); err != nil || got.Back() || got.Before != sample(2900, -0.5) {
+		t.Errorf("across a fork: %+v, %v", got, err)
+	}
+}
+
 func TestSamplesAreThinned(t *testing.T) {
 	var samples []Sample
 	begin := time.UnixMilli(1764000000000).UTC()

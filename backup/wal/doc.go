@@ -19,7 +19,8 @@
 // follows the way to a timeline and says up to where WAL is complete. Fetch (fetch.go) gives
 // a file as a restore_command is asked for it; it is put together and checked in a spool
 // (spool.go) before any of it is given away. TargetOf (samples.go) says which position the
-// primary had reached by a time.
+// primary had reached by a time, and Passing (passing.go) whether its clock was set back over
+// one.
 //
 // A restore_command runs Get (get.go), which asks over a Unix socket whoever runs Serve
 // (serve.go): it runs as the server's OS user, who can read neither store nor key. A Source

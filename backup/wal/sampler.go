@@ -18,10 +18,11 @@ const (
 	samplesAhead = 120 // samples that wait to be taken, while nobody receives
 )
 
-// where is asked of the primary. The time is read first: what was committed before it is
-// in front of the position. The segment's name tells the timeline.
-const where = `select clock_timestamp(), l::text, pg_walfile_name(l), (select system_identifier::text from pg_control_system())
-from pg_current_wal_insert_lsn() l`
+// where is asked of the primary. The time is read first, for columns of a subquery with
+// volatile functions are evaluated in it, in order: what was committed before the time is in
+// front of the position. The segment's name tells the timeline.
+const where = `select at, l::text, pg_walfile_name(l), (select system_identifier::text from pg_control_system())
+from (select clock_timestamp() as at, pg_current_wal_insert_lsn() as l) now`
 
 // slotAsking is how often the primary is asked about the slot, and namesAsking for the names of
 // databases.
