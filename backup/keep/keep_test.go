@@ -15,6 +15,8 @@ import (
 
 	"howdah/backup/base"
 	"howdah/backup/keep"
+	"howdah/backup/lineage"
+	"howdah/backup/replication"
 	"howdah/backup/store"
 )
 
@@ -418,6 +420,46 @@ func TestRecordsGoWithTheWALBehindThem(t *testing.T) {
 		t.Errorf("of records of copied databases are left: %v", keys)
 	}
 	g.wantWAL(1, 50, 100)
+}
+
+// A record of which database a tenant had stays while a base backup is there that leads to a
+// moment at which it was so.
+func TestLineageOfWhatIsRestorable(t *testing.T) {
+	g, ids := days(t)
+	const tenant, job = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000001"
+	for i, hoursAgo := range []int{300, 200, 100, 50, 1} {
+		r := lineage.Record{Tenant: tenant, Name: "acme", OID: uint32(i + 1), System: "7", LSN: replication.LSN(i + 1), Time: g.ago(hoursAgo), What: "swap", Operation: job}
+		if err := lineage.Put(t.Context(), g.Repository, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(want ...uint32) {
+		t.Helper()
+		all, err := lineage.List(t.Context(), g.Repository, tenant)
+		var oids []uint32
+		for i := range all {
+			oids = append(oids, all[i].OID)
+		}
+		if err != nil || !slices.Equal(oids, want) {
+			t.Errorf("of the records are left %v, want %v: %v", oids, want, err)
+		}
+	}
+	if err := base.PutHold(t.Context(), g.Repository, base.Hold{ID: ids[0], Since: g.now}); err != nil {
+		t.Fatal(err)
+	}
+	g.expire(keep.Policy{Count: 1}, ids[1:9]...) // the first one is of 95 hours ago, and clocks may differ by 24
+	left(2, 3, 4, 5)
+	g.expire(keep.Policy{Count: 1})
+	left(2, 3, 4, 5)
+	if err := base.Release(t.Context(), g.Repository, ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	g.expire(keep.Policy{Count: 1}, ids[0])
+	left(2, 3, 4, 5) // it was there when the plan was made
+	g.expire(keep.Policy{Count: 1})
+	left(4, 5)
+	g.expire(keep.Policy{Count: 1, Window: 70 * time.Hour}) // a window that is not filled yet counts
+	left(4, 5)
 }
 
 // What is held stays, with the WAL from its start to its stop or further, and no more.

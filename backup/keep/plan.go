@@ -43,6 +43,7 @@ type Plan struct {
 	WAL     Amount          // that is deleted
 	WALKept Amount
 	Gaps    []wal.Gap // whose records are deleted: they lie before all that is kept
+	Lineage int       // how many records of tenants' databases are deleted, likewise
 	// Alone are objects that nobody of us has written, or that cannot be read, each with
 	// what is odd about it. They are never deleted.
 	Alone []string
@@ -54,6 +55,7 @@ type Plan struct {
 	repo     *repository.Repository
 	contents *wal.Contents
 	copies   []wal.Copy      // whose records are deleted, likewise
+	lineage  []string        // keys of those that are
 	all      []base.Manifest // the newest first
 	holds    map[string]*base.Hold
 	missing  map[string]string // objects that base backups lack, by their ids
@@ -255,5 +257,8 @@ func (p *Plan) weigh(ctx context.Context) error {
 	p.Gaps = slices.DeleteFunc(slices.Clone(p.contents.Gaps), p.gapNeeded)
 	copies, err := wal.Copies(ctx, p.repo)
 	p.copies = slices.DeleteFunc(copies, p.copyNeeded)
-	return err
+	if err != nil {
+		return err
+	}
+	return p.oldLineage(ctx)
 }

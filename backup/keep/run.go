@@ -30,6 +30,7 @@ func (p *Plan) Run(ctx context.Context) error {
 	} else {
 		p.expireWAL(ctx, &failed)
 		p.expireRecords(ctx, &failed)
+		p.expireLineage(ctx, &failed)
 	}
 	if ctx.Err() == nil {
 		failed.add(base.Sweep(ctx, p.repo, func(string) bool { return false }))

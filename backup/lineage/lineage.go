@@ -90,6 +90,9 @@ func Put(ctx context.Context, repo *repository.Repository, r Record) error {
 	return nil
 }
 
+// errNewer is of a record that is of a newer Howdah.
+var errNewer = errors.New("use a newer one")
+
 // recordMost is more than a record has bytes.
 const recordMost = 64 << 10
 
@@ -116,14 +119,14 @@ func List(ctx context.Context, repo *repository.Repository, tenant string) (all 
 
 func read(ctx context.Context, repo *repository.Repository, key string) (r Record, err error) {
 	text, err := store.ReadPlain(ctx, repo.Store, key, recordMost)
-	if err == nil {
-		err = json.Unmarshal(text, &r)
+	if err == nil && json.Unmarshal(text, &r) != nil {
+		err = fmt.Errorf("%w: it is no record", store.ErrDamaged)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%q: %w", key, err)
 	}
 	if r.Format > format {
-		return r, fmt.Errorf("%q has format %d; this Howdah reads up to %d: use a newer one", key, r.Format, format)
+		return r, fmt.Errorf("%q has format %d; this Howdah reads up to %d: %w", key, r.Format, format, errNewer)
 	}
 	return r, nil
 }

@@ -60,6 +60,13 @@ func TestRecords(t *testing.T) {
 			t.Errorf("at %v: %v, %v", test.at, last, next)
 		}
 	}
+	if keys, err := lineage.Superseded(t.Context(), repo, later.Time); err != nil || len(keys) > 0 {
+		t.Errorf("what is needed is superseded: %q, %v", keys, err)
+	}
+	keys, err := lineage.Superseded(t.Context(), repo, later.Time.Add(1))
+	if err != nil || len(keys) != 1 || !strings.HasSuffix(keys[0], "lineage/"+acme+"/00000016B374D848-"+job) {
+		t.Errorf("superseded are %q, %v", keys, err)
+	}
 	if all, err := lineage.List(t.Context(), repo, job); err != nil || len(all) > 0 {
 		t.Errorf("of nobody there are %+v, %v", all, err)
 	}
@@ -71,6 +78,9 @@ func TestRecords(t *testing.T) {
 	}
 	if _, err := lineage.List(t.Context(), repo, acme); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("what is no record is taken for one: %v", err)
+	}
+	if keys, err := lineage.Superseded(t.Context(), repo, later.Time.Add(1)); err != nil || len(keys) > 0 {
+		t.Errorf("beside what cannot be read are superseded %q, %v", keys, err)
 	}
 }
 

@@ -81,6 +81,7 @@ type expiry struct {
 	WAL        keep.Amount `json:"wal"`
 	WALKept    keep.Amount `json:"wal_kept"`
 	Gaps       int         `json:"gaps"`
+	Lineage    int         `json:"lineage"` // records of which databases tenants had
 
 	ExportsIdle   string    `json:"no_export_is_deleted,omitempty"`
 	KeepExports   int       `json:"keep_exports"`
@@ -117,7 +118,7 @@ func (c *Config) planExpiry(ctx context.Context, r *repository.Repository, asSet
 	e := &expiry{
 		Cluster: r.Cluster, Idle: plan.Idle, KeepBase: plan.Policy.Count, KeepWindow: plan.Policy.Window.Seconds(),
 		Promised: plan.Promised, AsSet: asSet,
-		Keep: []keptRow{}, Expire: []string{}, Left: plan.Left, WAL: plan.WAL, WALKept: plan.WALKept, Gaps: len(plan.Gaps),
+		Keep: []keptRow{}, Expire: []string{}, Left: plan.Left, WAL: plan.WAL, WALKept: plan.WALKept, Gaps: len(plan.Gaps), Lineage: plan.Lineage,
 		ExpireExports: []string{}, Alone: plan.Alone, plan: plan, away: errors.Join(away...),
 	}
 	if !plan.From.IsZero() {
@@ -216,6 +217,9 @@ func (e *expiry) print(cmd *cobra.Command, p *printer) error {
 		return err
 	}
 	fmt.Fprintf(out, "WAL: %d objects (%s) %s, %d (%s) are kept\n", e.WAL.Objects, dump.Size(e.WAL.Bytes), expires, e.WALKept.Objects, dump.Size(e.WALKept.Bytes))
+	if e.Lineage > 0 {
+		fmt.Fprintf(out, "records of which database a tenant had: %d %s\n", e.Lineage, expires)
+	}
 	for _, text := range e.Promised {
 		fmt.Fprintf(out, "kept for longer than is set now: %s\n", text)
 	}

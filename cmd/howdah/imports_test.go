@@ -51,7 +51,7 @@ func importRules() []importRule {
 		{"backup/restore", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal"}, "what was stored is enough to restore: no server, daemon or registry need be there"},
 		{"backup/verify", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is stored is compared with what it says of itself: who asks is the caller's business"},
 		{"backup/drill", []string{"wire", "backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/restore"}, "a drill is a restore that nobody wants to keep: when there is to be one is the caller's business"},
-		{"backup/keep", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export"}, "what is kept is said by what there is and a policy: whose policy it is is the caller's business"},
+		{"backup/keep", []string{"backup/store", "backup/replication", "backup/repository", "backup/base", "backup/wal", "backup/export", "backup/lineage"}, "what is kept is said by what there is and a policy: whose policy it is is the caller's business"},
 		{"backup/filestore", []string{"backup/store", "backup/replication", "backup/repository"}, "files under their sums: which database refers to them is read from a dump"},
 		{"backup/store", nil, "objects are bytes under keys: what they mean is the caller's business"},
 		{"backup/export", []string{"backup/store"}, "an export is files under an id: what is in them is the caller's business"},
