@@ -145,6 +145,7 @@ type Cluster struct {
 	PatroniCAFile   string        // authorities of those; "" = the system's
 	AdminURL        string        // superuser connection for provisioning; "" = none
 	ReplicationURL  string        // for WAL and base backups; "" = none
+	BaseURL         string        // of a standby of which base backups are taken; "" = ReplicationURL
 	Store           string        // the name of that in which it is backed up; "" = DefaultStore
 	OSUser          string        // that its servers on this machine run as; "" = none
 	Budget          int           // server connections the cluster may hold; 0 = no limit

@@ -44,24 +44,6 @@ func testNewer(t *testing.T, binaries postgres.Binaries) {
 	t.Run("a bad page", func(t *testing.T) { testBadPage(t, c) }) // last: the server has it then
 }
 
-// TestStandby takes a base backup from a standby, of a cluster that has no tablespaces: the
-// server sends an empty map of them then.
-func TestStandby(t *testing.T) {
-	primary := wiretest.StartPostgres(t, wiretest.WithSetting("full_page_writes", "on"))
-	c := &cluster{T: t, binaries: wiretest.FindPostgres(t), Server: wiretest.StartStandby(t, primary)}
-	r, _ := newRepository(t)
-	m := c.take(r)
-	dir := filepath.Join(t.TempDir(), "restored")
-	if err := Unpack(t.Context(), r, m, dir, UnpackOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	c.verifybackup(dir)
-	text, err := os.ReadFile(filepath.Join(dir, "backup_label"))
-	if err != nil || !strings.Contains(string(text), "BACKUP FROM: standby") {
-		t.Errorf("its label is %q, %v", text, err)
-	}
-}
-
 // testTakeAndUnpack takes a base backup under load, and makes a server of it.
 func testTakeAndUnpack(t *testing.T, c *cluster) (*repository.Repository, *Manifest) {
 	r, _ := newRepository(t)

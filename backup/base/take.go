@@ -28,6 +28,9 @@ type Options struct {
 	// Configuration, if not nil, is that of the server: what of it does not come with the
 	// data directory is taken along.
 	Configuration *Configuration
+	// Begun, if not nil, is told from where on its WAL is needed, before anything of it is
+	// stored; after an error it is given up.
+	Begun func(ctx context.Context, start Position) error
 	// Progress, if not nil, is told how far it is, often.
 	Progress func(Progress)
 
@@ -118,6 +121,11 @@ func take(ctx context.Context, r *repository.Repository, conn *replication.Conn,
 	m.Start = Position(b.Start)
 	if err := mark(u.ctx, r, m); err != nil {
 		return err
+	}
+	if o.Begun != nil { // now that nothing expires
+		if err := o.Begun(u.ctx, m.Start); err != nil {
+			return err
+		}
 	}
 	t := &taking{uploads: u, m: m, o: o}
 	if o.Configuration != nil {

@@ -7,5 +7,6 @@
 // what WAL does not tell all of, the last one is old, or a restore would soon have to
 // replay more WAL than it may. If so it takes one (take.go), one cluster of the node at a
 // time, and tells whoever is to keep order in the repository. Take is for a base backup by
-// hand, too. Between those that have all it may take incremental ones (incremental.go).
+// hand, too. Where there is a standby to take it of, to spare the primary, that is asked
+// first. Between those that have all it may take incremental ones (incremental.go).
 package schedule

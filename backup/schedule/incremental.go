@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,7 +35,13 @@ func (s *Scheduler) changed(ctx context.Context, why string) (string, error) {
 	if why == "" {
 		return "", nil
 	}
-	able, err := summarizes(ctx, s.URL())
+	able, err := false, error(nil)
+	for _, url := range s.places() {
+		able, err = summarizes(ctx, cmp.Or(url, s.URL()))
+		if able {
+			break
+		}
+	}
 	if err != nil {
 		return "", err
 	}
@@ -47,22 +54,41 @@ func (s *Scheduler) changed(ctx context.Context, why string) (string, error) {
 	return why, nil
 }
 
+// places are where base backups may be taken, the first to be tried first, as takeAt takes
+// them.
+func (s *Scheduler) places() []string {
+	if url := s.baseURL(); url != "" {
+		return []string{url, ""}
+	}
+	return []string{""}
+}
+
 // takeChanges takes a base backup of what has changed since the last one; of all where that
-// cannot be done.
+// cannot be done. The primary is not spared one of what has changed, which is little.
 func (s *Scheduler) takeChanges(ctx context.Context, why string) error {
 	o := base.Options{MaxRate: s.Settings().MaxRate, Spread: true}
-	since, err := s.since(ctx)
-	if err == nil {
-		changes := o
-		changes.Since = &base.Since{Manifest: s.last, BackupManifest: since}
-		_, err = s.take(ctx, why, changes)
-		since.Close()
+	var failed []error
+	for _, url := range s.places() {
+		err := s.takeSince(ctx, url, why, o)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errElsewhere) {
+			return err
+		}
+		failed = append(failed, err)
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, errElsewhere) {
+	s.Log.Warn("an incremental base backup cannot be taken, and a full one is", "since", s.last.ID, "error", errors.Join(failed...))
+	_, err := s.take(ctx, why+"; an incremental one cannot be taken", o)
+	return err
+}
+
+// takeSince takes what has changed.
+func (s *Scheduler) takeSince(ctx context.Context, url, why string, o base.Options) error {
+	since, err := s.since(ctx)
+	if err != nil {
 		return err
 	}
-	s.Log.Warn("an incremental base backup cannot be taken, and a full one is", "since", s.last.ID, "error", err)
-	_, err = s.take(ctx, why+"; an incremental one cannot be taken", o)
+	defer since.Close()
+	o.Since = &base.Since{Manifest: s.last, BackupManifest: since}
+	_, err = s.takeAt(ctx, url, why, o)
 	return err
 }
 

@@ -20,7 +20,8 @@ import (
 type Scheduler struct {
 	Repo     *repository.Repository
 	URL      func() string // returns replication_url
-	AdminURL func() string // as in Source
+	BaseURL  func() string // so too, as in Source; nil is ""
+	AdminURL func() string // so too
 	Receiver *wal.Receiver
 	Settings func() Settings // as they are now
 	// Seats has room for as many as may be taken at the same time by all schedulers that
@@ -47,8 +48,9 @@ type Scheduler struct {
 	pause  time.Duration  // after the last failure; 0: there was none since nothing was due
 	tidied time.Time
 
-	mu    sync.Mutex
-	stats Stats
+	mu      sync.Mutex
+	stats   Stats
+	failing time.Time // since when none could be taken at BaseURL; zero: one could
 }
 
 // Settings are those of a Scheduler.
@@ -125,7 +127,12 @@ func (s *Scheduler) turn(ctx context.Context) time.Duration {
 	case err == nil && why != "" && kind == changes:
 		err = s.takeChanges(ctx, why)
 	case err == nil && why != "":
-		_, err = s.take(ctx, why, base.Options{MaxRate: s.Settings().MaxRate, Spread: kind == aged})
+		o := base.Options{MaxRate: s.Settings().MaxRate, Spread: kind == aged}
+		if kind == aged || s.newest == nil {
+			_, err = s.take(ctx, why, o)
+		} else { // a standby may begin in front of what it is for
+			_, err = s.takeAt(ctx, "", why, o)
+		}
 	}
 	s.fresh = err == nil && why != "" && kind != changes
 	if s.fresh && kind == copied {
@@ -199,8 +206,53 @@ func (s *Scheduler) Now(ctx context.Context, why string) (*base.Manifest, error)
 	return s.take(ctx, why, base.Options{MaxRate: s.Settings().MaxRate})
 }
 
-// take takes a base backup when it is the cluster's turn.
+// spares is for how long the primary is spared a base backup that nobody is in a hurry for,
+// while none can be taken of the standby.
+const spares = time.Hour
+
+func (s *Scheduler) baseURL() string {
+	if s.BaseURL == nil {
+		return ""
+	}
+	return s.BaseURL()
+}
+
+// take takes a base backup of the standby, if there is one to take it of, else of the
+// primary, and there too if that fails.
 func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base.Manifest, error) {
+	url := s.baseURL()
+	if url == "" {
+		return s.takeAt(ctx, "", why, o)
+	}
+	m, err := s.takeAt(ctx, url, why, o)
+	failed := s.baseFailed(err)
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, errElsewhere):
+		return m, err
+	case o.Spread && failed < spares:
+		return nil, fmt.Errorf("at base_url: %w; it is tried there for %s before one is taken at replication_url", err, spares)
+	}
+	s.Log.Warn("no base backup can be taken at base_url, and one is at replication_url", "error", err)
+	return s.takeAt(ctx, "", why, o)
+}
+
+// baseFailed is told what came of a base backup at BaseURL, and returns for how long none
+// could be taken there.
+func (s *Scheduler) baseFailed(err error) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.failing = time.Time{}
+		return 0
+	case s.failing.IsZero():
+		s.failing = time.Now()
+	}
+	return time.Since(s.failing)
+}
+
+// takeAt takes a base backup when it is the cluster's turn. url is as BaseURL.
+func (s *Scheduler) takeAt(ctx context.Context, url, why string, o base.Options) (*base.Manifest, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go s.guard(ctx, cancel)
@@ -215,7 +267,7 @@ func (s *Scheduler) take(ctx context.Context, why string, o base.Options) (*base
 	o.Progress = func(p base.Progress) { s.update(func(st *Stats) { st.Progress = p }) }
 	s.Log.Info("a base backup is being taken", "why", why)
 	done := s.keeping(&o)
-	m, err := Take(ctx, s.Repo, Source{URL: s.URL(), AdminURL: s.AdminURL()}, o, s.stored)
+	m, err := Take(ctx, s.Repo, Source{URL: s.URL(), BaseURL: url, AdminURL: s.AdminURL()}, o, s.stored)
 	done(err == nil)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

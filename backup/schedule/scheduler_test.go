@@ -35,6 +35,7 @@ type house struct {
 	state    string       // state_dir
 	log      logged
 	away     atomic.Bool  // the server, for those who take base backups
+	standby  atomic.Value // base_url; nil is none
 	kept     atomic.Int64 // how often what is not needed was removed
 	*running
 }
@@ -55,18 +56,25 @@ func newHouse(t *testing.T, binaries postgres.Binaries, options ...wiretest.Post
 	return h
 }
 
+// nowhere is the URL of a server that is away.
+const nowhere = "postgres://127.0.0.1:1/x"
+
 func (h *house) start() {
 	url := func() string { return h.server.AdminURL(postgres.Superuser) }
 	log := slog.New(slog.NewTextHandler(&h.log, nil))
 	dead := func() string {
 		if h.away.Load() {
-			return "postgres://127.0.0.1:1/x"
+			return nowhere
 		}
 		return url()
 	}
 	r := &wal.Receiver{Repo: h.repo, URL: url, SampleURL: url, Interval: 100 * time.Millisecond, Log: log}
 	s := &Scheduler{
 		Repo: h.repo, URL: dead, AdminURL: url, Receiver: r, Seats: h.seats, StateDir: h.state, Log: log, every: 500 * time.Millisecond,
+		BaseURL: func() string {
+			url, _ := h.standby.Load().(string)
+			return url
+		},
 		Settings: func() Settings {
 			return Settings{Interval: time.Duration(h.interval.Load()), Changes: time.Duration(h.changes.Load()), Replay: h.replay.Load(), ReplayWhole: h.replay.Load(), MaxRate: int(h.rate.Load())}
 		},
@@ -216,6 +224,22 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("it is told %d times that a restore would replay too much", n)
 	}
 	h.replay.Store(0)
+
+	h.standby.Store(nowhere)
+	h.interval.Store(int64(time.Second))
+	h.until("that the standby is away is told", func() bool { return strings.Contains(h.scheduler.Stats().LastError, "at base_url: ") })
+	h.interval.Store(int64(time.Hour))
+	if _, err := h.scheduler.Now(t.Context(), "somebody asks"); err != nil || h.log.count("and one is at replication_url") != 1 {
+		t.Errorf("while the standby is away, in a hurry: %v", err)
+	}
+	h.waits(7, "one while the standby is away")
+	h.standby.Store(h.server.AdminURL(postgres.Superuser)) // what a standby became that was promoted
+	if _, err := h.scheduler.Now(t.Context(), "somebody asks again"); err != nil || h.log.count("and one is at replication_url") != 1 {
+		t.Errorf("at base_url: %v", err)
+	}
+	h.standby.Store("")
+	h.stop()
+	h.start()
 
 	h.away.Store(true)
 	h.until("that a server is away is told", func() bool { return h.scheduler.Stats().LastError != "" })

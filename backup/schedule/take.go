@@ -26,6 +26,7 @@ const storedFirst = 50 * time.Millisecond
 // Source is where a base backup is taken.
 type Source struct {
 	URL      string // replication_url
+	BaseURL  string // base_url, of a standby; "" is URL
 	AdminURL string // of who may read the server's configuration; "" is that URL will have to do
 }
 
@@ -33,16 +34,23 @@ type Source struct {
 // directory, and has it be one when its WAL is stored, by whoever receives it. stored, if not
 // nil, says whether that can be so already: the store is not asked before.
 func Take(ctx context.Context, r *repository.Repository, from Source, o base.Options, stored func(upTo replication.Position) bool) (*base.Manifest, error) {
-	conn, err := replication.Connect(ctx, from.URL)
+	url := cmp.Or(from.BaseURL, from.URL)
+	conn, err := replication.Connect(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := r.Claim(ctx, conn.Server()); err != nil {
+	if from.BaseURL == "" {
+		_, err = r.Claim(ctx, conn.Server())
+	} else { // whose the repository is says who sends the WAL
+		o.Begun = func(ctx context.Context, start base.Position) error { return canBeStored(ctx, r, start, lookAgain) }
+		_, err = r.Identity(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	o.Configuration = base.ConfigurationOf(ctx, func(ctx context.Context) (*pgx.Conn, error) { return connect(ctx, cmp.Or(from.AdminURL, from.URL)) }, conn.Server().System)
-	m, err := base.Take(ctx, r, conn, func(ctx context.Context) (map[uint32]string, error) { return databasesOf(ctx, from.URL) }, o)
+	m, err := base.Take(ctx, r, conn, func(ctx context.Context) (map[uint32]string, error) { return databasesOf(ctx, url) }, o)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +58,38 @@ func Take(ctx context.Context, r *repository.Repository, from Source, o base.Opt
 		return nil, errors.Join(fmt.Errorf("base backup %s is none: %w", m.ID, err), base.Delete(context.WithoutCancel(ctx), r, m.ID))
 	}
 	return m, base.Commit(ctx, r, m)
+}
+
+// lookAgain is after how long it is looked again for WAL that is missing: while it is listed
+// what is stored changes.
+const lookAgain = 3 * time.Second
+
+// canBeStored is an error if WAL from a position on is missing in front of what is stored, or
+// may be about to expire: a standby begins where it has a restart point, be it long ago. What
+// the newest base backup needs never expires.
+func canBeStored(ctx context.Context, r *repository.Repository, start base.Position, again time.Duration) error {
+	all, err := base.List(ctx, r)
+	if err := base.Serious(err); err != nil {
+		return err
+	}
+	if len(all) > 0 && start.LSN < all[0].Start.LSN {
+		return fmt.Errorf("the standby's last restart point, %s, is before base backup %s began, at %s: it is behind", start.LSN, all[0].ID, all[0].Start.LSN)
+	}
+	look := func() error {
+		contents, err := wal.List(ctx, r)
+		if err == nil {
+			_, err = contents.Reaches(replication.Position(start), 0, 0)
+		}
+		return err
+	}
+	if look() == nil {
+		return nil
+	}
+	sleep(ctx, again)
+	if err = look(); err == nil {
+		return nil
+	}
+	return fmt.Errorf("from %s on timeline %d, where the standby has its last restart point, not all WAL is stored, and it will not be: %w", start.LSN, start.Timeline, err)
 }
 
 // waitStored waits until all WAL that a base backup needs is stored, unless for some time

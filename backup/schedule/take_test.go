@@ -62,6 +62,21 @@ func TestWhatCannotCome(t *testing.T) {
 	}
 }
 
+// TestStandbyThatIsBehind has a base backup begin where it is of no use.
+func TestStandbyThatIsBehind(t *testing.T) {
+	r := claimed(t)
+	putSegments(t, r, 1, 2*mib, 3*mib, 5*mib)
+	for at, want := range map[replication.LSN]string{2 * mib: "not all WAL is stored", mib: "not all WAL is stored", 5*mib + 100: "", 9 * mib: ""} {
+		err := canBeStored(t.Context(), r, base.Position{LSN: at, Timeline: 1}, time.Millisecond)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("from %s on: %v", at, err)
+		}
+	}
+	if err := canBeStored(t.Context(), r, base.Position{LSN: 5 * mib, Timeline: 2}, time.Millisecond); err == nil {
+		t.Error("a timeline that leads nowhere is taken")
+	}
+}
+
 // TestLeftWhileItWasTaken is of a base backup during which the timeline was left that it is of.
 func TestLeftWhileItWasTaken(t *testing.T) {
 	r := claimed(t)

@@ -24,11 +24,12 @@ func backupNow() *cobra.Command {
 	var p printer
 	f := clusterFlag{writes: true}
 	var rate int
-	var incremental bool
+	var incremental, primary bool
 	cmd := &cobra.Command{
 		Use: "now", Short: "Take a base backup of a cluster", Args: noArgs,
 		Long: "Take a base backup of a cluster of the configuration file, straight into the store. A running Howdah must be storing\n" +
-			"the cluster's WAL: without that a base backup is none, and it is waited for.\n\n" +
+			"the cluster's WAL: without that a base backup is none, and it is waited for. It is taken at the cluster's base_url,\n" +
+			"a standby, if it has one.\n\n" +
 			"With --incremental only what has changed since the newest one is taken: PostgreSQL 17 or newer, with summarize_wal on.\n" +
 			"identity_file must be given, since PostgreSQL's manifest of that one is read. A restore needs both, all that it is since,\n" +
 			"and pg_combinebackup.",
@@ -60,7 +61,14 @@ func backupNow() *cobra.Command {
 				defer text.Close()
 				o.Since = &base.Since{Manifest: newest, BackupManifest: text}
 			}
-			m, err := schedule.Take(ctx, r, schedule.Source{URL: c.ReplicationURL, AdminURL: c.AdminURL}, o, nil)
+			from := schedule.Source{URL: c.ReplicationURL, BaseURL: c.BaseURL, AdminURL: c.AdminURL}
+			if primary {
+				from.BaseURL = ""
+			}
+			m, err := schedule.Take(ctx, r, from, o, nil)
+			if err != nil && from.BaseURL != "" && ctx.Err() == nil {
+				err = fmt.Errorf("%w (that was at base_url; --at-primary takes it at replication_url)", err)
+			}
 			shown.end()
 			if err != nil {
 				return err
@@ -73,6 +81,7 @@ func backupNow() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&rate, "max-rate", 0, "read no faster than so many `kB` a second")
 	cmd.Flags().BoolVar(&incremental, "incremental", false, "take only what has changed since the newest base backup")
+	cmd.Flags().BoolVar(&primary, "at-primary", false, "take it at replication_url, where there is a base_url too")
 	f.flags(cmd)
 	return p.flags(cmd)
 }

@@ -166,3 +166,8 @@ func TestReplicationAloneIsNoted(t *testing.T) {
 		t.Errorf("with an admin_url it notes %v", notes)
 	}
 }
+
+func TestBaseURLNeedsWAL(t *testing.T) {
+	checkMistakes(t, patroniConfig("members = [\"a:1\"]\nbase_url = \"host=b user=r\"\n"), []string{`4: a base backup without its WAL is none; give replication_url too`})
+	checkMistakes(t, patroniConfig("members = [\"a:1\"]\nreplication_url = \"host=a user=r\"\nbase_url = \"b\"\n"), []string{`5: base_url is no connection string`})
+}

@@ -80,7 +80,7 @@ func (r *configReader) checkClusters() {
 		}
 		r.checkLookup(cluster, b)
 		r.checkStoreOf("store", cluster.Store, b)
-		for _, u := range []struct{ name, url string }{{"admin_url", cluster.AdminURL}, {"replication_url", cluster.ReplicationURL}} {
+		for _, u := range []struct{ name, url string }{{"admin_url", cluster.AdminURL}, {"replication_url", cluster.ReplicationURL}, {"base_url", cluster.BaseURL}} {
 			if u.url != "" && !isConnString(u.url) {
 				r.wrong(b.key(u.name), `write "postgres://user@host:5432/postgres" or "host=… port=… user=…"`, "%s is no connection string", u.name)
 			}
@@ -88,6 +88,9 @@ func (r *configReader) checkClusters() {
 		if cluster.ReplicationURL != "" && cluster.AdminURL == "" {
 			r.note(b.key("replication_url"), "write admin_url too, or see to it in pg_hba.conf",
 				"cluster %q has no admin_url: restores to a time, and what is told of the slot, take that the role of replication_url may log in to database postgres, and the slot is kept on no standby", cluster.Name)
+		}
+		if cluster.BaseURL != "" && cluster.ReplicationURL == "" {
+			r.wrong(b.key("base_url"), "give replication_url too, by which WAL is received", "a base backup without its WAL is none")
 		}
 	}
 }

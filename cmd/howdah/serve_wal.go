@@ -125,7 +125,7 @@ func (r *receivers) start(ctx context.Context, config *Config, cluster, by strin
 		Standbys:  func() []wal.Member { return r.d.membersOf(cluster) },
 	}
 	backups := &schedule.Scheduler{
-		Repo: repo, URL: receiver.URL, AdminURL: receiver.SampleURL, Receiver: receiver, Seats: r.seats, StateDir: config.Backup.StateDir, Log: log,
+		Repo: repo, URL: receiver.URL, AdminURL: receiver.SampleURL, BaseURL: url(func(c *tenants.Cluster) string { return c.BaseURL }), Receiver: receiver, Seats: r.seats, StateDir: config.Backup.StateDir, Log: log,
 		Settings: func() schedule.Settings { return r.d.backupSchedule(cluster) },
 		Keep:     func(ctx context.Context) error { return r.d.expire(ctx, repo) },
 	}

@@ -404,6 +404,11 @@ func clusterSettings() []setting {
 			at:  func(p *place) any { return &p.cluster.ReplicationURL },
 		},
 		{
+			section: in, name: "base_url", initial: "", reload: true, secret: true,
+			doc: "Connection of a role with REPLICATION to a standby, of which base backups are taken, to spare the primary; WAL comes from replication_url all the same. From there come the first base backup, those that are due for their age or for what a restore would replay (base_interval, base_changes_interval, backup_rto) and those that somebody asks for; after WAL was lost, a failover, a new tablespace or a file_copy one is taken at replication_url, since a standby begins at its last restart point, which may be before that. Where the standby is away, is promoted meanwhile, or is so far behind that WAL from there on is not stored, the log warns, and it is taken at replication_url: at once, but one that is so due not before the standby has failed for an hour. Incremental ones need summarize_wal on the standby. It may name several hosts, of which the first that answers is asked. \"\" is replication_url.",
+			at:  func(p *place) any { return &p.cluster.BaseURL },
+		},
+		{
 			section: in, name: "store", initial: "", reload: true,
 			doc: "The [[store]] in which the cluster's WAL, base backups and filestores are kept, and exports of its tenants. Where it is changed, what was stored before stays where it is, and a base backup is taken in the new one. \"\" is that of [backup].",
 			at:  func(p *place) any { return &p.cluster.Store },

@@ -291,7 +291,7 @@ func (p *upPlace) secretsStaySecret(t *testing.T, up *upRun) {
 	}
 	for _, sql := range []string{
 		"CREATE TENANT chosen ON CLUSTER main PASSWORD '" + mark + "'", "CREATE TENANT x y PASSWORD '" + mark + "'", "SET catalog_url = 'postgres://x:" + mark + "@x/x'",
-		"ALTER CLUSTER far SET replication_url = '" + mark + "'",
+		"ALTER CLUSTER far SET replication_url = '" + mark + "'", "ALTER CLUSTER far SET base_url = '" + mark + "'",
 	} {
 		if err := ask(sql); err == nil {
 			t.Errorf("%s: it went well", sql)

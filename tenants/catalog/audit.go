@@ -30,7 +30,7 @@ type Record struct {
 
 // secrets are settings that are told nobody and are in no log. Patroni's addresses may
 // have a password in them.
-var secrets = []string{"verifier", "old_verifiers", "server_keys", "server_secret", "admin_url", "replication_url", "patroni", "password"}
+var secrets = []string{"verifier", "old_verifiers", "server_keys", "server_secret", "admin_url", "replication_url", "base_url", "patroni", "password"}
 
 // WithoutSecrets returns settings of which one may tell.
 func (s Settings) WithoutSecrets() Settings {
