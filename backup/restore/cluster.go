@@ -12,7 +12,6 @@ import (
 
 	"howdah/backup/base"
 	"howdah/backup/repository"
-	"howdah/backup/wal"
 	"howdah/wire/postgres"
 )
 
@@ -96,6 +95,10 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 	if c.Exam != nil {
 		r.hba = scratchHBA
 	}
+	had, err := c.inPlace()
+	if err != nil {
+		return err
+	}
 	s, err := r.serveAndRun(ctx, c.Repo, p, c.Get)
 	if err != nil { // it may have given up at a page that is not there
 		if pages := (*InvalidPages)(nil); errors.As(r.gate(everything), &pages) {
@@ -114,7 +117,7 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 		err = fmt.Errorf("the server did not stop as it should: %s", s.Outcome())
 	}
 	if err == nil {
-		err = c.moveTablespaces(r.inPlace)
+		err = c.moveTablespaces(had)
 	}
 	if err == nil {
 		err = c.archiveNowhere()
@@ -134,27 +137,44 @@ func (c *Cluster) attempt(ctx context.Context, p *Plan) error {
 // everything is all databases.
 func everything(uint32) bool { return true }
 
-// moveTablespaces has those that were made after the base backup be where those are for which
-// nobody has named a place: a server takes folders in pg_tblspc for a mistake.
-func (c *Cluster) moveTablespaces(made *wal.InPlace) error {
-	for oid := range made.Tablespaces() {
-		there := filepath.Join(c.Dir, "pg_tblspc", fmt.Sprint(oid))
-		info, err := os.Lstat(there)
-		if errors.Is(err, os.ErrNotExist) || err == nil && !info.IsDir() { // dropped again; or the base backup has it
+// inPlace returns the names of tablespaces that are folders in pg_tblspc.
+func (c *Cluster) inPlace() (oids []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(c.Dir, "pg_tblspc"))
+	for _, e := range entries {
+		if e.IsDir() {
+			oids = append(oids, e.Name())
+		}
+	}
+	return oids, err
+}
+
+// moveTablespaces has those that were made since the base backup, which had some in place
+// itself perhaps, be where those are for which nobody has named a place: a standby takes
+// folders in pg_tblspc for a mistake.
+func (c *Cluster) moveTablespaces(had []string) error {
+	all, err := c.inPlace()
+	if err != nil {
+		return err
+	}
+	links, places := filepath.Join(c.Dir, "pg_tblspc"), filepath.Join(c.Dir, base.TablespacesFolder)
+	for _, oid := range all {
+		if slices.Contains(had, oid) {
 			continue
 		}
-		to := filepath.Join(c.Dir, base.TablespacesFolder, fmt.Sprint(oid))
+		to := filepath.Join(places, oid)
+		err := os.MkdirAll(places, 0o700)
 		if err == nil {
-			err = os.MkdirAll(filepath.Dir(to), 0o700)
+			os.Remove(to) // which is there, and empty, if another that was dropped had the OID
+			err = os.Rename(filepath.Join(links, oid), to)
 		}
 		if err == nil {
-			err = os.Rename(there, to)
+			err = os.Symlink(to, filepath.Join(links, oid))
 		}
 		if err == nil {
-			err = os.Symlink(to, there)
+			err = errors.Join(syncFolder(places), syncFolder(links), syncFolder(c.Dir))
 		}
 		if err != nil {
-			return fmt.Errorf("move tablespace %d: %w", oid, err)
+			return fmt.Errorf("move tablespace %s: %w", oid, err)
 		}
 	}
 	return nil

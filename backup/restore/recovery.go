@@ -33,8 +33,9 @@ type recovery struct {
 	hba      string              // pg_hba.conf; "" lets nobody in
 	passes   int                 // how often it was started
 	progress func(base.Progress) // nil is nobody
-	telling  sync.Mutex          // of progress and last
+	telling  sync.Mutex          // of progress, last and trouble
 	last     replication.LSN     // where the last segment begins that was given
+	trouble  error               // why it was not given one, the first time
 	inPlace  *wal.InPlace        // what the segments go through
 }
 

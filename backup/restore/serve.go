@@ -39,8 +39,11 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 		served <- wal.Serve(serving, listener, func(ctx context.Context, name string, into io.Writer) error {
 			r.asked(p, name)
 			err := r.fetch(ctx, repo, p, source, name, into)
-			if err == nil {
+			switch {
+			case err == nil:
 				r.given(p, name)
+			case !errors.Is(err, wal.ErrAbsent):
+				r.refused(fmt.Errorf("get %s: %w", name, err))
 			}
 			return err
 		})
@@ -54,7 +57,27 @@ func (r *recovery) serveAndRun(ctx context.Context, repo *repository.Repository,
 	if err := r.prepare(postgres.OwnScratch); err != nil {
 		return nil, err
 	}
-	return r.run(ctx, p)
+	s, err := r.run(ctx, p)
+	if err != nil {
+		err = errors.Join(r.why(), err)
+	}
+	return s, err
+}
+
+// refused notes why the server did not get a file: what it says of that itself is no more
+// than that it did not.
+func (r *recovery) refused(err error) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if r.trouble == nil {
+		r.trouble = err
+	}
+}
+
+func (r *recovery) why() error {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	return r.trouble
 }
 
 // given notes that the server was given a segment.

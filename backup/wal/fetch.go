@@ -22,8 +22,20 @@ import (
 // nothing of the file is stored; any other error is trouble, and then nothing was written:
 // all that is written was checked before. What was stored after List is found too.
 func (c *Contents) Fetch(ctx context.Context, r *repository.Repository, name string, into io.Writer) error {
-	_, err := c.fetch(ctx, r, name, into)
-	return err
+	if timeline, ok := strings.CutSuffix(name, ".history"); ok {
+		return c.fetchHistory(ctx, r, timeline, into)
+	}
+	if partialForm.MatchString(name) { // what was in it is a part of the segment
+		return ErrAbsent
+	}
+	if labelForm.MatchString(name) {
+		return fetchLabel(ctx, r, name, into)
+	}
+	f, err := c.fetch(ctx, r, name)
+	if err != nil {
+		return err
+	}
+	return f.give(into)
 }
 
 // Fetch is Contents.Fetch for one file. Only where it is a segment that is not whole, or not
@@ -56,59 +68,64 @@ func Fetch(ctx context.Context, r *repository.Repository, name string, into io.W
 	return c.Fetch(ctx, r, name, into)
 }
 
-// fetch says whether what it has written will never change.
-func (c *Contents) fetch(ctx context.Context, r *repository.Repository, name string, into io.Writer) (final bool, err error) {
-	if timeline, ok := strings.CutSuffix(name, ".history"); ok {
-		return true, c.fetchHistory(ctx, r, timeline, into)
-	}
-	if partialForm.MatchString(name) { // what was in it is a part of the segment
-		return false, ErrAbsent
-	}
-	if labelForm.MatchString(name) {
-		return true, fetchLabel(ctx, r, name, into)
-	}
+// fetchedSegment is one that was read, and checked.
+type fetchedSegment struct {
+	*spool
+	until int64 // what is behind is not to be given
+	final bool  // it will never change
+}
+
+// give writes it, once.
+func (f *fetchedSegment) give(into io.Writer) error {
+	defer f.close()
+	return f.writeTo(into, f.until)
+}
+
+// fetch reads a segment. Who gets it gives it, or closes it.
+func (c *Contents) fetch(ctx context.Context, r *repository.Repository, name string) (*fetchedSegment, error) {
 	size := c.Identity.Segment
 	timeline, start, err := replication.ParseSegment(name, size)
 	if err != nil || timeline == 0 {
-		return false, fmt.Errorf("%.80q is no file of WAL with segments of %d bytes", name, size)
+		return nil, fmt.Errorf("%.80q is no file of WAL with segments of %d bytes", name, size)
 	}
 	until, err := c.until(timeline, start)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for try := 1; ; try++ {
-		final, err = c.fetchSegment(ctx, r, timeline, start, until, into)
-		if errors.Is(err, store.ErrNotFound) && try < 3 {
-			continue // a part was folded into a larger one since it was listed
+		f, err := c.fetchSegment(ctx, r, timeline, start)
+		switch {
+		case err == nil:
+			f.until = int64(until - start)
+			return f, nil
+		case errors.Is(err, store.ErrNotFound) && try < 3: // a part was folded into a larger one since it was listed
+			continue
 		}
-		return final, err
+		return nil, err
 	}
 }
 
-func (c *Contents) fetchSegment(ctx context.Context, r *repository.Repository, timeline uint32, start, until replication.LSN, into io.Writer) (final bool, err error) {
+func (c *Contents) fetchSegment(ctx context.Context, r *repository.Repository, timeline uint32, start replication.LSN) (*fetchedSegment, error) {
 	size := c.Identity.Segment
 	s, err := look(ctx, r, timeline, start, size)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	end := s.end(size)
 	begin := c.timeline(timeline).begin()
 	if end == start || end <= begin && start < begin || end < start+size && c.completeLater(timeline, start) {
-		return false, ErrAbsent
+		return nil, ErrAbsent
 	}
-	spool := &spool{size: int64(size)}
-	defer spool.close()
-	err = s.read(ctx, r, timeline, size, spool)
+	f := &fetchedSegment{spool: &spool{size: int64(size)}, final: end == start+size}
+	err = s.read(ctx, r, timeline, size, f.spool)
 	if err == nil {
-		err = c.checkHeader(spool, timeline, start)
-	}
-	if err == nil {
-		err = spool.writeTo(into, int64(until-start))
+		err = c.checkHeader(f.spool, timeline, start)
 	}
 	if err != nil {
-		return false, fmt.Errorf("fetch %s: %w", replication.SegmentName(timeline, start, size), err)
+		f.close()
+		return nil, fmt.Errorf("fetch %s: %w", replication.SegmentName(timeline, start, size), err)
 	}
-	return end == start+size, nil
+	return f, nil
 }
 
 // until returns up to where a segment may be fetched: the way to the timeline that is

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"maps"
 	"sync"
 
 	"howdah/backup/replication"
@@ -21,34 +20,33 @@ import (
 type InPlace struct {
 	size replication.LSN // of segments
 
-	mu     sync.Mutex
-	begun  map[replication.LSN]scanner // of segments, by their start: in the one before a record's head was cut off
-	spaces map[uint32]bool
+	mu    sync.Mutex
+	begun map[replication.LSN]cutHead // by the start of the segment where the rest is
+}
+
+// cutHead is of a record whose head the end of a segment has cut off.
+type cutHead struct {
+	start  replication.LSN
+	head   [headMost]byte
+	headed int
+	left   uint32
 }
 
 // NewInPlace returns one for segments of a size.
 func NewInPlace(size replication.LSN) *InPlace {
-	return &InPlace{size: size, begun: map[replication.LSN]scanner{}, spaces: map[uint32]bool{}}
-}
-
-// Tablespaces returns the OIDs of those whose path was taken away.
-func (p *InPlace) Tablespaces() map[uint32]bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.spaces)
+	return &InPlace{size: size, begun: map[replication.LSN]cutHead{}}
 }
 
 // Pass passes a segment on, which get writes.
 func (p *InPlace) Pass(start replication.LSN, into io.Writer, get func(io.Writer) error) error {
-	w := &inPlace{whole: p, start: start, first: start, into: into}
+	w := &inPlace{whole: p, start: start, first: start, into: into, scanner: newScanner(start, ^replication.LSN(0), p.size)}
+	w.scanner.space = w.space
 	p.mu.Lock()
-	if s, ok := p.begun[start]; ok {
-		w.scanner = s
-	} else {
-		w.scanner = *newScanner(start, ^replication.LSN(0), p.size)
+	if c, ok := p.begun[start]; ok {
+		s := w.scanner
+		s.start, s.head, s.headed, s.left, s.lost = c.start, c.head, c.headed, c.left, false
 	}
 	p.mu.Unlock()
-	w.scanner.space = w.space
 	if err := get(w); err != nil {
 		return err
 	}
@@ -60,7 +58,7 @@ type inPlace struct {
 	whole   *InPlace
 	start   replication.LSN
 	into    io.Writer
-	scanner scanner
+	scanner *scanner
 	held    []byte          // scanned, and not passed on yet
 	first   replication.LSN // where that begins
 	err     error
@@ -113,7 +111,10 @@ var errCutOff = errors.New("a tablespace is made by a record that crosses the en
 
 // end passes on what is left.
 func (w *inPlace) end() error {
-	s := &w.scanner
+	s, next := w.scanner, w.start+w.whole.size
+	w.whole.mu.Lock()
+	defer w.whole.mu.Unlock()
+	delete(w.whole.begun, next)
 	if s.headed > 0 {
 		if s.headed > 17 && s.head[17] == rmTablespace && s.head[16]&0xF0 == spaceRecord {
 			if path := dataIn(s.head[:s.headed]) + 4; path < 4 || path >= s.headed {
@@ -124,9 +125,7 @@ func (w *inPlace) end() error {
 				s.head[path] = 0 // the next segment has no more to do
 			}
 		}
-		w.whole.mu.Lock()
-		w.whole.begun[w.start+w.whole.size] = *s
-		w.whole.mu.Unlock()
+		w.whole.begun[next] = cutHead{s.start, s.head, s.headed, s.left}
 	}
 	_, err := w.into.Write(w.held)
 	return err
@@ -150,9 +149,6 @@ func (w *inPlace) space(head []byte, length uint32) {
 		w.put(recordCRC+i, b)
 	}
 	w.put(path, 0)
-	w.whole.mu.Lock()
-	w.whole.spaces[binary.LittleEndian.Uint32(head[at:])] = true
-	w.whole.mu.Unlock()
 }
 
 // put changes a byte of the record.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -112,8 +111,8 @@ func TestInPlace(t *testing.T) {
 			if err != nil || len(got) != len(w.b) {
 				t.Fatalf("%d from the end of a page, in pieces of %d: %d bytes of %d, %v", in, most, len(got), len(w.b), err)
 			}
-			if spaces := p.Tablespaces(); !maps.Equal(spaces, map[uint32]bool{1: true, 3: true}) {
-				t.Errorf("tablespaces are %v", spaces)
+			if len(p.begun) > len(w.b)/size {
+				t.Errorf("it remembers %d heads", len(p.begun))
 			}
 			for _, m := range all {
 				r := w.read(got, m.at, m.length)
@@ -205,8 +204,8 @@ func testInPlace(t *testing.T, primary *postgres.Server, binaries postgres.Binar
 		t.Fatal(err)
 	}
 	out, err := exec.Command(binaries.Path("pg_waldump"), "-p", spaces, "-s", from.String(), "-e", to.String(), "-r", "Tablespace").CombinedOutput()
-	if err != nil || strings.Count(string(out), `""`) != 2 || len(p.Tablespaces()) != 2 {
-		t.Errorf("%v; pg_waldump says %v: %s", p.Tablespaces(), err, out)
+	if err != nil || strings.Count(string(out), `""`) != 2 {
+		t.Errorf("pg_waldump says %v: %s", err, out)
 	}
 }
 

@@ -55,7 +55,8 @@ type fileCopy struct {
 
 // scanner follows the records of WAL as it comes. Of each it reads the head, and passes over
 // the rest. What it cannot read it passes over too, up to a page that says where a record
-// begins: that is no error, for nothing that is stored depends on it.
+// begins. That is no error: nothing that is stored depends on it, and a recovery (InPlace) ends
+// where PostgreSQL cannot read WAL either.
 type scanner struct {
 	size  replication.LSN // of segments
 	at    replication.LSN // of the next byte

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"io"
@@ -12,8 +11,8 @@ import (
 )
 
 const (
-	aheadMost  = 4         // segments that are fetched before they are asked for
-	aheadBytes = 128 << 20 // memory for them
+	aheadMost  = 4        // segments that are fetched before they are asked for
+	aheadBytes = 32 << 20 // memory for them, but for one
 )
 
 // Source gives files as Contents.Fetch does, and fetches segments before they are asked
@@ -34,18 +33,26 @@ type Source struct {
 type fetched struct {
 	cancel context.CancelFunc
 	done   chan struct{}
-	data   []byte // after done; nil if it is of no use
+	data   *fetchedSegment // after done; nil if it is of no use
 }
 
 // NewSource returns one that fetches ahead until the context is done, and nothing that begins
 // at until or behind; 0 is that there is no end.
 func NewSource(ctx context.Context, r *repository.Repository, c *Contents, until replication.LSN) *Source {
-	ahead := min(aheadMost, int(aheadBytes/c.Identity.Segment))
+	ahead := max(1, min(aheadMost, int(aheadBytes/c.Identity.Segment)))
 	return &Source{ctx: ctx, repo: r, contents: c, ahead: ahead, until: cmp.Or(until, ^replication.LSN(0)), fetched: map[string]*fetched{}}
 }
 
 // Wait returns when nothing is being fetched any more, after the context is done.
-func (s *Source) Wait() { s.running.Wait() }
+func (s *Source) Wait() {
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.fetched {
+		f.drop()
+	}
+	clear(s.fetched)
+}
 
 // Get writes a file, as Contents.Fetch does.
 func (s *Source) Get(ctx context.Context, name string, into io.Writer) error {
@@ -57,8 +64,7 @@ func (s *Source) Get(ctx context.Context, name string, into io.Writer) error {
 			return ctx.Err()
 		}
 		if f.data != nil {
-			_, err := into.Write(f.data)
-			return err
+			return f.data.give(into)
 		}
 	}
 	// What was fetched ahead is of no use unless it was whole: more may be there now.
@@ -91,7 +97,7 @@ func (s *Source) next(name string) *fetched {
 	}
 	for name, f := range s.fetched {
 		if !wanted[name] {
-			f.cancel()
+			f.drop()
 			delete(s.fetched, name)
 		}
 	}
@@ -104,10 +110,24 @@ func (s *Source) fetch(name string) *fetched {
 	s.running.Go(func() {
 		defer cancel()
 		defer close(f.done)
-		b := bytes.NewBuffer(make([]byte, 0, s.contents.Identity.Segment))
-		if final, err := s.contents.fetch(ctx, s.repo, name, b); err == nil && final {
-			f.data = b.Bytes()
+		data, err := s.contents.fetch(ctx, s.repo, name)
+		switch {
+		case err == nil && data.final:
+			f.data = data
+		case err == nil:
+			data.close()
 		}
 	})
 	return f
+}
+
+// drop lets go of what was fetched, or is being fetched, for nobody.
+func (f *fetched) drop() {
+	f.cancel()
+	go func() {
+		<-f.done
+		if f.data != nil {
+			f.data.close()
+		}
+	}()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"howdah/backup/store"
 )
@@ -12,6 +13,10 @@ import (
 // inMemory is how large a segment may be that is put together in memory; larger ones are
 // in a temporary file.
 const inMemory = 64 << 20
+
+// memories are those of spools that are closed, to be used again. What is in them is of no
+// account: a spool is read up to its end.
+var memories sync.Pool
 
 // spool is where a segment is put together, and checked, before any of it is given away.
 type spool struct {
@@ -27,7 +32,11 @@ func (s *spool) open() (err error) {
 		return nil
 	}
 	if s.size <= inMemory {
-		s.memory = make([]byte, s.size)
+		if m, _ := memories.Get().(*[]byte); m != nil && int64(cap(*m)) >= s.size {
+			s.memory = (*m)[:s.size]
+		} else {
+			s.memory = make([]byte, s.size)
+		}
 		return nil
 	}
 	s.file, err = os.CreateTemp("", "howdah-wal-")
@@ -57,6 +66,9 @@ func (s *spool) writeAt(p []byte, at int64) error {
 	}
 	if len(p) == 0 {
 		return nil
+	}
+	if s.memory != nil && at > s.end {
+		clear(s.memory[s.end:at])
 	}
 	s.end = at + int64(len(p))
 	if s.memory != nil {
@@ -94,6 +106,11 @@ func (s *spool) writeTo(into io.Writer, until int64) error {
 }
 
 func (s *spool) close() {
+	if s.memory != nil {
+		m := s.memory
+		s.memory = nil
+		memories.Put(&m)
+	}
 	if s.file != nil {
 		s.file.Close()
 	}

@@ -41,7 +41,8 @@ func newRestoreCommand() *cobra.Command {
 			"cluster's PostgreSQL version must be installed, and identity_file must be given.\n\n" +
 			"The newest base backup before the moment is unpacked into DIR, and a server that nobody can log in to recovers\n" +
 			"there. When the command is done DIR is a data directory that was shut down, on a timeline of its own: start it as\n" +
-			"any other. Tablespaces go into DIR too, unless --tablespace says where else: never to where they were. Configuration\n" +
+			"any other. Tablespaces go into DIR too, unless --tablespace says where else: never to where they were. Those\n" +
+			"that were made after the base backup all go into DIR. Configuration\n" +
 			"that was outside of the data directory comes back into DIR/" + restore.ConfigurationFolder + ", where no server reads it: look it through\n" +
 			"and put it where it belongs. Meanwhile DIR has plain files that it starts by.\n\n" +
 			"With --database only that one's part of the base backup is fetched, and DIR becomes a dump of it, which pg_restore reads:\n" +
