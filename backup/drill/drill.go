@@ -112,7 +112,10 @@ func (d *Drill) cluster(ctx context.Context, p *restore.Plan, rec *Record, c *re
 
 func (d *Drill) database(ctx context.Context, p *restore.Plan, rec *Record, one *restore.Database) error {
 	one.Progress = func(part string, _ base.Progress) {
-		if part == restore.Check { // which is begun when the dump is there
+		switch part {
+		case restore.Dump:
+			rec.Recovered = time.Since(rec.Started).Seconds()
+		case restore.Check: // which is begun when the dump is there
 			rec.RTO, rec.Dumped = time.Since(rec.Started).Seconds(), d.Database
 		}
 	}

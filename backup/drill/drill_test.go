@@ -152,7 +152,7 @@ func TestDrill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if target, err := restore.ParseTarget(one.Target); err != nil || target.Time.IsZero() || one.Databases != 1 || one.Dumped != "acme" || one.RTO <= 0 || one.Bytes >= rec.Bytes {
+	if target, err := restore.ParseTarget(one.Target); err != nil || target.Time.IsZero() || one.Databases != 1 || one.Dumped != "acme" || one.Recovered <= 0 || one.RTO <= one.Recovered || one.Bytes >= rec.Bytes {
 		t.Errorf("%+v, %v", one, err)
 	}
 	h.empty()

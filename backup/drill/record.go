@@ -30,7 +30,10 @@ type Record struct {
 	RPO float64 `json:"rpo_seconds"`
 	// RTO is how many seconds it took until the cluster had recovered, or the database's dump
 	// was there; 0 if it did not come to that.
-	RTO       float64 `json:"rto_seconds"`
+	RTO float64 `json:"rto_seconds"`
+	// Recovered is how many seconds of that it took until the database had recovered, and its
+	// dump was begun; 0 if it did not come to that, or the record is of before there was this.
+	Recovered float64 `json:"recovered_seconds,omitempty"`
 	Bytes     int64   `json:"base_backup_bytes"` // that were fetched of the base backup, unpacked
 	WAL       int64   `json:"wal_bytes"`         // that were replayed, at most
 	Databases int     `json:"databases"`         // whose indexes were checked
@@ -43,15 +46,25 @@ type Record struct {
 // Passed reports whether nothing was wrong.
 func (r *Record) Passed() bool { return r.Error == "" }
 
+// recovered is how many seconds it took until what was restored had recovered; 0 if that is not
+// known.
+func (r *Record) recovered() float64 {
+	if r.Database == "" {
+		return r.RTO
+	}
+	return r.Recovered
+}
+
 // Pace says how many times as long as guessed restores take, by the last drills that have
-// passed, of which the newest is the first; 1 if there were none.
+// passed, of which the newest is the first; 1 if there were none. It is that of unpacking and
+// replaying, which all drills do: for a dump without filling a database again there is no guess.
 func Pace(all []Record) float64 {
 	const enough = 5
 	var took, guessed float64
 	n := 0
 	for i := range all {
-		if r := &all[i]; r.Passed() && r.RTO > 0 && n < enough {
-			took += r.RTO
+		if r := &all[i]; r.Passed() && r.recovered() > 0 && n < enough {
+			took += r.recovered()
 			guessed += restore.Need{Unpack: r.Bytes, WAL: r.WAL}.Guess().Seconds()
 			n++
 		}

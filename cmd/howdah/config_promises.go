@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,18 @@ func (r *configReader) writtenAt(tenant int, limit string) []string {
 	return []string{string(sectionLimits), limit}
 }
 
+// promise is a limit that promises something of a tenant's backups.
+type promise struct {
+	limit    string
+	promised time.Duration
+}
+
+// promisesTo returns what a tenant is promised, always in the same order.
+func promisesTo(t *tenants.Tenant) []promise {
+	all := []promise{{"backup_rpo", t.Backup.RPO}, {"backup_rto", t.Backup.RTO}, {"backup_retention", t.Backup.Retention}}
+	return slices.DeleteFunc(all, func(p promise) bool { return p.promised == 0 })
+}
+
 // checkPromises notes what is promised of tenants' backups and cannot be kept: once where it
 // is written, of however many tenants it is.
 func (r *configReader) checkPromises() {
@@ -36,15 +49,12 @@ func (r *configReader) checkPromises() {
 		if cluster == nil { // which is told already
 			continue
 		}
-		for limit, promised := range map[string]time.Duration{"backup_rpo": t.Backup.RPO, "backup_rto": t.Backup.RTO, "backup_retention": t.Backup.Retention} {
-			if promised == 0 {
-				continue
-			}
-			at := r.writtenAt(i, limit)
-			problem, remedy := c.unkept(cluster, limit, promised)
+		for _, p := range promisesTo(t) {
+			at := r.writtenAt(i, p.limit)
+			problem, remedy := c.unkept(cluster, p.limit, p.promised)
 			if written := strings.Join(at, "."); problem != "" && !told[written] {
 				told[written] = true
-				r.note(at, remedy, "%s of tenant %q %s", limit, t.Name, problem)
+				r.note(at, remedy, "%s of tenant %q %s", p.limit, t.Name, problem)
 			}
 		}
 	}

@@ -111,9 +111,9 @@ func (d *daemon) tellPromises() {
 func (c *Config) broken(cluster *tenants.Cluster, b *admin.ClusterBackups, promised []*tenants.Tenant) (why map[string]string, known bool) {
 	why = map[string]string{}
 	for _, t := range promised {
-		for limit, p := range map[string]time.Duration{"backup_rpo": t.Backup.RPO, "backup_rto": t.Backup.RTO} {
-			if problem, remedy := c.unkept(cluster, limit, p); p > 0 && problem != "" {
-				why[limit] = fmt.Sprintf("that of tenant %q %s: %s", t.Name, problem, remedy)
+		for _, p := range promisesTo(t) {
+			if problem, remedy := c.unkept(cluster, p.limit, p.promised); problem != "" && why[p.limit] == "" {
+				why[p.limit] = fmt.Sprintf("that of tenant %q %s: %s", t.Name, problem, remedy)
 			}
 		}
 	}

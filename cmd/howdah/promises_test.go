@@ -68,7 +68,7 @@ func TestPromisesThatCannotBeKept(t *testing.T) {
 			`backup_rpo of tenant "acme" is not kept`, `backup_rto of tenant "acme" is`, `backup_rto of tenant "globex" is`, `backup_rpo of tenant "*" is`,
 			`backup_retention of tenant "acme" is not kept: nothing of cluster "main" is stored`,
 		}},
-		"no admin_url":   {whole + strings.Replace(promising, "admin_url", "#", 1), []string{`backup_rpo of tenant "acme" may be kept or not`, `backup_rpo of tenant "*" may be`}},
+		"no admin_url":   {whole + strings.Replace(promising, "admin_url", "#", 1), []string{`cluster "main" has no admin_url: restores`, `backup_rpo of tenant "acme" may be kept or not`, `backup_rpo of tenant "*" may be`}},
 		"WAL comes late": {whole + "wal_interval = \"3500ms\"\n" + promising, []string{`backup_rpo of tenant "*" cannot be kept: WAL is stored every 3.5s`}},
 	} {
 		config, err := loadWithKey(t, c.text, identity, 0o600)
@@ -83,6 +83,17 @@ func TestPromisesThatCannotBeKept(t *testing.T) {
 			if !strings.Contains(notes, want) {
 				t.Errorf("%s: %s do not say %q", name, notes, want)
 			}
+		}
+	}
+}
+
+// What is written on one line is told of in the same order always.
+func TestPromisesAreToldOfInOrder(t *testing.T) {
+	text := "defaults = { backup_rpo = \"5s\", backup_rto = \"2m\", backup_retention = \"24h\" }\n" + strings.ReplaceAll(promising, "backup_r", "#")
+	for range 10 {
+		notes := mustLoad(t, text).Notes
+		if len(notes) != 3 || !strings.HasPrefix(notes[0].Problem, "backup_rpo") || !strings.HasPrefix(notes[1].Problem, "backup_rto") || !strings.HasPrefix(notes[2].Problem, "backup_retention") {
+			t.Fatalf("told is %v", notes)
 		}
 	}
 }
