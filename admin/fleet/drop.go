@@ -377,7 +377,7 @@ func (f *Fleet) purge(ctx context.Context, r *jobs.Run) error {
 	if _, err := f.change(ctx, c, provision.Plan); err != nil {
 		return err
 	}
-	f.removeCopyFiles(ctx, r.Tenant, p.Operation)
+	f.removeCopyFiles(ctx, r.Tenant, p.ID, p.Operation)
 	return r.Finish(ctx, nil, func(tx *catalog.Tx) error { return tx.ForgetDropped(p.Operation) })
 }
 

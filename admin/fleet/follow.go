@@ -338,6 +338,9 @@ func (f *Fleet) renameEntry(ctx context.Context, r *jobs.Run, p *following, to s
 	if errors.Is(err, catalog.ErrExists) || errors.As(err, &invalid) {
 		return jobs.Refuse(err)
 	}
+	if err == nil && name == to {
+		f.keepCopyFiles(p.Database)
+	}
 	if err == nil && name != "" {
 		f.settle(ctx, func(s *tenants.Snapshot) bool { t, ok := s.Tenant(name); return ok && t.Database == to })
 	}

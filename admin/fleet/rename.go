@@ -241,6 +241,10 @@ func (f *Fleet) renameTo(ctx context.Context, r *jobs.Run, p *renaming, to *Name
 		return err
 	}
 	return r.Step(ctx, "rename in the registry", c.done, c.done+1, func(ctx context.Context) error {
+		if p.From.Name != p.To.Name {
+			f.keepCopyFiles(p.From.Name)
+			f.keepCopyFiles(p.To.Name)
+		}
 		err := r.Change(ctx, func(tx *catalog.Tx) error {
 			if err := tx.EndHold(r.ID); err != nil {
 				return err

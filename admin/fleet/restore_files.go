@@ -34,14 +34,14 @@ type wantedFiles struct {
 	names    []string  // that its folder may have had, likewise
 	target   time.Time // the zero: nobody knows
 	user     string    // as whom the tenant logs in
-	copy     bool      // it is a tenant of its own
+	copy     string    // the ID of the tenant, if it is one of its own
 }
 
 // files says it of what is restored.
 func (p *restoring) files() *wantedFiles {
-	w := &wantedFiles{clusters: distinct(p.From, p.Source.Cluster), names: distinct(p.Was, p.Source.Name, p.Source.Database), user: p.User, copy: !p.Swap}
+	w := &wantedFiles{clusters: distinct(p.From, p.Source.Cluster), names: distinct(p.Was, p.Source.Name, p.Source.Database), user: p.User, copy: p.ID}
 	if p.Swap {
-		w.user = p.Source.User
+		w.user, w.copy = p.Source.User, ""
 	}
 	if target, err := restore.ParseTarget(p.Target); err == nil {
 		w.target = target.Time
@@ -156,14 +156,14 @@ func (b *broughtFiles) lack(names []string) {
 }
 
 // folderOf returns the folder that Odoo has for a tenant's files, "" where it is not known
-// here. That of a copy is made.
-func (f *Fleet) folderOf(tenant string, isCopy bool) (string, error) {
+// here. That of a copy, with this ID, is made.
+func (f *Fleet) folderOf(tenant, copied string) (string, error) {
 	dir := f.filestoreDir()
 	switch {
 	case dir == "":
 		return "", nil
-	case isCopy:
-		return filestore.MakeCopy(dir, tenant)
+	case copied != "":
+		return filestore.MakeCopy(dir, tenant, copied)
 	}
 	path, err := filestore.Folder(dir, tenant)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -247,6 +247,10 @@ var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+=-]+$`)
 // a half. The command that Odoo's host runs takes any.
 const namesMost = 64 << 20
 
+// namesWithin is how long a live database may take to say them: a tenant can have it take for
+// ever.
+const namesWithin = 10 * time.Minute
+
 // filesOfDatabase is bringFiles for what a live database refers to.
 func (f *Fleet) filesOfDatabase(ctx context.Context, r *jobs.Run, w *wantedFiles, cluster, database string, result map[string]any) error {
 	if f.Repository == nil {
@@ -257,6 +261,8 @@ func (f *Fleet) filesOfDatabase(ctx context.Context, r *jobs.Run, w *wantedFiles
 }
 
 func (f *Fleet) filesNamedIn(ctx context.Context, cluster, database string) ([]string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, namesWithin, fmt.Errorf("database %q has not said within %s which files it refers to", database, namesWithin))
+	defer cancel()
 	login, err := f.login(cluster, database)
 	if err != nil {
 		return nil, err
@@ -266,7 +272,11 @@ func (f *Fleet) filesNamedIn(ctx context.Context, cluster, database string) ([]s
 		return nil, fmt.Errorf("log in to database %q: %w", database, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return filestore.NamesInDatabase(ctx, conn, namesMost)
+	names, err := filestore.NamesInDatabase(ctx, conn, namesMost)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return names, err
 }
 
 // filesOfDump is bringFiles for what the database of a dump refers to.
@@ -277,16 +287,28 @@ func (x *filling) filesOfDump(ctx context.Context, pgRestore string, w *wantedFi
 	})
 }
 
-// removeCopyFiles removes the folder of files that was made for a tenant's, where no tenant is
+// keepCopyFiles has the folder of files stay that was made for a tenant's of this name, which has
+// another from now on.
+func (f *Fleet) keepCopyFiles(tenant string) {
+	dir := f.filestoreDir()
+	if dir == "" {
+		return
+	}
+	if err := filestore.Disown(dir, tenant); err != nil {
+		f.Log.Warn("the folder of files of a tenant that is renamed cannot be marked as nobody's copy", "tenant", tenant, "filestore_dir", dir, "error", err)
+	}
+}
+
+// removeCopyFiles removes the folder of files that was made for this tenant's, where no tenant is
 // called so, nor one that is kept but that which an operation has put away.
-func (f *Fleet) removeCopyFiles(ctx context.Context, tenant, but string) {
+func (f *Fleet) removeCopyFiles(ctx context.Context, tenant, id, but string) {
 	dir := f.filestoreDir()
 	if dir == "" {
 		return
 	}
 	removed, err := false, f.nobodyCalled(ctx, tenant, but)
 	if err == nil {
-		removed, err = filestore.RemoveCopy(dir, tenant)
+		removed, err = filestore.RemoveCopy(dir, tenant, id)
 	}
 	switch {
 	case errors.Is(err, catalog.ErrExists):

@@ -137,7 +137,16 @@ func (f *files) testFiles(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(f.dir, "beside")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the folder of what is gone is left: %v", err)
 	}
+	if _, err := filestore.MakeCopy(f.dir, "acme", "an id"); err != nil {
+		t.Fatal(err)
+	}
 	v.renames("umbrella", "acme")
+	if removed, err := filestore.RemoveCopy(f.dir, "acme", "an id"); removed || err != nil {
+		t.Errorf("the folder of a copy that has gone by another name since is removed: %t, %v", removed, err)
+	}
+	if err := os.RemoveAll(filepath.Join(f.dir, "acme")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Rename(filepath.Join(f.dir, "umbrella"), filepath.Join(f.dir, "acme")); err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (f *Fleet) restoreBack(ctx context.Context, r *jobs.Run) error {
 		if err := f.uncreate(ctx, r); err != nil {
 			return err
 		}
-		f.removeCopyFiles(ctx, r.Tenant, "")
+		f.removeCopyFiles(ctx, r.Tenant, p.ID, "")
 		return nil
 	}
 	return f.unswap(ctx, r, p.swapping(r.ID), map[string]any{"tenant": p.Source.Name, "target": p.Target, "cluster": p.Cluster, "database": p.Source.Database, "user": p.Source.User})

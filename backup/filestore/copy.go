@@ -15,13 +15,27 @@ import (
 // moment on.
 const (
 	copyMark = ".howdah-copy"
-	making   = ".howdah-new-"  // and the name of a folder that is being made
-	leaving  = ".howdah-gone-" // and that of one that is being removed
+	making   = ".howdah-new-"  // and the tenant's ID: a folder that is being made
+	leaving  = ".howdah-gone-" // and the tenant's ID: one that is being removed
 )
 
-// mark is what is in one. A folder that somebody has renamed, or copied, is not meant by it.
+// mark is what is in one. A folder that somebody has renamed, or copied, is not meant by it,
+// nor one of a tenant that was called so before, or is by another Howdah.
 type mark struct {
-	Name string `json:"made_for"`
+	Name   string `json:"made_for"`
+	Tenant string `json:"tenant"` // its ID
+}
+
+// markOf reads the mark of a folder; fs.ErrNotExist says that it has none.
+func markOf(root *os.Root, name string) (m mark, err error) {
+	text, err := root.ReadFile(name + "/" + copyMark)
+	if err != nil {
+		return m, err
+	}
+	if json.Unmarshal(text, &m) != nil {
+		return mark{}, nil // it is of nobody
+	}
+	return m, nil
 }
 
 // Ours reports whether a folder of Odoo's filestores is one that is being made or removed
@@ -52,10 +66,11 @@ func Folder(filestores, name string) (path string, err error) {
 	return path, err
 }
 
-// MakeCopy makes the folder of a copy that is called so, in the folder that has one for each
-// database, unless there is one; and returns its path.
-func MakeCopy(filestores, name string) (path string, err error) {
-	if err := checkFolder(name); err != nil {
+// MakeCopy makes the folder of a copy that is called so, the tenant with this ID, in the folder
+// that has one for each database, unless there is one; and returns its path. One that was
+// made for another is nobody's copy from then on: who has it is not known any more.
+func MakeCopy(filestores, name, tenant string) (path string, err error) {
+	if err := errors.Join(checkFolder(name), checkFolder(tenant)); err != nil {
 		return "", err
 	}
 	path = filepath.Join(filestores, name)
@@ -64,27 +79,55 @@ func MakeCopy(filestores, name string) (path string, err error) {
 		return path, err
 	}
 	defer root.Close()
-	if _, err := root.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := root.Stat(name); err == nil {
+		return path, disown(root, name, mark{name, tenant})
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return path, err
 	}
-	text, err := json.Marshal(mark{name})
+	text, err := json.Marshal(mark{name, tenant})
 	if err != nil {
 		return path, err
 	}
-	if err := root.RemoveAll(making + name); err != nil { // who made it was killed
+	if err := root.RemoveAll(making + tenant); err != nil { // who made it was killed
 		return path, err
 	}
-	if err := makeFolder(root, making+name); err != nil {
+	if err := makeFolder(root, making+tenant); err != nil {
 		return path, err
 	}
-	err = markFolder(root, making+name, text)
+	err = markFolder(root, making+tenant, text)
 	if err == nil {
-		err = root.Rename(making+name, name)
+		err = root.Rename(making+tenant, name)
 	}
 	if err != nil {
-		return path, errors.Join(err, root.RemoveAll(making+name))
+		return path, errors.Join(err, root.RemoveAll(making+tenant))
 	}
 	return path, nil
+}
+
+// disown removes the mark of a folder, unless it is this.
+func disown(root *os.Root, name string, but mark) error {
+	m, err := markOf(root, name)
+	if err == nil && m != but {
+		err = root.Remove(name + "/" + copyMark)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Disown has the folder of a copy that is called so stay for ever: the tenant has another name
+// now, and what its folder is called is no longer known.
+func Disown(filestores, name string) error {
+	if err := checkFolder(name); err != nil {
+		return nil //nolint:nilerr // it has none
+	}
+	root, err := os.OpenRoot(filestores)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return disown(root, name, mark{})
 }
 
 // markFolder writes a mark, which Odoo must be able to read: it copies whole folders.
@@ -98,17 +141,19 @@ func markFolder(root *os.Root, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := folder.WriteFile(copyMark, text, 0o600); err != nil {
+	out, err := folder.OpenFile(copyMark, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
-	like := likenessOf(info)
-	return like.give(folder, copyMark, like.mode&^0o111)
+	_, err = out.Write(text)
+	return errors.Join(err, likenessOf(info).giveFile(out), out.Close())
 }
 
-// RemoveCopy removes the folder of a copy that is called so, if MakeCopy has made it, and what
-// was left by one that was killed. It reports whether there was one.
-func RemoveCopy(filestores, name string) (removed bool, err error) {
-	if err := checkFolder(name); err != nil {
+// RemoveCopy removes the folder of a copy that is called so, if MakeCopy has made it for the
+// tenant with this ID, and what was left by one that was killed. It reports whether there was
+// one.
+func RemoveCopy(filestores, name, tenant string) (removed bool, err error) {
+	if err := errors.Join(checkFolder(name), checkFolder(tenant)); err != nil {
 		return false, nil //nolint:nilerr // it has none
 	}
 	root, err := os.OpenRoot(filestores)
@@ -116,16 +161,15 @@ func RemoveCopy(filestores, name string) (removed bool, err error) {
 		return false, err
 	}
 	defer root.Close()
-	text, err := root.ReadFile(name + "/" + copyMark)
-	var m mark
+	m, err := markOf(root, name)
 	switch {
-	case err == nil && json.Unmarshal(text, &m) == nil && m.Name == name:
+	case err == nil && m == mark{name, tenant}:
 		removed = true
-		if err := errors.Join(root.RemoveAll(leaving+name), root.Rename(name, leaving+name)); err != nil {
+		if err := errors.Join(root.RemoveAll(leaving+tenant), root.Rename(name, leaving+tenant)); err != nil {
 			return false, err
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return false, err
 	}
-	return removed, errors.Join(root.RemoveAll(making+name), root.RemoveAll(leaving+name))
+	return removed, errors.Join(root.RemoveAll(making+tenant), root.RemoveAll(leaving+tenant))
 }

@@ -58,7 +58,7 @@ func (all Filestores) Fetch(ctx context.Context, names []string, into string, o 
 	for _, name := range names {
 		file, ok := parseName(name)
 		if !ok {
-			g.fetched.Foreign = append(g.fetched.Foreign, name)
+			g.count(func(f *Fetched) { f.Foreign = append(f.Foreign, name) })
 			continue
 		}
 		workers.Go(func() error { return g.one(ctx, file) })
@@ -66,6 +66,7 @@ func (all Filestores) Fetch(ctx context.Context, names []string, into string, o 
 	err = workers.Wait()
 	slices.Sort(g.fetched.Missing)
 	slices.Sort(g.fetched.Damaged)
+	slices.Sort(g.fetched.Foreign)
 	if err != nil {
 		err = fmt.Errorf("fetch files of database %q: %w", all[0].Database, err)
 	}
@@ -134,9 +135,12 @@ func (g *fetching) fetch(ctx context.Context, from *Filestore, file sum) (size i
 
 // isThere says whether a file is there and whole.
 func (g *fetching) isThere(file sum) bool {
+	info, err := g.root.Lstat(file.name())
+	if err != nil || !info.Mode().IsRegular() { // opening a pipe would wait for who writes to it
+		return false
+	}
 	if g.Trust {
-		info, err := g.root.Lstat(file.name())
-		return err == nil && info.Mode().IsRegular()
+		return true
 	}
 	f, err := g.root.Open(file.name())
 	if err != nil {
@@ -170,16 +174,34 @@ func (g *fetching) sweep() {
 	}
 }
 
+// makeFolder makes a folder, unless it is there. It is Odoo's from the first moment on: one that
+// Odoo cannot enter would be there already for who comes after a kill.
+func (g *fetching) makeFolder(name string) error {
+	if _, err := g.root.Lstat(name); err == nil {
+		return nil
+	}
+	unfinished := unfinishedFile + rand.Text()
+	if err := g.root.Mkdir(unfinished, 0o700); err != nil {
+		return err
+	}
+	err := g.like.give(g.root, unfinished, g.like.mode)
+	if err == nil {
+		err = g.root.Rename(unfinished, name) // an empty one is replaced
+	}
+	if err == nil {
+		return nil
+	}
+	removed := g.root.Remove(unfinished)
+	if errors.Is(err, fs.ErrExist) { // another was faster
+		return removed
+	}
+	return errors.Join(err, removed)
+}
+
 // write writes a file under another name, and gives it its own once it is durable.
 func (g *fetching) write(in io.Reader, file sum) (size int64, err error) {
 	name := file.name()
-	folder := path.Dir(name)
-	switch err := g.root.Mkdir(folder, 0o700); {
-	case err == nil:
-		if err := g.like.give(g.root, folder, g.like.mode); err != nil {
-			return 0, err
-		}
-	case !errors.Is(err, fs.ErrExist):
+	if err := g.makeFolder(path.Dir(name)); err != nil {
 		return 0, err
 	}
 	unfinished := unfinishedFile + rand.Text()
@@ -194,12 +216,12 @@ func (g *fetching) write(in io.Reader, file sum) (size int64, err error) {
 		err = fmt.Errorf("%w: it is not what its name says", store.ErrDamaged)
 	}
 	if err == nil {
+		err = g.like.giveFile(out)
+	}
+	if err == nil {
 		err = out.Sync()
 	}
 	if err := errors.Join(err, out.Close()); err != nil {
-		return 0, err
-	}
-	if err := g.like.give(g.root, unfinished, g.like.mode&^0o111); err != nil {
 		return 0, err
 	}
 	return size, g.root.Rename(unfinished, name)

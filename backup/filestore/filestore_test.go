@@ -2,6 +2,7 @@ package filestore
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha1" //nolint:gosec // Odoo names files by it
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"howdah/backup/repository"
 	"howdah/backup/store"
@@ -277,22 +279,22 @@ func TestCopies(t *testing.T) {
 		}
 	}
 	// One that was killed has left these.
-	if err := errors.Join(os.Mkdir(at("live"), 0o700), os.Mkdir(at(making+"copy"), 0o700), os.Mkdir(at(leaving+"copy"), 0o700)); err != nil {
+	if err := errors.Join(os.Mkdir(at("live"), 0o700), os.Mkdir(at(making+"id"), 0o700), os.Mkdir(at(leaving+"id"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if path, err := MakeCopy(filestores, "copy"); err != nil || path != at("copy") {
+		if path, err := MakeCopy(filestores, "copy", "id"); err != nil || path != at("copy") {
 			t.Errorf("%q, %v", path, err)
 		}
 	}
-	if _, err := MakeCopy(filestores, "live"); err != nil {
+	if _, err := MakeCopy(filestores, "live", "id"); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"", ".", "..", "a/b", ".howdah-new-x"} {
-		if _, err := MakeCopy(filestores, name); !errors.Is(err, errName) {
+		if _, err := MakeCopy(filestores, name, "id"); !errors.Is(err, errName) {
 			t.Errorf("%q: %v", name, err)
 		}
-		if removed, err := RemoveCopy(filestores, name); removed || err != nil {
+		if removed, err := RemoveCopy(filestores, name, "id"); removed || err != nil {
 			t.Errorf("%q: %t, %v", name, removed, err)
 		}
 	}
@@ -300,11 +302,53 @@ func TestCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"live": false, "adopted": false, "none": false, "copy": true} {
-		if removed, err := RemoveCopy(filestores, name); removed != want || err != nil {
+		if removed, err := RemoveCopy(filestores, name, "id"); removed != want || err != nil {
 			t.Errorf("%s: %t, %v", name, removed, err)
 		}
 	}
 	left("adopted", "live")
+
+	// Another copy of that name finds the folder of the first, which has another name now; or the
+	// one of another Howdah. Then it stays, whoever goes.
+	for _, then := range []func() error{
+		func() error { return nil },
+		func() error { _, err := MakeCopy(filestores, "copy", "second"); return err },
+		func() error { return Disown(filestores, "copy") },
+	} {
+		_, err := MakeCopy(filestores, "copy", "id")
+		if err = errors.Join(err, then()); err != nil {
+			t.Fatal(err)
+		}
+		if removed, err := RemoveCopy(filestores, "copy", "second"); removed || err != nil {
+			t.Errorf("another's folder is removed: %t, %v", removed, err)
+		}
+		if _, err := os.Stat(at("copy")); err != nil {
+			t.Error(err)
+		}
+	}
+	if removed, err := RemoveCopy(filestores, "copy", "id"); removed || err != nil {
+		t.Errorf("a folder that others may use is removed: %t, %v", removed, err)
+	}
+	left("adopted", "copy", "live")
+}
+
+// Where there is something that is no file, as a pipe that nobody writes to, nothing waits for it,
+// and what is counted is counted once.
+func TestFetchWhereSomethingElseIs(t *testing.T) {
+	o := newOdoo(t)
+	name := o.attach("invoice")
+	o.sync()
+	into := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(into, name[:2]), 0o700), syscall.Mkfifo(filepath.Join(into, name), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	progress := func(f Fetched) { told = append(told[:0], f.Foreign...) }
+	fetched, err := Filestores{&o.Filestore}.Fetch(t.Context(), []string{"s3://b", name, "s3://a"}, into, FetchOptions{Progress: progress})
+	if want := []string{"s3://a", "s3://b"}; err != nil || fetched.New != 1 || !slices.Equal(fetched.Foreign, want) || len(told) != 2 {
+		t.Errorf("fetched %+v, %v; told %q", fetched, err, told)
+	}
+	wantFiles(t, into, map[string]string{name: "invoice"})
 }
 
 func TestSyncOfNothing(t *testing.T) {
@@ -381,8 +425,33 @@ func TestNamesInDump(t *testing.T) {
 		}
 		conn.Close(t.Context())
 	}
+	wantLocked(t, server.AdminURL("acme"))
 	if _, err := NamesInDump(t.Context(), binaries.Path("pg_restore"), t.TempDir(), 0); err == nil {
 		t.Error("a folder without a dump is none")
+	}
+}
+
+// wantLocked fails unless who asks for the names of a database's files does not wait while
+// somebody has the table locked.
+func wantLocked(t *testing.T, url string) {
+	t.Helper()
+	var conns [2]*pgx.Conn
+	for i := range conns {
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.WithoutCancel(t.Context()))
+		conns[i] = conn
+	}
+	if _, err := conns[0].Exec(t.Context(), "begin; lock table ir_attachment"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var pg *pgconn.PgError
+	if _, err := NamesInDatabase(ctx, conns[1], 0); !errors.As(err, &pg) || pg.Code != "55P03" { // lock_not_available
+		t.Errorf("of a locked table: %v", err)
 	}
 }
 

@@ -88,22 +88,36 @@ func makeFolder(in *os.Root, name string) error {
 	return nil
 }
 
-// give has something be like what it is in. Who is neither root nor the owner can leave it to
-// the group, if that may do all that the owner may.
+// give has a folder in one be like that.
 func (l likeness) give(root *os.Root, name string, mode fs.FileMode) error {
+	folder, err := root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return l.giveOpen(folder, mode)
+}
+
+// giveFile has a file that is being written be like the folder that it is in: nobody may run
+// it, as whomever.
+func (l likeness) giveFile(file *os.File) error { return l.giveOpen(file, l.mode.Perm()&^0o111) }
+
+// giveOpen has something be like what it is in, whatever its name means by now. Who is neither
+// root nor the owner can leave it to the group, if that may do all that the owner may.
+func (l likeness) giveOpen(file *os.File, mode fs.FileMode) error {
 	uid := l.uid
 	if uid == os.Geteuid() {
 		uid = -1
 	}
-	err := root.Lchown(name, uid, l.gid)
+	err := file.Chown(uid, l.gid)
 	if errors.Is(err, fs.ErrPermission) && l.mode&0o070 == 0o070 {
-		err = root.Lchown(name, -1, l.gid)
+		err = file.Chown(-1, l.gid)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%q would not be of user %d and group %d, whose %q is: only root can do that, that user, or one of that group if it may write there: %w", name, l.uid, l.gid, root.Name(), err)
+		return fmt.Errorf("%q would not be of user %d and group %d, whose folder it is in: only root can do that, that user, or one of that group if it may write there: %w", file.Name(), l.uid, l.gid, err)
 	}
 	if err != nil {
 		return err
 	}
-	return root.Chmod(name, mode)
+	return file.Chmod(mode)
 }

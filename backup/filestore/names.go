@@ -50,7 +50,7 @@ func NamesInDump(ctx context.Context, pgRestore, dump string, most int) ([]strin
 
 // NamesInDatabase is NamesInDump for the database of a connection. That must be of a role to
 // which the table is no secret, and may be of a superuser: what is copied is a table, of which
-// nothing that a tenant has made is run.
+// nothing that a tenant has made is run. A table that somebody has locked is an error.
 func NamesInDatabase(ctx context.Context, conn *pgx.Conn, most int) ([]string, error) {
 	names, err := namesInDatabase(ctx, conn, most)
 	if err != nil {
@@ -58,6 +58,10 @@ func NamesInDatabase(ctx context.Context, conn *pgx.Conn, most int) ([]string, e
 	}
 	return names, err
 }
+
+// lockFor is how long the table is waited for that somebody has locked, as an upgrade of Odoo
+// does for hours, or who wants the reader to wait.
+const lockFor = "2s"
 
 // isTable asks whether there is such a table with such a column.
 const isTable = `select exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -70,7 +74,7 @@ func namesInDatabase(ctx context.Context, conn *pgx.Conn, most int) ([]string, e
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	// Row security would run what the tenant has made: off is an error where it is to be.
-	if _, err := tx.Exec(ctx, "set transaction read only; set local row_security = off; set local search_path = pg_catalog"); err != nil {
+	if _, err := tx.Exec(ctx, "set transaction read only; set local row_security = off; set local search_path = pg_catalog; set local statement_timeout = 0; set local lock_timeout = '"+lockFor+"'"); err != nil {
 		return nil, err
 	}
 	var is bool
