@@ -132,7 +132,7 @@ func (r *recovery) reached(p *Plan) error {
 	case p.Target.XID != 0 || p.Target.Name != "":
 		return nil
 	case p.Target != (Target{}) && r.passes == 1:
-		if ended < p.Before.LSN {
+		if ended < behindRecord(p.Before.LSN, p.Identity.Segment) {
 			return fmt.Errorf("it ended at %s, where something was committed that has a time of after the target: the primary's clock was put forward for a while, for at %s it was %s: restore to lsn:%s instead, or to another position",
 				ended, p.Before.LSN, stamp(p.Before.Time), p.Before.LSN)
 		}
@@ -141,6 +141,20 @@ func (r *recovery) reached(p *Plan) error {
 		return fmt.Errorf("it ended at %s, before all WAL was read that is stored, until %s", ended, p.Until.LSN)
 	}
 	return nil
+}
+
+// behindRecord returns where the last record ends, of a position at which the next one is to
+// begin: that is behind the header of a page where the last one ends with the page before, or
+// with a segment that was switched.
+func behindRecord(next, segment replication.LSN) replication.LSN {
+	const page, header, longHeader = 8192, 24, 40 // access/xlog_internal.h
+	switch {
+	case next%segment == longHeader:
+		return next - longHeader
+	case next%page == header && next%segment != header:
+		return next - header
+	}
+	return next
 }
 
 // ended returns where the server's own timeline begins.
