@@ -3,6 +3,7 @@ package export_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 	"testing"
 
@@ -95,4 +96,29 @@ func (s *meanwhile) Put(ctx context.Context, key string, data []byte, meta map[s
 		s.do()
 	}
 	return err
+}
+
+// noHolds is a store whose holds cannot be listed.
+type noHolds struct{ store.Store }
+
+func (s noHolds) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
+	if strings.HasPrefix(prefix, "exports/holds/") {
+		return func(yield func(store.Info, error) bool) { yield(store.Info{}, errors.New("no permission")) }
+	}
+	return s.Store.List(ctx, prefix)
+}
+
+// Where nobody knows whether an export is held, it is told as if it were.
+func TestListAllWithoutHolds(t *testing.T) {
+	h := newHouse(t)
+	h.make(h.about("acme", noon), 10)
+	all, err := export.ListAll(t.Context(), []*export.Place{h.Place}, "")
+	if err != nil || len(all) != 1 || all[0].Held != nil {
+		t.Errorf("%+v, %v", all, err)
+	}
+	h.Store = noHolds{h.Store}
+	all, err = export.ListAll(t.Context(), []*export.Place{h.Place}, "")
+	if err == nil || len(all) != 1 || all[0].Held == nil || !strings.Contains(all[0].Held.Reason, "no permission") {
+		t.Errorf("%+v, %v", all, err)
+	}
 }

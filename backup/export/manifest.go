@@ -106,7 +106,11 @@ func ListAll(ctx context.Context, places []*Place, tenant string) (all []Listed,
 		there, err := p.List(ctx, tenant)
 		holds, holdsErr := p.Holds(ctx)
 		for _, m := range there {
-			all = append(all, Listed{m, holds[m.ID]})
+			held := holds[m.ID]
+			if holds == nil { // nobody knows: as if it were
+				held = &Hold{ID: m.ID, Reason: holdsErr.Error()}
+			}
+			all = append(all, Listed{m, held})
 		}
 		bad = append(bad, err, holdsErr)
 	}
