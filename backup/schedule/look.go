@@ -39,7 +39,7 @@ func (s *Scheduler) look(ctx context.Context, stats wal.Stats, thorough bool) (*
 	settings := s.Settings()
 	f := &facts{
 		newest: s.newest, last: s.last, interval: settings.Interval, changes: settings.Changes, unable: s.unable,
-		durable: stats.Durable, replay: settings.Replay, whole: settings.ReplayWhole, pause: cmp.Or(s.every, replayPause),
+		durable: stats.Durable, replay: settings.Replay, whole: settings.ReplayWhole, pause: cmp.Or(s.every, ReplayPause),
 	}
 	if thorough {
 		all, err := base.List(ctx, s.Repo)

@@ -85,8 +85,11 @@ const (
 	firstPause   = 30 * time.Second // after a failure
 	longestPause = 15 * time.Minute // where the pauses stop doubling
 	tidyPause    = 24 * time.Hour   // between two times of tidying, if none is taken
-	replayPause  = time.Hour        // between two base backups because of what a restore would replay
 )
+
+// ReplayPause is the least pause between two base backups because of what a restore would
+// replay.
+const ReplayPause = time.Hour
 
 // errElsewhere is of a base backup whose WAL another node receives now: it takes the next.
 var errElsewhere = errors.New("another node has the replication slot now")

@@ -25,6 +25,7 @@ func (r *configReader) check() {
 	r.checkTenants()
 	r.checkExportStores()
 	r.checkPromises()
+	r.checkCosts()
 	r.checkHomes()
 	r.checkLimits()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"howdah/backup/schedule"
 	"howdah/tenants"
 )
 
@@ -57,6 +58,39 @@ func (r *configReader) checkPromises() {
 				r.note(at, remedy, "%s of tenant %q %s", p.limit, t.Name, problem)
 			}
 		}
+	}
+}
+
+// checkCosts notes how many base backups may be kept because of backup_rto: once for each
+// cluster, where the first of its tenants has it from.
+func (r *configReader) checkCosts() {
+	c := r.config
+	if c.Backup.BaseChangesInterval > 0 || len(r.mistakes) > 0 {
+		return
+	}
+	at, tenant := map[string][]string{}, map[string]string{}
+	for i := range c.Tenants {
+		if t := &c.Tenants[i]; t.Backup.RTO > 0 && at[t.Cluster] == nil {
+			at[t.Cluster], tenant[t.Cluster] = r.writtenAt(i, "backup_rto"), t.Name
+		}
+	}
+	if len(at) == 0 {
+		return
+	}
+	all, err := c.Snapshot()
+	if err != nil { // of which `howdah check` tells
+		return
+	}
+	for i := range c.Clusters {
+		on := &c.Clusters[i]
+		if at[on.Name] == nil || !c.receives(on) {
+			continue
+		}
+		policy, _ := c.policyOf(all, on.Name)
+		most := max(policy.Count, int(policy.Window/schedule.ReplayPause))
+		r.note(at[on.Name], "give [backup] a base_changes_interval, by which they are incremental from PostgreSQL 17 on, or see to it that the store has room; say by keep_window how far back the cluster can be put",
+			"backup_rto of tenant %q may have a full base backup of cluster %q be taken every hour, and about %d be kept, as keep_window is %s and keep_base %d, which may be of as few hours",
+			tenant[on.Name], on.Name, most, policy.Window, policy.Count)
 	}
 }
 

@@ -63,6 +63,7 @@ verifier = "` + scramVerifier + `"
 		"one is not":    {small + tenant("b", ""), keep.Policy{Count: 3, Window: 48 * time.Hour}, 24 * time.Hour},
 		"one is gold":   {small + tenant("b", "tier = \"gold\""), keep.Policy{Count: 3, Window: 720 * time.Hour}, 6 * time.Hour},
 		"for all":       {small + "[[tenant]]\nname = \"*\"\ncluster = \"main\"\ntier = \"gold\"\nbackup_retention = \"721h\"\n", keep.Policy{Count: 3, Window: 721 * time.Hour}, 6 * time.Hour},
+		"small for all": {"[[tenant]]\nname = \"*\"\ncluster = \"main\"\ntier = \"small\"\n", keep.Policy{Count: 1, Window: 24 * time.Hour}, 168 * time.Hour},
 		"a promise":     {small + tenant("b", "tier = \"small\"\nbackup_retention = \"30h\""), keep.Policy{Count: 1, Window: 30 * time.Hour}, 168 * time.Hour},
 	} {
 		config, err := parseConfig("x", t.TempDir(), head+c.tenants)

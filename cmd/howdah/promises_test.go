@@ -59,7 +59,10 @@ func TestPromisesThatCannotBeKept(t *testing.T) {
 		text string
 		want []string
 	}{
-		"they may be kept": {whole + promising, nil},
+		"they may be kept": {whole + "base_changes_interval = \"1h\"\n" + promising, nil},
+		"they cost room":   {whole + promising, []string{`backup_rto of tenant "acme" may have a full base backup of cluster "main" be taken every hour, and about 168 be kept, as keep_window is 168h0m0s and keep_base 7,`}},
+		"who wants most":   {whole + "keep_window = \"0s\"\nkeep_base = 9\n" + promising, []string{`about 9 be kept, as keep_window is 0s and keep_base 9,`}},
+		"a longer window":  {whole + promising + "[[tenant]]\nname = \"old\"\nuser = \"acme\"\nbackup_retention = \"500h\"\n", []string{`about 500 be kept`}},
 		"no store": {promising, []string{
 			`backup_rpo of tenant "acme" is not kept: nothing of cluster "main" is stored`,
 			`backup_rto of tenant "acme" is not kept`, `backup_rto of tenant "globex" is not kept`, `backup_rpo of tenant "*" is not kept`,
@@ -68,8 +71,8 @@ func TestPromisesThatCannotBeKept(t *testing.T) {
 			`backup_rpo of tenant "acme" is not kept`, `backup_rto of tenant "acme" is`, `backup_rto of tenant "globex" is`, `backup_rpo of tenant "*" is`,
 			`backup_retention of tenant "acme" is not kept: nothing of cluster "main" is stored`,
 		}},
-		"no admin_url":   {whole + strings.Replace(promising, "admin_url", "#", 1), []string{`cluster "main" has no admin_url: restores`, `backup_rpo of tenant "acme" may be kept or not`, `backup_rpo of tenant "*" may be`}},
-		"WAL comes late": {whole + "wal_interval = \"3500ms\"\n" + promising, []string{`backup_rpo of tenant "*" cannot be kept: WAL is stored every 3.5s`}},
+		"no admin_url":   {whole + "base_changes_interval = \"1h\"\n" + strings.Replace(promising, "admin_url", "#", 1), []string{`cluster "main" has no admin_url: restores`, `backup_rpo of tenant "acme" may be kept or not`, `backup_rpo of tenant "*" may be`}},
+		"WAL comes late": {whole + "base_changes_interval = \"1h\"\nwal_interval = \"3500ms\"\n" + promising, []string{`backup_rpo of tenant "*" cannot be kept: WAL is stored every 3.5s`}},
 	} {
 		config, err := loadWithKey(t, c.text, identity, 0o600)
 		if err != nil {

@@ -55,7 +55,7 @@ func backupSettings() []setting {
 		},
 		{
 			section: in, name: "keep_base", initial: int64(7), least: 1, most: maxInt, reload: true,
-			doc: "Base backups of a cluster that are kept at least, with all WAL since the oldest; incremental ones count, and those that they need stay too. What keep_window or a hold needs is kept too, and the last one that can be restored always.",
+			doc: "Base backups of a cluster that are kept at least, with all WAL since the oldest; incremental ones count, and those that they need stay too. So do those that are taken because of a tenant's backup_rto, one an hour at most: so many may be of as few hours, and keep_window is what says how far back a cluster can be put. What keep_window or a hold needs is kept too, and the last one that can be restored always.",
 			at:  func(p *place) any { return &p.backup.KeepBase },
 		},
 		{

@@ -40,7 +40,7 @@ func policySettings() []setting {
 		},
 		{
 			name: "backup_rto", initial: "0s", reload: true,
-			doc: "How long a restore of the tenant to the newest moment may take, which is estimated as by the dry run of a restore, and by the last drills. Before there is more WAL to replay than that leaves time for, a base backup of its cluster is taken, once an hour at most: an incremental one where base_changes_interval has these be taken. The log and the alert rules tell when that is not enough. 0 is no promise.",
+			doc: "How long a restore of the tenant to the newest moment may take, which is estimated as by the dry run of a restore, and by the last drills. Before there is more WAL to replay than that leaves time for, a base backup of its cluster is taken, once an hour at most: an incremental one where base_changes_interval has these be taken, else a full one, of which keep_window may keep 24 a day. The log and the alert rules tell when that is not enough. 0 is no promise.",
 			at:  func(p *place) any { return &p.limits.Backup.RTO },
 		},
 		{
