@@ -200,7 +200,25 @@ func (b *openBucket) tryOut() (where string, err error) {
 	return fmt.Sprintf("bucket %q", b.config.Bucket), b.probe(ctx, s)
 }
 
-// storeStats are what each store was asked for since the configuration was read.
+// keepStores has the stores that are where they were before be counted, and limited, with them: who
+// has opened one under the configuration before goes on with that.
+func (c *Config) keepStores(before *Config) {
+	for _, s := range c.stores() {
+		old := before.storeNamed(s.Name)
+		if old == nil || old.URL != s.URL {
+			continue
+		}
+		s.counts = old.counts
+		if old.ReadRate == s.ReadRate && old.WriteRate == s.WriteRate {
+			s.rates = old.rates
+		}
+		if s.bucket != nil {
+			s.bucket.counts, s.bucket.rates = s.counts, s.rates
+		}
+	}
+}
+
+// storeStats are what each store was asked for since there is one of its name there.
 func (c *Config) storeStats() map[string]store.MeterStats {
 	all := map[string]store.MeterStats{}
 	for _, s := range c.stores() {

@@ -13,6 +13,7 @@ import (
 
 	"howdah/backup/store"
 	"howdah/backup/store/storetest"
+	"howdah/tenants"
 )
 
 func TestBucketIsCheckedAtStart(t *testing.T) {
@@ -144,4 +145,79 @@ func TestExportsInABucket(t *testing.T) {
 	give(exitFailed, "the secret key is not the access key's", "export", "list")
 	path = configure(strings.Replace(server.URL(t, "exports", ""), "exports", "export", 1), credentials.SecretKey)
 	give(exitFailed, `there is no bucket "export"`, "backup", "init")
+}
+
+// TestStoresAreCountedOn has who opened a store before the configuration changed be counted, and
+// limited, with who opens it afterwards.
+func TestStoresAreCountedOn(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer server.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "AK")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "CORRECTHORSE")
+	identity, recipient, err := store.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("[listen]\naddresses = [\"127.0.0.1:0\"]\nunix_socket_dir = \"\"\n[admin]\nhttp = \"\"\n"+backupSection+
+		"write_rate = \"1MB\"\n[[store]]\nname = \"eu\"\nurl = \"s3://bucket?insecure=true&region=x&endpoint=%s\"\n", recipient, server.URL) + good
+	path := writeFile(t, "howdah.toml", text)
+	key := filepath.Join(filepath.Dir(path), "key")
+	writeBeside(t, path, "key", identity)
+	if err := errors.Join(os.Chmod(key, 0o600), store.MakeDir(filepath.Join(filepath.Dir(path), "store"))); err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDaemon(path, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.router.Close()
+	first := d.current()
+	change := func(by func() error) {
+		t.Helper()
+		if err := by(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	byCatalog := func() error {
+		next, err := d.current().WithEntries(nil)
+		if err != nil {
+			return err
+		}
+		return d.apply(next)
+	}
+	for i, by := range []func() error{nil, byCatalog, func() error { return d.set("log_level", "debug") }, d.reload} {
+		if by != nil {
+			change(by)
+		}
+		for _, c := range []*Config{first, d.current()} {
+			for _, s := range c.stores() {
+				in, err := s.openToRead()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := in.Put(t.Context(), "k", []byte("x"), nil); (err == nil) != (s.bucket == nil) {
+					t.Error(err)
+				}
+			}
+		}
+		stats, want := d.current().storeStats(), uint64(2*(i+1))
+		if put := stats[tenants.DefaultStore].Put; put.Calls != want || put.Failed != 0 {
+			t.Errorf("after %d changes: %+v of the folder, want %d", i, put, want)
+		}
+		if put := stats["eu"].Put; put.Calls != want || put.Failed != want {
+			t.Errorf("after %d changes: %+v of the bucket, want %d", i, put, want)
+		}
+		if first.main.rates != d.current().main.rates || first.Stores[0].bucket.rates != d.current().Stores[0].bucket.rates {
+			t.Errorf("after %d changes what was opened before has a limit of its own", i)
+		}
+	}
+	change(func() error { return d.set("store_write_rate", "2MB") })
+	if first.main.rates == d.current().main.rates || first.main.counts != d.current().main.counts {
+		t.Error("another limit is not in force, or what was counted is forgotten")
+	}
+	writeBeside(t, path, "howdah.toml", strings.Replace(text, "s3://bucket", "s3://other", 1))
+	change(d.reload)
+	if put := d.current().storeStats()["eu"].Put; put.Calls != 0 {
+		t.Errorf("of another bucket what was counted of the one before: %+v", put)
+	}
 }

@@ -263,9 +263,11 @@ func (d *daemon) set(key, value string) error {
 
 // apply has next in force from now on, or changes nothing.
 func (d *daemon) apply(next *Config) error {
-	if before := d.current().MasterKey; before.Is(next.MasterKey) {
-		next.MasterKey = before // which has opened much already
+	before := d.current()
+	if before.MasterKey.Is(next.MasterKey) {
+		next.MasterKey = before.MasterKey // which has opened much already
 	}
+	next.keepStores(before)
 	snapshot, err := next.Snapshot()
 	if err != nil {
 		return err
