@@ -96,6 +96,14 @@ func (c *ClusterBackups) GapCount() int {
 	return c.Gaps
 }
 
+// LastGap is when the last gap was found; the zero is that none is recorded.
+func (c *ClusterBackups) LastGap() time.Time {
+	if c.Receiving != nil && c.Receiving.LastGap.After(c.Overview.LastGap) {
+		return c.Receiving.LastGap
+	}
+	return c.Overview.LastGap
+}
+
 // Taking says what the base backup is for that is being taken, and how far it is, or that it
 // waits for its turn; "" is that none is.
 func (c *ClusterBackups) Taking() string {

@@ -27,7 +27,7 @@ func someBackups() []admin.ClusterBackups {
 	return []admin.ClusterBackups{
 		{
 			Overview: overview.Overview{
-				Cluster: "main", Read: now, Gaps: 1, Until: now.Add(-time.Minute), LSN: 18 << 20, Timeline: 1,
+				Cluster: "main", Read: now, Gaps: 1, LastGap: fixedTime(), Until: now.Add(-time.Minute), LSN: 18 << 20, Timeline: 1,
 				Drills: []drill.Record{
 					{Finished: fixedTime().Add(time.Hour), InvalidPages: 3, Error: "a page is missing"},
 					{Finished: fixedTime(), RTO: 61, RPO: 1.5},
@@ -38,7 +38,7 @@ func someBackups() []admin.ClusterBackups {
 			RPOPromised: 5 * time.Second, RTO: &admin.RTO{Tenant: "acme", Expected: 70 * time.Second, Promised: time.Minute},
 			Scheduling: &schedule.Stats{Why: "it is the first", Since: fixedTime(), Progress: base.Progress{Done: 500e6, Total: 2000e6}, LastError: "no room", LastErrorAt: fixedTime()},
 			Receiving: &wal.Stats{
-				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2,
+				Connected: true, Timeline: 2, Received: 20 << 20, Durable: 19 << 20, Sampled: now.Add(-2 * time.Second), Gaps: 2, LastGap: fixedTime().Add(time.Minute),
 				Objects: 7, BytesIn: 1000, BytesOut: 400,
 				Slot:     wal.SlotState{Asked: now, Status: "extended", Retained: 12345, Safe: -1, Waits: wal.Waits{Sync: "sync", Applied: "role acme"}},
 				Standbys: []wal.StandbySlot{{Address: "db2:5432", Kept: fixedTime(), Restart: 19 << 20}, {Address: "db3:5432", Error: "connection refused"}},
@@ -68,6 +68,7 @@ func TestBackupMetrics(t *testing.T) {
 		{19 << 20, "howdah_wal_durable_lsn", []string{"main"}},
 		{2, "howdah_wal_timeline", []string{"main"}},
 		{2, "howdah_wal_gaps", []string{"main"}},
+		{float64(fixedTime().Unix() + 60), "howdah_wal_last_gap_timestamp_seconds", []string{"main"}},
 		{1000, "howdah_wal_received_bytes_total", []string{"main"}},
 		{400, "howdah_wal_stored_bytes_total", []string{"main"}},
 		{7, "howdah_wal_stored_objects_total", []string{"main"}},
@@ -119,6 +120,9 @@ func TestBackupMetrics(t *testing.T) {
 		if n := len(families[name].GetMetric()); n != 1 {
 			t.Errorf("%s is told of %d clusters, and of one something is promised", name, n)
 		}
+	}
+	if n := len(families["howdah_wal_last_gap_timestamp_seconds"].GetMetric()); n != 1 {
+		t.Errorf("a gap was found of %d clusters, and one has some", n)
 	}
 	if families["howdah_wal_slot_safe_bytes"] != nil {
 		t.Error("a slot that cannot be lost has a limit")

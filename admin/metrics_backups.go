@@ -16,7 +16,7 @@ type backupCollector struct {
 	backups func() []ClusterBackups
 	all     []*prometheus.Desc
 
-	state, received, durable, timeline, rpo, until, gaps, failed                                              *prometheus.Desc
+	state, received, durable, timeline, rpo, until, gaps, lastGap, failed                                     *prometheus.Desc
 	bytesIn, bytesOut, objects, shared, unread                                                                *prometheus.Desc
 	slotStatus, slotRetained, slotSafe, slotAsked, slotLost, hang, standbyKept, standbyRestart                *prometheus.Desc
 	baseCount, baseLast, baseDuration, baseSize, baseStored, baseRatio, baseInterval, baseFailed, baseRunning *prometheus.Desc
@@ -43,6 +43,7 @@ func RegisterBackups(r *prometheus.Registry, backups func() []ClusterBackups) {
 	c.rtoPromised = desc("backup_rto_promised_seconds", "What backup_rto_expected_seconds may be: backup_rto of that tenant.")
 	c.until = desc("wal_durable_timestamp_seconds", "The newest time, by the primary's clock, of which it is known that all commits before it are stored; 0 if none is known though WAL is received, or is to be; absent where only archive_command stores it.")
 	c.gaps = desc("wal_gaps", "Gaps that are recorded: WAL that was lost.")
+	c.lastGap = desc("wal_last_gap_timestamp_seconds", "When the last of these gaps was found; absent if none is recorded.")
 	c.failed = desc("wal_last_error_timestamp_seconds", "When storing WAL, or connecting, last failed on this node; absent if it never did.")
 	c.bytesIn = desc("wal_received_bytes_total", "Bytes of WAL received on this node.")
 	c.bytesOut = desc("wal_stored_bytes_total", "Bytes of the objects with WAL that this node stored.")
@@ -122,6 +123,7 @@ func (c *backupCollector) collectStored(m metricSink, b *ClusterBackups) {
 	}
 	m.gauge(c.state, 1, name, b.WALState())
 	m.gauge(c.gaps, float64(b.GapCount()), name)
+	m.time(c.lastGap, b.LastGap(), name)
 	if lost, known := b.RPO(time.Now()); known {
 		m.gauge(c.rpo, lost.Seconds(), name)
 	}

@@ -21,10 +21,11 @@ type Overview struct {
 	Read    time.Time // the zero: it has never been read
 	// Error is why it could not be read, or not all of it, when that was tried last; "" is
 	// that it could.
-	Error  string
-	Bases  []Base         // the newest first
-	Gaps   int            // that are recorded
-	Drills []drill.Record // the last ones, the newest first
+	Error   string
+	Bases   []Base         // the newest first
+	Gaps    int            // that are recorded
+	LastGap time.Time      // when the last of them was found; the zero is none
+	Drills  []drill.Record // the last ones, the newest first
 	// Databases are those of the newest base backup, by their names. Nobody may change it.
 	Databases map[string]Database
 	// Shared is how many bytes a restore of any one database unpacks besides its own, and
@@ -132,7 +133,7 @@ func (r *Reader) read(ctx context.Context) (*Overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Gaps = len(gaps)
+	o.Gaps, o.LastGap = len(gaps), wal.LastFound(gaps)
 	bases, unreadable := r.bases.List(ctx, r.Repo)
 	if ctx.Err() != nil || unreadable != nil && bases == nil {
 		return nil, errors.Join(ctx.Err(), unreadable)

@@ -148,6 +148,9 @@ func TestOverview(t *testing.T) {
 		if o.Gaps != 1 || !o.Bases[0].Newest.Equal(until) || !o.Bases[1].Newest.Equal(sampled) {
 			t.Errorf("with a gap: %d, up to %v and %v", o.Gaps, o.Bases[0].Newest, o.Bases[1].Newest)
 		}
+		if found := time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC); !o.LastGap.Equal(found) {
+			t.Errorf("the gap was found at %v, not %v", o.LastGap, found)
+		}
 	}
 	for _, key := range reads.reads {
 		if strings.Contains(key, "manifests") || strings.Contains(key, "/wal/") {

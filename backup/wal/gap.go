@@ -82,6 +82,16 @@ func Gaps(ctx context.Context, r *repository.Repository) (gaps []Gap, damaged []
 	return gaps, damaged, nil
 }
 
+// LastFound is when the last of some gaps was found; the zero is that there are none.
+func LastFound(gaps []Gap) (last time.Time) {
+	for i := range gaps {
+		if gaps[i].Found.After(last) {
+			last = gaps[i].Found
+		}
+	}
+	return last
+}
+
 func readGap(ctx context.Context, r *repository.Repository, key string) (*Gap, error) {
 	text, err := readPlain(ctx, r, key, gapMost)
 	if err != nil {

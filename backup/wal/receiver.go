@@ -58,6 +58,7 @@ type Stats struct {
 	Slot     SlotState     // as the primary told of it last
 	Standbys []StandbySlot // by address
 	Gaps     int           // that are recorded
+	LastGap  time.Time     // when the last of them was found; the zero is none
 	// Copied is where WAL last told that a database was made by copying files; the zero: it has
 	// not, since the start. It is recorded: see Copies.
 	Copied replication.Position

@@ -295,6 +295,9 @@ func testGap(t *testing.T, primary *postgres.Server) {
 	if len(c.Gaps) != 1 || c.Gaps[0].From.LSN < from || c.Gaps[0].To.LSN <= from {
 		t.Fatalf("there are gaps %+v; it was at %s", c.Gaps, from)
 	}
+	if found := r.Stats().LastGap; !found.Equal(c.Gaps[0].Found) {
+		t.Errorf("it was found at %v, and the record says %v", found, c.Gaps[0].Found)
+	}
 	if _, err := c.Reaches(at(1, from), 0, 0); !errors.Is(err, ErrHole) || !strings.Contains(err.Error(), "had it no more") {
 		t.Errorf("across the gap: %v", err)
 	}
@@ -307,6 +310,9 @@ func testGap(t *testing.T, primary *postgres.Server) {
 	exec1(t, primary, "insert into gap values (3)")
 	stored(t, r, primary)
 	stop()
+	if found := r.Stats().LastGap; !found.Equal(c.Gaps[0].Found) {
+		t.Errorf("it is told to have been found at %v, and the record says %v", found, c.Gaps[0].Found)
+	}
 	if c := list(t, g.Repository); len(c.Gaps) != 1 {
 		t.Errorf("there are gaps %+v", c.Gaps)
 	}

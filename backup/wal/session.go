@@ -46,7 +46,9 @@ func (r *Receiver) session(ctx context.Context) error {
 	if s.contents, err = List(ctx, r.Repo); err != nil {
 		return err
 	}
-	r.update(func(st *Stats) { st.Gaps, st.system = len(s.contents.Gaps), s.server.System })
+	r.update(func(st *Stats) {
+		st.Gaps, st.LastGap, st.system = len(s.contents.Gaps), LastFound(s.contents.Gaps), s.server.System
+	})
 	if err := s.clean(ctx); err != nil {
 		return err
 	}
@@ -173,7 +175,7 @@ func (s *session) begin(ctx context.Context) (replication.Position, error) {
 	if err := putGap(ctx, s.r.Repo, g); err != nil {
 		return at, err
 	}
-	s.r.update(func(st *Stats) { st.Gaps++ })
+	s.r.update(func(st *Stats) { st.Gaps, st.LastGap = st.Gaps+1, g.Found })
 	s.r.Log.Error("WAL was lost: nothing can be restored that needs it; take a base backup now", "cluster", s.r.Repo.Cluster, "gap", g.String())
 	return first, nil
 }
