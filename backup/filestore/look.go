@@ -3,6 +3,7 @@ package filestore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"howdah/backup/store"
@@ -55,6 +56,19 @@ func (all Filestores) Look(ctx context.Context, names []string) (*Referred, erro
 		err = nil // nobody knows
 	}
 	return r, err
+}
+
+// Some reports whether there is a file that is stored.
+func (all Filestores) Some(ctx context.Context) (bool, error) {
+	for _, f := range all {
+		for _, err := range f.Repo.Store.List(ctx, f.key("files")+"/") {
+			if err != nil {
+				return false, fmt.Errorf("list the filestore of database %q: %w", f.Database, err)
+			}
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Synced returns when the last Sync of one of them began that came to its end;

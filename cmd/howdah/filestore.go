@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -195,7 +196,7 @@ type filestoreRow struct {
 	Database string `json:"database"`
 	Into     string `json:"into"`
 	filestore.Fetched
-	Synced time.Time `json:"synced"` // when the last sync began that came to its end
+	Synced time.Time `json:"synced,omitzero"` // when the last sync began that came to its end, as far as is known
 }
 
 func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo *repository.Repository, names []string) error {
@@ -206,6 +207,12 @@ func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo
 	row := filestoreRow{Database: strings.Join(r.databases, " "), Into: r.into}
 	var err error
 	row.Synced, err = all.Synced(ctx)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) { // files may be stored all the same
+		var some bool
+		if some, err = all.Some(ctx); err == nil && !some {
+			err = store.ErrNotFound
+		}
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return notThere(fmt.Errorf("no filestore of database %q is stored for cluster %q: `howdah filestore sync` stores it: %w", row.Database, repo.Cluster, err))
 	}
@@ -220,13 +227,26 @@ func (r *filestoreRestoring) fetch(ctx context.Context, cmd *cobra.Command, repo
 	} else {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d files are in %s, of which %d were fetched (%s)\n", row.Files, row.Into, row.New, dump.Size(row.Bytes))
 	}
-	for what, names := range map[string][]string{"missing": row.Missing, "damaged": row.Damaged, "of no filestore": row.Foreign} {
-		for _, name := range names {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", what, name)
-		}
-	}
+	row.names(cmd.ErrOrStderr())
 	if n := len(row.Missing) + len(row.Damaged); err == nil && n > 0 {
-		err = fmt.Errorf("%d files are not stored, or damaged; the last sync that came to its end began at %s", n, row.Synced.Format(time.RFC3339))
+		last := "no sync is known to have come to its end"
+		if !row.Synced.IsZero() {
+			last = "the last sync that came to its end began at " + row.Synced.Format(time.RFC3339)
+		}
+		err = fmt.Errorf("%d files are not stored, or damaged; %s", n, last)
 	}
 	return err
+}
+
+// names writes the names of the files that were not fetched. Some are a tenant's, who can have
+// made them of whatever a terminal obeys.
+func (row *filestoreRow) names(w io.Writer) {
+	for _, of := range []struct {
+		what  string
+		names []string
+	}{{"missing", row.Missing}, {"damaged", row.Damaged}, {"of no filestore", row.Foreign}} {
+		for _, name := range of.names {
+			fmt.Fprintf(w, "%s: %q\n", of.what, name)
+		}
+	}
 }

@@ -87,7 +87,7 @@ func (p *upPlace) attaches(t *testing.T, database, config string) (attached func
 	t.Helper()
 	const invoice, missing = "da/da39a3ee5e6b4b0d3255bfef95601890afd80709", "aa/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" // the first is of no bytes
 	p.admin(database, "create table ir_attachment (id int, store_fname text)")
-	p.admin(database, "insert into ir_attachment values (1, '"+invoice+"'), (2, null), (3, '"+missing+"')")
+	p.admin(database, "insert into ir_attachment values (1, '"+invoice+"'), (2, null), (3, '"+missing+"'), (4, E'\\033[2J')")
 	from, into := t.TempDir(), filepath.Join(t.TempDir(), "files")
 	file := filepath.Join(from, database, invoice)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
@@ -98,6 +98,16 @@ func (p *upPlace) attaches(t *testing.T, database, config string) (attached func
 	p.refused(1, "no such file", "filestore", "sync", "--from", from, "--database", "nobody", "-c", config)
 	return func(dump string) {
 		p.refused(4, "no filestore of database", append(fetch, dump)...)
+		odd := filepath.Join(filepath.Dir(file), "da"+strings.Repeat("0", 38)) // is damaged on Odoo's disk
+		if err := os.WriteFile(odd, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.done("filestore", "sync", "--from", from, "-c", config)
+		p.refused(1, "no sync is known to have come to its end", append(fetch, dump)...)
+		p.refused(1, `of no filestore: "\x1b[2J"`, append(fetch, dump)...)
+		if err := os.Remove(odd); err != nil {
+			t.Fatal(err)
+		}
 		p.done("filestore", "sync", "--from", from, "-c", config)
 		p.refused(1, missing, append(fetch, dump)...)
 		if _, err := os.Stat(filepath.Join(into, invoice)); err != nil {
