@@ -440,14 +440,15 @@ func (p *restoring) says(made *Restoring, filestores string) []string {
 		fmt.Sprintf("fetch %s of base backup %s, taken %s, with no other tenant's files", dump.Size(made.Fetch), made.Base, made.Taken.UTC().Format(time.RFC3339)),
 		fmt.Sprintf("have a server of its own recover to %s, by at most %s of WAL", made.Target, dump.Size(made.WAL)),
 		"make sure that nothing is missing, dump the database, and check its indexes",
-		"if it is an Odoo database, say which of the files that it refers to are stored, and by which command Odoo's host fetches them",
 	}
+	files := "if it is an Odoo database, say which of the files that it refers to are stored, and by which command Odoo's host fetches them"
 	if filestores != "" {
-		steps[3] = fmt.Sprintf("if it is an Odoo database, fetch the files that it refers to and that are not there into %q in %q", made.Name, filestores)
+		files = fmt.Sprintf("if it is an Odoo database, fetch the files that it refers to and that are not there into %q in %q", made.Name, filestores)
 	}
 	if p.Swap {
 		return append(steps,
 			fmt.Sprintf("restore the dump into a new database on cluster %q, as role %q", p.Cluster, p.Source.User),
+			files,
 			fmt.Sprintf("have it be database %q, with the settings and rights of the one that is there, and keep that one, closed, until it is purged (the tenant's clients are held meanwhile)", p.Source.Database))
 	}
 	steps = append(steps,
@@ -458,5 +459,6 @@ func (p *restoring) says(made *Restoring, filestores string) []string {
 	}
 	return append(steps,
 		fmt.Sprintf("rename it %q, give it to role %q and nobody else, and open it", p.Settings.Text("database"), p.User),
-		fmt.Sprintf("enter tenant %q into the registry; tenant %q stays as it is", made.Name, p.Source.Name))
+		fmt.Sprintf("enter tenant %q into the registry; tenant %q stays as it is", made.Name, p.Source.Name),
+		files)
 }

@@ -279,14 +279,6 @@ func (f *Fleet) filesNamedIn(ctx context.Context, cluster, database string) ([]s
 	return names, err
 }
 
-// filesOfDump is bringFiles for what the database of a dump refers to.
-func (x *filling) filesOfDump(ctx context.Context, pgRestore string, w *wantedFiles, result map[string]any) error {
-	return x.run.Step(ctx, "fetch files", importShare, importParts, func(ctx context.Context) error {
-		names, err := filestore.NamesInDump(ctx, pgRestore, x.scratch.Data(), namesMost)
-		return x.f.bringFiles(ctx, x.run, w, names, err, result)
-	})
-}
-
 // keepCopyFiles has the folder of files stay that was made for a tenant's of this name, which has
 // another from now on.
 func (f *Fleet) keepCopyFiles(tenant string) {

@@ -30,6 +30,7 @@ type files struct {
 	*vault
 	dir   string
 	known atomic.Value // what the vault's fleet takes for it
+	after atomic.Bool  // tenant beside was there when somebody asked for that
 }
 
 // filesOf has there be a folder of files, of which the vault's fleet can know.
@@ -37,7 +38,12 @@ func (v *vault) filesOf() *files {
 	v.t.Helper()
 	f := &files{vault: v, dir: v.odoo}
 	f.known.Store("")
-	v.fleet.FilestoreDir = func() string { return f.known.Load().(string) }
+	v.fleet.FilestoreDir = func() string {
+		if _, err := v.fleet.Catalog.Entry(v.t.Context(), catalog.Tenant, "beside"); err == nil {
+			f.after.Store(true)
+		}
+		return f.known.Load().(string)
+	}
 	return f
 }
 
@@ -122,6 +128,9 @@ func (f *files) testFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, o := v.restores("umbrella", fleet.NewRestore{To: at, As: "beside"})
+	if !f.after.Load() {
+		t.Error("the tenant has waited for its files")
+	}
 	got := f.told(o)
 	if b := got.Filestore; b.Files != 3 || b.Stored != 2 || b.New != 2 || b.Missing != 1 || !slices.Equal(b.Lacking, []string{unstored}) || !b.Late || b.Trouble != "" ||
 		b.Into != filepath.Join(f.dir, "beside") || b.Command != "howdah filestore restore --cluster main --database acme --database umbrella --from-database postgres://beside@/beside --into DATA_DIR/filestore/beside" {

@@ -12,6 +12,7 @@ import (
 
 	"howdah/admin/jobs"
 	"howdah/backup/base"
+	"howdah/backup/filestore"
 	"howdah/backup/repository"
 	"howdah/backup/restore"
 	"howdah/backup/store"
@@ -41,14 +42,18 @@ func (f *Fleet) restore(ctx context.Context, r *jobs.Run) error {
 	if err == nil && !there {
 		err = f.fillFromBackup(ctx, r, &p, result)
 	}
-	if err == nil && there { // by an attempt that has not come to its end, and told of nothing
-		err = f.filesOfDatabase(ctx, r, p.files(), p.Cluster, p.Settings.Text("database"), result)
-	}
 	if err != nil {
 		return restoreRefusal(needsSpace(p.Cluster, err))
 	}
-	err = r.Step(ctx, "enter into the registry", importParts-1, importParts, func(ctx context.Context) error {
+	err = r.Step(ctx, "enter into the registry", importParts-2, importParts, func(ctx context.Context) error {
 		return f.register(ctx, r, p.ID, r.Tenant, p.Settings, p.UserSettings, "")
+	})
+	if err != nil {
+		return err
+	}
+	// They may take hours, for which the tenant does not wait.
+	err = r.Step(ctx, "fetch files", importParts-1, importParts, func(ctx context.Context) error {
+		return f.filesOfDatabase(ctx, r, p.files(), p.Cluster, p.Settings.Text("database"), result)
 	})
 	if err != nil {
 		return err
@@ -113,19 +118,26 @@ func (f *Fleet) fillFromBackup(ctx context.Context, r *jobs.Run, p *restoring, r
 	}
 	result["base_backup"] = plan.Base.ID
 	d := f.restorer(repo, p, x.saw)
+	var names []string
+	var unread error
 	err = x.fill(ctx, d.Need(plan).Database, func(ctx context.Context) error {
-		if err := x.recover(ctx, d, plan, p.Source.Database); err != nil {
+		if err := x.recover(ctx, d, plan, p.Source.Database); err != nil || !p.Swap {
 			return err
 		}
-		start := time.Now()
-		defer func() { begun = begun.Add(time.Since(start)) }() // it is not in the model
-		return x.filesOfDump(ctx, d.Binaries.Path("pg_restore"), p.files(), result)
+		names, unread = filestore.NamesInDump(ctx, d.Binaries.Path("pg_restore"), x.scratch.Data(), namesMost)
+		return nil
 	}, result)
 	result["seconds"], result["model_seconds"] = time.Since(begun).Seconds(), p.Model
 	if x.as != "" && !x.privileges {
 		result["rights"] = x.unprivileged
 	}
-	return err
+	if err != nil || !p.Swap {
+		return err
+	}
+	// Most are there by the time that the database comes, and those that are not are looked for then.
+	return r.Step(ctx, "fetch files", importParts-swapParts, importParts, func(ctx context.Context) error {
+		return f.bringFiles(ctx, r, p.files(), names, unread, result)
+	})
 }
 
 // restorer is what gets the database as it was. saw, if not nil, is told what is to be known

@@ -61,7 +61,7 @@ func tenantRestore() *cobra.Command {
 			"database that was there is kept, closed, as a dropped tenant's is (`howdah tenant list --dropped`); until it is purged\n" +
 			"--undo swaps it in again, and keeps the other.\n\n" +
 			"The files that an Odoo database refers to are fetched into the folder of filestore_dir of [backup] that is called like\n" +
-			"the new tenant, or the one in whose place it comes; without filestore_dir the command is told that does it on Odoo's\n" +
+			"the new tenant, which does not wait for them, or the one in whose place it comes; without filestore_dir the command is told that does it on Odoo's\n" +
 			"host. Files that `howdah filestore sync` has not stored are named.\n\n" +
 			"WHEN is latest; a time with its zone, as in 2026-01-31T10:42:00Z or \"2026-01-31 10:42:00 Europe/Brussels\";\n" +
 			"lsn:16/B374D848; xid:1234; or name:LABEL, of a restore point.",
