@@ -10,8 +10,8 @@ import (
 
 // storeCollector tells how the object stores answer.
 type storeCollector struct {
-	stats                                      func() map[string]store.MeterStats
-	seconds, failed, bytes, succeeded, failing *prometheus.Desc
+	stats                                                        func() map[string]store.MeterStats
+	seconds, failed, bytes, succeeded, failing, written, refused *prometheus.Desc
 }
 
 // RegisterStores registers what Howdah has asked its object stores for, by their names.
@@ -26,12 +26,14 @@ func RegisterStores(r *prometheus.Registry, stats func() map[string]store.MeterS
 		bytes:     desc("bytes_total", "Bytes of objects that went to the store or came from it.", "call"),
 		succeeded: desc("last_success_timestamp_seconds", "When the object store has last answered a call; absent before the first."),
 		failing:   desc("last_failure_timestamp_seconds", "When a call of the object store, or a try, has last failed; absent before the first."),
+		written:   desc("last_write_timestamp_seconds", "When the object store has last taken an object, or been opened; absent before the first."),
+		refused:   desc("last_write_failure_timestamp_seconds", "When writing an object to the store, or opening it, or a try, has last failed; absent before the first."),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.seconds, c.failed, c.bytes, c.succeeded, c.failing} {
+	for _, d := range []*prometheus.Desc{c.seconds, c.failed, c.bytes, c.succeeded, c.failing, c.written, c.refused} {
 		ch <- d
 	}
 }
@@ -59,7 +61,7 @@ func (c *storeCollector) collect(ch chan<- prometheus.Metric, in string, s store
 	for _, last := range []struct {
 		of *prometheus.Desc
 		at time.Time
-	}{{c.succeeded, s.LastSuccess}, {c.failing, s.LastFailure}} {
+	}{{c.succeeded, s.LastSuccess}, {c.failing, s.LastFailure}, {c.written, s.LastWritten}, {c.refused, s.LastRefused}} {
 		if !last.at.IsZero() {
 			ch <- prometheus.MustNewConstMetric(last.of, prometheus.GaugeValue, float64(last.at.UnixMilli())/1000, in)
 		}

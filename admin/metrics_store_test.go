@@ -25,11 +25,15 @@ func TestStoreMetrics(t *testing.T) {
 	}
 	s.LastSuccess = time.Unix(1790000000, 0)
 	other.LastFailure = time.Unix(1790000001, 0)
+	s.LastWritten, other.LastRefused = time.Unix(1790000002, 0), time.Unix(1790000003, 0)
 	families := scrape(t, web)
 	for family, want := range map[string]struct {
 		store string
 		at    float64
-	}{"howdah_store_last_success_timestamp_seconds": {"default", 1790000000}, "howdah_store_last_failure_timestamp_seconds": {"eu", 1790000001}} {
+	}{
+		"howdah_store_last_success_timestamp_seconds": {"default", 1790000000}, "howdah_store_last_failure_timestamp_seconds": {"eu", 1790000001},
+		"howdah_store_last_write_timestamp_seconds": {"default", 1790000002}, "howdah_store_last_write_failure_timestamp_seconds": {"eu", 1790000003},
+	} {
 		all := families[family].GetMetric()
 		if len(all) != 1 || all[0].GetLabel()[0].GetValue() != want.store || all[0].GetGauge().GetValue() != want.at {
 			t.Errorf("%s: %v", family, all)

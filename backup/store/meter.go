@@ -33,6 +33,8 @@ type MeterStats struct {
 	Open        CallStats // of Counts.Open
 	LastSuccess time.Time // of any call; 0 = none yet
 	LastFailure time.Time // so too
+	LastWritten time.Time // a success of Put, Stream or Open, which may try whether the store can be written to
+	LastRefused time.Time // a failure of these
 }
 
 // CallStats are one kind of call's.
@@ -112,13 +114,21 @@ func (c *meterCall) end() {
 			c.of.Within[i]++
 		}
 	}
+	stats := &c.in.stats
+	writes := c.of == &stats.Put || c.of == &stats.Stream || c.of == &stats.Open
 	switch {
 	case c.err == nil || isAnswer(c.err):
-		c.in.stats.LastSuccess = time.Now()
+		stats.LastSuccess = time.Now()
+		if writes && c.err == nil { // that an object is there can be said by a store that takes none
+			stats.LastWritten = stats.LastSuccess
+		}
 	case errors.Is(c.ctx.Err(), context.Canceled) && !errors.Is(context.Cause(c.ctx), errStalled): // nobody waits any more
 	default:
 		c.of.Failed++
-		c.in.stats.LastFailure = time.Now()
+		stats.LastFailure = time.Now()
+		if writes {
+			stats.LastRefused = stats.LastFailure
+		}
 	}
 }
 

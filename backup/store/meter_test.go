@@ -66,6 +66,9 @@ func TestMeterCounts(t *testing.T) {
 				t.Errorf("%s: within %v: %v", name, store.LatencyBounds(), within)
 			}
 		}
+		if s.LastWritten.IsZero() || s.LastRefused.IsZero() || !s.LastWritten.Before(s.LastSuccess) || !s.LastRefused.Before(s.LastWritten) {
+			t.Errorf("last written at %v, refused at %v; the last success is of %v", s.LastWritten, s.LastRefused, s.LastSuccess)
+		}
 		if age, failure := time.Since(s.LastSuccess), s.LastSuccess.Sub(s.LastFailure); age != 0 || failure < time.Second/20 || failure > time.Second {
 			t.Errorf("the last success is %v ago, %v after the last failure", age, failure)
 		}
@@ -80,8 +83,22 @@ func TestMeterCounts(t *testing.T) {
 		if _, err := m.Counts.Open(t.Context(), func() (store.Store, error) { return store.OpenDir("none") }); err == nil {
 			t.Error("what is not there was opened")
 		}
-		if after := m.Counts.Stats(); after.LastFailure.Before(after.LastSuccess) || after.Open.Failed != 1 || after.LastSuccess != s.LastSuccess {
+		if after := m.Counts.Stats(); after.LastFailure.Before(after.LastSuccess) || after.Open.Failed != 1 || after.LastSuccess != s.LastSuccess || after.LastRefused != after.LastFailure || after.LastWritten != s.LastWritten {
 			t.Errorf("not opened: %+v", after)
+		}
+		refused := m.Counts.Stats().LastRefused
+		time.Sleep(time.Second)
+		for _, err := range m.List(t.Context(), "") {
+			if !errors.Is(err, errNetwork) {
+				t.Error(err)
+			}
+		}
+		broken = false
+		if err := wantListed(t.Context(), m, "", "k"); err != nil {
+			t.Error(err)
+		}
+		if after := m.Counts.Stats(); after.LastRefused != refused || after.LastWritten != s.LastWritten {
+			t.Errorf("reading is taken for writing: %+v", after)
 		}
 	})
 }

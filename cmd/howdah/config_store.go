@@ -168,16 +168,21 @@ func (b *openBucket) open() (store.Store, error) {
 func (b *openBucket) openNow() (store.Store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
-	s, err := b.counts.Open(ctx, func() (store.Store, error) { return store.OpenS3(ctx, b.config) })
+	s, err := b.counts.Open(ctx, func() (store.Store, error) {
+		s, err := store.OpenS3(ctx, b.config)
+		if err != nil {
+			return nil, err
+		}
+		// Who may not write can still read: that is no failure, of a put neither.
+		if err := b.probe(ctx, &store.Retry{Store: s}); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		}
+		return s, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	retry := tried(s, b.counts, b.rates)
-	// Who may not write can still read.
-	if err := b.probe(ctx, retry); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return nil, err
-	}
-	return retry, nil
+	return tried(s, b.counts, b.rates), nil
 }
 
 // probe tries whether the bucket can be written to safely.
