@@ -218,7 +218,7 @@ func TestFetchedIsOdoos(t *testing.T) {
 	name := o.attach("invoice")
 	o.sync()
 	filestores := t.TempDir()
-	if err := errors.Join(os.Chown(filestores, uid, gid), os.Chmod(filestores, 0o750)); err != nil {
+	if err := errors.Join(os.Chown(filestores, uid, gid), os.Chmod(filestores, 0o750|fs.ModeSetgid)); err != nil {
 		t.Fatal(err)
 	}
 	into := filepath.Join(filestores, "acme")
@@ -232,6 +232,9 @@ func TestFetchedIsOdoos(t *testing.T) {
 		}
 		if of := info.Sys().(*syscall.Stat_t); of.Uid != uid || of.Gid != gid || info.Mode().Perm() != mode {
 			t.Errorf("%s is of %d:%d, mode %v", path, of.Uid, of.Gid, info.Mode())
+		}
+		if info.Mode()&fs.ModeSetgid != 0 != info.IsDir() { // files in a folder get its group, and none runs as it
+			t.Errorf("%s has mode %v", path, info.Mode())
 		}
 	}
 }
