@@ -18,6 +18,7 @@ import (
 
 	"howdah/backup/replication"
 	"howdah/backup/repository"
+	"howdah/backup/restore"
 	"howdah/backup/store"
 	"howdah/backup/store/storetest"
 	"howdah/backup/wal"
@@ -63,6 +64,7 @@ func newMistaken(t *testing.T) *mistaken {
 	m.place.done("backup", "now")
 	m.exec("insert into t values (2)")
 	m.place.stored(flushed(t, m.primary))
+	m.knowsTime()
 	m.place.killServe()
 	contents, err := wal.List(t.Context(), m.place.repo)
 	if err != nil || len(contents.Gaps) != 1 {
@@ -70,6 +72,25 @@ func newMistaken(t *testing.T) *mistaken {
 	}
 	m.gap = contents.Gaps[0]
 	return m
+}
+
+// knowsTime waits until it is known that what is stored goes beyond the time in the gap.
+func (m *mistaken) knowsTime() {
+	m.Helper()
+	target, err := restore.ParseTarget(m.lost)
+	if err != nil {
+		m.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		_, err := restore.Make(m.Context(), m.place.repo, target, 0, "")
+		if err == nil || !strings.Contains(err.Error(), "it is not known") {
+			return
+		}
+		if time.Now().After(end) {
+			m.Fatalf("a time in the gap: %v", err)
+		}
+		m.exec("insert into t values (2)") // what is stored of it has a newer time
+	}
 }
 
 func (m *mistaken) exec(statements ...string) {
