@@ -48,8 +48,8 @@ func (f *Fleet) login(cluster, database string) (dump.Login, error) {
 	return l.In(database), nil
 }
 
-// look reads what a database is. role is its tenant's.
-func (f *Fleet) look(ctx context.Context, cluster, database, role string) (*databaseFacts, error) {
+// logIn opens the connection that login tells of.
+func (f *Fleet) logIn(ctx context.Context, cluster, database string) (*pgx.Conn, error) {
 	login, err := f.login(cluster, database)
 	if err != nil {
 		return nil, err
@@ -57,6 +57,15 @@ func (f *Fleet) look(ctx context.Context, cluster, database, role string) (*data
 	conn, err := pgx.Connect(ctx, login.String())
 	if err != nil {
 		return nil, fmt.Errorf("log in to database %q: %w", database, err)
+	}
+	return conn, nil
+}
+
+// look reads what a database is. role is its tenant's.
+func (f *Fleet) look(ctx context.Context, cluster, database, role string) (*databaseFacts, error) {
+	conn, err := f.logIn(ctx, cluster, database)
+	if err != nil {
+		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	facts := &databaseFacts{}

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"howdah/admin/jobs"
 	"howdah/backup/filestore"
 	"howdah/backup/restore"
@@ -263,13 +261,9 @@ func (f *Fleet) filesOfDatabase(ctx context.Context, r *jobs.Run, w *wantedFiles
 func (f *Fleet) filesNamedIn(ctx context.Context, cluster, database string) ([]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, namesWithin, fmt.Errorf("database %q has not said within %s which files it refers to", database, namesWithin))
 	defer cancel()
-	login, err := f.login(cluster, database)
+	conn, err := f.logIn(ctx, cluster, database)
 	if err != nil {
 		return nil, err
-	}
-	conn, err := pgx.Connect(ctx, login.String())
-	if err != nil {
-		return nil, fmt.Errorf("log in to database %q: %w", database, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	names, err := filestore.NamesInDatabase(ctx, conn, namesMost)

@@ -170,14 +170,11 @@ func (c *Cluster) moveTablespaces(had []string) error {
 		if err == nil {
 			err = os.Symlink(to, filepath.Join(links, oid))
 		}
-		if err == nil {
-			err = errors.Join(syncFolder(places), syncFolder(links), syncFolder(c.Dir))
-		}
 		if err != nil {
 			return fmt.Errorf("move tablespace %s: %w", oid, err)
 		}
 	}
-	return nil
+	return syncFolder(c.Dir) // and all that is in it
 }
 
 // noArchive is put behind a restored cluster's settings.
